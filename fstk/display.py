@@ -1,0 +1,139 @@
+"""What an object looks like: one immutable table, rendered as text of at most 100 columns or as static HTML.
+
+The HTML carries no script, no style element and no external address, so that it survives GitHub, nbconvert, VS Code and an
+untrusted notebook; every value is escaped.
+"""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+WIDTH = 100
+"""Columns of a text rendering."""
+_ROWS = 200  # more rows than a person reads; keeps every rendering under 100 kB
+
+
+@dataclass(frozen=True)
+class Table:
+    """Title, headers, rows and closing lines; numbers should arrive formatted, and are aligned right when they look like one."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    notes: Sequence[str] = field(default=())
+
+    def text(self, width: int = WIDTH) -> str:
+        """Return the table as plain text, no line longer than ``width``; a cell that does not fit is cut with ``…``."""
+        rows = [[_plain(value) for value in row] for row in self.rows[:_ROWS]]
+        notes = list(self._cut_note())
+        lines = [_fit(line, width) for line in self.title.split("\n")] if self.title else []
+        if self.columns:
+            right = self._right(rows)
+            cells = [list(self.columns), *rows]
+            widths = [max(_width(row[i]) for row in cells) for i in range(len(self.columns))]
+            room = width - 2 * len(widths)
+            while sum(widths) > room and max(widths) > 4:
+                widths[widths.index(max(widths))] -= 1
+            for row in cells:
+                parts = [_pad(_fit(cell, w), w, right[i]) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+                lines.append(_fit(("  " + "  ".join(parts)).rstrip(), width))
+        lines += [_fit(line, width) for note in notes for line in note.split("\n")]
+        return "\n".join(lines)
+
+    def html(self) -> str:
+        """Return the table as one ``<div>`` of escaped, static HTML."""
+        rows = [[_plain(value) for value in row] for row in self.rows[:_ROWS]]
+        right = self._right(rows)
+        out = ["<div>"]
+        if self.title:
+            out.append(f"<p><strong>{_escape(self.title)}</strong></p>")
+        if self.columns:
+            out.append("<table><thead><tr>")
+            out += [_cell("th", name, right[i]) for i, name in enumerate(self.columns)]
+            out.append("</tr></thead><tbody>")
+            for row in rows:
+                out.append("<tr>" + "".join(_cell("td", cell, right[i]) for i, cell in enumerate(row)) + "</tr>")
+            out.append("</tbody></table>")
+        out += [f"<p>{_escape(note)}</p>" for note in self._cut_note()]
+        out.append("</div>")
+        return "".join(out)
+
+    def _cut_note(self) -> Sequence[str]:
+        if len(self.rows) <= _ROWS:
+            return self.notes
+        return [f"… {len(self.rows) - _ROWS:,} more rows", *self.notes]
+
+    def _right(self, rows: list[list[str]]) -> list[bool]:
+        return [
+            any(row[i] for row in rows) and all(_numeric(row[i]) for row in rows if row[i])
+            for i in range(len(self.columns))
+        ]
+
+
+class Displayed:
+    """Mixin: an object that is shown as its :meth:`display` table, in a terminal and in a notebook."""
+
+    def display(self) -> Table:
+        """Return what a person should see of this object."""
+        raise NotImplementedError  # every subclass has its own
+
+    def __repr__(self) -> str:
+        return self.display().text()
+
+    def _repr_html_(self) -> str:
+        return self.display().html()
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    text = str(value).replace("\t", " ").replace("\r", " ").replace("\n", " ")
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _numeric(text: str) -> bool:
+    body = text.removesuffix("%").removesuffix(" d").removesuffix(" h").removesuffix(" s").strip()
+    body = body.replace(",", "").replace("−", "-")
+    if body in {"–", "NaN", "nan", "inf", "-inf"}:
+        return True
+    try:
+        float(body)
+    except ValueError:
+        return False
+    return True
+
+
+def _width(text: str) -> int:
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+    )
+
+
+def _fit(text: str, width: int) -> str:
+    if _width(text) <= width:
+        return text
+    while text and _width(text) > width - 1:
+        text = text[:-1]
+    return text + "…"
+
+
+def _pad(text: str, width: int, right: bool) -> str:
+    space = " " * (width - _width(text))
+    return space + text if right else text + space
+
+
+def _escape(text: str) -> str:
+    return html.escape(text).replace("\n", "<br>")
+
+
+def _cell(tag: str, text: str, right: bool) -> str:
+    align = "right" if right else "left"
+    return f'<{tag} style="text-align: {align}">{_escape(text)}</{tag}>'

