@@ -10,6 +10,7 @@ from fstk.errors import MissingPackage
 _EXTRAS = {
     "pyspark": "spark",
     "delta": "spark",
+    "databricks": "databricks",
     "databricks.connect": "databricks",
     "papermill": "jobs",
     "nbclient": "jobs",
@@ -33,8 +34,7 @@ def need(module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        top = ".".join(module.split(".")[:2])
-        extra = _EXTRAS.get(top) or _EXTRAS.get(module.split(".")[0])
-        if error.name is None or not module.startswith(error.name) or extra is None:
+        extra = _EXTRAS.get(error.name or "")
+        if extra is None or not module.startswith(str(error.name)):
             raise
         raise MissingPackage(f"{module} is not installed.   pip install 'fstk[{extra}]'") from error

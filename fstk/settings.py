@@ -1,28 +1,39 @@
-"""Settings: ``FSTK_*`` variables, then ``fstk.toml`` in the working folder, then the defaults below."""
+"""Settings: ``FSTK_*`` variables, then ``fstk.toml``, then the defaults below.
+
+``fstk.toml`` is looked for in the working folder and above it; its folder is the project's root, against which relative paths
+are read, so that a notebook in ``notebooks/`` and a job started at the root meet the same warehouse.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from fstk.errors import InvalidInput
 
-ENGINES = ("spark", "remote", "databricks")
+_FILE = "fstk.toml"
+_SQLITE = "sqlite:///"
+
+
+def root() -> Path:
+    """Return the project's root: the nearest folder, from the working folder upwards, with a ``fstk.toml``; else the working folder."""
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / _FILE).is_file()), here)
 
 
 class Settings(BaseSettings):
-    """What can be set once for all verbs; read anew by :func:`load`, so a changed variable counts at the next call."""
+    """What can be set once for all verbs; paths are absolute."""
 
-    model_config = SettingsConfigDict(env_prefix="FSTK_", toml_file="fstk.toml", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="FSTK_", extra="forbid", frozen=True, validate_default=True)
 
     engine: Literal["spark", "remote", "databricks"] = "spark"
     """Engine of ``fstk.connect()``."""
     warehouse: Path = Path("fstk-warehouse")
     """Folder of the local Delta tables: ``<warehouse>/<schema>/<table>``."""
-    online_store: str = "sqlite:///fstk-warehouse/online.db"
+    online_store: str = Field(default_factory=lambda data: f"{_SQLITE}{data['warehouse']}/online.db")
     """URL of the online store that ``read_online`` and ``publish_table`` use when none is named."""
     runs: Path = Path("runs")
     """Folder of executed notebooks and run records."""
@@ -33,20 +44,29 @@ class Settings(BaseSettings):
     jars: Path = Path.home() / ".cache" / "fstk"
     """Folder that keeps Delta's jars and the class-data archive between sessions."""
 
+    @field_validator("warehouse", "runs", "jars")
+    @classmethod
+    def _from_root(cls, path: Path) -> Path:
+        return root() / path.expanduser()
+
+    @field_validator("online_store")
+    @classmethod
+    def _sqlite_from_root(cls, url: str) -> str:
+        return f"{_SQLITE}{root() / url.removeprefix(_SQLITE)}" if url.startswith(_SQLITE) else url
+
     @classmethod
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        **_unused: Any,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=root() / _FILE)
 
 
 def load() -> Settings:
-    """Return the settings in force now.
+    """Return the settings in force now, so that a changed variable counts at the next call.
 
     Raises:
         InvalidInput: a variable or a line of ``fstk.toml`` has a value that cannot be used, or an unknown name.
@@ -57,5 +77,5 @@ def load() -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise InvalidInput(
-            f"setting {name} (FSTK_{name.upper()} or fstk.toml): {first['msg']}; got {first['input']!r}."
+            f"setting {name} (FSTK_{name.upper()} or {_FILE}): {first['msg']}; got {first['input']!r}."
         ) from error

@@ -1,0 +1,39 @@
+from fstk.display import Table
+
+
+def test_numbers_stand_right_and_words_left() -> None:
+    text = Table("t", ["name", "rows"], [["a", 1204], ["bb", 7]]).text()
+    assert text.splitlines() == ["t", "  name   rows", "  a     1,204", "  bb        7"]
+
+
+def test_no_line_is_longer_than_the_width() -> None:
+    table = Table("x" * 300, ["a", "b"], [["y" * 200, "z" * 90]], notes=["n" * 150])
+    assert max(len(line) for line in table.text(100).splitlines()) <= 100
+
+
+def test_wide_characters_count_as_two_columns() -> None:
+    lines = Table("", ["k", "v"], [["東京", 1], ["ab", 2]]).text().splitlines()
+    assert lines[1].endswith("東京  1")
+    assert lines[2].endswith("ab    2")
+
+
+def test_html_escapes_every_value_and_carries_nothing_active() -> None:
+    html = Table("<b>", ["<i>"], [["<script>alert(1)</script>"]], notes=["a & b"]).html()
+    assert "<script" not in html
+    assert "<style" not in html
+    assert "&lt;script&gt;" in html
+    assert "a &amp; b" in html
+
+
+def test_many_rows_are_cut_and_counted() -> None:
+    table = Table("", ["n"], [[i] for i in range(100_000)])
+    assert "99,800 more rows" in table.text()
+    assert len(table.html()) < 100_000
+
+
+def test_control_characters_never_reach_a_terminal() -> None:
+    assert "\x1b" not in Table("", ["k"], [["\x1b[31mred"]]).text()
+
+
+def test_nothing_is_told_apart_from_zero_and_false() -> None:
+    assert Table("", ["v"], [[None], [0], [False]]).text().splitlines()[1:] == ["  –", "  0", "  no"]

@@ -1,0 +1,39 @@
+import pytest
+
+from fstk.errors import GateRefused, Infrastructure, InvalidInput, MissingPackage, UnknownTable, nearest
+from fstk.optional import need
+
+
+def test_a_value_error_of_the_rules_is_a_value_error() -> None:
+    assert issubclass(UnknownTable, ValueError)
+
+
+def test_exit_codes_follow_the_kind() -> None:
+    assert (InvalidInput.exit_code, GateRefused.exit_code, Infrastructure.exit_code) == (2, 3, 4)
+
+
+def test_a_notebook_shows_one_line_first_and_the_cause_after() -> None:
+    try:
+        try:
+            raise OSError("disk")
+        except OSError as error:
+            raise UnknownTable("no feature table x.") from error
+    except UnknownTable as error:
+        assert error._render_traceback_() == ["UnknownTable: no feature table x."]
+        assert any("OSError: disk" in line for line in error._render_traceback_())
+
+
+def test_the_nearest_names_come_first() -> None:
+    assert nearest("custmer", ["customer", "cohort"]) == " Nearest: customer."
+    assert nearest("zzz", ["customer", "cohort"]) == " There is: cohort, customer."
+    assert nearest("zzz", []) == ""
+
+
+def test_a_missing_package_says_what_to_install() -> None:
+    with pytest.raises(MissingPackage, match=r"pip install 'fstk\[databricks\]'"):
+        need("databricks.connect")
+
+
+def test_a_missing_module_of_a_package_that_is_there_is_a_plain_import_error() -> None:
+    with pytest.raises(ModuleNotFoundError):
+        need("altair.no_such_module")
