@@ -1,0 +1,63 @@
+"""What this process read and wrote, for the run record of the job it belongs to.
+
+Under ``fstk run`` every entry is also appended to a file at once, so that a run whose kernel dies still tells what it had written,
+and a person watching sees the rows grow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+Action = Literal["read", "written", "published", "model"]
+FILE = "journal.jsonl"
+"""Name of the file of entries in the folder that the run shares with its kernel."""
+
+# fstk/jobs/kernel.py sets the third to its own process id, so that a process started by a cell does not pass for the run
+FOLDER_VARIABLE, RUN_VARIABLE, KERNEL_VARIABLE = "FSTK_RUN_FOLDER", "FSTK_RUN_ID", "FSTK_RUN_KERNEL"
+
+_entries: list[Entry] = []
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One table version, model version or online table that this process read or wrote.
+
+    ``rows`` is how many rows were read, written or published, None where that is not known without counting. A write that
+    changed nothing has ``rows`` 0 and the version that stood.
+    """
+
+    action: Action
+    table: str
+    version: int | None
+    rows: int | None
+
+
+def note(action: Action, table: str, version: int | None, rows: int | None) -> None:
+    """Add an entry; call it once a read or a write is done."""
+    entry = Entry(action, table, version, rows)
+    _entries.append(entry)
+    folder = run_folder()
+    if folder is not None:
+        with (folder / FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(entry)) + "\n")
+
+
+def entries() -> tuple[Entry, ...]:
+    """Return the entries of this process, oldest first."""
+    return tuple(_entries)
+
+
+def run_id() -> str | None:
+    """Return the id of the ``fstk run`` task that this process executes, None outside one."""
+    return os.environ[RUN_VARIABLE] if run_folder() is not None else None
+
+
+def run_folder() -> Path | None:
+    """Return the folder that this kernel shares with the run that started it, None in any other process."""
+    if os.environ.get(KERNEL_VARIABLE) != str(os.getpid()):
+        return None
+    return Path(os.environ[FOLDER_VARIABLE])
