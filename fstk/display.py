@@ -10,6 +10,7 @@ import html
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 WIDTH = 100
@@ -88,6 +89,24 @@ class Displayed:
         return self.display().html()
 
 
+def duration(length: timedelta) -> str:
+    """Return a length of time in its largest fitting unit, cut and never rounded up: ``3 d``, ``4 h``, ``12 min``, ``0.25 s``."""
+    if length < timedelta(0):
+        return f"−{duration(-length)}"
+    for unit, size in (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1))):
+        if length >= size:
+            return f"{length // size:,} {unit}"
+    return f"{length.total_seconds():g} s"
+
+
+def instant(at: datetime) -> str:
+    """Return an instant in UTC without what is zero: ``1997-02-01``, ``1997-02-01 14:00``, ``1997-02-01 14:00:00.000001``."""
+    at = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
+    if at.time() == datetime.min.time():
+        return f"{at.date()}"
+    return at.isoformat(" ", "auto" if at.second or at.microsecond else "minutes")
+
+
 def _plain(value: Any) -> str:
     if value is None:
         return "–"
@@ -95,12 +114,16 @@ def _plain(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, datetime):
+        return instant(value)
+    if isinstance(value, timedelta):
+        return duration(value)
     text = str(value).replace("\t", " ").replace("\r", " ").replace("\n", " ")
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def _numeric(text: str) -> bool:
-    body = text.removesuffix("%").removesuffix(" d").removesuffix(" h").removesuffix(" s").strip()
+    body = text.removesuffix("%").removesuffix(" d").removesuffix(" h").removesuffix(" min").removesuffix(" s").strip()
     body = body.replace(",", "").replace("−", "-")
     if body in {"–", "NaN", "nan", "inf", "-inf"}:
         return True

@@ -1,4 +1,6 @@
-from fstk.display import Table
+from datetime import UTC, datetime, timedelta, timezone
+
+from fstk.display import Table, duration, instant
 
 
 def test_numbers_stand_right_and_words_left() -> None:
@@ -37,3 +39,13 @@ def test_control_characters_never_reach_a_terminal() -> None:
 
 def test_nothing_is_told_apart_from_zero_and_false() -> None:
     assert Table("", ["v"], [[None], [0], [False]]).text().splitlines()[1:] == ["  –", "  0", "  no"]
+
+
+def test_times_and_lengths_read_in_their_own_units() -> None:
+    assert instant(datetime(1997, 2, 1, tzinfo=UTC)) == "1997-02-01"
+    assert instant(datetime(1997, 2, 1, 9, 30, tzinfo=timezone(timedelta(hours=5, minutes=30)))) == "1997-02-01 04:00"
+    assert instant(datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)) == "9999-12-31 23:59:59.999999"
+    lengths = [timedelta(days=3, hours=23), timedelta(hours=4), timedelta(minutes=12), timedelta(microseconds=250)]
+    assert [duration(length) for length in lengths] == ["3 d", "4 h", "12 min", "0.00025 s"]
+    assert duration(timedelta(hours=-4)) == "−4 h"
+    assert Table("", ["age"], [[timedelta(days=88)], [timedelta(hours=4)]]).text().splitlines()[1:] == ["  88 d", "   4 h"]
