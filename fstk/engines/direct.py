@@ -1,0 +1,99 @@
+"""The engine without a JVM: Delta files read by delta-rs, kernels called in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import deltalake
+import deltalake.exceptions
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from fstk.engines.base import Kernel, PairKernel, Schema, TableVersion
+from fstk.engines.expressions import evaluate
+from fstk.engines.frames import canonical, conform, is_spark, to_arrow
+from fstk.engines.types import arrow_schema, schema_of
+from fstk.errors import DamagedTable, ExpiredSnapshot, InvalidInput, UnknownTable
+
+
+class DirectEngine:
+    """Computes on ``pyarrow.Table`` frames that fit in memory; reads tables, never writes them."""
+
+    name = "direct"
+
+    def frame(self, data: Any, argument: str) -> pa.Table:
+        """Return ``data`` as Arrow; see :meth:`fstk.engines.base.Engine.frame`."""
+        if is_spark(data):
+            raise InvalidInput(f"{argument} is a Spark DataFrame; it is computed by its own session.")
+        return to_arrow(data, argument)
+
+    def schema(self, frame: pa.Table) -> Schema:
+        """Return column names and types, in order."""
+        return schema_of(frame.schema)
+
+    def read(self, table: TableVersion) -> pa.Table:
+        """Return the rows of a local Delta table.
+
+        Raises:
+            UnknownTable: nothing is there. ExpiredSnapshot: no such version. DamagedTable: it cannot be read.
+        """
+        opened = _open(table)
+        try:
+            if set(opened.protocol().reader_features or ()) & {"deletionVectors", "columnMapping"}:
+                return canonical(pa.table(opened.scan().read_all()))
+            # Spark writes INT96 times by default; read as nanoseconds they would be wrong before 1677 and after 2262.
+            options = ds.ParquetReadOptions(coerce_int96_timestamp_unit="us")
+            return canonical(opened.to_pyarrow_dataset(parquet_read_options=options).to_table())
+        except (deltalake.exceptions.DeltaError, OSError, pa.ArrowException) as error:
+            raise DamagedTable(f"reading {table.name}: {_line(error)}") from error
+
+    def changes(self, table: TableVersion) -> pa.Table:
+        """Return the change data feed from version 0 to ``table.version``; raises as :meth:`read`."""
+        opened = _open(TableVersion(table.name, table.location))
+        try:
+            feed = opened.load_cdf(starting_version=0, ending_version=table.version)
+            return canonical(pa.table(feed.read_all()))
+        except (deltalake.exceptions.DeltaError, OSError, pa.ArrowException) as error:
+            raise ExpiredSnapshot(f"reading the changes of {table.name}: {_line(error)}") from error
+
+    def select(self, frame: pa.Table, expressions: Mapping[str, str]) -> pa.Table:
+        """Return one column per entry: output name → Spark SQL expression; see :mod:`fstk.engines.expressions`."""
+        return evaluate(frame, expressions)
+
+    def map(self, frame: pa.Table, keys: Sequence[str], kernel: Kernel, schema: Schema) -> pa.Table:
+        """Call ``kernel`` on the whole frame."""
+        return conform(kernel(frame), arrow_schema(schema))
+
+    def map_pair(
+        self,
+        left: pa.Table,
+        left_keys: Sequence[str],
+        right: pa.Table,
+        right_keys: Sequence[str],
+        kernel: PairKernel,
+        schema: Schema,
+    ) -> pa.Table:
+        """Call ``kernel`` on both whole frames."""
+        return conform(kernel(left, right), arrow_schema(schema))
+
+    def arrow(self, frame: pa.Table) -> pa.Table:
+        """Return the frame."""
+        return frame
+
+
+def _open(table: TableVersion) -> deltalake.DeltaTable:
+    if table.location is None:
+        raise UnknownTable(f"{table.name} is not a local table; read it through a Spark session.")
+    try:
+        return deltalake.DeltaTable(table.location, version=table.version)
+    except deltalake.exceptions.TableNotFoundError as error:
+        raise UnknownTable(f"no Delta table {table.name} at {table.location}.") from error
+    except (deltalake.exceptions.DeltaError, OSError) as error:
+        if table.version is not None and deltalake.DeltaTable.is_deltatable(table.location):
+            raise ExpiredSnapshot(f"{table.name} has no version {table.version} that can be read: {_line(error)}") from error
+        raise DamagedTable(f"reading {table.name}: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,164 @@
+"""Whatever frame the caller has, as one normalised Arrow table."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fstk.engines.types import arrow_type, spark_type
+from fstk.errors import InvalidInput, NaiveDatetime, TypeMismatch, UnsupportedType
+
+# 0001-01-01 and the last microsecond of 9999, in microseconds since 1970: all that Spark, Python and Delta hold alike.
+_FIRST = -62_135_596_800_000_000
+_LAST = 253_402_300_799_999_999
+
+
+def is_spark(data: Any) -> bool:
+    """Tell whether ``data`` is a PySpark DataFrame, classic or Connect, without importing PySpark."""
+    return any(
+        cls.__name__ == "DataFrame" and cls.__module__.startswith("pyspark.sql") for cls in type(data).__mro__
+    )
+
+
+def to_arrow(data: Any, argument: str) -> pa.Table:
+    """Return a pandas, Polars or Arrow frame as an Arrow table of the types in :mod:`fstk.engines.types`.
+
+    Strings become ``string``, dictionaries are decoded, unsigned integers widened, times become microseconds. Columns
+    typed as times without a zone are ``timestamp[us]`` (TIMESTAMP_NTZ, taken as UTC). In pandas columns of NumPy floats
+    NaN means missing, as everywhere in pandas, and becomes null. A pandas index is dropped.
+
+    Raises:
+        InvalidInput: not a frame, two columns of one name, a time with nanoseconds or outside 0001..9999.
+        NaiveDatetime: a pandas object column holding datetimes without a zone.
+        UnsupportedType: a column that Spark cannot hold.
+    """
+    table = _table(data, argument)
+    names = table.column_names
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise InvalidInput(f"{argument}: two columns are called {doubled[0]}; rename one.")
+    columns = [normal_column(table.column(i), f"{argument}, column {name}") for i, name in enumerate(names)]
+    return pa.table(columns, schema=pa.schema([pa.field(n, c.type) for n, c in zip(names, columns, strict=True)]))
+
+
+def normal_column(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    """Return a column in fstk's Arrow types; ``where`` names it in errors, which are those of :func:`to_arrow`."""
+    try:
+        target = arrow_type(spark_type(column.type))
+    except UnsupportedType as error:
+        raise UnsupportedType(f"{where}: {error}") from error
+    column = _exact(column, target, where)
+    if isinstance(target, pa.TimestampType) and len(column) > column.null_count:
+        bounds = pc.min_max(column.cast(pa.int64()))
+        if bounds["min"].as_py() < _FIRST or bounds["max"].as_py() > _LAST:
+            raise InvalidInput(f"{where}: times must lie in the years 0001 to 9999.")
+    return column
+
+
+def _exact(column: pa.ChunkedArray, target: pa.DataType, where: str) -> pa.ChunkedArray:
+    if column.type == target:
+        return column
+    if isinstance(column.type, pa.DictionaryType | pa.RunEndEncodedType):
+        column = pa.chunked_array(
+            [
+                chunk.dictionary_decode() if isinstance(chunk, pa.DictionaryArray) else pc.run_end_decode(chunk)
+                for chunk in column.chunks
+            ],
+            type=column.type.value_type,
+        )
+    try:
+        return column.cast(target)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        if isinstance(target, pa.TimestampType):
+            raise InvalidInput(
+                f"{where}: its times do not fit whole microseconds of the years 0001 to 9999; round them first."
+            ) from error
+        raise UnsupportedType(f"{where}: {column.type} cannot become {target}: {error}") from error
+
+
+def _table(data: Any, argument: str) -> pa.Table:
+    if isinstance(data, pa.Table):
+        return data
+    if isinstance(data, pa.RecordBatch):
+        return pa.Table.from_batches([data])
+    if isinstance(data, pa.RecordBatchReader):
+        return data.read_all()
+    # A frame of a package that was never imported cannot be here, so nothing heavy is loaded to find out.
+    polars, pandas = sys.modules.get("polars"), sys.modules.get("pandas")
+    if polars is not None and isinstance(data, polars.LazyFrame):
+        data = data.collect()
+    if polars is not None and isinstance(data, polars.DataFrame):
+        return data.to_arrow()
+    if pandas is not None and isinstance(data, pandas.DataFrame):
+        return _from_pandas(data, argument)
+    raise InvalidInput(
+        f"{argument} must be a Spark, pandas, Polars or Arrow frame; got {type(data).__module__}.{type(data).__name__}."
+    )
+
+
+def _from_pandas(data: Any, argument: str) -> pa.Table:
+    unnamed = [name for name in data.columns if not isinstance(name, str)]
+    if unnamed:
+        raise InvalidInput(f"{argument}: column names must be strings; got {unnamed[0]!r}.")
+    columns: list[pa.Array] = []
+    for position, name in enumerate(data.columns):
+        series = data.iloc[:, position]
+        if series.dtype == object:
+            for value in series:
+                if any(_naive(part) for part in _parts(value)):
+                    raise NaiveDatetime(
+                        f"{argument}, column {name}: {value!r} has no time zone. Give it one, for example "
+                        f"pd.to_datetime({argument}[{name!r}], utc=True)."
+                    )
+        try:
+            array = pa.Array.from_pandas(series)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+            raise InvalidInput(f"{argument}, column {name}: its values are not of one type ({error}).") from error
+        columns.append(array)
+    return pa.table(columns, names=list(data.columns))
+
+
+def _naive(value: Any) -> bool:
+    return isinstance(value, dt.datetime) and value.tzinfo is None and value == value  # NaT is a datetime, unequal to itself
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _parts(item)
+    elif isinstance(value, dict):
+        yield from _parts(list(value.values()))
+    else:
+        yield value
+
+
+def canonical(table: pa.Table) -> pa.Table:
+    """Return a table that an engine computed in fstk's Arrow types: instants in UTC, strings as ``string``."""
+    types = [arrow_type(spark_type(field.type)) for field in table.schema]
+    if all(field.type == target for field, target in zip(table.schema, types, strict=True)):
+        return table.replace_schema_metadata(None)
+    columns = [_exact(c, target, n) for n, c, target in zip(table.column_names, table.columns, types, strict=True)]
+    return pa.table(columns, names=table.column_names)
+
+
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return a kernel's result with exactly the declared columns, in their order and types; no value is lost silently.
+
+    Raises:
+        TypeMismatch: a declared column is missing, another is there, or a value does not fit its declared type.
+    """
+    if set(table.column_names) != set(schema.names) or table.num_columns != len(schema):
+        raise TypeMismatch(f"the kernel returned columns {table.column_names}; declared are {schema.names}.")
+    table = table.select(schema.names)
+    columns = []
+    for field, column in zip(schema, table.columns, strict=True):
+        try:
+            columns.append(column if column.type == field.type else column.cast(field.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise TypeMismatch(f"column {field.name}: {column.type} does not fit {field.type}: {error}.") from error
+    return pa.table(columns, schema=schema)

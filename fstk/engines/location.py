@@ -1,0 +1,83 @@
+"""Names of tables and the folders of a local warehouse."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+
+from fstk.errors import InvalidInput, InvalidName
+
+_PART = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LONGEST = 255
+_MARKER = ".fstk"  # tells a warehouse that holds no table yet from somebody else's folder
+
+
+def table_name(name: str) -> str:
+    """Return the canonical, lower-cased form of a table name of one to three parts (RULES, feature tables 4).
+
+    Raises:
+        InvalidName: not one to three dotted parts, a part that is not a letter or underscore followed by ASCII letters,
+            digits, underscores, or one longer than 255 characters.
+    """
+    parts = name.split(".") if isinstance(name, str) else []
+    if not 1 <= len(parts) <= 3 or not all(_PART.fullmatch(part) and len(part) <= _LONGEST for part in parts):
+        shown = name if isinstance(name, str) and len(name) <= 80 else f"{str(name)[:77]}…"
+        raise InvalidName(
+            f"table name {shown!r}: one to three parts joined by dots, each a letter or underscore followed by letters, "
+            f"digits or underscores, at most {_LONGEST} characters. For example feature_store.customer_features."
+        )
+    return name.lower()
+
+
+def quoted(name: str) -> str:
+    """Return a table name as a SQL identifier, every part quoted; raises InvalidName as :func:`table_name`."""
+    return ".".join(f"`{part}`" for part in table_name(name).split("."))
+
+
+def folder(warehouse: Path, name: str) -> Path:
+    """Return the Delta folder of a table: ``<warehouse>/<schema>/<table>``; a one-part name lies in ``default``.
+
+    Raises:
+        InvalidName: as :func:`table_name`.
+    """
+    parts = table_name(name).split(".")
+    if len(parts) == 1:
+        parts = ["default", *parts]
+    return warehouse.joinpath(*parts)
+
+
+def ready_warehouse(path: Path) -> Path:
+    """Make sure that ``path`` is a folder that fstk may write Delta tables to, creating it; return it absolute.
+
+    Raises:
+        InvalidInput: it cannot be created or written, is itself a table, or holds somebody else's files.
+    """
+    path = path.expanduser().absolute()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path, prefix=".fstk-write-"):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InvalidInput(
+            f"warehouse {path} cannot be written: {reason}. Set FSTK_WAREHOUSE to a folder that you may write."
+        ) from error
+    if (path / "_delta_log").exists():
+        raise InvalidInput(
+            f"warehouse {path} is itself a Delta table. Set FSTK_WAREHOUSE to the folder above its schema's folder."
+        )
+    marker = path / _MARKER
+    if not marker.exists():
+        foreign = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
+        if foreign and not _has_tables(path) and not any(path.glob("*.db")):
+            raise InvalidInput(
+                f"warehouse {path} holds other files ({', '.join(foreign[:3])}{', …' if len(foreign) > 3 else ''}) "
+                "and no feature table. Set FSTK_WAREHOUSE to a new or empty folder."
+            )
+        marker.touch()
+    return path
+
+
+def _has_tables(path: Path) -> bool:
+    return any(True for depth in ("*/*/_delta_log", "*/*/*/_delta_log") for _ in path.glob(depth))

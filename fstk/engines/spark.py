@@ -1,0 +1,153 @@
+"""The engine over a Spark session, in-process or Connect alike: only what Spark Connect offers is used."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from fstk.engines import buckets
+from fstk.engines.base import Kernel, PairKernel, Schema, TableVersion
+from fstk.engines.frames import canonical, conform, is_spark, to_arrow
+from fstk.engines.sparktypes import spark_schema, struct_type
+from fstk.engines.translate import kernel_failure, translated
+from fstk.engines.types import arrow_schema, quoted_name
+from fstk.errors import FstkError, TypeMismatch
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+class SparkEngine:
+    """Computes with a Spark session; ``name`` is ``spark``, ``remote`` or ``databricks``.
+
+    Every method builds plans only, except :meth:`arrow`, which runs them.
+    """
+
+    def __init__(self, session: SparkSession, name: str = "spark") -> None:
+        self.session = session
+        self.name = name
+        # Rows of frames whose size is known without asking Spark; decides the number of buckets.
+        self._rows: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+
+    def frame(self, data: Any, argument: str) -> DataFrame:
+        """Return ``data`` as a Spark DataFrame of this session; see :meth:`fstk.engines.base.Engine.frame`."""
+        if is_spark(data):
+            return data
+        table = to_arrow(data, argument)
+        with translated(f"loading {argument}"):
+            frame = self.session.createDataFrame(table, schema=spark_schema(table.schema))
+        self._rows[frame] = table.num_rows
+        return frame
+
+    def schema(self, frame: DataFrame) -> Schema:
+        """Return column names and types, in order."""
+        with translated():
+            return struct_type(frame.schema)
+
+    def read(self, table: TableVersion) -> DataFrame:
+        """Return a Delta table at a version.
+
+        Raises:
+            UnknownTable: nothing is there. ExpiredSnapshot: no such version. DamagedTable: it cannot be read.
+        """
+        with translated(f"reading {table.name}"):
+            reader = self.session.read
+            if table.version is not None:
+                reader = reader.option("versionAsOf", table.version)
+            frame = reader.format("delta").load(table.location) if table.location else reader.table(table.name)
+            _ = frame.schema  # a Connect session would otherwise find out at the first action only
+        if table.location:
+            rows = buckets.stored_rows(table.location, table.version)
+            if rows is not None:
+                self._rows[frame] = rows
+        return frame
+
+    def changes(self, table: TableVersion) -> DataFrame:
+        """Return the change data feed from version 0 to ``table.version``; raises as :meth:`read`."""
+        with translated(f"reading the changes of {table.name}"):
+            reader = self.session.read.option("readChangeFeed", "true").option("startingVersion", 0)
+            if table.version is not None:
+                reader = reader.option("endingVersion", table.version)
+            frame = reader.format("delta").load(table.location) if table.location else reader.table(table.name)
+            _ = frame.schema
+        return frame
+
+    def select(self, frame: DataFrame, expressions: Mapping[str, str]) -> DataFrame:
+        """Return one column per entry: output name → Spark SQL expression.
+
+        Raises:
+            UnknownColumn, BadExpression: Spark cannot resolve or parse an expression.
+        """
+        with translated():
+            chosen = frame.selectExpr(*(f"({text}) AS {quoted_name(name)}" for name, text in expressions.items()))
+            _ = chosen.schema
+        if frame in self._rows:
+            self._rows[chosen] = self._rows[frame]
+        return chosen
+
+    def map(self, frame: DataFrame, keys: Sequence[str], kernel: Kernel, schema: Schema) -> DataFrame:
+        """Hash ``frame`` by ``keys`` into buckets and call ``kernel`` on each."""
+        target = arrow_schema(schema)
+
+        def one(table: pa.Table) -> pa.Table:
+            try:
+                return conform(kernel(_without_bucket(table)), target)
+            except FstkError as error:
+                raise kernel_failure(error) from error
+
+        with translated():
+            spread = buckets.spread(frame, self._types(frame, keys), self._buckets(frame))
+            return spread.groupBy(buckets.COLUMN).applyInArrow(one, spark_schema(target))
+
+    def map_pair(
+        self,
+        left: DataFrame,
+        left_keys: Sequence[str],
+        right: DataFrame,
+        right_keys: Sequence[str],
+        kernel: PairKernel,
+        schema: Schema,
+    ) -> DataFrame:
+        """Hash both frames alike by their keys and call ``kernel`` on each pair of buckets.
+
+        Raises:
+            TypeMismatch: two keys of one position differ in type, and would hash apart.
+        """
+        left_types, right_types = self._types(left, left_keys), self._types(right, right_keys)
+        for (name, kind), (other, other_kind) in zip(left_types.items(), right_types.items(), strict=True):
+            if kind != other_kind:
+                raise TypeMismatch(f"key {name} is {kind}, but {other} is {other_kind}; cast one of them.")
+        target = arrow_schema(schema)
+
+        def pair(one: pa.Table, two: pa.Table) -> pa.Table:
+            try:
+                return conform(kernel(_without_bucket(one), _without_bucket(two)), target)
+            except FstkError as error:
+                raise kernel_failure(error) from error
+
+        with translated():
+            number = self._buckets(left, right)
+            one, two = buckets.spread(left, left_types, number), buckets.spread(right, right_types, number)
+            grouped = one.groupBy(buckets.COLUMN).cogroup(two.groupBy(buckets.COLUMN))
+            return grouped.applyInArrow(pair, spark_schema(target))
+
+    def arrow(self, frame: DataFrame) -> pa.Table:
+        """Run the frame and return its rows; errors as :func:`fstk.engines.translate.translated` gives them."""
+        with translated():
+            return canonical(frame.toArrow())
+
+    def _types(self, frame: DataFrame, keys: Sequence[str]) -> Schema:
+        types = self.schema(frame)
+        return {key: types[key] for key in keys}
+
+    def _buckets(self, *frames: DataFrame) -> int:
+        rows = [self._rows.get(frame) for frame in frames]
+        at_hand = self.session.conf.get("spark.sql.shuffle.partitions")
+        return buckets.number(rows, int(at_hand or buckets.UNKNOWN))
+
+
+def _without_bucket(table: pa.Table) -> pa.Table:
+    return canonical(table.drop_columns([buckets.COLUMN]))

@@ -1,0 +1,163 @@
+"""What Spark, Delta, Py4J and gRPC raise, turned into one sentence of fstk; and kernel errors carried across processes.
+
+Classes are known by name, so that nothing here imports PySpark.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fstk import errors
+from fstk.errors import (
+    BadExpression,
+    DamagedTable,
+    EngineUnavailable,
+    ExpiredSnapshot,
+    FstkError,
+    Infrastructure,
+    InvalidInput,
+    UnknownColumn,
+    UnknownTable,
+    WriteConflict,
+)
+
+_MARK, _END = "fstk-kernel-error ", " end-of-fstk-kernel-error"
+_ANSWERABLE = ("PySparkException", "CapturedException", "Py4JError", "Py4JNetworkError", "RpcError", "DeltaError")
+
+# First match wins; the left side is looked for in the class names and the text of the error.
+_KINDS: tuple[tuple[str, type[FstkError], str], ...] = (
+    (
+        r"Concurrent(Append|DeleteRead|DeleteDelete|Transaction|Write|Modification)Exception|MetadataChangedException"
+        r"|ProtocolChangedException|DELTA_CONCURRENT_|DELTA_METADATA_CHANGED|DELTA_PROTOCOL_CHANGED",
+        WriteConflict,
+        "another writer changed the table first: {line} The same write may be tried again.",
+    ),
+    (
+        r"DELTA_VERSION_NOT_FOUND|Cannot time travel Delta table to version|DELTA_TIMESTAMP_(EARLIER|GREATER)"
+        r"|DELTA_MISSING_CHANGE_DATA|DELTA_CHANGE_DATA_FILE_NOT_FOUND|DELTA_VERSIONS_NOT_CONTIGUOUS",
+        ExpiredSnapshot,
+        "{line}",
+    ),
+    (
+        r"DELTA_LOG_FILE_|DELTA_TRUNCATED_TRANSACTION_LOG|DELTA_STATE_RECOVER_ERROR|DELTA_FILE_NOT_FOUND"
+        r"|DELTA_INVALID_(COMMITTED_VERSION|PROTOCOL)|DELTA_FAILED_READ_FILE|DELTA_SCHEMA_NOT_SET"
+        r"|is not a Parquet file|FAILED_READ_FILE|FILE_NOT_EXIST|JsonParseException|JsonEOFException|JsonMappingException"
+        r"|Could not read footer|EOFException",
+        DamagedTable,
+        "a table's log or files cannot be read: {line}",
+    ),
+    (
+        r"TABLE_OR_VIEW_NOT_FOUND|SCHEMA_NOT_FOUND|PATH_NOT_FOUND|DELTA_PATH_DOES_NOT_EXIST|DELTA_TABLE_NOT_FOUND"
+        r"|DELTA_MISSING_DELTA_TABLE|DELTA_TABLE_ONLY_OPERATION|NoSuchTableException",
+        UnknownTable,
+        "{line}",
+    ),
+    (r"UNRESOLVED_COLUMN|UNRESOLVED_FIELD", UnknownColumn, "{line}"),
+    (r"PARSE_SYNTAX_ERROR|ParseException|UNRESOLVED_ROUTINE|DATATYPE_MISMATCH|WRONG_NUM_ARGS", BadExpression, "{line}"),
+    (
+        r"Failed to find (the )?data source: delta|DATA_SOURCE_NOT_FOUND.*delta|DeltaSparkSessionExtension"
+        r"|DELTA_CONFIGURE_SPARK_SESSION|ClassNotFoundException: (io\.delta|org\.apache\.spark\.sql\.delta)",
+        EngineUnavailable,
+        "this Spark session has no Delta Lake. Stop it (spark.stop()), restart Python and call fstk.connect().",
+    ),
+    (
+        r"OutOfMemoryError|Python worker exited unexpectedly",
+        EngineUnavailable,
+        "Spark ran out of memory ({line}) Give it more, for example FSTK_DRIVER_MEMORY=8g.",
+    ),
+    (r"No space left on device", Infrastructure, "the disk is full: {line}"),
+    (
+        r"stopped SparkContext|SparkContext was shut down|Py4JNetworkError|UNAVAILABLE|Connection refused|NO_ACTIVE_SESSION"
+        r"|INVALID_HANDLE\.SESSION|Answer from Java side is empty",
+        EngineUnavailable,
+        "Spark does not answer ({line}) Call fstk.connect() again.",
+    ),
+)
+
+
+@contextmanager
+def translated(doing: str = "") -> Iterator[None]:
+    """Run Spark calls so that only errors of fstk leave the block; ``doing`` (``"writing a.b"``) opens the message.
+
+    Errors that are neither Spark's nor its transport's pass unchanged.
+
+    Raises:
+        WriteConflict, DamagedTable, ExpiredSnapshot, UnknownTable, UnknownColumn, BadExpression, EngineUnavailable,
+        Infrastructure: by what Spark said. InvalidInput: Spark refused a value (overflow, division by zero, a cast).
+        FstkError: the rest, and an error of a kernel as the class that the kernel raised.
+    """
+    try:
+        yield
+    except Exception as error:
+        answer = translation(error, doing)
+        if answer is None:
+            raise
+        raise answer from error
+
+
+def translation(error: BaseException, doing: str = "") -> FstkError | None:
+    """Return the error of fstk for an error of Spark, or None when it is not Spark's."""
+    if isinstance(error, FstkError):
+        return None
+    names = [cls.__name__ for cls in type(error).__mro__]
+    refused = isinstance(error, ConnectionError)
+    if not refused and not any(name in _ANSWERABLE for name in names):
+        return None
+    text = str(error)
+    kernel = _kernel_error(text)
+    if kernel is not None:
+        return kernel
+    line = first_line(text)
+    opening = f"{doing}: " if doing else ""
+    searched = " ".join([*names, "Connection refused" if refused else "", text])
+    for pattern, kind, message in _KINDS:
+        if re.search(pattern, searched):
+            return kind(opening + message.format(line=line))
+    if "PythonException" in names:
+        return FstkError(f"{opening}Python code run by Spark failed: {_last_line(text)}")
+    if any(name in {"AnalysisException", "ArithmeticException", "NumberFormatException", "DateTimeException"} for name in names):
+        return InvalidInput(opening + line)
+    if re.match(r"\s*\[(CAST_|DIVIDE_BY_ZERO|ARITHMETIC_OVERFLOW|NUMERIC_|DATETIME_|REMAINDER_BY_ZERO)", text):
+        return InvalidInput(opening + line)
+    return FstkError(opening + line)
+
+
+def kernel_failure(error: FstkError) -> RuntimeError:
+    """Return an exception whose text carries ``error`` from a worker process through Spark to :func:`translated`."""
+    content = json.dumps({"class": type(error).__name__, "message": str(error)})
+    return RuntimeError(f"{_MARK}{content}{_END}")
+
+
+def _kernel_error(text: str) -> FstkError | None:
+    start = text.find(_MARK)
+    end = text.find(_END, start)
+    if start < 0 or end < 0:
+        return None
+    content = json.loads(text[start + len(_MARK) : end])
+    kind = getattr(errors, content["class"], FstkError)
+    return kind(content["message"])
+
+
+def first_line(text: str) -> str:
+    """Return the first line of a Spark message without its error class, SQLSTATE and plan, ending in a full stop."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    line = lines[0] if lines else "no message"
+    # "An error occurred while calling o1.load." and "(org.apache…Exception) …" say nothing; what follows does.
+    if line.startswith("An error occurred while calling") and len(lines) > 1:
+        line = lines[1].removeprefix(": ")
+    line = re.sub(r"^\((?:[\w$]+\.)+[\w$]+\)\s*", "", line)
+    line = re.sub(r"^(?:[a-z][\w$]*\.)+[\w$]+(?:Exception|Error): ", "", line)
+    line = re.sub(r"^\[[A-Z0-9_.]+\] ", "", line)
+    line = re.sub(r"\s*SQLSTATE: \w+;?.*$", "", line).rstrip(";: ")
+    if len(line) > 300:
+        line = line[:299] + "…"
+    return line if line.endswith((".", "…", "!", "?")) else line + "."
+
+
+def _last_line(text: str) -> str:
+    body = text.split("JVM stacktrace:")[0]
+    lines = [line.strip() for line in body.splitlines() if line.strip()]
+    return lines[-1] if lines else "no message."

@@ -1,0 +1,176 @@
+"""Column types: Spark SQL's spelling and Arrow's, each turned into the other without loss.
+
+An instant (``timestamp``) is ``timestamp[us, tz=UTC]``; ``timestamp_ntz`` is ``timestamp[us]``; ``date`` is ``date32``.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pyarrow as pa
+import sqlglot
+from sqlglot import exp
+
+from fstk.engines.base import Schema
+from fstk.errors import UnsupportedType
+
+INSTANT = pa.timestamp("us", tz="UTC")
+
+_ATOMS: dict[str, pa.DataType] = {
+    "tinyint": pa.int8(),
+    "smallint": pa.int16(),
+    "int": pa.int32(),
+    "bigint": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "boolean": pa.bool_(),
+    "string": pa.string(),
+    "binary": pa.binary(),
+    "date": pa.date32(),
+    "timestamp": INSTANT,
+    "timestamp_ntz": pa.timestamp("us"),
+    "void": pa.null(),
+}
+_NAMES = {arrow: name for name, arrow in _ATOMS.items()}
+# Arrow types that Spark lacks, each with the smallest Spark type that holds all its values.
+_WIDER: dict[pa.DataType, str] = {
+    pa.uint8(): "smallint",
+    pa.uint16(): "int",
+    pa.uint32(): "bigint",
+    pa.uint64(): "decimal(20,0)",
+    pa.float16(): "float",
+    pa.large_string(): "string",
+    pa.string_view(): "string",
+    pa.large_binary(): "binary",
+    pa.binary_view(): "binary",
+    pa.date64(): "date",
+}
+_PARSED = {
+    exp.DType.TINYINT: "tinyint",
+    exp.DType.SMALLINT: "smallint",
+    exp.DType.INT: "int",
+    exp.DType.BIGINT: "bigint",
+    exp.DType.FLOAT: "float",
+    exp.DType.DOUBLE: "double",
+    exp.DType.BOOLEAN: "boolean",
+    exp.DType.TEXT: "string",
+    exp.DType.VARCHAR: "string",
+    exp.DType.CHAR: "string",
+    exp.DType.BINARY: "binary",
+    exp.DType.DATE: "date",
+    exp.DType.TIMESTAMPTZ: "timestamp",
+    exp.DType.TIMESTAMPLTZ: "timestamp",
+    exp.DType.TIMESTAMPNTZ: "timestamp_ntz",
+    exp.DType.NULL: "void",
+}
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def spark_type(arrow: pa.DataType) -> str:
+    """Return the Spark SQL type that holds every value of an Arrow type.
+
+    Raises:
+        UnsupportedType: Spark has no such type (times of day, durations, decimals past 38 digits).
+    """
+    if arrow in _NAMES:
+        return _NAMES[arrow]
+    if arrow in _WIDER:
+        return _WIDER[arrow]
+    if isinstance(arrow, pa.TimestampType):
+        return "timestamp_ntz" if arrow.tz is None else "timestamp"
+    if pa.types.is_decimal(arrow) and arrow.precision <= 38 and 0 <= arrow.scale <= arrow.precision:
+        return f"decimal({arrow.precision},{arrow.scale})"
+    if isinstance(arrow, pa.DictionaryType | pa.RunEndEncodedType):
+        return spark_type(arrow.value_type)
+    if isinstance(arrow, pa.MapType):
+        return f"map<{spark_type(arrow.key_type)},{spark_type(arrow.item_type)}>"
+    if isinstance(arrow, pa.StructType):
+        return f"struct<{','.join(f'{field_name(f.name)}:{spark_type(f.type)}' for f in arrow)}>"
+    if pa.types.is_fixed_size_binary(arrow):
+        return "binary"
+    if (
+        pa.types.is_list(arrow)
+        or pa.types.is_large_list(arrow)
+        or pa.types.is_fixed_size_list(arrow)
+        or pa.types.is_list_view(arrow)
+        or pa.types.is_large_list_view(arrow)
+    ):
+        return f"array<{spark_type(arrow.value_type)}>"
+    raise UnsupportedType(f"no Spark type holds the Arrow type {arrow}; cast the column first.")
+
+
+def arrow_type(spark: str) -> pa.DataType:
+    """Return the Arrow type of a Spark SQL type, nested ones included; ``varchar`` and ``char`` are strings.
+
+    Raises:
+        UnsupportedType: not a type, or one that has no exact Arrow counterpart (interval, variant, collated strings).
+    """
+    known = _ATOMS.get(spark)
+    if known is not None:
+        return known
+    if re.search(r"\bcollate\b", spark, re.IGNORECASE):
+        raise UnsupportedType(f"a collated string ({spark}) compares by other rules than fstk's; cast it to string.")
+    try:
+        parsed = exp.DataType.build(spark, dialect="databricks")
+    except sqlglot.ParseError as error:
+        raise UnsupportedType(f"{spark!r} is not a Spark SQL type.") from error
+    return _arrow(parsed, spark)
+
+
+def _arrow(parsed: exp.Expression, whole: str) -> pa.DataType:
+    if isinstance(parsed, exp.DataType):
+        inner = parsed.expressions
+        if parsed.this in _PARSED:
+            return _ATOMS[_PARSED[parsed.this]]
+        if parsed.this == exp.DType.DECIMAL:
+            digits = [int(param.name) for param in inner] or [10]
+            precision, scale = digits[0], digits[1] if len(digits) > 1 else 0
+            if 1 <= precision <= 38 and 0 <= scale <= precision:
+                return pa.decimal128(precision, scale)
+        if parsed.this == exp.DType.ARRAY and len(inner) == 1:
+            return pa.list_(pa.field("element", _arrow(inner[0], whole)))
+        if parsed.this == exp.DType.MAP and len(inner) == 2:
+            return pa.map_(_arrow(inner[0], whole), _arrow(inner[1], whole))
+        if parsed.this == exp.DType.STRUCT:
+            return pa.struct([pa.field(column.name, _arrow(column.args["kind"], whole)) for column in inner])
+    raise UnsupportedType(f"Spark type {whole!r} has no exact Arrow type.")
+
+
+def field_name(name: str) -> str:
+    """Return a struct field's name as it stands in a type string: quoted only where it must be."""
+    return name if _PLAIN_NAME.fullmatch(name) else quoted_name(name)
+
+
+def quoted_name(name: str) -> str:
+    """Return one identifier quoted for Spark SQL."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def schema_of(schema: pa.Schema) -> Schema:
+    """Return the Spark types of an Arrow schema, in column order.
+
+    Raises:
+        UnsupportedType: a column that Spark cannot hold; the message names it.
+    """
+    types: Schema = {}
+    for field in schema:
+        try:
+            types[field.name] = spark_type(field.type)
+        except UnsupportedType as error:
+            raise UnsupportedType(f"column {field.name}: {error}") from error
+    return types
+
+
+def arrow_schema(schema: Schema) -> pa.Schema:
+    """Return the Arrow schema of Spark types, in column order, every column nullable.
+
+    Raises:
+        UnsupportedType: a column without an exact Arrow type; the message names it.
+    """
+    fields = []
+    for name, spark in schema.items():
+        try:
+            fields.append(pa.field(name, arrow_type(spark)))
+        except UnsupportedType as error:
+            raise UnsupportedType(f"column {name}: {error}") from error
+    return pa.schema(fields)

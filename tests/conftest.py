@@ -1,0 +1,67 @@
+"""Sessions and engines that every stage's tests share; one JVM session and one server for the whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fstk.engines.base import Engine
+from fstk.engines.connect import direct, engine_of
+from fstk.engines.spark import SparkEngine
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+DIRECT = pytest.param("direct")
+SPARK = pytest.param("spark", marks=pytest.mark.spark)
+REMOTE = pytest.param("remote", marks=[pytest.mark.spark, pytest.mark.server])
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The session of ``fstk.connect()``, small: two threads, 1 GiB, quick to compile."""
+    from fstk.engines.connect import connect
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FSTK_WAREHOUSE", str(tmp_path_factory.mktemp("spark")))
+        patch.setenv("FSTK_DRIVER_MEMORY", "1g")
+        patch.delenv("SPARK_REMOTE", raising=False)
+        session = connect("spark", master="local[2]", **{"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"})
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A session over a real Spark Connect server with Delta; not the one of ``fstk.connect()``."""
+    from fstk.engines import remote as remote_engine
+    from tests.connect_server import connect_server
+
+    with connect_server(tmp_path_factory.mktemp("server")) as url:
+        session = remote_engine.start({"url": url})
+        yield session
+        session.stop()
+
+
+@pytest.fixture(params=[DIRECT, SPARK, REMOTE])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Every engine in turn."""
+    return direct() if request.param == "direct" else engine_of(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(params=[SPARK, REMOTE])
+def spark_engine(request: pytest.FixtureRequest) -> SparkEngine:
+    """Every engine that is a Spark session."""
+    return engine_of(request.getfixturevalue(request.param))
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder set as FSTK_WAREHOUSE."""
+    folder = tmp_path / "warehouse"
+    folder.mkdir()
+    monkeypatch.setenv("FSTK_WAREHOUSE", str(folder))
+    return folder

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from fstk.engines.base import Engine
+from fstk.errors import DuplicateKeys
+
+
+def test_every_row_reaches_one_call_with_its_equals(engine: Engine) -> None:
+    keys = [0.0, -0.0, float("nan"), float("nan"), None, None, 1.5, 2.5]
+    left = engine.frame(pa.table({"k": pa.array(keys), "i": range(8)}), "left")
+    right = engine.frame(pa.table({"j": pa.array([-0.0, float("nan"), 7.0])}), "right")
+
+    def rows(one: pa.Table, two: pa.Table) -> pa.Table:
+        groups: dict[str, list[int]] = {}
+        for key, i in zip(one.column("k").to_pylist(), one.column("i").to_pylist(), strict=True):
+            groups.setdefault("null" if key is None else str(key + 0.0), []).append(i)
+        others = {str(key + 0.0) for key in two.column("j").to_pylist()}
+        return pa.table(
+            {
+                "group": pa.array(groups.keys(), pa.string()),
+                "rows": pa.array([len(found) for found in groups.values()], pa.int64()),
+                "met": pa.array([name in others for name in groups], pa.bool_()),
+            }
+        )
+
+    schema = {"group": "string", "rows": "bigint", "met": "boolean"}
+    found = engine.arrow(engine.map_pair(left, ["k"], right, ["j"], rows, schema)).to_pylist()
+    assert sorted((row["group"], row["rows"], row["met"]) for row in found) == [
+        ("0.0", 2, True),
+        ("1.5", 1, False),
+        ("2.5", 1, False),
+        ("nan", 2, True),
+        ("null", 2, False),
+    ]
+
+
+def test_an_error_of_a_kernel_arrives_as_itself(engine: Engine) -> None:
+    frame = engine.frame(pa.table({"k": [1, 2]}), "frame")
+
+    def refuse(table: pa.Table) -> pa.Table:
+        raise DuplicateKeys("2 rows share k = 1: “ä”.")
+
+    with pytest.raises(DuplicateKeys, match="2 rows share k = 1: “ä”"):
+        engine.arrow(engine.map(frame, ["k"], refuse, {"k": "bigint"}))
