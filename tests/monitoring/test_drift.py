@@ -1,0 +1,244 @@
+"""Drift: planted and absent, on every kind of column and frame; Evidently's numbers against SciPy."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import json
+import socket
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from scipy import stats
+from scipy.spatial.distance import jensenshannon
+
+from fstk.errors import GateRefused, InvalidInput, TypeMismatch, UnknownColumn, UnsupportedType
+from fstk.monitoring import DriftReport, detect_feature_drift
+from fstk.monitoring.drift import Drift
+
+
+def _seen(report: DriftReport, feature: str, of: str = "values") -> Drift:
+    return next(test for test in report.tests if (test.feature, test.of) == (feature, of))
+
+
+def _normal(rows: int, shift: float = 0.0, seed: int = 1) -> pa.Table:
+    rng = np.random.default_rng(seed)
+    return pa.table({"spend": rng.normal(shift, 1.0, rows), "visits": rng.poisson(3 + 4 * shift, rows)})
+
+
+def test_planted_drift_is_found_and_named_first() -> None:
+    reference, current = _normal(5_000), _normal(5_000, seed=2)
+    moved = current.set_column(0, "spend", pa.array(np.asarray(current["spend"]) + 0.5))
+    report = detect_feature_drift(reference, moved, ["visits", "spend"])
+    assert report.drifted == ["spend"]
+    assert report.tests[0].feature == "spend"
+    assert repr(report).splitlines()[-1] == "1 of 2 drifted"
+
+
+@pytest.mark.parametrize(("rows", "allowed"), [(200, 1), (2_500, 0)])
+def test_twelve_undrifted_features_are_no_alarm(rows: int, allowed: int) -> None:
+    # p-values may be wrong in one report of twenty; unshared limits would raise the alarm in about five of these ten.
+    names = [f"f{i}" for i in range(12)]
+    alarms = 0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        sides = [pa.table({name: rng.exponential(1, rows) for name in names}) for _ in range(2)]
+        alarms += bool(detect_feature_drift(*sides, names).drifted)
+    assert alarms <= allowed
+
+
+@pytest.mark.parametrize("rows", [300, 5_000])
+def test_categories_of_equal_shares_are_no_drift_and_a_new_category_is(rows: int) -> None:
+    rng = np.random.default_rng(3)
+    letters = [pa.table({"c": rng.choice(list("abcd"), rows)}) for _ in range(8)]
+    for other in letters[1:]:
+        assert detect_feature_drift(letters[0], other, ["c"]).drifted == []
+    new = pa.table({"c": rng.choice(list("abcx"), rows)})
+    assert detect_feature_drift(letters[0], new, ["c"]).drifted == ["c"]
+
+
+def test_evidently_agrees_with_scipy() -> None:
+    reference, current = _normal(6_000), _normal(4_000, 0.05, seed=2)
+    letters = [np.random.default_rng(seed).choice(list("abc"), rows) for seed, rows in ((5, 6_000), (6, 4_000))]
+    reference = reference.append_column("c", pa.array(letters[0]))
+    current = current.append_column("c", pa.array(letters[1]))
+    many = detect_feature_drift(reference, current, ["spend", "c"])
+    a, b = np.asarray(reference["spend"]), np.asarray(current["spend"])
+    assert _seen(many, "spend").value == pytest.approx(stats.wasserstein_distance(a, b) / np.std(a), rel=1e-9)
+    shares = [[np.mean(side == letter) for letter in "abc"] for side in letters]
+    assert _seen(many, "c").value == pytest.approx(jensenshannon(*shares), rel=1e-9)
+
+    few = detect_feature_drift(reference.slice(0, 400), current.slice(0, 300), ["spend", "c"])
+    assert _seen(few, "spend").value == pytest.approx(stats.ks_2samp(a[:400], b[:300]).pvalue, rel=1e-9)
+    counts = [[np.sum(side == letter) for letter in "abc"] for side in (letters[0][:400], letters[1][:300])]
+    assert _seen(few, "c").value == pytest.approx(stats.chi2_contingency(counts, correction=False).pvalue, rel=1e-9)
+    assert {test.limit for test in few.tests} == {0.05 / 2}
+
+
+def _every_kind(rows: int, seed: int, later: bool) -> pa.Table:
+    rng = np.random.default_rng(seed)
+    days = rng.integers(0, 90, rows) + (60 if later else 0)
+    whole = rng.integers(0, 1_000, rows) + (400 if later else 0)
+    return pa.table(
+        {
+            "int": whole,
+            "decimal": pa.array([decimal.Decimal(int(v)) / 100 for v in whole], pa.decimal128(12, 2)),
+            "float": (whole / 7).astype(np.float32),
+            "bool": rng.random(rows) < (0.7 if later else 0.3),
+            "string": rng.choice(["new", "a"] if later else ["b", "a"], rows),
+            "timestamp": pa.array([dt.datetime(2024, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=int(d)) for d in days]),
+            "naive": pa.array([dt.datetime(2024, 1, 1) + dt.timedelta(days=int(d)) for d in days]),  # noqa: DTZ001
+            "date": pa.array([dt.date(2024, 1, 1) + dt.timedelta(days=int(d)) for d in days]),
+            "few": rng.integers(0, 3, rows) + (1 if later else 0),
+        }
+    )
+
+
+@pytest.mark.parametrize("rows", [400, 4_000])
+def test_every_kind_of_column(rows: int) -> None:
+    reference = _every_kind(rows, 1, later=False)
+    names = reference.column_names
+    assert detect_feature_drift(reference, _every_kind(rows, 2, later=False), names).drifted == []
+    assert set(detect_feature_drift(reference, _every_kind(rows, 3, later=True), names).drifted) == set(names)
+
+
+@pytest.mark.parametrize("rows", [400, 4_000])
+def test_extreme_units_and_constants(rows: int) -> None:
+    rng = np.random.default_rng(4)
+
+    def side(shift: float) -> pa.Table:
+        base = rng.normal(shift, 1, rows)
+        return pa.table(
+            {
+                "tiny": base * 1e-9,
+                "huge": base * 1e299,
+                "offset": base * 1e3 + 1e15,
+                "constant": np.full(rows, 1e300),
+                "moved_constant": np.full(rows, 7.0 + shift),
+            }
+        )
+
+    reference = side(0.0)
+    assert detect_feature_drift(reference, side(0.0), reference.column_names).drifted == []
+    found = detect_feature_drift(reference, side(0.6), reference.column_names)
+    assert set(found.drifted) == {"tiny", "huge", "offset", "moved_constant"}
+    assert all(np.isfinite(test.value) for test in found.tests)
+
+
+def test_nulls_nans_and_infinities_are_no_values_but_their_share_is_watched() -> None:
+    rng = np.random.default_rng(5)
+    clean = rng.normal(size=4_000)
+    holes = np.where(rng.random(4_000) < 0.3, rng.choice([np.nan, np.inf, -np.inf], 4_000), clean)
+    report = detect_feature_drift(pa.table({"x": clean}), pa.table({"x": holes}), ["x"])
+    assert not _seen(report, "x").drifted
+    missing = _seen(report, "x", "missing")
+    assert missing.drifted
+    assert (missing.reference, missing.now) == ("0.0 %", f"{100 * np.mean(~np.isfinite(holes)):.1f} %")
+
+
+def test_columns_without_any_value() -> None:
+    full, empty = pa.table({"x": [1.0] * 50}), pa.table({"x": pa.nulls(50)})
+    assert detect_feature_drift(empty, empty, ["x"]).drifted == []
+    for sides in ((full, empty), (empty, full)):
+        report = detect_feature_drift(*sides, ["x"])
+        assert [test.of for test in report.tests] == ["missing"]
+        assert report.drifted == ["x"]
+
+
+def test_a_feature_named_like_a_label_of_the_report_keeps_its_own_numbers() -> None:
+    holes = [None, 1.0, 2.0, 3.0] * 100
+    table = pa.table({"x": pa.array(holes), "x (missing)": pa.array(["a", "b"] * 200)})
+    report = detect_feature_drift(table, table, ["x", "x (missing)"])
+    seen = [(test.feature, test.of) for test in report.tests]
+    assert seen == [("x", "values"), ("x", "missing"), ("x (missing)", "values")]
+
+
+@pytest.mark.parametrize("kind", ["arrow", "pandas", "polars"])
+def test_every_local_frame_gives_the_same_report(kind: str) -> None:
+    make: dict[str, Any] = {"arrow": lambda t: t, "pandas": lambda t: t.to_pandas(), "polars": pl.from_arrow}
+    reference, current = _normal(3_000), _normal(3_000, 0.4, seed=2)
+    wanted = detect_feature_drift(reference, current, ["spend", "visits"]).as_dict()
+    assert detect_feature_drift(make[kind](reference), make[kind](current), ["spend", "visits"]).as_dict() == wanted
+
+
+@pytest.mark.spark
+def test_a_spark_frame_gives_the_same_report(spark: Any) -> None:
+    reference, current = _normal(3_000), _normal(3_000, 0.4, seed=2)
+    frame = spark.createDataFrame(current.to_pandas().assign(unused=1))
+    wanted = detect_feature_drift(reference, current, ["spend", "visits"]).as_dict()
+    assert detect_feature_drift(reference, frame, ["spend", "visits"]).as_dict() == wanted
+
+
+def test_the_gate_says_no_with_exit_3_and_names_the_worst() -> None:
+    report = detect_feature_drift(_normal(5_000), _normal(5_000, 0.5, seed=2), ["spend", "visits"])
+    with pytest.raises(GateRefused, match=r"2 of 2 features drifted, allowed 0: visits \(Wasserstein") as refused:
+        report.gate()
+    assert refused.value.exit_code == 3
+    assert report.gate(max_drifted=2) is report
+
+
+def test_the_report_is_a_table_of_plain_values(tmp_path: Path) -> None:
+    report = detect_feature_drift(_normal(5_000), _normal(4_000, 0.5, seed=2), ["spend"])
+    assert json.loads(json.dumps(report.as_dict()))["tests"][0]["drifted"] is True
+    path = report.save_html(tmp_path / "deep" / "drift.html")
+    page = path.read_text(encoding="utf-8")
+    assert "spend" in page
+    assert 'src="http' not in page
+    lines = repr(report).splitlines()
+    assert lines[0] == "now against the reference (4,000 against 5,000 rows)"
+    assert lines[1].split() == ["feature", "test", "value", "limit", "drifted", "reference", "now"]
+    assert lines[2].split()[:2] == ["spend", "Wasserstein"]
+    assert str(path)[:60] in repr(report)
+    assert max(map(len, lines)) <= 100
+    assert "<script" not in report._repr_html_()
+
+
+def test_nothing_reaches_the_network_and_nothing_is_warned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        detect_feature_drift(_normal(3_000), _normal(3_000), ["spend", "visits"]).save_html(tmp_path / "drift.html")
+
+
+@pytest.mark.parametrize(
+    ("reference", "current", "features", "error", "says"),
+    [
+        ({"ab": [1]}, {"ab": [1]}, ["abb"], UnknownColumn, r"reference_df has no column abb\. Nearest: ab"),
+        ({"a": [1]}, {"b": [1]}, ["a"], UnknownColumn, r"current_df has no column a\. There is: b"),
+        ({"a": pa.array([], pa.int64())}, {"a": [1]}, ["a"], InvalidInput, "reference_df has no rows"),
+        ({"a": [1]}, {"a": pa.array([], pa.int64())}, ["a"], InvalidInput, "current_df has no rows"),
+        ({"a": ["x"]}, {"a": [1]}, ["a"], TypeMismatch, "feature a is string in reference_df and bigint in current_df"),
+        ({"a": [[1]]}, {"a": [[1]]}, ["a"], UnsupportedType, "feature a is array<bigint>"),
+        ({"a": [1]}, {"a": [1]}, [], InvalidInput, "features must be a list"),
+        ({"a": [1]}, {"a": [1]}, "a", InvalidInput, "features must be a list"),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    reference: dict[str, Any], current: dict[str, Any], features: Any, error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says) as raised:
+        detect_feature_drift(pa.table(reference), pa.table(current), features)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_not_a_frame() -> None:
+    with pytest.raises(InvalidInput, match="current_df must be a Spark, pandas, Polars or Arrow frame"):
+        detect_feature_drift(pd.DataFrame({"a": [1]}), [1], ["a"])
+
+
+def test_evidently_is_imported_only_by_the_verb() -> None:
+    code = "import sys, fstk.monitoring; print('evidently' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "False"
