@@ -90,6 +90,12 @@ class BadExpression(InvalidInput):
     """An aggregate expression outside what a windowed feature may use."""
 
 
+class NumericOverflow(InvalidInput, ArithmeticError):
+    """A sum over a window does not fit its type; the message names the feature."""
+
+    exit_code = 1
+
+
 class GateRefused(FstkError):
     """A data or drift gate said no."""
 
@@ -104,6 +110,10 @@ class Infrastructure(FstkError):
 
 class EngineUnavailable(Infrastructure):
     """No Spark session can be had as asked (Java, package pair, jars, server); the message says how to mend it."""
+
+
+class LeaseHeld(Infrastructure):
+    """The same job runs already for the same logical date; nothing was started."""
 
 
 class StoreUnavailable(Infrastructure):

@@ -1,0 +1,192 @@
+"""The jobs of ``databricks.yml``: what Databricks deploys is what ``fstk run`` runs, in the same order with the same parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from fstk.display import Displayed, Table
+from fstk.errors import BadParameter, InvalidInput, UnknownName, nearest
+
+FILE = "databricks.yml"
+_REFERENCE = re.compile(r"\{\{\s*(.*?)\s*\}\}")
+_JOB_PARAMETER = re.compile(r"job\.parameters\.([A-Za-z_][A-Za-z0-9_]*)")
+
+
+def _text(value: Any) -> Any:
+    # Databricks passes every parameter as text; YAML reads 7, true and 1998-03-31 as something else
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, int | float) else value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+
+
+class _Part(BaseModel):
+    # the bundle says much that only a deployment needs: clusters, schedules, permissions
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Notebook(_Part):
+    notebook_path: str
+    base_parameters: dict[str, Text] = Field(default_factory=dict)
+
+
+class _Dependency(_Part):
+    task_key: str
+
+
+class _Task(_Part):
+    task_key: str = Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")
+    notebook_task: _Notebook
+    depends_on: list[_Dependency] = Field(default_factory=list)
+    run_if: str = Field(default="ALL_SUCCESS", pattern="^ALL_SUCCESS$")
+
+
+class _JobParameter(_Part):
+    name: str
+    default: Text
+
+
+class _Job(_Part):
+    tasks: list[_Task] = Field(min_length=1)
+    parameters: list[_JobParameter] = Field(default_factory=list)
+
+
+class _Resources(_Part):
+    jobs: dict[str, _Job] = Field(default_factory=dict)
+
+
+class _Bundle(_Part):
+    resources: _Resources = Field(default_factory=_Resources)
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """One notebook of a job; ``parameters`` may refer to the job's as ``{{job.parameters.NAME}}``."""
+
+    key: str
+    notebook: Path
+    parameters: Mapping[str, str]
+    depends_on: tuple[str, ...]
+
+
+@dataclass(frozen=True, repr=False)
+class JobSpec(Displayed):
+    """A job: its parameters with their defaults, all text, and its tasks, each after those it depends on."""
+
+    name: str
+    parameters: Mapping[str, str]
+    tasks: tuple[TaskSpec, ...]
+
+    def task_parameters(self, task: TaskSpec, given: Mapping[str, str], declared: list[str]) -> dict[str, str]:
+        """Return what ``task`` is given, as Databricks does it: its own parameters with references resolved, over them the job's
+        parameters that its notebook declares.
+
+        Raises:
+            BadParameter: ``given`` names a parameter that the job does not have.
+            InvalidInput: a reference to anything but a parameter of this job.
+        """
+        for name in given:
+            if name not in self.parameters:
+                raise BadParameter(f"job {self.name} has no parameter {name!r}.{nearest(name, self.parameters)}")
+        values = {**self.parameters, **given}
+        own = {name: self._resolved(text, values, task) for name, text in task.parameters.items()}
+        return own | {name: value for name, value in values.items() if name in declared}
+
+    def _resolved(self, text: str, values: Mapping[str, str], task: TaskSpec) -> str:
+        def value(reference: re.Match[str]) -> str:
+            name = _JOB_PARAMETER.fullmatch(reference[1])
+            if name is None or name[1] not in values:
+                known = nearest(reference[1].rpartition(".")[2], self.parameters)
+                raise InvalidInput(
+                    f"{FILE}: job {self.name}, task {task.key}: {reference[0]} is not a parameter of the job.{known}"
+                )
+            return values[name[1]]
+
+        return _REFERENCE.sub(value, text)
+
+    def display(self) -> Table:
+        """Show the tasks in the order they run."""
+        rows = [(task.key, task.notebook, ", ".join(task.depends_on)) for task in self.tasks]
+        notes = [f"{name} = {default}" for name, default in self.parameters.items()]
+        return Table(f"job {self.name}", ("task", "notebook", "after"), rows, notes)
+
+
+def read_bundle(path: Path) -> dict[str, JobSpec]:
+    """Return the jobs of a Databricks Asset Bundle by name; notebook paths are read against its folder.
+
+    Raises:
+        InvalidInput: not YAML, a task that is not a notebook task, one that depends on an unknown task, or tasks in a circle.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        bundle = _Bundle.model_validate(content or {})
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InvalidInput(f"{path}: {place}: {first['msg']}; fstk run runs notebook tasks.") from error
+    return {name: _job(name, job, path.parent) for name, job in bundle.resources.jobs.items()}
+
+
+def job_named(name: str, root: Path) -> JobSpec:
+    """Return one job of the project's bundle.
+
+    Raises:
+        UnknownName: the project has no bundle, or its bundle no such job.
+        InvalidInput: as :func:`read_bundle`.
+    """
+    path = root / FILE
+    if not path.is_file():
+        raise UnknownName(f"no job {name}: there is no {FILE} in {root}.")
+    jobs = read_bundle(path)
+    if name not in jobs:
+        raise UnknownName(f"no job {name} in {FILE}.{nearest(name, jobs)}")
+    return jobs[name]
+
+
+def _job(name: str, job: _Job, folder: Path) -> JobSpec:
+    tasks = [
+        TaskSpec(
+            task.task_key,
+            folder / task.notebook_task.notebook_path,
+            task.notebook_task.base_parameters,
+            tuple(dependency.task_key for dependency in task.depends_on),
+        )
+        for task in job.tasks
+    ]
+    return JobSpec(name, {p.name: p.default for p in job.parameters}, tuple(_ordered(name, tasks)))
+
+
+def _ordered(job: str, tasks: list[TaskSpec]) -> list[TaskSpec]:
+    keys = [task.key for task in tasks]
+    for task in tasks:
+        if keys.count(task.key) > 1:
+            raise InvalidInput(f"{FILE}: job {job} has two tasks {task.key}.")
+        for dependency in task.depends_on:
+            if dependency not in keys:
+                raise InvalidInput(
+                    f"{FILE}: job {job}: {task.key} depends on {dependency}, which is no task.{nearest(dependency, keys)}"
+                )
+    ordered: list[TaskSpec] = []
+    waiting = list(tasks)
+    while waiting:
+        done = {task.key for task in ordered}
+        ready = next((task for task in waiting if done.issuperset(task.depends_on)), None)
+        if ready is None:
+            raise InvalidInput(f"{FILE}: job {job}: {', '.join(task.key for task in waiting)} wait for each other.")
+        ordered.append(ready)
+        waiting.remove(ready)
+    return ordered

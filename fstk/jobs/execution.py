@@ -1,0 +1,214 @@
+"""One notebook through papermill in a kernel of this environment, and an honest account of how it ended.
+
+papermill marks cells "completed" after a kernel's death and takes ``sys.exit(0)`` for success, so the account is made here: from
+how the kernel's process ended, from every cell's outputs and execution count.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+from traitlets import default
+
+from fstk.jobs.record import Failure, Status, replace_text
+from fstk.jobs.secret import Scrubber
+
+_START_SECONDS = 120
+_OUTPUT_SECONDS = 60  # how long the last outputs of a finished cell may take to arrive
+_ENGINE = "fstk"
+logging.getLogger("papermill").addHandler(logging.NullHandler())  # what it has to say is said by the account
+
+
+@dataclass
+class Execution:
+    """A notebook being executed; the run watches ``kernel`` and ``cell`` while :meth:`execute` works."""
+
+    notebook: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    output: Path
+    environment: Mapping[str, str]
+    folder: Path
+    cell_timeout: float | None
+    scrubber: Scrubber
+    started: Callable[[subprocess.Popen[bytes]], None]
+    kernel: subprocess.Popen[bytes] | None = None
+    cell: int = 0
+    _document: Any = None
+    _log: Any = field(default_factory=tempfile.TemporaryFile)  # nameless: what a dying kernel says may hold a secret
+
+    @property
+    def cells(self) -> int:
+        """How many code cells there are to execute, with the one that papermill adds for the given parameters."""
+        if self._document is None:
+            return sum(cell["cell_type"] == "code" for cell in self.notebook["cells"]) + bool(self.parameters)
+        return len(_code(self._document))
+
+    def execute(self) -> tuple[Status, Failure | None]:
+        """Execute every cell, saving the notebook to ``output`` as it goes; returns how it ended, short of the record's closing.
+
+        ``exited``, ``killed``, ``timed out``, ``failed``, ``incomplete`` and ``not started`` come with what happened, and where.
+        """
+        document = nbformat.reads(nbformat.writes(nbformat.from_dict(self.notebook)), as_version=4)
+        try:
+            papermill.execute_notebook(
+                document,
+                None,
+                parameters=dict(self.parameters),
+                engine_name=_ENGINE,
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                execution=self,
+            )
+        except PapermillExecutionError:
+            pass  # its cell carries the error output, which is read below
+        except DeadKernelError:
+            return self._dead()
+        except CellTimeoutError:
+            return "timed out", self._failure("CellTimeout", f"ran longer than {self.cell_timeout:g} s")
+        except RuntimeError as error:
+            if self.cell:
+                raise
+            return "not started", Failure(error="KernelNotStarted", message=f"{error} {self._last_words()}".strip())
+        finally:
+            if self._document is not None:
+                self.save()
+        return self._judge()
+
+    def save(self) -> None:
+        """Write the notebook as it stands, without secrets."""
+        for cell in _code(self._document):
+            cell.outputs = self.scrubber.clean(cell.outputs)
+        replace_text(self.output, nbformat.writes(self._document))
+
+    def _judge(self) -> tuple[Status, Failure | None]:
+        cells = _code(self._document)
+        for number, cell in enumerate(cells, 1):
+            errors = [output for output in cell.outputs if output.output_type == "error"]
+            if errors:
+                self.cell = number
+                name, message = errors[0].ename, errors[0].evalue
+                if name == "SystemExit":
+                    return "exited", self._failure(name, f"sys.exit({message}) in a cell is not how a job ends; job.done() is")
+                return "failed", self._failure(name, message)
+        for number, cell in enumerate(cells, 1):
+            if cell.execution_count is None:
+                self.cell = number
+                return "incomplete", self._failure("CellNotExecuted", "was not executed")
+        return "succeeded", None
+
+    def _dead(self) -> tuple[Status, Failure]:
+        code = self.kernel.poll() if self.kernel else None
+        words = self._last_words()
+        if code is not None and code >= 0:
+            return "exited", self._failure("KernelExited", f"the kernel's process ended with exit code {code} {words}".strip())
+        signal = "" if code is None else f"signal {-code} "
+        return "killed", self._failure("KernelDied", f"{signal}{words}".strip())
+
+    def _failure(self, error: str, message: str) -> Failure:
+        return Failure(error=error, message=self.scrubber.clean(message), cell=self.cell or None, cells=self.cells)
+
+    def _last_words(self) -> str:
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        return self.scrubber.clean(lines[-1]) if lines else ""
+
+
+class _Kernel(AsyncKernelManager):
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        # not the registered python3, which may belong to another environment
+        command = [sys.executable, "-m", "fstk.jobs.kernel", "-f", "{connection_file}"]
+        encryption = {"supported_encryption": ["curve"]}
+        return KernelSpec(argv=command, display_name="Python 3", language="python", metadata=encryption)
+
+    @default("transport_encryption")
+    def _encrypted(self) -> str:
+        return "auto"  # other users of the machine can reach the kernel's ports
+
+
+class _Notebook(NotebookExecutionManager):
+    def __init__(self, document: Any, execution: Execution) -> None:
+        super().__init__(document, progress_bar=False, autosave_cell_every=30)
+        self.execution = execution
+
+    def save(self, **_unused: Any) -> None:
+        self.execution._document = self.nb
+        self.execution.save()
+        self.last_save_time = self.now()
+
+    def cell_start(self, cell: Any, cell_index: int | None = None, **options: Any) -> None:
+        self.execution.cell = sum(other.cell_type == "code" for other in self.nb.cells[: (cell_index or 0) + 1])
+        super().cell_start(cell, cell_index, **options)
+
+    def notebook_complete(self, **options: Any) -> None:
+        pending = [cell for cell in self.nb.cells if cell.metadata.papermill["status"] == self.PENDING]
+        super().notebook_complete(**options)
+        for cell in pending:  # papermill calls them completed
+            cell.metadata.papermill["status"] = self.PENDING
+        self.save()
+
+
+class _Client(PapermillNotebookClient):
+    def __init__(self, manager: _Notebook, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self.execution = manager.execution
+
+    def start_new_kernel(self, **options: Any) -> None:
+        super().start_new_kernel(**options)
+        assert self.km is not None
+        self.execution.kernel = self.km.provisioner.process  # type: ignore[union-attr]
+        self.execution.started(self.execution.kernel)
+
+    def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
+        msg["content"] = self.execution.scrubber.clean(msg["content"])
+        return super().process_message(msg, cell, cell_index)
+
+    def set_widgets_metadata(self) -> None:
+        """Leave the state of widgets out of the file: it holds no truth, and may hold what was typed."""
+
+
+class _Engine(Engine):
+    @classmethod
+    def execute_notebook(cls, nb: Any, kernel_name: str, *_: Any, execution: Execution, **_papermill: Any) -> Any:
+        manager = _Notebook(nb, execution)
+        client = _Client(
+            manager,
+            kernel_name=kernel_name,
+            kernel_manager_class=_Kernel,
+            timeout=math.ceil(execution.cell_timeout) if execution.cell_timeout else None,
+            startup_timeout=_START_SECONDS,
+            iopub_timeout=_OUTPUT_SECONDS,
+            log=logging.getLogger("papermill"),
+        )
+        manager.notebook_start()
+        try:
+            client.execute(
+                env=dict(execution.environment), cwd=str(execution.folder), stdout=execution._log, stderr=execution._log
+            )
+        finally:
+            manager.notebook_complete()
+        return manager.nb
+
+
+papermill_engines.register(_ENGINE, _Engine)
+
+
+def _code(document: Any) -> list[Any]:
+    return [cell for cell in document.cells if cell.cell_type == "code" and cell.source.strip()]

@@ -1,0 +1,180 @@
+"""``job = fstk.job(globals())``: a notebook's typed parameters, the same in JupyterLab, under ``fstk run`` and on Databricks."""
+
+from __future__ import annotations
+
+import numbers
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from fstk import journal
+from fstk.display import Displayed, Table
+from fstk.errors import FstkError, nearest
+from fstk.jobs.exchange import CellError, Closing, Start, receive
+from fstk.jobs.parameters import Declaration, from_annotations, is_declaration, parse, portable
+from fstk.jobs.record import count, version
+from fstk.jobs.secret import Scrubber, Secret
+
+_WRITES = frozenset({"written", "published", "model"})
+
+
+@dataclass(frozen=True, repr=False)
+class Closed(Displayed):
+    """What :meth:`Job.done` says: a summary, whether anything changed (None: not known), counts, and what was read and written."""
+
+    name: str
+    summary: str
+    changed: bool | None
+    rows: Mapping[str, Any]
+    entries: tuple[journal.Entry, ...]
+
+    def display(self) -> Table:
+        """Show the summary, then one line per table read or written."""
+        rows = [(entry.action, entry.table, entry.version, entry.rows) for entry in self.entries]
+        title = f"{self.name} · done · {self.summary}" if self.summary else f"{self.name} · done"
+        notes = ["nothing to do"] if self.changed is False else []
+        return Table(title, ("action", "table", "version", "rows") if rows else (), rows, notes)
+
+
+class Job(Displayed):
+    """The running job: each declared parameter is an attribute, typed; :meth:`done` closes the run's record."""
+
+    def __init__(self, name: str, declaration: Declaration, values: Mapping[str, Any], run: Start | None) -> None:
+        self.name = name
+        self.parameters = dict(values)
+        self._declaration = declaration
+        self._run = run
+        self._first_entry = len(journal.entries())
+        self._scrubber = Scrubber(value for value in values.values() if isinstance(value, Secret)) if run else None
+
+    def __getattr__(self, name: str) -> Any:
+        parameters = self.__dict__.get("parameters", {})
+        if name in parameters:
+            return parameters[name]
+        raise AttributeError(f"the job has no parameter {name}.{nearest(name, parameters)}")
+
+    def done(self, summary: str = "", *, changed: bool | None = None, **rows: Any) -> Closed:
+        """Close the run: call it in the last cell. Only then can ``fstk run`` believe that the notebook succeeded.
+
+        Args:
+            summary: what the progress line says; by default the tables written and ``rows``.
+            changed: False when nothing was to do; by default taken from what this process wrote, where it wrote anything.
+            rows: counts and figures for the record, as ``rows=1204, features=12``.
+        """
+        entries = journal.entries()[self._first_entry :]
+        writes = [entry for entry in entries if entry.action in _WRITES]
+        if changed is None and writes:
+            changed = any(entry.rows != 0 for entry in writes)
+        figures = {name: _figure(value) for name, value in rows.items()}
+        closed = Closed(self.name, summary or _summary(writes, figures), changed, figures, entries)
+        folder = journal.run_folder()
+        if self._run and self._scrubber and folder:
+            Closing(
+                token=self._run.token,
+                summary=self._scrubber.clean(closed.summary),
+                changed=changed,
+                rows=self._scrubber.clean(figures),
+            ).send(folder)
+        return closed
+
+    def display(self) -> Table:
+        """Show one parameter a line: name, type, value and help."""
+        shown = portable(self.parameters)
+        rows = [(p.name, p.type.source, shown[p.name], p.help) for p in self._declaration.parameters]
+        kept = "recorded by fstk run" if self._run else "not recorded; fstk run keeps a record"
+        return Table(f"job {self.name} · {kept}", ("parameter", "type", "value", "meaning") if rows else (), rows)
+
+
+def job(namespace: dict[str, Any]) -> Job:
+    """Return the job of this notebook; call it as ``fstk.job(globals())`` in the cell after the one tagged ``parameters``.
+
+    Under ``fstk run`` the values are those that were validated before the kernel started; on Databricks, where the notebook has
+    ``dbutils``, they are widgets made from the declaration; elsewhere the notebook's own.
+
+    Raises:
+        BadParameter: a value is missing or not of the declared type.
+        InvalidInput: the declaration cannot be read.
+    """
+    folder = journal.run_folder()
+    run = receive(folder, Start) if folder else None
+    name = run.task if run else _notebook_name(namespace)
+    declaration = parse(run.declaration, name) if run else _declaration(namespace, name)
+    if "dbutils" in namespace:
+        given = _widgets(namespace["dbutils"], declaration)
+    else:
+        given = {parameter: namespace[parameter] for parameter in declaration.names if parameter in namespace}
+    opened = Job(name, declaration, declaration.read(given), run)
+    if folder and opened._scrubber:
+        _report_errors(folder, opened._scrubber)
+    return opened
+
+
+def _declaration(namespace: Mapping[str, Any], where: str) -> Declaration:
+    history = namespace.get("In")
+    if not history:
+        return from_annotations(namespace.get("__annotations__", {}), namespace, where)
+    # the newest cell of declarations before the one that is being executed; papermill's injected cell has no annotations
+    source = next((cell for cell in reversed(history[:-1]) if is_declaration(cell)), "")
+    return parse(source, where)
+
+
+def _notebook_name(namespace: Mapping[str, Any]) -> str:
+    path = namespace.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME") or "notebook"
+    return Path(path).stem
+
+
+def _widgets(dbutils: Any, declaration: Declaration) -> dict[str, str]:
+    for parameter in declaration.parameters:
+        default = portable({"default": parameter.default})["default"]
+        text = "" if parameter.required or default is None else str(default)
+        label = parameter.help or parameter.name
+        if parameter.type.options:
+            choices = [str(option) for option in parameter.type.options]
+            dbutils.widgets.dropdown(parameter.name, text if text in choices else choices[0], choices, label)
+        else:
+            dbutils.widgets.text(parameter.name, text, label)
+    values = {parameter.name: dbutils.widgets.get(parameter.name) for parameter in declaration.parameters}
+    # an empty widget stands for a value that was not given
+    return {p.name: values[p.name] for p in declaration.parameters if values[p.name] or not p.required}
+
+
+def _report_errors(folder: Path, scrubber: Scrubber) -> None:
+    from IPython import get_ipython
+
+    def report(result: Any) -> None:
+        error = result.error_before_exec or result.error_in_exec
+        if error is not None:
+            exit_code = error.exit_code if isinstance(error, FstkError) else 1
+            CellError(error=type(error).__name__, message=scrubber.clean(str(error)), exit_code=exit_code).send(folder)
+
+    shell = get_ipython()
+    assert shell is not None, "a kernel of fstk run is an IPython kernel"
+    shell.events.register("post_run_cell", report)
+
+
+def _figure(value: Any) -> Any:
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _summary(writes: list[journal.Entry], figures: Mapping[str, Any]) -> str:
+    names = dict.fromkeys(f"{entry.table.rpartition('.')[2]}{version(entry.version)}" for entry in writes)
+    parts = list(names)
+    if not figures and len(writes) == 1:
+        parts[0] += count(writes[0].rows)
+    for name, value in figures.items():
+        word = name.replace("_", " ")
+        parts.append(f"{value:,} {word}" if type(value) is int else f"{word} {_short(value)}")
+    return " · ".join(parts)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "–" if value is None else str(value)

@@ -1,0 +1,48 @@
+"""One run at a time for a job and its logical date; the operating system frees the lease when its holder dies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from fstk.errors import InvalidInput, LeaseHeld
+from fstk.jobs.record import RunRecord, read_record, write_record
+
+FILE = ".lease"
+
+
+@contextmanager
+def hold(folder: Path, job: str, logical_date: str) -> Iterator[None]:
+    """Hold the lease of ``job`` for ``logical_date``; records that a vanished run left in ``folder`` are closed as lost.
+
+    Raises:
+        LeaseHeld: another run holds it; nothing was started.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / FILE, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        running = [record for record in _records(folder).values() if record.status == "running"]
+        who = f" (process {running[0].pid} on {running[0].host}, {running[0].task})" if running else ""
+        raise LeaseHeld(f"{job} for {logical_date} is already running{who}. Nothing was started.") from error
+    try:
+        for path, record in _records(folder).items():
+            if record.status == "lost":
+                write_record(path, record)
+        yield
+    finally:
+        lock.release()
+
+
+def _records(folder: Path) -> dict[Path, RunRecord]:
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            found[path] = read_record(path)
+        except InvalidInput:  # a job may keep other JSON beside its records
+            continue
+    return found

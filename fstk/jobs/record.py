@@ -1,0 +1,178 @@
+"""The record of one task's run: JSON beside the executed notebook, the only thing that success is believed from."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fstk.display import Displayed, Table
+from fstk.errors import InvalidInput
+from fstk.journal import Action
+
+Status = Literal[
+    "running",  # by the process `pid` on `host`
+    "succeeded",
+    "failed",  # a cell raised
+    "refused",  # a gate said no
+    "timed out",  # a cell ran longer than allowed
+    "killed",  # the kernel died of a signal
+    "exited",  # the notebook ended its own process or cell with exit
+    "incomplete",  # a code cell was never executed
+    "unclosed",  # every cell ran, but the notebook did not close its record
+    "interrupted",  # the run was asked to stop
+    "not started",  # no kernel could be had
+    "lost",  # the run itself vanished: its record says running, its process is gone
+]
+HEARTBEAT_SECONDS = 10.0
+"""How often a running record is written anew."""
+_SILENT = timedelta(minutes=2)  # a run on another machine that has not written for so long is lost
+
+
+class Access(BaseModel):
+    """A table version, model version or online table that the run read or wrote; ``rows`` as in the journal."""
+
+    model_config = ConfigDict(frozen=True)
+
+    action: Action
+    table: str
+    version: int | None
+    rows: int | None
+
+
+class Failure(BaseModel):
+    """What went wrong, and in which code cell (counted from 1, of ``cells``); None where no cell is to blame."""
+
+    model_config = ConfigDict(frozen=True)
+
+    error: str
+    message: str
+    cell: int | None = None
+    cells: int | None = None
+
+
+class RunRecord(Displayed, BaseModel):
+    """One task's run. Times are UTC; parameters are JSON values, secrets as their references; ``changed`` None is not known."""
+
+    model_config = ConfigDict(frozen=True)
+
+    job: str
+    task: str
+    logical_date: str
+    run_id: str
+    notebook: str
+    notebook_hash: str
+    executed: str
+    parameters: dict[str, Any]
+    status: Status
+    started: datetime
+    heartbeat: datetime
+    host: str
+    pid: int
+    process_started: float
+    ended: datetime | None = None
+    exit_code: int | None = None
+    failure: Failure | None = None
+    peak_memory_bytes: int | None = None
+    summary: str = ""
+    changed: bool | None = None
+    rows: dict[str, Any] = {}
+    accesses: tuple[Access, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds from the start to the end, or to the last heartbeat."""
+        return ((self.ended or self.heartbeat) - self.started).total_seconds()
+
+    def same_work(self, other: RunRecord) -> bool:
+        """Whether both ran the same notebook text with the same parameters."""
+        return self.notebook_hash == other.notebook_hash and self.parameters == other.parameters
+
+    def display(self) -> Table:
+        """Show the run: what, when, how it ended, and what it read and wrote."""
+        rows: list[tuple[str, Any]] = [
+            ("status", self.status if self.exit_code in (None, 0) else f"{self.status}, exit {self.exit_code}"),
+            ("started", f"{self.started:%Y-%m-%d %H:%M:%S} UTC"),
+            ("took", f"{self.seconds:.1f} s"),
+        ]
+        if self.failure:
+            place = f" in cell {self.failure.cell} of {self.failure.cells}" if self.failure.cell else ""
+            rows.append((f"failed{place}", f"{self.failure.error}: {self.failure.message}"))
+        if self.peak_memory_bytes:
+            rows.append(("peak memory", gibibytes(self.peak_memory_bytes)))
+        rows += [(f"parameter {name}", value) for name, value in self.parameters.items()]
+        rows += [(a.action, f"{a.table}{version(a.version)}{count(a.rows)}") for a in self.accesses]
+        rows += [(name.replace("_", " "), value) for name, value in self.rows.items()]
+        rows.append(("notebook", self.executed))
+        return Table(f"job {self.job} · {self.task} · {self.logical_date}", ("", ""), rows)
+
+
+def version(number: int | None) -> str:
+    """Return ``" v3"``, or nothing where there is no version."""
+    return "" if number is None else f" v{number}"
+
+
+def count(rows: int | None) -> str:
+    """Return ``" · 1,204 rows"``, or nothing where the count is not known."""
+    return "" if rows is None else f" · {rows:,} rows"
+
+
+def gibibytes(size: int) -> str:
+    """Return a size in bytes as ``"23.1 GiB"``."""
+    return f"{size / 2**30:.1f} GiB"
+
+
+def this_process() -> dict[str, Any]:
+    """Return the fields of a record that tell which process writes it."""
+    return {"host": platform.node(), "pid": os.getpid(), "process_started": psutil.Process().create_time()}
+
+
+def write_record(path: Path, record: RunRecord) -> None:
+    """Write ``record`` as :func:`replace_text` does."""
+    replace_text(path, json.dumps(record.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old one or the new one, whole, whenever the power goes."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.stem}-", delete=False) as file:
+        temporary = Path(file.name)
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.chmod(0o644)
+    temporary.replace(path)
+
+
+def read_record(path: Path) -> RunRecord:
+    """Return the record at ``path``; one that says running, but whose process is gone, reads as ``lost``.
+
+    Raises:
+        InvalidInput: no such file, or not a run record.
+    """
+    try:
+        record = RunRecord.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise InvalidInput(f"there is no run record {path}.") from error
+    except ValidationError as error:
+        raise InvalidInput(f"{path} is not a run record.") from error
+    if record.status != "running" or _alive(record):
+        return record
+    failure = Failure(error="ParentLost", message=f"process {record.pid} on {record.host} ended without closing its record")
+    return record.model_copy(update={"status": "lost", "exit_code": 4, "failure": failure})
+
+
+def _alive(record: RunRecord) -> bool:
+    if record.host != platform.node():
+        return datetime.now(UTC) - record.heartbeat < _SILENT
+    try:
+        # a process id is used again one day; its start time is not
+        return abs(psutil.Process(record.pid).create_time() - record.process_started) < 1.0
+    except psutil.NoSuchProcess:
+        return False
