@@ -1,7 +1,7 @@
 """What this process read and wrote, for the run record of the job it belongs to.
 
-Under ``fstk run`` every entry is also appended to a file at once, so that a run whose kernel dies still tells what it had written,
-and a person watching sees the rows grow.
+Under ``fstk run`` every entry is also appended to a file at once, so that a run whose kernel dies still tells what it
+had written, and a person watching sees the rows grow.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ Action = Literal["read", "written", "published", "model"]
 FILE = "journal.jsonl"
 """Name of the file of entries in the folder that the run shares with its kernel."""
 
-# fstk/jobs/kernel.py sets the third to its own process id, so that a process started by a cell does not pass for the run
+# fstk/jobs/kernel.py sets the third to its own process id, so that a process started by a cell does not pass for the
+# run
 FOLDER_VARIABLE, RUN_VARIABLE, KERNEL_VARIABLE = "FSTK_RUN_FOLDER", "FSTK_RUN_ID", "FSTK_RUN_KERNEL"
 
 _entries: list[Entry] = []
@@ -26,8 +27,8 @@ _entries: list[Entry] = []
 class Entry:
     """One table version, model version or online table that this process read or wrote.
 
-    ``rows`` is how many rows were read, written or published, None where that is not known without counting. A write that
-    changed nothing has ``rows`` 0 and the version that stood.
+    ``rows`` is how many rows were read, written or published, None where that is not known without counting. A write
+    that changed nothing has ``rows`` 0 and the version that stood.
     """
 
     action: Action

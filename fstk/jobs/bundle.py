@@ -1,4 +1,6 @@
-"""The jobs of ``databricks.yml``: what Databricks deploys is what ``fstk run`` runs, in the same order with the same parameters."""
+"""The jobs of ``databricks.yml``: what Databricks deploys is what ``fstk run`` runs, in the same order with the same
+parameters.
+"""
 
 from __future__ import annotations
 
@@ -90,8 +92,8 @@ class JobSpec(Displayed):
     tasks: tuple[TaskSpec, ...]
 
     def task_parameters(self, task: TaskSpec, given: Mapping[str, str], declared: list[str]) -> dict[str, str]:
-        """Return what ``task`` is given, as Databricks does it: its own parameters with references resolved, over them the job's
-        parameters that its notebook declares.
+        """Return what ``task`` is given, as Databricks does it: its own parameters with references resolved, over
+        them the job's parameters that its notebook declares.
 
         Raises:
             BadParameter: ``given`` names a parameter that the job does not have.
@@ -127,7 +129,8 @@ def read_bundle(path: Path) -> dict[str, JobSpec]:
     """Return the jobs of a Databricks Asset Bundle by name; notebook paths are read against its folder.
 
     Raises:
-        InvalidInput: not YAML, a task that is not a notebook task, one that depends on an unknown task, or tasks in a circle.
+        InvalidInput: not YAML, a task that is not a notebook task, one that depends on an unknown task, or tasks in a
+            circle.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -177,9 +180,8 @@ def _ordered(job: str, tasks: list[TaskSpec]) -> list[TaskSpec]:
             raise InvalidInput(f"{FILE}: job {job} has two tasks {task.key}.")
         for dependency in task.depends_on:
             if dependency not in keys:
-                raise InvalidInput(
-                    f"{FILE}: job {job}: {task.key} depends on {dependency}, which is no task.{nearest(dependency, keys)}"
-                )
+                known = nearest(dependency, keys)
+                raise InvalidInput(f"{FILE}: job {job}: {task.key} depends on {dependency}, which is no task.{known}")
     ordered: list[TaskSpec] = []
     waiting = list(tasks)
     while waiting:

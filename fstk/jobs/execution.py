@@ -1,7 +1,7 @@
 """One notebook through papermill in a kernel of this environment, and an honest account of how it ended.
 
-papermill marks cells "completed" after a kernel's death and takes ``sys.exit(0)`` for success, so the account is made here: from
-how the kernel's process ended, from every cell's outputs and execution count.
+papermill marks cells "completed" after a kernel's death and takes ``sys.exit(0)`` for success, so the account is made
+here: from how the kernel's process ended, from every cell's outputs and execution count.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import nbformat
 import papermill
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning import LocalProvisioner
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
@@ -60,9 +61,11 @@ class Execution:
         return len(_code(self._document))
 
     def execute(self) -> tuple[Status, Failure | None]:
-        """Execute every cell, saving the notebook to ``output`` as it goes; returns how it ended, short of the record's closing.
+        """Execute every cell, saving the notebook to ``output`` as it goes; returns how it ended, short of the
+        record's closing.
 
-        ``exited``, ``killed``, ``timed out``, ``failed``, ``incomplete`` and ``not started`` come with what happened, and where.
+        ``exited``, ``killed``, ``timed out``, ``failed``, ``incomplete`` and ``not started`` come with what happened,
+        and where.
         """
         document = nbformat.reads(nbformat.writes(nbformat.from_dict(self.notebook)), as_version=4)
         try:
@@ -105,7 +108,9 @@ class Execution:
                 self.cell = number
                 name, message = errors[0].ename, errors[0].evalue
                 if name == "SystemExit":
-                    return "exited", self._failure(name, f"sys.exit({message}) in a cell is not how a job ends; job.done() is")
+                    return "exited", self._failure(
+                        name, f"sys.exit({message}) in a cell is not how a job ends; job.done() is"
+                    )
                 return "failed", self._failure(name, message)
         for number, cell in enumerate(cells, 1):
             if cell.execution_count is None:
@@ -117,7 +122,9 @@ class Execution:
         code = self.kernel.poll() if self.kernel else None
         words = self._last_words()
         if code is not None and code >= 0:
-            return "exited", self._failure("KernelExited", f"the kernel's process ended with exit code {code} {words}".strip())
+            return "exited", self._failure(
+                "KernelExited", f"the kernel's process ended with exit code {code} {words}".strip()
+            )
         signal = "" if code is None else f"signal {-code} "
         return "killed", self._failure("KernelDied", f"{signal}{words}".strip())
 
@@ -173,8 +180,11 @@ class _Client(PapermillNotebookClient):
     def start_new_kernel(self, **options: Any) -> None:
         super().start_new_kernel(**options)
         assert self.km is not None
-        self.execution.kernel = self.km.provisioner.process  # type: ignore[union-attr]
-        self.execution.started(self.execution.kernel)
+        provisioner = self.km.provisioner
+        assert isinstance(provisioner, LocalProvisioner)
+        assert provisioner.process is not None
+        self.execution.kernel = provisioner.process
+        self.execution.started(provisioner.process)
 
     def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
         msg["content"] = self.execution.scrubber.clean(msg["content"])

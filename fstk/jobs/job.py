@@ -1,4 +1,6 @@
-"""``job = fstk.job(globals())``: a notebook's typed parameters, the same in JupyterLab, under ``fstk run`` and on Databricks."""
+"""``job = fstk.job(globals())``: a notebook's typed parameters, the same in JupyterLab, under ``fstk run`` and on
+Databricks.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ _WRITES = frozenset({"written", "published", "model"})
 
 @dataclass(frozen=True, repr=False)
 class Closed(Displayed):
-    """What :meth:`Job.done` says: a summary, whether anything changed (None: not known), counts, and what was read and written."""
+    """What :meth:`Job.done` says: a summary, whether anything changed (None: not known), counts, and what was read
+    and written.
+    """
 
     name: str
     summary: str
@@ -61,7 +65,8 @@ class Job(Displayed):
 
         Args:
             summary: what the progress line says; by default the tables written and ``rows``.
-            changed: False when nothing was to do; by default taken from what this process wrote, where it wrote anything.
+            changed: False when nothing was to do; by default taken from what this process wrote, where it wrote
+                anything.
             rows: counts and figures for the record, as ``rows=1204, features=12``.
         """
         entries = journal.entries()[self._first_entry :]
@@ -89,10 +94,11 @@ class Job(Displayed):
 
 
 def job(namespace: dict[str, Any]) -> Job:
-    """Return the job of this notebook; call it as ``fstk.job(globals())`` in the cell after the one tagged ``parameters``.
+    """Return the job of this notebook; call it as ``fstk.job(globals())`` in the cell after the one tagged
+    ``parameters``.
 
-    Under ``fstk run`` the values are those that were validated before the kernel started; on Databricks, where the notebook has
-    ``dbutils``, they are widgets made from the declaration; elsewhere the notebook's own.
+    Under ``fstk run`` the values are those that were validated before the kernel started; on Databricks, where the
+    notebook has ``dbutils``, they are widgets made from the declaration; elsewhere the notebook's own.
 
     Raises:
         BadParameter: a value is missing or not of the declared type.
@@ -116,7 +122,8 @@ def _declaration(namespace: Mapping[str, Any], where: str) -> Declaration:
     history = namespace.get("In")
     if not history:
         return from_annotations(namespace.get("__annotations__", {}), namespace, where)
-    # the newest cell of declarations before the one that is being executed; papermill's injected cell has no annotations
+    # the newest cell of declarations before the one that is being executed; papermill's injected cell has no
+    # annotations
     source = next((cell for cell in reversed(history[:-1]) if is_declaration(cell)), "")
     return parse(source, where)
 

@@ -16,7 +16,8 @@ FILE = ".lease"
 
 @contextmanager
 def hold(folder: Path, job: str, logical_date: str) -> Iterator[None]:
-    """Hold the lease of ``job`` for ``logical_date``; records that a vanished run left in ``folder`` are closed as lost.
+    """Hold the lease of ``job`` for ``logical_date``; records that a vanished run left in ``folder`` are closed as
+    lost.
 
     Raises:
         LeaseHeld: another run holds it; nothing was started.

@@ -1,13 +1,13 @@
-"""The parameters a notebook declares: parsed from its source, never by running it, and checked before any kernel starts.
+"""The parameters a notebook declares: parsed from its source, never by running it, and checked before a kernel starts.
 
 The declaration is the cell tagged ``parameters``: one annotated assignment a line, the comment beside it is its help::
 
     as_of: date = "1998-03-31"  # logical date: nothing later is seen
     every: Literal["1d", "7d"] = "7d"  # step of the calendar
 
-Types: ``str``, ``int``, ``float``, ``bool``, ``date``, ``datetime`` (with a zone), ``Literal[...]``, ``Secret``, and ``T | None`` of
-these. A parameter without a default must be given. Text (a terminal, a bundle, a widget) is read by the declared type, so
-``007`` is 7 for an ``int`` and stays ``"007"`` for a ``str``.
+Types are ``str``, ``int``, ``float``, ``bool``, ``date``, ``datetime`` (with a zone), ``Literal[...]``, ``Secret``, and
+``T | None`` of these. A parameter without a default must be given. Text (a terminal, a bundle, a widget) is read by the
+declared type, so ``007`` is 7 for an ``int`` and stays ``"007"`` for a ``str``.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ class Declaration(Displayed):
 
     @cached_property
     def _model(self) -> type[BaseModel]:
-        # fields are numbered and known by their alias, so that a parameter may be named like an attribute of pydantic's models
+        # fields are numbered and known by their alias, so that a parameter may be named like an attribute of
+        # pydantic's models
         fields: dict[str, Any] = {
             f"p{i}": (p.type.annotation, Field(... if p.required else p.default, alias=p.name))
             for i, p in enumerate(self.parameters)
@@ -73,7 +74,8 @@ class Declaration(Displayed):
         """Return every parameter, typed: the given values read by their declared types, and the defaults.
 
         Raises:
-            BadParameter: an unknown name, a missing value, or one of the wrong type; a secret's value is never repeated.
+            BadParameter: an unknown name, a missing value, or one of the wrong type; a secret's value is never
+                repeated.
         """
         for name in given:
             if name not in self.names:
@@ -104,8 +106,8 @@ def parse(source: str, where: str) -> Declaration:
     """Return the declaration written in ``source``, the text of one cell; ``where`` names it in errors.
 
     Raises:
-        InvalidInput: a line that is not an annotated assignment (imports may stand beside them), a type that parameters cannot
-            have, or a default that is not a literal of its type.
+        InvalidInput: a line that is not an annotated assignment (imports may stand beside them), a type that
+            parameters cannot have, or a default that is not a literal of its type.
     """
     try:
         tree = ast.parse(source)
@@ -119,9 +121,7 @@ def parse(source: str, where: str) -> Declaration:
         if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
             line = ast.unparse(statement).splitlines()[0]
             raise InvalidInput(f"{where}, parameters: {line!r} declares nothing. Write  name: type = default  # help")
-        parameters.append(
-            _parameter(statement.target.id, statement, helps.get(statement.end_lineno or 0, ""), where)
-        )
+        parameters.append(_parameter(statement.target.id, statement, helps.get(statement.end_lineno or 0, ""), where))
     return _checked(parameters, where)
 
 
@@ -136,11 +136,15 @@ def is_declaration(source: str) -> bool:
 
 
 def from_annotations(annotations: Mapping[str, Any], values: Mapping[str, Any], where: str) -> Declaration:
-    """Return the declaration that a namespace without its cells' text still has: its annotations, and the values as defaults."""
+    """Return the declaration that a namespace without its cells' text still has: its annotations, and the values as
+    defaults.
+    """
     parameters = [
         Parameter(
             name,
-            parameter_type(annotation if isinstance(annotation, str) else inspect.formatannotation(annotation), name, where),
+            parameter_type(
+                annotation if isinstance(annotation, str) else inspect.formatannotation(annotation), name, where
+            ),
             values.get(name, _REQUIRED),
             "",
         )
@@ -170,7 +174,9 @@ def _checked(parameters: Iterable[Parameter], where: str) -> Declaration:
         if declaration.names.count(name) > 1:
             raise InvalidInput(f"{where}: parameter {name} is declared twice.")
     try:
-        declaration.read({p.name: p.default for p in declaration.parameters if not p.required} | _placeholders(declaration))
+        declaration.read(
+            {p.name: p.default for p in declaration.parameters if not p.required} | _placeholders(declaration)
+        )
     except BadParameter as error:
         raise InvalidInput(f"{where}: the default of {error}") from error
     return declaration

@@ -59,7 +59,9 @@ class Failure(BaseModel):
 
 
 class RunRecord(Displayed, BaseModel):
-    """One task's run. Times are UTC; parameters are JSON values, secrets as their references; ``changed`` None is not known."""
+    """One task's run. Times are UTC; parameters are JSON values, secrets as their references; ``changed`` None is not
+    known.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -141,7 +143,9 @@ def write_record(path: Path, record: RunRecord) -> None:
 
 def replace_text(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old one or the new one, whole, whenever the power goes."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.stem}-", delete=False) as file:
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.stem}-", delete=False
+    ) as file:
         temporary = Path(file.name)
         file.write(text)
         file.flush()
@@ -164,7 +168,9 @@ def read_record(path: Path) -> RunRecord:
         raise InvalidInput(f"{path} is not a run record.") from error
     if record.status != "running" or _alive(record):
         return record
-    failure = Failure(error="ParentLost", message=f"process {record.pid} on {record.host} ended without closing its record")
+    failure = Failure(
+        error="ParentLost", message=f"process {record.pid} on {record.host} ended without closing its record"
+    )
     return record.model_copy(update={"status": "lost", "exit_code": 4, "failure": failure})
 
 

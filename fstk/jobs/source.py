@@ -17,7 +17,9 @@ TAG = "parameters"
 
 @dataclass(frozen=True)
 class NotebookSource:
-    """One notebook: ``hash`` covers its code cells and their tags, so that saved outputs and prose do not count as a change."""
+    """One notebook: ``hash`` covers its code cells and their tags, so that saved outputs and prose do not count as a
+    change.
+    """
 
     path: Path
     content: Mapping[str, Any]
@@ -31,7 +33,8 @@ def read_notebook(path: Path) -> NotebookSource:
 
     Raises:
         UnknownName: no such file; the message names the nearest notebook.
-        InvalidInput: not a version 4 notebook, more than one cell tagged ``parameters``, or a declaration that cannot be read.
+        InvalidInput: not a version 4 notebook, more than one cell tagged ``parameters``, or a declaration that cannot
+            be read.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -164,7 +164,15 @@ _PLAIN = {
         _plain("float", float, _number, "a number", 0.0),
         _plain("bool", bool, _flag, "true or false", False),
         _plain("date", date, _day, "a date (YYYY-MM-DD)", date(1970, 1, 1)),
-        _plain("datetime", datetime, _instant, "a time with its zone (YYYY-MM-DDTHH:MM:SSZ)", datetime(1970, 1, 1, tzinfo=UTC)),
-        _plain("Secret", InstanceOf[Secret], _reference, f"a reference to a secret ({FORMS}), not its value", "env:NAME"),
+        _plain(
+            "datetime",
+            datetime,
+            _instant,
+            "a time with its zone (YYYY-MM-DDTHH:MM:SSZ)",
+            datetime(1970, 1, 1, tzinfo=UTC),
+        ),
+        _plain(
+            "Secret", InstanceOf[Secret], _reference, f"a reference to a secret ({FORMS}), not its value", "env:NAME"
+        ),
     )
 }

@@ -1,0 +1,118 @@
+"""What a run will do, worked out and checked before any kernel starts."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from fstk.display import Displayed, Table
+from fstk.errors import InvalidInput, UnknownName
+from fstk.jobs.bundle import FILE, job_named
+from fstk.jobs.parameters import portable
+from fstk.jobs.secret import Scrubber, Secret
+from fstk.jobs.source import NotebookSource, read_notebook
+
+LOGICAL_DATE = "as_of"
+"""The parameter that is a run's logical date."""
+_UNTOUCHED = "Nothing was started."
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """One notebook with its values: ``given`` is what is written into it, ``parameters`` every value, both as JSON
+    values.
+    """
+
+    key: str
+    notebook: NotebookSource
+    depends_on: tuple[str, ...]
+    given: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    values: Mapping[str, Any]
+    scrubber: Scrubber
+
+
+@dataclass(frozen=True, repr=False)
+class RunPlan(Displayed):
+    """A job, its logical date (ISO text), and its tasks in the order they run."""
+
+    job: str
+    logical_date: str
+    command: str
+    tasks: tuple[PlannedTask, ...]
+
+    def display(self) -> Table:
+        """Show one task a line, with the values its notebook is given."""
+        rows = [
+            (task.key, ", ".join(task.depends_on), ", ".join(f"{n}={v}" for n, v in task.parameters.items()))
+            for task in self.tasks
+        ]
+        return Table(f"job {self.job} · {self.logical_date}", ("task", "after", "parameters"), rows)
+
+
+def plan_run(name: str, parameters: Mapping[str, Any], root: Path) -> RunPlan:
+    """Return what ``fstk run NAME`` will do: a notebook's path, or a job of the project's ``databricks.yml``.
+
+    Raises:
+        UnknownName: no such job or notebook, or a secret that is not there.
+        BadParameter: a parameter is unknown, missing or of the wrong type.
+        InvalidInput: the bundle or a notebook's declaration cannot be read.
+        Infrastructure: a secret's store did not answer.
+    """
+    try:
+        job, tasks = _notebook(name, parameters) if name.endswith(".ipynb") else _job(name, parameters, root)
+        date_ = _logical_date(tasks)
+    except InvalidInput as error:
+        raise type(error)(f"{error} {_UNTOUCHED}") from error
+    return RunPlan(job, date_, _command(name, parameters), tuple(tasks))
+
+
+def _notebook(name: str, parameters: Mapping[str, Any]) -> tuple[str, list[PlannedTask]]:
+    path = Path(name).resolve()
+    return path.stem, [_task(path.stem, read_notebook(path), (), parameters)]
+
+
+def _job(name: str, parameters: Mapping[str, Any], root: Path) -> tuple[str, list[PlannedTask]]:
+    if (Path(name).with_suffix(".ipynb")).is_file() and not (root / FILE).is_file():
+        raise UnknownName(
+            f"no job {name}: there is no {FILE} in {root}. A notebook is run by its file name, {name}.ipynb."
+        )
+    spec = job_named(name, root)
+    tasks = []
+    for task in spec.tasks:
+        notebook = read_notebook(task.notebook)
+        given = spec.task_parameters(task, parameters, notebook.declaration.names)
+        try:
+            tasks.append(_task(task.key, notebook, task.depends_on, given))
+        except InvalidInput as error:
+            raise type(error)(f"task {task.key}: {error}") from error
+    return spec.name, tasks
+
+
+def _task(key: str, notebook: NotebookSource, after: tuple[str, ...], given: Mapping[str, Any]) -> PlannedTask:
+    values = notebook.declaration.read(given)
+    every = portable(values)
+    scrubber = Scrubber(value for value in values.values() if isinstance(value, Secret))
+    return PlannedTask(key, notebook, after, {name: every[name] for name in given}, every, values, scrubber)
+
+
+def _logical_date(tasks: list[PlannedTask]) -> str:
+    declared = [task.values[LOGICAL_DATE] for task in tasks if LOGICAL_DATE in task.values]
+    if not declared:
+        return datetime.now(UTC).date().isoformat()
+    day = declared[0]
+    if not isinstance(day, date):
+        raise InvalidInput(
+            f"{LOGICAL_DATE} is the logical date of the run, so it must be declared as a date, with a value."
+        )
+    # a colon cannot stand in a file name everywhere
+    return f"{day:%Y-%m-%dT%H%M%SZ}" if isinstance(day, datetime) else day.isoformat()
+
+
+def _command(name: str, parameters: Mapping[str, Any]) -> str:
+    given = [f"-p {shlex.quote(f'{key}={value}')}" for key, value in parameters.items()]
+    return " ".join(["fstk run", shlex.quote(name), *given])

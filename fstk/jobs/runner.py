@@ -1,0 +1,298 @@
+"""Runs a job: its tasks in order under one lease, each with its record, stopping at the first that does not succeed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fstk import errors, journal, settings
+from fstk.display import Displayed, Table
+from fstk.errors import FstkError, InvalidInput, JobFailed
+from fstk.jobs.exchange import CellError, Closing, Start, receive
+from fstk.jobs.lease import hold
+from fstk.jobs.plan import PlannedTask, RunPlan, plan_run
+from fstk.jobs.progress import Lines
+from fstk.jobs.record import (
+    HEARTBEAT_SECONDS,
+    Access,
+    Failure,
+    RunRecord,
+    Status,
+    gibibytes,
+    read_record,
+    this_process,
+    write_record,
+)
+from fstk.jobs.watch import Watch, read_journal, rows_so_far
+
+CELL_TIMEOUT = 3600.0
+"""Seconds that one cell may run unless told otherwise."""
+NOTHING = "nothing to do"
+_EXIT_CODES = {"succeeded": 0, "refused": 3, "killed": 138, "exited": 1, "interrupted": 4, "not started": 4}
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """One task of a run: its record, and whether an earlier run had done it already."""
+
+    record: RunRecord
+    skipped: bool
+
+
+@dataclass(frozen=True, repr=False)
+class JobRun(Displayed):
+    """A run that succeeded, task by task; ``folder`` holds the executed notebooks and the records."""
+
+    job: str
+    logical_date: str
+    folder: Path
+    tasks: tuple[TaskRun, ...]
+
+    @property
+    def changed(self) -> bool:
+        """Whether any task changed something, or cannot tell."""
+        return any(task.record.changed is not False for task in self.tasks if not task.skipped)
+
+    def display(self) -> Table:
+        """Show one task a line: what it did and how long it took."""
+        rows = [(t.record.task, _said(t.record, t.skipped), f"{t.record.seconds:.0f} s") for t in self.tasks]
+        return Table(
+            f"job {self.job} · {self.logical_date}", ("task", "", "took"), rows, [f"notebooks  {_near(self.folder)}"]
+        )
+
+
+def run_job(
+    name: str,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    resume: bool = False,
+    cell_timeout: float | None = CELL_TIMEOUT,
+) -> JobRun:
+    """Run a notebook (a path ending in ``.ipynb``) or a job of ``databricks.yml``, telling its progress on standard
+    output.
+
+    Args:
+        parameters: values by name, typed or as text; for a job, parameters of the job.
+        resume: skip tasks that an earlier run for the same logical date has done with the same notebook and parameters,
+            unless a task that they depend on runs anew.
+        cell_timeout: seconds that one cell may run; None for no limit.
+
+    Raises:
+        InvalidInput: as :func:`~fstk.jobs.plan.plan_run`; nothing was started.
+        LeaseHeld: the same job runs already for the same logical date; nothing was started.
+        JobFailed: a task did not succeed; its ``exit_code`` says which of us failed.
+    """
+    plan = plan_run(name, dict(parameters or {}), settings.root())
+    folder = settings.load().runs / plan.job / plan.logical_date
+    lines = Lines([task.key for task in plan.tasks])
+    done: dict[str, TaskRun] = {}
+    with hold(folder, plan.job, plan.logical_date), _terminable():
+        for number, task in enumerate(plan.tasks, 1):
+            run = _TaskRunner(plan, task, number, folder, lines, cell_timeout)
+            earlier = run.earlier() if resume else None
+            if earlier and all(done[key].skipped for key in task.depends_on):
+                lines.end(number, task.key, "done before", "skipped")
+                done[task.key] = TaskRun(earlier, skipped=True)
+                continue
+            record = run.run()
+            done[task.key] = TaskRun(record, skipped=False)
+            if record.status != "succeeded":
+                raise _failed(plan, record, folder)
+    return JobRun(plan.job, plan.logical_date, folder, tuple(done.values()))
+
+
+class _TaskRunner:
+    def __init__(
+        self, plan: RunPlan, task: PlannedTask, number: int, folder: Path, lines: Lines, cell_timeout: float | None
+    ) -> None:
+        self.task, self.number, self.lines, self.cell_timeout = task, number, lines, cell_timeout
+        self.path = folder / f"{task.key}.json"
+        self.shared = folder / f".{task.key}"
+        self.token = secrets.token_hex(16)
+        self.job = plan.job
+        now = datetime.now(UTC)
+        self.record = RunRecord(
+            job=plan.job,
+            task=task.key,
+            logical_date=plan.logical_date,
+            run_id=secrets.token_hex(8),
+            notebook=str(task.notebook.path),
+            notebook_hash=task.notebook.hash,
+            executed=str(folder / f"{task.key}.ipynb"),
+            parameters=dict(task.parameters),
+            status="running",
+            started=now,
+            heartbeat=now,
+            **this_process(),
+        )
+
+    def earlier(self) -> RunRecord | None:
+        """Return the record of an earlier run that has done the same work."""
+        try:
+            record = read_record(self.path)
+        except InvalidInput:  # none, or not one of ours: the task is not known to be done
+            return None
+        return record if record.status == "succeeded" and record.same_work(self.record) else None
+
+    def run(self) -> RunRecord:
+        """Execute the notebook and return its closed record; the record on disk is closed whatever happens here."""
+        now = datetime.now(UTC)
+        self.record = self.record.model_copy(update={"started": now, "heartbeat": now})
+        shutil.rmtree(self.shared, ignore_errors=True)  # what a run that vanished has left
+        self.shared.mkdir()
+        write_record(self.path, self.record)
+        start = Start(job=self.job, task=self.task.key, token=self.token, declaration=self.task.notebook.declared_in)
+        start.send(self.shared)
+        try:
+            self._execute()
+        except KeyboardInterrupt:
+            self._close("interrupted", Failure(error="Interrupted", message="the run was asked to stop"))
+        except BaseException as error:
+            self._close(
+                "failed", Failure(error=type(error).__name__, message=self.task.scrubber.clean(str(error))), code=4
+            )
+            raise
+        finally:
+            shutil.rmtree(self.shared)
+        return self.record
+
+    def _execute(self) -> None:
+        # papermill takes seconds to import: a parameter that is refused must not wait for it
+        from fstk.jobs.execution import Execution
+
+        watch: Watch | None = None
+
+        def started(kernel: Any) -> None:
+            nonlocal watch
+            watch = Watch(kernel.pid, beat)
+
+        def beat() -> None:
+            now = datetime.now(UTC)
+            seconds = (now - self.record.started).total_seconds()
+            rows = rows_so_far(self.shared)
+            self.lines.beat(self.number, self.task.key, execution.cell, execution.cells, rows, seconds)
+            if (now - self.record.heartbeat).total_seconds() >= HEARTBEAT_SECONDS:
+                self.record = self.record.model_copy(update={"heartbeat": now})
+                write_record(self.path, self.record)
+
+        execution = Execution(
+            notebook=self.task.notebook.content,
+            parameters=self.task.given,
+            output=Path(self.record.executed),
+            environment={
+                **os.environ,
+                journal.FOLDER_VARIABLE: str(self.shared),
+                journal.RUN_VARIABLE: self.record.run_id,
+            },
+            folder=settings.root(),
+            cell_timeout=self.cell_timeout,
+            scrubber=self.task.scrubber,
+            started=started,
+        )
+        self.lines.start(self.number, self.task.key, execution.cells)
+        try:
+            status, failure = execution.execute()
+        finally:
+            if watch:
+                watch.stop()
+                self.record = self.record.model_copy(update={"peak_memory_bytes": watch.peak_bytes})
+        if failure and status == "killed":
+            failure = failure.model_copy(update={"message": self._why_killed(failure.message)})
+        self._close(status, failure)
+
+    def _close(self, status: Status, failure: Failure | None, code: int | None = None) -> None:
+        closing = receive(self.shared, Closing)
+        closed = closing is not None and closing.token == self.token
+        if status == "succeeded" and not closed:
+            status = "unclosed"
+            failure = Failure(error="RecordNotClosed", message="every cell ran, but none called job.done(...)")
+        if status == "failed" and code is None:
+            code = self._error_code(failure)
+            status = "refused" if code == 3 else "failed"
+        accesses = tuple(
+            Access(action=e.action, table=e.table, version=e.version, rows=e.rows) for e in read_journal(self.shared)
+        )
+        now = datetime.now(UTC)
+        update: dict[str, Any] = {
+            "status": status,
+            "failure": failure,
+            "exit_code": code if code is not None else _EXIT_CODES.get(status, 1),
+            "ended": now,
+            "heartbeat": now,
+            "accesses": accesses,
+        }
+        if closing is not None and closed:
+            update |= {"summary": closing.summary, "changed": closing.changed, "rows": closing.rows}
+        self.record = self.record.model_copy(update=update)
+        write_record(self.path, self.record)
+        last = f"{self.record.seconds:.0f} s" if status == "succeeded" else f"exit {self.record.exit_code}"
+        self.lines.end(self.number, self.task.key, _said(self.record, skipped=False), last)
+
+    def _error_code(self, failure: Failure | None) -> int:
+        told = receive(self.shared, CellError)
+        if told is not None:
+            code = told.exit_code
+        else:  # raised before the notebook opened its job
+            kind = getattr(errors, failure.error if failure else "", None)
+            code = kind.exit_code if isinstance(kind, type) and issubclass(kind, FstkError) else 1
+        # 2 means that nothing was started, which a cell can no longer say
+        return code if code in (3, 4) else 1
+
+    def _why_killed(self, message: str) -> str:
+        peak = self.record.peak_memory_bytes
+        memory = f"peak {gibibytes(peak)}" if peak else ""
+        guess = "out of memory?" if message.startswith(f"signal {signal.SIGKILL.value}") else ""
+        return ", ".join(part for part in (message, " ".join(filter(None, (guess, memory)))) if part)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the run as Ctrl-C does, so that its kernel is ended and its record closed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _failed(plan: RunPlan, record: RunRecord, folder: Path) -> JobFailed:
+    lines = [
+        f"task {record.task} of {plan.job} for {plan.logical_date}: {_said(record, skipped=False)}",
+        f"record  {_near(folder / f'{record.task}.json')}     notebook  {_near(Path(record.executed))}",
+        f"resume  {plan.command} --resume",
+    ]
+    return JobFailed("\n".join(lines), record.exit_code or 1)
+
+
+def _said(record: RunRecord, skipped: bool) -> str:
+    if skipped:
+        return "done before"
+    if record.failure is None:
+        return NOTHING if record.changed is False else record.summary
+    place = f" in cell {record.failure.cell} of {record.failure.cells}" if record.failure.cell else ""
+    why = record.failure.message.strip().partition("\n")[0]
+    return f"{record.status.upper()}{place} after {record.seconds:.0f} s: {record.failure.error}" + (
+        f" ({why})" if why else ""
+    )
+
+
+def _near(path: Path) -> str:
+    """Return a path as a person would type it from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
