@@ -1,10 +1,139 @@
-"""Delta's jars and the class-data archive."""
+"""Delta's two jars, fetched once and checked, and the archive of loaded classes that halves the start of a session.
+
+``python -m fstk.engines.jars`` makes both in the folder of the setting ``jars``; a second call finds them there.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
+
+from fstk import settings
+from fstk.engines import java
+from fstk.errors import EngineUnavailable
+from fstk.optional import need
+
+
+@dataclass(frozen=True)
+class Jar:
+    """One artifact of Maven Central, pinned by its content."""
+
+    group: str
+    artifact: str
+    version: str
+    sha256: str
+    size: int
+
+    @property
+    def file(self) -> str:
+        """Return the file name."""
+        return f"{self.artifact}-{self.version}.jar"
+
+
+# All that Delta needs beside what PySpark brings; the newest that Maven Central has for Spark 4.1.
+JARS = (
+    Jar(
+        "io.delta",
+        "delta-spark_4.1_2.13",
+        "4.3.1",
+        "ebf35a4383f0a653c3ee3c7882c0edcac2f846be31ac61af4b96ccfaaf36c171",
+        9_021_481,
+    ),
+    Jar("io.delta", "delta-storage", "4.3.1", "577c12c7e371be4c041714fb48e88ad86e3c3512beea2bdaffbe7a4debf79718", 110_970),
+)
 
 
 def paths(folder: Path) -> list[Path]:
-    """Return the jars."""
-    return [Path("/tmp/dl") / n for n in ("delta-spark_4.1_2.13-4.3.1.jar", "delta-storage-4.3.1.jar")]
+    """Return the jars in ``folder``, fetching what is missing.
+
+    Raises:
+        EngineUnavailable: they are not there and cannot be fetched, or a fetched file is not the one expected.
+    """
+    for jar in JARS:
+        file = folder / jar.file
+        if not file.is_file() or file.stat().st_size != jar.size:
+            _fetch(jar, folder)
+    return [folder / jar.file for jar in JARS]
+
+
+def archive(folder: Path) -> Path:
+    """Return where the class-data archive for this Java, PySpark, Delta and these folders lies, made or not.
+
+    A JVM silently ignores an archive made by another one, so all that decides about that is part of the name.
+    """
+    found = java.find()
+    spark = Path(need("pyspark").__file__).parent
+    places = f"{found.program.resolve()}\n{spark}\n{folder.resolve()}"
+    versions = f"java{found.version}-pyspark{metadata.version('pyspark')}-delta{JARS[0].version}"
+    return folder / f"classes-{versions}-{hashlib.sha256(places.encode()).hexdigest()[:12]}.jsa"
+
+
+def make_archive(folder: Path) -> Path:
+    """Make the class-data archive (about 190 MB, half a minute) unless it is there; return its path.
+
+    Raises:
+        EngineUnavailable: the rehearsal session failed, or left no archive.
+    """
+    made = archive(folder)
+    if made.is_file():
+        return made
+    for stale in folder.glob("classes-*.jsa"):
+        stale.unlink()
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        new = Path(scratch) / made.name
+        # The pipes stay open until the JVM, which writes the archive as it ends, is gone: run() waits for that.
+        run = subprocess.run(
+            [sys.executable, "-m", "fstk.engines.rehearsal", str(new)],
+            env=os.environ | {"FSTK_WAREHOUSE": str(Path(scratch) / "warehouse"), "FSTK_JARS": str(folder)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        if run.returncode or not new.is_file():
+            last = (run.stderr or run.stdout).strip().splitlines()[-1:] or ["no message"]
+            raise EngineUnavailable(f"the class-data archive was not made: {last[0]}")
+        new.replace(made)
+    return made
+
+
+def _fetch(jar: Jar, folder: Path) -> None:
+    # Ivy is inside PySpark, knows Maven Central, proxies and checksums, and is what Spark itself fetches packages with.
+    inside = Path(need("pyspark").__file__).parent / "jars"
+    classes = [str(path) for name in ("ivy-2*.jar", "commons-cli-*.jar") for path in inside.glob(name)]
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        command = [str(java.find().program), "-cp", os.pathsep.join(classes), "org.apache.ivy.Main"]
+        command += ["-cache", f"{scratch}/cache", "-notransitive", "-confs", "default", "-warn"]
+        command += ["-dependency", jar.group, jar.artifact, jar.version]
+        command += ["-retrieve", f"{scratch}/[artifact]-[revision].[ext]"]
+        try:
+            subprocess.run(command, capture_output=True, timeout=300, check=True, cwd=scratch)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise EngineUnavailable(
+                f"{jar.file} is not in {folder} and cannot be fetched from Maven Central. "
+                f"Once online: python -m fstk.engines.jars. Or put the file there ({jar.group}:{jar.artifact}:{jar.version})."
+            ) from error
+        fetched = Path(scratch) / jar.file
+        if not fetched.is_file() or hashlib.sha256(fetched.read_bytes()).hexdigest() != jar.sha256:
+            raise EngineUnavailable(f"what was fetched as {jar.file} is not the file that was published; nothing was kept.")
+        fetched.replace(folder / jar.file)
+
+
+def main() -> None:
+    """Fetch the jars and make the archive in the folder of the settings."""
+    folder = settings.load().jars
+    for path in paths(folder):
+        print(f"ok  {path}")
+    print(f"ok  {make_archive(folder)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -33,9 +33,13 @@ def start(settings: Settings, options: dict[str, str]) -> SparkSession:
     unknown = [name for name in given if not name.startswith("spark.")]
     if unknown:
         raise InvalidInput(f"connect('spark') has no option {unknown[0]!r}. There is: {_OPTIONS}.")
-    extra_java = given.pop("spark.driver.extraJavaOptions", "")
+    more_java = given.pop("spark.driver.extraJavaOptions", "")
     conf |= given
-    conf["spark.driver.extraJavaOptions"] = f"{conf['spark.driver.extraJavaOptions']} {extra_java}".strip()
+    conf["spark.driver.extraJavaOptions"] += f" {more_java}"
+    shared = jars.archive(settings.jars)
+    if "-XX:ArchiveClassesAtExit" not in more_java and shared.is_file():
+        # Never "on": a JVM that cannot map the archive then starts without it, and says nothing.
+        conf["spark.driver.extraJavaOptions"] += f" -XX:SharedArchiveFile={shared} -Xshare:auto -Xlog:disable -Xlog:all=error:stderr"
     if conf["spark.master"].startswith("local"):
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers are this Python, whatever python3 is
     builder = pyspark.SparkSession.builder
