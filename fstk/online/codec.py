@@ -1,0 +1,171 @@
+"""Feature values as bytes and back, without loss: one MessagePack array per row, typed by the table's layout.
+
+| Spark type | in the array | read back as |
+|---|---|---|
+| boolean, tinyint … bigint, float, double | itself (float widened exactly) | bool, int, float |
+| string, binary | itself | str, bytes |
+| decimal | its digits as text | Decimal, scale kept |
+| date | days since 1970-01-01 | date |
+| timestamp | microseconds since 1970-01-01 UTC | aware datetime in UTC |
+| timestamp_ntz | the same, of its wall clock | naive datetime |
+| array, struct, map | array; array in field order; array of pairs | list; dict; dict |
+
+A null is nil at every depth, so NaN and null stay apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fstk.engines.base import Schema
+from fstk.engines.types import arrow_schema
+from fstk.errors import InvalidInput, UnsupportedType
+from fstk.online.instants import FIRST_DAY, FIRST_INSTANT, LAST_DAY, LAST_INSTANT, day, instant, wall
+
+Reader = Callable[[Any], Any]
+
+
+class RowCodec:
+    """Encodes and decodes the feature columns of one layout.
+
+    Raises:
+        UnsupportedType: a column whose type cannot be held without loss; the message names the column.
+    """
+
+    def __init__(self, columns: Schema) -> None:
+        self.columns = columns
+        self._types = supported(columns)
+        self._readers = [_reader(field.type) for field in self._types]
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(list).decode
+
+    def encode(self, rows: pa.RecordBatch | pa.Table) -> list[bytes]:
+        """Return one value per row, from the columns of this layout found by name.
+
+        Raises:
+            InvalidInput: an instant or a date outside the years 0001 to 9999.
+        """
+        if not self.columns:
+            return [self._encode(())] * rows.num_rows
+        columns = [plain(rows.column(field.name), field) for field in self._types]
+        return [self._encode(row) for row in zip(*columns, strict=True)]
+
+    def decode(self, value: bytes) -> dict[str, Any]:
+        """Return the row as name → Python value."""
+        items = self._decode(value)
+        return {
+            name: item if reader is None or item is None else reader(item)
+            for name, reader, item in zip(self.columns, self._readers, items, strict=True)
+        }
+
+
+def supported(columns: Schema) -> pa.Schema:
+    """Return the Arrow types of ``columns``.
+
+    Raises:
+        UnsupportedType: a type that no Python value read online could carry whole; the message names the column.
+    """
+    schema = arrow_schema(columns)
+    for field in schema:
+        _refuse(field.name, columns[field.name], field.type)
+    return schema
+
+
+def _refuse(column: str, spark: str, arrow: pa.DataType) -> None:
+    if pa.types.is_null(arrow):
+        raise UnsupportedType(f"column {column} is {spark}: void has no values to publish; cast it or leave it out.")
+    if isinstance(arrow, pa.MapType) and pa.types.is_nested(arrow.key_type):
+        raise UnsupportedType(
+            f"column {column} is {spark}: a map with nested keys has no Python form; leave it out with features=."
+        )
+    for index in range(arrow.num_fields):
+        _refuse(column, spark, arrow.field(index).type)
+
+
+def plain(column: pa.Array | pa.ChunkedArray, field: pa.Field) -> list[Any]:
+    """Return the column's values as what MessagePack holds; see the table of this module.
+
+    Raises:
+        InvalidInput: an instant or a date outside the years 0001 to 9999.
+    """
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    return _plain(column.cast(field.type), field.name)
+
+
+def _plain(column: pa.Array, name: str) -> list[Any]:
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        return _whole(column.view(pa.int64()), FIRST_INSTANT, LAST_INSTANT, name)
+    if pa.types.is_date32(kind):
+        return _whole(column.view(pa.int32()), FIRST_DAY, LAST_DAY, name)
+    if pa.types.is_decimal(kind):
+        return [None if value is None else str(value) for value in column.to_pylist()]
+    if pa.types.is_struct(kind):
+        valid = column.is_valid().to_pylist()
+        fields = [_plain(part, name) for part in column.flatten()]
+        rows = zip(*fields, strict=True) if fields else iter([()] * len(column))
+        return [row if is_valid else None for row, is_valid in zip(rows, valid, strict=True)]
+    if pa.types.is_map(kind):
+        # keys and items are the whole buffers even of a slice; offsets point into them
+        pairs = list(zip(_plain(column.keys, name), _plain(column.items, name), strict=True))
+        return _slices(column, pairs, column.offsets.to_pylist())
+    if pa.types.is_list(kind):
+        return _slices(column, _plain(column.values, name), column.offsets.to_pylist())
+    return column.to_pylist()
+
+
+def _slices(column: pa.Array, items: list[Any], offsets: list[int]) -> list[Any]:
+    valid = column.is_valid().to_pylist()
+    return [items[offsets[i] : offsets[i + 1]] if valid[i] else None for i in range(len(column))]
+
+
+def _whole(column: pa.Array, first: int, last: int, name: str) -> list[int | None]:
+    bounds = pc.min_max(column).as_py()
+    if bounds["min"] is not None and (bounds["min"] < first or bounds["max"] > last):
+        raise InvalidInput(f"column {name} holds a time outside the years 0001 to 9999; it cannot be published.")
+    return column.to_pylist()
+
+
+def _reader(kind: pa.DataType) -> Reader | None:
+    """Return what turns a stored item into its Python value; None when the item is the value already."""
+    if isinstance(kind, pa.TimestampType):
+        return wall if kind.tz is None else instant
+    if pa.types.is_date32(kind):
+        return day
+    if pa.types.is_decimal(kind):
+        return Decimal
+    if isinstance(kind, pa.ListType):
+        return _list_reader(_reader(kind.value_type))
+    if isinstance(kind, pa.MapType):
+        return _map_reader(_reader(kind.key_type), _reader(kind.item_type))
+    if isinstance(kind, pa.StructType):
+        return _struct_reader([field.name for field in kind], [_reader(field.type) for field in kind])
+    return None
+
+
+def _apply(reader: Reader | None, item: Any) -> Any:
+    return item if reader is None or item is None else reader(item)
+
+
+def _list_reader(inner: Reader | None) -> Reader | None:
+    if inner is None:
+        return None
+    return lambda items: [_apply(inner, item) for item in items]
+
+
+def _map_reader(key: Reader | None, item: Reader | None) -> Reader:
+    return lambda pairs: {_apply(key, k): _apply(item, v) for k, v in pairs}
+
+
+def _struct_reader(names: list[str], readers: list[Reader | None]) -> Reader:
+    def read(items: list[Any]) -> dict[str, Any]:
+        return {name: _apply(reader, item) for name, reader, item in zip(names, readers, items, strict=True)}
+
+    return read

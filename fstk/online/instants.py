@@ -1,0 +1,46 @@
+"""Times as whole numbers, exactly: microseconds and days since 1970, for the years 0001 to 9999."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WALL_EPOCH = _EPOCH.replace(tzinfo=None)
+_MICROSECOND = timedelta(microseconds=1)
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+
+
+def microseconds(moment: datetime) -> int:
+    """Return an aware datetime as microseconds since 1970-01-01 UTC."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def instant(count: int) -> datetime:
+    """Return microseconds since 1970-01-01 UTC as an aware datetime."""
+    return _EPOCH + timedelta(microseconds=count)
+
+
+def wall_microseconds(moment: datetime) -> int:
+    """Return a naive datetime's wall clock as microseconds since 1970-01-01T00:00."""
+    return (moment - _WALL_EPOCH) // _MICROSECOND
+
+
+def wall(count: int) -> datetime:
+    """Return microseconds since 1970-01-01T00:00 as a naive datetime."""
+    return _WALL_EPOCH + timedelta(microseconds=count)
+
+
+def days(day: date) -> int:
+    """Return a date as days since 1970-01-01."""
+    return day.toordinal() - _EPOCH_DAY
+
+
+def day(count: int) -> date:
+    """Return days since 1970-01-01 as a date."""
+    return date.fromordinal(count + _EPOCH_DAY)
+
+
+FIRST_INSTANT = microseconds(datetime(1, 1, 1, tzinfo=UTC))
+LAST_INSTANT = microseconds(datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC))
+FIRST_DAY = days(date.min)
+LAST_DAY = days(date.max)
