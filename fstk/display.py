@@ -1,7 +1,7 @@
 """What an object looks like: one immutable table, rendered as text of at most 100 columns or as static HTML.
 
-The HTML carries no script, no style element and no external address, so that it survives GitHub, nbconvert, VS Code and an
-untrusted notebook; every value is escaped.
+The HTML carries no script, no style element and no external address, so that it survives GitHub, nbconvert, VS Code and
+an untrusted notebook; every value is escaped.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from typing import Any
 
 WIDTH = 100
 """Columns of a text rendering."""
-_ROWS = 200  # more rows than a person reads; keeps every rendering under 100 kB
+_ROWS = 200  # more rows, columns or letters than a person reads
+_COLUMNS = 32
+_VALUE = 200
+_BYTES = 90_000  # of a table's rows as HTML; with title and notes a rendering stays under 100 kB
 
 
 @dataclass(frozen=True)
 class Table:
-    """Title, headers, rows and closing lines; numbers should arrive formatted, and are aligned right when they look like one."""
+    """Title, headers, rows and closing lines; a column whose every cell looks like a number is aligned right."""
 
     title: str
     columns: Sequence[str]
@@ -29,49 +32,60 @@ class Table:
 
     def text(self, width: int = WIDTH) -> str:
         """Return the table as plain text, no line longer than ``width``; a cell that does not fit is cut with ``…``."""
-        rows = [[_plain(value) for value in row] for row in self.rows[:_ROWS]]
-        notes = list(self._cut_note())
-        lines = [_fit(line, width) for line in self.title.split("\n")] if self.title else []
-        if self.columns:
+        columns, rows = self._cells()
+        lines = [line_of(line, width) for line in self.title.split("\n")] if self.title else []
+        if columns:
             right = self._right(rows)
-            cells = [list(self.columns), *rows]
-            widths = [max(_width(row[i]) for row in cells) for i in range(len(self.columns))]
+            cells = [columns, *rows]
+            widths = [min(max(_width(row[i]) for row in cells), width) for i in range(len(columns))]
             room = width - 2 * len(widths)
             while sum(widths) > room and max(widths) > 4:
                 widths[widths.index(max(widths))] -= 1
             for row in cells:
                 parts = [_pad(_fit(cell, w), w, right[i]) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
                 lines.append(_fit(("  " + "  ".join(parts)).rstrip(), width))
-        lines += [_fit(line, width) for note in notes for line in note.split("\n")]
+        lines += [line_of(line, width) for note in self._notes(len(rows)) for line in note.split("\n")]
         return "\n".join(lines)
 
     def html(self) -> str:
-        """Return the table as one ``<div>`` of escaped, static HTML."""
-        rows = [[_plain(value) for value in row] for row in self.rows[:_ROWS]]
+        """Return the table as one ``<div>`` of escaped, static HTML of at most 100 kB; what is left out is counted."""
+        columns, rows = self._cells()
         right = self._right(rows)
         out = ["<div>"]
         if self.title:
             out.append(f"<p><strong>{_escape(self.title)}</strong></p>")
-        if self.columns:
-            out.append("<table><thead><tr>")
-            out += [_cell("th", name, right[i]) for i, name in enumerate(self.columns)]
-            out.append("</tr></thead><tbody>")
+        shown = 0
+        if columns:
+            head = [_cell("th", name, right[i]) for i, name in enumerate(columns)]
+            out += ["<table><thead><tr>", *head, "</tr></thead><tbody>"]
+            room = _BYTES
             for row in rows:
-                out.append("<tr>" + "".join(_cell("td", cell, right[i]) for i, cell in enumerate(row)) + "</tr>")
+                line = "".join(_cell("td", cell, right[i]) for i, cell in enumerate(row))
+                room -= len(line.encode())
+                if room < 0:
+                    break
+                out.append(f"<tr>{line}</tr>")
+                shown += 1
             out.append("</tbody></table>")
-        out += [f"<p>{_escape(note)}</p>" for note in self._cut_note()]
+        out += [f"<p>{_escape(note)}</p>" for note in self._notes(shown)]
         out.append("</div>")
         return "".join(out)
 
-    def _cut_note(self) -> Sequence[str]:
-        if len(self.rows) <= _ROWS:
-            return self.notes
-        return [f"… {len(self.rows) - _ROWS:,} more rows", *self.notes]
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        """Return headers and rows as printable text, as many as are ever shown."""
+        rows = [[_plain(value) for value in row[:_COLUMNS]] for row in self.rows[:_ROWS]]
+        return [_printable(name) for name in self.columns[:_COLUMNS]], rows
+
+    def _notes(self, rows: int) -> list[str]:
+        """Return the closing lines, after what a rendering of so many rows leaves out."""
+        cut = [f"… {len(self.rows) - rows:,} more rows"] if len(self.rows) > rows else []
+        hidden = len(self.columns) - _COLUMNS
+        return [*cut, *([f"… {hidden:,} more columns"] if hidden > 0 else []), *self.notes]
 
     def _right(self, rows: list[list[str]]) -> list[bool]:
         return [
             any(row[i] for row in rows) and all(_numeric(row[i]) for row in rows if row[i])
-            for i in range(len(self.columns))
+            for i in range(min(len(self.columns), _COLUMNS))
         ]
 
 
@@ -89,8 +103,13 @@ class Displayed:
         return self.display().html()
 
 
+def line_of(text: str, width: int = WIDTH) -> str:
+    """Return ``text`` as one line of printable characters, no wider than ``width`` columns; what is cut off shows as ``…``."""
+    return _fit(_printable(text), width)
+
+
 def duration(length: timedelta) -> str:
-    """Return a length of time in its largest fitting unit, cut and never rounded up: ``3 d``, ``4 h``, ``12 min``, ``0.25 s``."""
+    """Return a length of time in its largest fitting unit, never rounded up: ``3 d``, ``4 h``, ``12 min``, ``0.25 s``."""
     if length < timedelta(0):
         return f"−{duration(-length)}"
     for unit, size in (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1))):
@@ -100,7 +119,7 @@ def duration(length: timedelta) -> str:
 
 
 def instant(at: datetime) -> str:
-    """Return an instant in UTC without what is zero: ``1997-02-01``, ``1997-02-01 14:00``, ``1997-02-01 14:00:00.000001``."""
+    """Return an instant in UTC without what is zero: ``1997-02-01``, ``1997-02-01 14:00``, ``1997-02-01 14:00:00.5``."""
     at = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
     if at.time() == datetime.min.time():
         return f"{at.date()}"
@@ -118,7 +137,11 @@ def _plain(value: Any) -> str:
         return instant(value)
     if isinstance(value, timedelta):
         return duration(value)
-    text = str(value).replace("\t", " ").replace("\r", " ").replace("\n", " ")
+    return _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    text = text.replace("\t", " ").replace("\r", " ").replace("\n", " ")
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
@@ -141,11 +164,14 @@ def _width(text: str) -> int:
 
 
 def _fit(text: str, width: int) -> str:
-    if _width(text) <= width:
+    if len(text) * 2 <= width or _width(text) <= width:
         return text
-    while text and _width(text) > width - 1:
-        text = text[:-1]
-    return text + "…"
+    room = width - 1
+    for end, character in enumerate(text):
+        room -= _width(character)
+        if room < 0:
+            return text[:end] + "…"
+    return text
 
 
 def _pad(text: str, width: int, right: bool) -> str:
@@ -154,9 +180,9 @@ def _pad(text: str, width: int, right: bool) -> str:
 
 
 def _escape(text: str) -> str:
-    return html.escape(text).replace("\n", "<br>")
+    return "<br>".join(html.escape(_printable(line)) for line in text.split("\n"))
 
 
 def _cell(tag: str, text: str, right: bool) -> str:
     align = "right" if right else "left"
-    return f'<{tag} style="text-align: {align}">{_escape(text)}</{tag}>'
+    return f'<{tag} style="text-align: {align}">{_escape(_fit(text, _VALUE))}</{tag}>'

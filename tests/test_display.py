@@ -33,8 +33,17 @@ def test_many_rows_are_cut_and_counted() -> None:
     assert len(table.html()) < 100_000
 
 
+def test_html_of_anything_stays_under_100_kb_and_counts_what_it_left_out() -> None:
+    wide = Table("", [f"column_{i}" for i in range(500)], [["é" * 500] * 500] * 500)
+    assert len(wide.html().encode()) < 100_000
+    assert "… 468 more columns" in wide.html()
+    assert "… 494 more rows" in wide.html()
+
+
 def test_control_characters_never_reach_a_terminal() -> None:
-    assert "\x1b" not in Table("", ["k"], [["\x1b[31mred"]]).text()
+    table = Table("\x1b[31mtitle", ["k"], [["\x1b[31mred"]], notes=["\x1b[31mnote"])
+    assert "\x1b" not in table.text()
+    assert "\x1b" not in table.html()
 
 
 def test_nothing_is_told_apart_from_zero_and_false() -> None:
@@ -48,4 +57,5 @@ def test_times_and_lengths_read_in_their_own_units() -> None:
     lengths = [timedelta(days=3, hours=23), timedelta(hours=4), timedelta(minutes=12), timedelta(microseconds=250)]
     assert [duration(length) for length in lengths] == ["3 d", "4 h", "12 min", "0.00025 s"]
     assert duration(timedelta(hours=-4)) == "−4 h"
-    assert Table("", ["age"], [[timedelta(days=88)], [timedelta(hours=4)]]).text().splitlines()[1:] == ["  88 d", "   4 h"]
+    lines = Table("", ["age"], [[timedelta(days=88)], [timedelta(hours=4)]]).text().splitlines()
+    assert lines[1:] == ["  88 d", "   4 h"]
