@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -57,9 +57,9 @@ class Engine(Protocol):
         """Return the rows of a Delta table, lazily where the engine can."""
         ...
 
-    def changes(self, table: TableVersion) -> Frame:
-        """Return the change data feed from version 0 to ``table.version``: the table's columns plus ``_change_type``,
-        ``_commit_version`` (bigint) and ``_commit_timestamp`` (timestamp)."""
+    def changes(self, table: TableVersion, since: int = 0) -> Frame:
+        """Return the change data feed from version ``since`` to ``table.version``, both included: the table's columns plus
+        ``_change_type``, ``_commit_version`` (bigint) and ``_commit_timestamp`` (timestamp)."""
         ...
 
     def select(self, frame: Frame, expressions: Mapping[str, str]) -> Frame:
@@ -91,4 +91,9 @@ class Engine(Protocol):
 
     def arrow(self, frame: Frame) -> pa.Table:
         """Compute the frame and return all its rows as Arrow, timestamps in UTC; errors of kernels arrive as themselves."""
+        ...
+
+    def batches(self, frame: Frame) -> Iterator[pa.RecordBatch]:
+        """Compute the frame and yield all its rows as :meth:`arrow` would, a partition at a time: a frame larger than the
+        memory of this process can pass through it."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import deltalake
@@ -48,11 +48,11 @@ class DirectEngine:
         except (deltalake.exceptions.DeltaError, OSError, pa.ArrowException) as error:
             raise DamagedTable(f"reading {table.name}: {_line(error)}") from error
 
-    def changes(self, table: TableVersion) -> pa.Table:
-        """Return the change data feed from version 0 to ``table.version``; raises as :meth:`read`."""
+    def changes(self, table: TableVersion, since: int = 0) -> pa.Table:
+        """Return the change data feed from ``since`` to ``table.version``; raises as :meth:`read`."""
         opened = _open(TableVersion(table.name, table.location))
         try:
-            feed = opened.load_cdf(starting_version=0, ending_version=table.version)
+            feed = opened.load_cdf(starting_version=since, ending_version=table.version)
             return canonical(pa.table(feed.read_all()))
         except (deltalake.exceptions.DeltaError, OSError, pa.ArrowException) as error:
             raise ExpiredSnapshot(f"reading the changes of {table.name}: {_line(error)}") from error
@@ -80,6 +80,10 @@ class DirectEngine:
     def arrow(self, frame: pa.Table) -> pa.Table:
         """Return the frame."""
         return frame
+
+    def batches(self, frame: pa.Table) -> Iterator[pa.RecordBatch]:
+        """Yield the frame in slices."""
+        yield from frame.to_batches()
 
 
 def _open(table: TableVersion) -> deltalake.DeltaTable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -65,10 +65,10 @@ class SparkEngine:
                 self._rows[frame] = rows
         return frame
 
-    def changes(self, table: TableVersion) -> DataFrame:
-        """Return the change data feed from version 0 to ``table.version``; raises as :meth:`read`."""
+    def changes(self, table: TableVersion, since: int = 0) -> DataFrame:
+        """Return the change data feed from ``since`` to ``table.version``; raises as :meth:`read`."""
         with translated(f"reading the changes of {table.name}"):
-            reader = self.session.read.option("readChangeFeed", "true").option("startingVersion", 0)
+            reader = self.session.read.option("readChangeFeed", "true").option("startingVersion", since)
             if table.version is not None:
                 reader = reader.option("endingVersion", table.version)
             frame = reader.format("delta").load(table.location) if table.location else reader.table(table.name)
@@ -139,6 +139,13 @@ class SparkEngine:
         with translated():
             return canonical(frame.toArrow())
 
+    def batches(self, frame: DataFrame) -> Iterator[pa.RecordBatch]:
+        """Run the frame and yield its rows partition by partition; errors as :meth:`arrow`."""
+        with translated():
+            # A row of bytes per batch: rows sent one by one through toLocalIterator cost six times as much.
+            for row in frame.mapInArrow(_packed, "batch binary").toLocalIterator(prefetchPartitions=True):
+                yield from canonical(pa.ipc.open_stream(row.batch).read_all()).to_batches()
+
     def _types(self, frame: DataFrame, keys: Sequence[str]) -> Schema:
         types = self.schema(frame)
         return {key: types[key] for key in keys}
@@ -147,6 +154,14 @@ class SparkEngine:
         rows = [self._rows.get(frame) for frame in frames]
         at_hand = self.session.conf.get("spark.sql.shuffle.partitions")
         return buckets.number(rows, int(at_hand or buckets.UNKNOWN))
+
+
+def _packed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        yield pa.record_batch([pa.array([sink.getvalue().to_pybytes()], pa.binary())], ["batch"])
 
 
 def _without_bucket(table: pa.Table) -> pa.Table:

@@ -1,0 +1,48 @@
+"""Rows that pass through this process a partition at a time are the rows of the frame, on every engine."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import deltalake
+import pyarrow as pa
+
+from fstk.engines.base import Engine, TableVersion
+
+ROWS = pa.table(
+    {
+        "id": pa.array(range(25_000), pa.int64()),
+        "at": pa.array(
+            [datetime(1066, 10, 14, 0, 0, 0, i, tzinfo=UTC) for i in range(25_000)], pa.timestamp("us", "UTC")
+        ),
+        "price": pa.array([Decimal(i).scaleb(-2) for i in range(25_000)], pa.decimal128(10, 2)),
+        "words": pa.array([["a", None][: i % 3] for i in range(25_000)], pa.list_(pa.string())),
+    }
+)
+
+
+def test_batches_hold_every_row_once(engine: Engine) -> None:
+    frame = engine.frame(ROWS, "df")
+    batches = list(engine.batches(frame))
+    assert len(batches) > 1 or engine.name == "direct"
+    together = pa.Table.from_batches(batches, batches[0].schema).sort_by("id")
+    assert together.to_pylist() == ROWS.to_pylist()
+    assert together.schema.field("at").type == pa.timestamp("us", tz="UTC")
+
+
+def test_an_empty_frame_has_no_rows_in_its_batches(engine: Engine) -> None:
+    assert sum(batch.num_rows for batch in engine.batches(engine.frame(ROWS.slice(0, 0), "df"))) == 0
+
+
+def test_changes_start_where_they_are_asked_to(engine: Engine, tmp_path: Path) -> None:
+    folder = str(tmp_path / "t")
+    feed = {"delta.enableChangeDataFeed": "true"}
+    deltalake.write_deltalake(folder, pa.table({"id": [1]}), configuration=feed)
+    deltalake.write_deltalake(folder, pa.table({"id": [2]}), mode="append")
+    deltalake.write_deltalake(folder, pa.table({"id": [3]}), mode="append")
+    deltalake.write_deltalake(folder, pa.table({"id": [4]}), mode="append")
+    seen = engine.arrow(engine.changes(TableVersion("t", folder, 2), since=1))
+    rows = seen.select(["id", "_change_type", "_commit_version"]).sort_by("id").to_pylist()
+    assert [tuple(row.values()) for row in rows] == [(2, "insert", 1), (3, "insert", 2)]
