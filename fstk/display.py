@@ -104,12 +104,12 @@ class Displayed:
 
 
 def line_of(text: str, width: int = WIDTH) -> str:
-    """Return ``text`` as one line of printable characters, no wider than ``width`` columns; what is cut off shows as ``…``."""
+    """Return ``text`` as one line of printable characters, cut with ``…`` where it is wider than ``width`` columns."""
     return _fit(_printable(text), width)
 
 
 def duration(length: timedelta) -> str:
-    """Return a length of time in its largest fitting unit, never rounded up: ``3 d``, ``4 h``, ``12 min``, ``0.25 s``."""
+    """Return a length of time in its largest fitting unit, cut, never rounded up: ``3 d``, ``4 h``, ``0.5 s``."""
     if length < timedelta(0):
         return f"−{duration(-length)}"
     for unit, size in (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1))):
@@ -119,7 +119,7 @@ def duration(length: timedelta) -> str:
 
 
 def instant(at: datetime) -> str:
-    """Return an instant in UTC without what is zero: ``1997-02-01``, ``1997-02-01 14:00``, ``1997-02-01 14:00:00.5``."""
+    """Return an instant in UTC without what is zero: ``1997-02-01``, ``1997-02-01 14:00``, ``1997-02-01 14:00:05``."""
     at = at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
     if at.time() == datetime.min.time():
         return f"{at.date()}"
@@ -137,7 +137,7 @@ def _plain(value: Any) -> str:
         return instant(value)
     if isinstance(value, timedelta):
         return duration(value)
-    return _printable(str(value))
+    return _printable(str(value)[: _VALUE + 1])  # one more than is shown, so that the cut shows
 
 
 def _printable(text: str) -> str:

@@ -1,0 +1,1 @@
+"""The interactive entry: magics, pictures and completion; each parses, shows and delegates."""
