@@ -20,9 +20,7 @@ _LAST = 253_402_300_799_999_999
 
 def is_spark(data: Any) -> bool:
     """Tell whether ``data`` is a PySpark DataFrame, classic or Connect, without importing PySpark."""
-    return any(
-        cls.__name__ == "DataFrame" and cls.__module__.startswith("pyspark.sql") for cls in type(data).__mro__
-    )
+    return any(cls.__name__ == "DataFrame" and cls.__module__.startswith("pyspark.sql") for cls in type(data).__mro__)
 
 
 def to_arrow(data: Any, argument: str) -> pa.Table:
@@ -124,7 +122,8 @@ def _from_pandas(data: Any, argument: str) -> pa.Table:
 
 
 def _naive(value: Any) -> bool:
-    return isinstance(value, dt.datetime) and value.tzinfo is None and value == value  # NaT is a datetime, unequal to itself
+    # NaT is a datetime too, the only one that is unequal to itself.
+    return isinstance(value, dt.datetime) and value.tzinfo is None and value == value
 
 
 def _parts(value: Any) -> Iterator[Any]:

@@ -45,7 +45,13 @@ JARS = (
         "ebf35a4383f0a653c3ee3c7882c0edcac2f846be31ac61af4b96ccfaaf36c171",
         9_021_481,
     ),
-    Jar("io.delta", "delta-storage", "4.3.1", "577c12c7e371be4c041714fb48e88ad86e3c3512beea2bdaffbe7a4debf79718", 110_970),
+    Jar(
+        "io.delta",
+        "delta-storage",
+        "4.3.1",
+        "577c12c7e371be4c041714fb48e88ad86e3c3512beea2bdaffbe7a4debf79718",
+        110_970,
+    ),
 )
 
 
@@ -68,7 +74,7 @@ def archive(folder: Path) -> Path:
     A JVM silently ignores an archive made by another one, so all that decides about that is part of the name.
     """
     found = java.find()
-    spark = Path(need("pyspark").__file__).parent
+    spark = Path(need("pyspark").__path__[0])
     places = f"{found.program.resolve()}\n{spark}\n{folder.resolve()}"
     versions = f"java{found.version}-pyspark{metadata.version('pyspark')}-delta{JARS[0].version}"
     return folder / f"classes-{versions}-{hashlib.sha256(places.encode()).hexdigest()[:12]}.jsa"
@@ -106,7 +112,7 @@ def make_archive(folder: Path) -> Path:
 
 def _fetch(jar: Jar, folder: Path) -> None:
     # Ivy is inside PySpark, knows Maven Central, proxies and checksums, and is what Spark itself fetches packages with.
-    inside = Path(need("pyspark").__file__).parent / "jars"
+    inside = Path(need("pyspark").__path__[0]) / "jars"
     classes = [str(path) for name in ("ivy-2*.jar", "commons-cli-*.jar") for path in inside.glob(name)]
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -119,11 +125,11 @@ def _fetch(jar: Jar, folder: Path) -> None:
         except (OSError, subprocess.SubprocessError) as error:
             raise EngineUnavailable(
                 f"{jar.file} is not in {folder} and cannot be fetched from Maven Central. "
-                f"Once online: python -m fstk.engines.jars. Or put the file there ({jar.group}:{jar.artifact}:{jar.version})."
+                f"Once online: python -m fstk.engines.jars. Or put the file there by hand."
             ) from error
         fetched = Path(scratch) / jar.file
         if not fetched.is_file() or hashlib.sha256(fetched.read_bytes()).hexdigest() != jar.sha256:
-            raise EngineUnavailable(f"what was fetched as {jar.file} is not the file that was published; nothing was kept.")
+            raise EngineUnavailable(f"what was fetched as {jar.file} is not the published file; nothing was kept.")
         fetched.replace(folder / jar.file)
 
 

@@ -39,7 +39,8 @@ def start(settings: Settings, options: dict[str, str]) -> SparkSession:
     shared = jars.archive(settings.jars)
     if "-XX:ArchiveClassesAtExit" not in more_java and shared.is_file():
         # Never "on": a JVM that cannot map the archive then starts without it, and says nothing.
-        conf["spark.driver.extraJavaOptions"] += f" -XX:SharedArchiveFile={shared} -Xshare:auto -Xlog:disable -Xlog:all=error:stderr"
+        quiet = "-Xlog:disable -Xlog:all=error:stderr"
+        conf["spark.driver.extraJavaOptions"] += f" -XX:SharedArchiveFile={shared} -Xshare:auto {quiet}"
     if conf["spark.master"].startswith("local"):
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers are this Python, whatever python3 is
     builder = pyspark.SparkSession.builder

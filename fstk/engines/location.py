@@ -24,8 +24,8 @@ def table_name(name: str) -> str:
     if not 1 <= len(parts) <= 3 or not all(_PART.fullmatch(part) and len(part) <= _LONGEST for part in parts):
         shown = name if isinstance(name, str) and len(name) <= 80 else f"{str(name)[:77]}…"
         raise InvalidName(
-            f"table name {shown!r}: one to three parts joined by dots, each a letter or underscore followed by letters, "
-            f"digits or underscores, at most {_LONGEST} characters. For example feature_store.customer_features."
+            f"table name {shown!r}: one to three parts joined by dots, each a letter or underscore followed by "
+            f"letters, digits or underscores, at most {_LONGEST} characters. For example feature_store.customers."
         )
     return name.lower()
 

@@ -8,7 +8,6 @@ import pyarrow as pa
 
 from fstk.engines.base import Schema
 from fstk.engines.types import field_name, spark_type
-from fstk.optional import need
 
 if TYPE_CHECKING:
     from pyspark.sql.types import DataType, StructType
@@ -21,12 +20,14 @@ def struct_type(struct: StructType) -> Schema:
 
 def spark_schema(schema: pa.Schema) -> StructType:
     """Return an Arrow schema as a PySpark one; no session is needed."""
-    types = need("pyspark.sql.types")
+    from pyspark.sql import types
+
     return types.StructType([types.StructField(field.name, _built(field.type), True) for field in schema])
 
 
 def _spelled(kind: DataType) -> str:
-    types = need("pyspark.sql.types")
+    from pyspark.sql import types
+
     if isinstance(kind, types.StructType):
         return f"struct<{','.join(f'{field_name(f.name)}:{_spelled(f.dataType)}' for f in kind.fields)}>"
     if isinstance(kind, types.ArrayType):
@@ -37,7 +38,8 @@ def _spelled(kind: DataType) -> str:
 
 
 def _built(kind: pa.DataType) -> DataType:
-    types = need("pyspark.sql.types")
+    from pyspark.sql import types
+
     if isinstance(kind, pa.StructType):
         return types.StructType([types.StructField(f.name, _built(f.type), True) for f in kind])
     if isinstance(kind, pa.MapType):

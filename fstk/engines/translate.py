@@ -26,6 +26,7 @@ from fstk.errors import (
 
 _MARK, _END = "fstk-kernel-error ", " end-of-fstk-kernel-error"
 _ANSWERABLE = ("PySparkException", "CapturedException", "Py4JError", "Py4JNetworkError", "RpcError", "DeltaError")
+_REFUSALS = {"AnalysisException", "ArithmeticException", "NumberFormatException", "DateTimeException"}
 
 # First match wins; the left side is looked for in the class names and the text of the error.
 _KINDS: tuple[tuple[str, type[FstkError], str], ...] = (
@@ -44,8 +45,8 @@ _KINDS: tuple[tuple[str, type[FstkError], str], ...] = (
     (
         r"DELTA_LOG_FILE_|DELTA_TRUNCATED_TRANSACTION_LOG|DELTA_STATE_RECOVER_ERROR|DELTA_FILE_NOT_FOUND"
         r"|DELTA_INVALID_(COMMITTED_VERSION|PROTOCOL)|DELTA_FAILED_READ_FILE|DELTA_SCHEMA_NOT_SET"
-        r"|is not a Parquet file|FAILED_READ_FILE|FILE_NOT_EXIST|JsonParseException|JsonEOFException|JsonMappingException"
-        r"|Could not read footer|EOFException",
+        r"|is not a Parquet file|FAILED_READ_FILE|FILE_NOT_EXIST|Could not read footer|EOFException"
+        r"|Json(Parse|EOF|Mapping)Exception",
         DamagedTable,
         "a table's log or files cannot be read: {line}",
     ),
@@ -70,8 +71,8 @@ _KINDS: tuple[tuple[str, type[FstkError], str], ...] = (
     ),
     (r"No space left on device", Infrastructure, "the disk is full: {line}"),
     (
-        r"stopped SparkContext|SparkContext was shut down|Py4JNetworkError|UNAVAILABLE|Connection refused|NO_ACTIVE_SESSION"
-        r"|INVALID_HANDLE\.SESSION|Answer from Java side is empty",
+        r"stopped SparkContext|SparkContext was shut down|Py4JNetworkError|UNAVAILABLE|Connection refused"
+        r"|NO_ACTIVE_SESSION|INVALID_HANDLE\.SESSION|Answer from Java side is empty",
         EngineUnavailable,
         "Spark does not answer ({line}) Call fstk.connect() again.",
     ),
@@ -118,7 +119,7 @@ def translation(error: BaseException, doing: str = "") -> FstkError | None:
             return kind(opening + message.format(line=line))
     if "PythonException" in names:
         return FstkError(f"{opening}Python code run by Spark failed: {_last_line(text)}")
-    if any(name in {"AnalysisException", "ArithmeticException", "NumberFormatException", "DateTimeException"} for name in names):
+    if _REFUSALS.intersection(names):
         return InvalidInput(opening + line)
     if re.match(r"\s*\[(CAST_|DIVIDE_BY_ZERO|ARITHMETIC_OVERFLOW|NUMERIC_|DATETIME_|REMAINDER_BY_ZERO)", text):
         return InvalidInput(opening + line)

@@ -117,7 +117,7 @@ def arrow_type(spark: str) -> pa.DataType:
     return _arrow(parsed, spark)
 
 
-def _arrow(parsed: exp.Expression, whole: str) -> pa.DataType:
+def _arrow(parsed: exp.Expr, whole: str) -> pa.DataType:
     if isinstance(parsed, exp.DataType):
         inner = parsed.expressions
         if parsed.this in _PARSED:
