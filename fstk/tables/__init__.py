@@ -1,0 +1,1 @@
+"""Features become feature tables: Delta tables that carry their keys, tags and lineage themselves."""

@@ -1,0 +1,127 @@
+"""What each version of a feature table says of itself: when, what, by which run, how many rows."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version as installed
+from typing import Any
+
+from fstk.display import Displayed, Table
+from fstk.journal import run_id
+
+# Commits that cannot make two rows share a key: they write no rows, take rows away, or return to what was.
+_HARMLESS = {
+    *("CREATE TABLE", "ADD COLUMNS", "CHANGE COLUMN", "ADD CONSTRAINT", "DROP CONSTRAINT", "UPGRADE PROTOCOL"),
+    *("SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "COMPUTE STATS", "OPTIMIZE", "VACUUM START", "VACUUM END"),
+    *("DELETE", "TRUNCATE", "RESTORE"),
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Version(Displayed):
+    """One version of a table.
+
+    ``timestamp`` is the commit's, in UTC. ``run`` is the ``fstk run`` task that wrote it, if one did; ``rows`` the rows
+    that it inserted or updated (None where the commit does not say). ``by_fstk`` tells that fstk committed it.
+    """
+
+    version: int
+    timestamp: datetime
+    operation: str
+    run: str | None = None
+    rows: int | None = None
+    inserted: int = 0
+    updated: int = 0
+    by_fstk: bool = False
+    write: str | None = None
+    read_version: int | None = None
+
+    def display(self) -> Table:
+        """Return the version as a table of one row."""
+        return versions_table("", [self])
+
+
+def versions_table(title: str, versions: Iterable[Version]) -> Table:
+    """Return versions as a person sees them."""
+    return Table(
+        title,
+        ("version", "time (UTC)", "operation", "rows", "run"),
+        [(f"v{v.version}", v.timestamp, v.operation, v.rows, v.run) for v in versions],
+    )
+
+
+@dataclass(frozen=True)
+class CommitMark:
+    """What a commit of fstk carries as Delta's ``userMetadata``; ``write`` is new for every write, to know it again."""
+
+    write: str
+    run: str | None
+    fstk: str
+
+    @classmethod
+    def new(cls) -> CommitMark:
+        """Return the mark of a write that is about to begin."""
+        return cls(uuid.uuid4().hex, run_id(), installed("fstk"))
+
+    def text(self) -> str:
+        """Return the mark as it is committed."""
+        return json.dumps({"fstk": self.fstk, "run": self.run, "write": self.write})
+
+
+def read_history(entries: Iterable[Mapping[str, Any]]) -> list[Version]:
+    """Return the versions that Delta's history tells of, newest first.
+
+    ``entries`` have the names of ``DESCRIBE HISTORY``: ``version``, ``timestamp`` (a datetime or milliseconds),
+    ``operation``, ``operationMetrics``, ``userMetadata``, ``readVersion``.
+    """
+    return sorted((_version(entry) for entry in entries), key=lambda version: -version.version)
+
+
+def only_fstk(versions: list[Version]) -> bool:
+    """Tell whether every commit of rows came from fstk; False where the beginning of the history is lost."""
+    whole = bool(versions) and versions[-1].version == 0 and len(versions) == versions[0].version + 1
+    return whole and all(version.by_fstk or version.operation in _HARMLESS for version in versions)
+
+
+def _version(entry: Mapping[str, Any]) -> Version:
+    mark = _mark(entry.get("userMetadata"))
+    metrics = entry.get("operationMetrics") or {}
+    operation = str(entry.get("operation") or "")
+    inserted, updated = _number(metrics, "numTargetRowsInserted"), _number(metrics, "numTargetRowsUpdated")
+    if operation in {"CREATE TABLE AS SELECT", "WRITE"}:
+        inserted = _number(metrics, "numOutputRows")
+    counted = [count for count in (inserted, updated) if count is not None]
+    return Version(
+        version=int(entry["version"]),
+        timestamp=_instant(entry["timestamp"]),
+        operation=operation,
+        run=mark.get("run"),
+        rows=sum(counted) if counted else None,
+        inserted=inserted or 0,
+        updated=updated or 0,
+        by_fstk="fstk" in mark,
+        write=mark.get("write"),
+        read_version=entry.get("readVersion"),
+    )
+
+
+def _mark(text: Any) -> dict[str, Any]:
+    try:
+        mark = json.loads(text or "{}")
+    except ValueError:
+        return {}  # another writer's own words
+    return mark if isinstance(mark, dict) else {}
+
+
+def _number(metrics: Mapping[str, Any], name: str) -> int | None:
+    return int(metrics[name]) if name in metrics else None
+
+
+def _instant(value: Any) -> datetime:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    return datetime.fromtimestamp(int(value) / 1000, UTC)

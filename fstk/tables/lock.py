@@ -1,0 +1,58 @@
+"""One writer at a time to a local feature table.
+
+Delta settles two commits of one version by a rename that must not replace a file. On a local disk that holds inside one
+JVM only: two JVMs can both find the name free, and the second rename silently discards the first commit. So writers of
+fstk also take turns by an advisory lock, which the system releases however its holder ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fstk.errors import InvalidInput, WriteConflict
+
+PATIENCE = 120.0
+"""Seconds to wait for another writer to finish."""
+_PAUSE = 0.05
+
+
+@contextmanager
+def exclusive(folder: Path, name: str) -> Iterator[None]:
+    """Hold the lock of the table ``name`` at ``folder``; threads of one process exclude each other too.
+
+    The lock is a file beside the folder, so that it is there before the table is and after it is dropped.
+
+    Raises:
+        WriteConflict: another writer holds it for longer than :data:`PATIENCE`.
+        InvalidInput: the folder's parent cannot be written.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder.parent / f".{folder.name}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise InvalidInput(f"{name}: {folder.parent} cannot be written: {error.strerror}.") from error
+    try:
+        _take(handle, name)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _take(handle: int, name: str) -> None:
+    patient_until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > patient_until:
+                raise WriteConflict(
+                    f"{name}: another process is writing it, for more than {PATIENCE:g} s by now. Try again later."
+                ) from error
+            time.sleep(_PAUSE)
+        else:
+            return

@@ -1,0 +1,66 @@
+"""What fstk knows of a table, as the Delta table's own properties: written by one function, read back by one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+from fstk.engines.base import Schema
+from fstk.errors import DamagedTable
+from fstk.tables.spec import FeatureTable, TableDefinition
+
+_KEYS = "fstk.primary_keys"
+_TIME = "fstk.timeseries_column"
+_TAG = "fstk.tag."
+
+# Incremental publishing and "as known at" read the change data feed from the first version on, so nothing of the
+# history may be cleaned away; commit times are kept in the commits, for those of the files are lost by a copy. Delta's
+# conflict check must see two inserts of one key, which only Serializable promises.
+DELTA = {
+    "delta.enableChangeDataFeed": "true",
+    "delta.enableInCommitTimestamps": "true",
+    "delta.isolationLevel": "Serializable",
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
+}
+
+
+def to_properties(definition: TableDefinition) -> dict[str, str]:
+    """Return the table properties that a new feature table carries (its description is Delta's own)."""
+    found = {**DELTA, _KEYS: json.dumps(definition.primary_keys)}
+    if definition.timeseries_column is not None:
+        found[_TIME] = definition.timeseries_column
+    return found | {tag_property(key): value for key, value in definition.tags.items()}
+
+
+def from_properties(
+    name: str,
+    properties: Mapping[str, str],
+    schema: Schema,
+    *,
+    partition_columns: tuple[str, ...],
+    description: str | None,
+) -> FeatureTable | None:
+    """Return the feature table that a Delta table's properties describe, or None when it is not a feature table.
+
+    Raises:
+        DamagedTable: the properties name columns that the table lacks, or do not parse.
+    """
+    if _KEYS not in properties:
+        return None
+    try:
+        keys = tuple(json.loads(properties[_KEYS]))
+    except (ValueError, TypeError) as error:
+        raise DamagedTable(f"{name}: its property {_KEYS} is {properties[_KEYS]!r}, not a JSON list.") from error
+    table = FeatureTable(name, keys, properties.get(_TIME), schema, partition_columns, description or None)
+    lost = [key for key in table.keys if key not in schema]
+    if lost:
+        raise DamagedTable(f"{name}: its properties name the key {lost[0]!r}, which is no column of it.")
+    tags = {key.removeprefix(_TAG): value for key, value in properties.items() if key.startswith(_TAG)}
+    return replace(table, tags=tags)
+
+
+def tag_property(key: str) -> str:
+    """Return the name of the table property that holds a tag."""
+    return _TAG + key

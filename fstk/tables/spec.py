@@ -1,0 +1,247 @@
+"""What a feature table is: its definition as the caller gives it, and the table as it stands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import sqlglot
+from sqlglot import exp
+
+from fstk.display import Displayed, Table
+from fstk.engines.base import Schema, TableVersion
+from fstk.engines.location import table_name
+from fstk.engines.sparktypes import struct_type
+from fstk.engines.types import arrow_type, spark_type
+from fstk.errors import InvalidInput, InvalidName, UnknownColumn, UnsupportedType, nearest
+
+TIME_TYPES = ("timestamp", "timestamp_ntz", "date")
+"""Types of a time column; TIMESTAMP_NTZ is taken as UTC, DATE as its midnight UTC (RULES, time)."""
+RESERVED = ("_change_type", "_commit_version", "_commit_timestamp")
+"""Column names of Delta's change data feed, which a feature table may not use."""
+
+OWN = "__fstk_"
+"""What the names of fstk's passing columns begin with."""
+
+# What Delta writes only with column mapping, which other readers lack.
+_UNWRITABLE = re.compile(r"[ ,;{}()\n\t=]")
+
+
+@dataclass(frozen=True)
+class TableDefinition:
+    """A feature table as it was asked for; :func:`define` makes one from a caller's arguments."""
+
+    name: str
+    primary_keys: tuple[str, ...]
+    timeseries_column: str | None
+    schema: Schema
+    partition_columns: tuple[str, ...] = ()
+    description: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns whose values are unique together: the primary keys, then the time column."""
+        return self.primary_keys if self.timeseries_column is None else (*self.primary_keys, self.timeseries_column)
+
+
+@dataclass(frozen=True, repr=False)
+class FeatureTable(Displayed, TableDefinition):
+    """A feature table at its newest version.
+
+    ``primary_keys`` are the entity keys in order, without the time column. ``version`` is the Delta version, ``rows``
+    its rows (None where the log does not count them), ``location`` the Delta folder (None in Unity Catalog).
+    ``written_by_fstk`` tells that every commit of data came from fstk, so that keys are known to be unique.
+    """
+
+    version: int = 0
+    rows: int | None = None
+    location: str | None = None
+    written_by_fstk: bool = False
+
+    @property
+    def features(self) -> list[str]:
+        """The columns that are neither key nor time, in column order."""
+        return [name for name in self.schema if name not in self.keys]
+
+    def at(self, version: int | None = None) -> TableVersion:
+        """Return what an engine reads: this table at ``version``, or at the newest when the frame is made."""
+        return TableVersion(self.name, self.location, version)
+
+    def display(self) -> Table:
+        """Return columns with type and role, and what is known of the table."""
+        rows = "" if self.rows is None else f" · {self.rows:,} rows"
+        notes = [f"description: {self.description}"] if self.description else []
+        if self.tags:
+            notes.append("tags: " + ", ".join(f"{key}={value}" for key, value in sorted(self.tags.items())))
+        if self.partition_columns:
+            notes.append(f"partitioned by {', '.join(self.partition_columns)}")
+        if not self.written_by_fstk:
+            notes.append("also written by others than fstk: its keys may repeat")
+        if self.location:
+            notes.append(f"folder: {self.location}")
+        return Table(
+            f"{self.name} v{self.version}{rows} · keys {keys_text(self)} · {len(self.features)} features",
+            ("column", "type", "role"),
+            [(name, kind, role(self, name)) for name, kind in self.schema.items()],
+            notes,
+        )
+
+
+def keys_text(table: TableDefinition) -> str:
+    """Return the keys as they are written everywhere: ``(customer_id, as_of TIMESERIES)``."""
+    time = () if table.timeseries_column is None else (f"{table.timeseries_column} TIMESERIES",)
+    return f"({', '.join((*table.primary_keys, *time))})"
+
+
+def role(table: TableDefinition, column: str) -> str:
+    """Return ``key``, ``time`` or ``feature``."""
+    if column == table.timeseries_column:
+        return "time"
+    return "key" if column in table.primary_keys else "feature"
+
+
+def define(
+    name: str,
+    primary_keys: str | Sequence[str],
+    schema: Schema,
+    *,
+    timeseries_column: str | Sequence[str] | None = None,
+    timestamp_keys: str | Sequence[str] | None = None,
+    partition_columns: str | Sequence[str] | None = None,
+    description: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> TableDefinition:
+    """Return the definition of a feature table.
+
+    The time column may be named in ``primary_keys`` or not; it is the last of the keys either way. ``timestamp_keys``
+    is the older client's word for ``timeseries_column``.
+
+    Raises:
+        InvalidName: a table or column name outside the rules.
+        UnknownColumn: a key, time or partition column that the schema lacks.
+        UnsupportedType: a type that Delta cannot hold, or that cannot be a key, time or partition column.
+        InvalidInput: no key, a column twice, two time columns, tags that are not strings.
+    """
+    name = table_name(name)
+    schema = {column: _canonical(column, kind) for column, kind in schema.items()}
+    _check_columns(name, schema)
+    time = _time_column(timeseries_column, timestamp_keys)
+    keys = tuple(key for key in _names("primary_keys", primary_keys) if key != time)
+    partitions = _names("partition_columns", partition_columns) if partition_columns else ()
+    if not keys:
+        raise InvalidInput(f"{name}: primary_keys must name at least one column beside the time column.")
+    for argument, columns in (
+        ("primary_keys", keys),
+        ("timeseries_column", () if time is None else (time,)),
+        ("partition_columns", partitions),
+    ):
+        for column in columns:
+            if column not in schema:
+                raise UnknownColumn(f"{name}: {argument} names {column!r}.{nearest(column, schema)}")
+    for column in dict.fromkeys((*keys, *partitions)):
+        if pa.types.is_nested(arrow_type(schema[column])):
+            use = "a key" if column in keys else "a partition column"
+            raise UnsupportedType(f"{name}: column {column} is {schema[column]}, which cannot be {use}.")
+    if time is not None and schema[time] not in TIME_TYPES:
+        raise UnsupportedType(
+            f"{name}: time column {time} is {schema[time]}; it must be one of {', '.join(TIME_TYPES)}."
+        )
+    if len(partitions) == len(schema):
+        raise InvalidInput(f"{name}: every column is a partition column; leave at least one out.")
+    if description is not None and not isinstance(description, str):
+        raise InvalidInput(f"{name}: description must be a text; got {description!r}.")
+    for key, value in (tags or {}).items():
+        check_tag(key, value)
+    return TableDefinition(name, keys, time, schema, partitions, description, dict(tags or {}))
+
+
+def check_tag(key: str, value: str) -> None:
+    """Refuse a tag whose key or value is not a text, or whose key is empty; raises InvalidInput."""
+    if not (isinstance(key, str) and isinstance(value, str) and key.strip()):
+        raise InvalidInput(f"a tag is a name and a text, as in ('team', 'data-science'); got ({key!r}, {value!r}).")
+
+
+def read_schema(schema: Any) -> Schema:
+    """Return columns and types of a ``schema=`` argument: a Spark StructType, a dict of types, or DDL text.
+
+    Raises:
+        InvalidInput: none of these, or DDL that does not parse. UnsupportedType: a type without an exact meaning.
+    """
+    if isinstance(schema, Mapping):
+        return {str(column): _canonical(str(column), str(kind)) for column, kind in schema.items()}
+    if isinstance(schema, str):
+        return _from_ddl(schema)
+    if type(schema).__name__ == "StructType":
+        return struct_type(schema)
+    raise InvalidInput(
+        f"schema must be a StructType, a dict like {{'id': 'bigint'}} or a text like 'id bigint'; got "
+        f"{type(schema).__name__}."
+    )
+
+
+def _from_ddl(text: str) -> Schema:
+    try:
+        parsed = sqlglot.parse_one(f"CREATE TABLE t ({text})", dialect="databricks")
+    except sqlglot.ParseError as error:
+        raise InvalidInput(f"schema {text!r} does not parse; write it like 'id bigint, ts timestamp'.") from error
+    columns: Schema = {}
+    definitions = parsed.this.expressions if isinstance(parsed.this, exp.Schema) else []
+    for column in definitions:
+        kind = column.args.get("kind") if isinstance(column, exp.ColumnDef) else None
+        if kind is None or column.args.get("constraints") or column.name in columns:
+            raise InvalidInput(f"schema {text!r}: {column.sql()!r} is not a column and its type, or comes twice.")
+        columns[column.name] = _canonical(column.name, kind.sql(dialect="databricks"))
+    return columns
+
+
+def _canonical(column: str, kind: str) -> str:
+    """Return a type in the one spelling that fstk compares, after checking the column's name."""
+    if not column or _UNWRITABLE.search(column):
+        raise InvalidName(f"column {column!r}: a Delta column name may not hold spaces or any of , ; {{ }} ( ) =.")
+    if column.lower() in RESERVED or column.lower().startswith(OWN):
+        raise InvalidName(f"column {column!r}: the names {', '.join(RESERVED)} and {OWN}… are taken; rename it.")
+    try:
+        return spark_type(arrow_type(kind))
+    except UnsupportedType as error:
+        raise UnsupportedType(f"column {column}: {error}") from error
+
+
+def _check_columns(name: str, schema: Schema) -> None:
+    folded: dict[str, str] = {}
+    for column, kind in schema.items():
+        twin = folded.setdefault(column.lower(), column)
+        if twin != column:
+            raise InvalidName(f"{name}: columns {twin} and {column} differ only in case; Spark takes them for one.")
+        if _untyped(arrow_type(kind)):
+            raise UnsupportedType(
+                f"{name}: column {column} holds only nulls and so has no type ({kind}); cast it, or give schema=."
+            )
+
+
+def _untyped(kind: pa.DataType) -> bool:
+    return pa.types.is_null(kind) or any(_untyped(kind.field(i).type) for i in range(kind.num_fields))
+
+
+def _time_column(named: str | Sequence[str] | None, older: str | Sequence[str] | None) -> str | None:
+    given = {_names(argument, value) for argument, value in
+             (("timeseries_column", named), ("timestamp_keys", older)) if value}
+    if len(given) > 1:
+        raise InvalidInput(f"timeseries_column {named!r} and timestamp_keys {older!r} disagree; give one of them.")
+    columns = given.pop() if given else ()
+    if len(columns) > 1:
+        raise InvalidInput(f"a feature table has one time column; got {', '.join(columns)}.")
+    return columns[0] if columns else None
+
+
+def _names(argument: str, value: str | Sequence[str]) -> tuple[str, ...]:
+    names = (value,) if isinstance(value, str) else tuple(value)
+    for name in names:
+        if not isinstance(name, str):
+            raise InvalidInput(f"{argument} must be a column name or a list of them; got {name!r}.")
+        if names.count(name) > 1:
+            raise InvalidInput(f"{argument} names {name!r} twice.")
+    return names
