@@ -1,0 +1,31 @@
+"""Minimum and maximum over windows: tables of the extreme of every run of 1, 2, 4, … rows, two of which cover a
+window."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+
+from fstk.windows.exact import Spans
+
+
+def extremes(values: np.ndarray, spans: Spans, which: Literal["min", "max"]) -> np.ndarray:
+    """Return the least or greatest of ``values`` in each window, shaped as ``spans.low``; 0 where the window is
+    empty."""
+    better = np.minimum if which == "min" else np.maximum
+    low, length = spans.low.ravel(), spans.length.ravel()
+    level = (np.frexp(length.astype(np.float64))[1] - 1).astype(np.int8)  # −1 for an empty window
+    order = np.argsort(level, kind="stable")
+    ends = np.searchsorted(level[order], np.arange(-1, spans.longest.bit_length()), side="right")
+    out = np.zeros(len(length), values.dtype)
+    table = values
+    # Only one table is kept at a time: each window is answered at the level of its own length.
+    for step, (start, end) in enumerate(pairwise(ends)):
+        if step:
+            half = 1 << (step - 1)
+            table = better(table[:-half], table[half:])
+        at = order[start:end]
+        out[at] = better(table[low[at]], table[low[at] + length[at] - (1 << step)])
+    return out.reshape(spans.low.shape)

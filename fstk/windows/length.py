@@ -1,0 +1,49 @@
+"""Lengths of time as people write them: ``7d``, ``36h``, ``90m``, ``1s``, days as a number, or a ``timedelta``."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from numbers import Integral
+
+from fstk.errors import InvalidInput
+
+_UNITS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000}
+_WRITTEN = re.compile(r"([1-9][0-9]{0,11})([dhms])")
+
+
+@dataclass(frozen=True)
+class Length:
+    """A length of time: how it is written in column names, and its microseconds; None has no beginning (lifetime)."""
+
+    name: str
+    micros: int | None
+
+    @property
+    def spoken(self) -> str:
+        """The length with its unit apart: ``7 d``, ``90 min``."""
+        return f"{self.name[:-1]} {self.name[-1].replace('m', 'min')}"
+
+
+def read_length(value: object, argument: str) -> Length:
+    """Return a length; an integer is days, None is ``lifetime``; a day is 86,400 s.
+
+    Raises:
+        InvalidInput: zero, negative, or not a length; the message names ``argument``.
+    """
+    if value is None:
+        return Length("lifetime", None)
+    text = value if isinstance(value, str) else ""
+    if isinstance(value, dt.timedelta):
+        micros = value // dt.timedelta(microseconds=1)
+        unit = next((unit for unit, size in _UNITS.items() if micros % size == 0), "")
+        text = f"{micros // _UNITS.get(unit, 1)}{unit}"
+    elif isinstance(value, Integral) and not isinstance(value, bool):
+        text = f"{value}d"
+    written = _WRITTEN.fullmatch(text)
+    if not written:
+        raise InvalidInput(
+            f"{argument}: {value!r} is not a positive length; write '7d', '36h', '90m', '1s', a number of days or None."
+        )
+    return Length(text, int(written[1]) * _UNITS[written[2]])

@@ -1,0 +1,48 @@
+"""What the source holds that no window can."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from fstk.display import Displayed, Table
+from fstk.engines.base import Schema
+
+COUNTS: Schema = {"events": "bigint", "null_key": "bigint", "null_time": "bigint"}
+"""Columns of :func:`count_events`."""
+
+
+@dataclass(frozen=True, repr=False)
+class SourceReport(Displayed):
+    """Events of a source; ``null_key`` of them have a null in a key, ``null_time`` more have keys but no time."""
+
+    source: str
+    events: int
+    null_key: int
+    null_time: int
+
+    @property
+    def ignored(self) -> int:
+        """Events that belong to no window."""
+        return self.null_key + self.null_time
+
+    def display(self) -> Table:
+        """Return one row."""
+        return Table(
+            f"events of {self.source}: {self.ignored:,} of {self.events:,} belong to no window",
+            ("null key", "null time", "in windows"),
+            [(self.null_key, self.null_time, self.events - self.ignored)],
+        )
+
+
+def count_events(events: pa.Table, time: str) -> pa.Table:
+    """Return one row that counts the events; all columns but ``time`` are keys."""
+    known = np.ones(events.num_rows, bool)
+    for name in events.column_names:
+        if name != time:
+            known &= events.column(name).is_valid().to_numpy()
+    timed = events.column(time).is_valid().to_numpy()
+    counts = (events.num_rows, int((~known).sum()), int((known & ~timed).sum()))
+    return pa.table({name: pa.array([count], pa.int64()) for name, count in zip(COUNTS, counts, strict=True)})

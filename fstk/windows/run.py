@@ -1,0 +1,265 @@
+"""Windowed features handed to an engine: columns checked, arguments evaluated, each bucket of entities given to the
+kernel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fstk import journal, settings
+from fstk.engines import connect
+from fstk.engines.base import Engine, Frame, Schema, TableVersion
+from fstk.engines.frames import is_spark
+from fstk.engines.location import folder
+from fstk.engines.types import quoted_name
+from fstk.errors import (
+    BadExpression,
+    InvalidInput,
+    NameCollision,
+    TypeMismatch,
+    UnknownColumn,
+    UnsupportedType,
+    nearest,
+)
+from fstk.windows.calendar import Calendar
+from fstk.windows.kernel import Reduction, WindowKernel
+from fstk.windows.plan import KEYS, TIMES, PlannedFeature, WindowPlan, base, feature_type, meaning
+from fstk.windows.report import COUNTS, SourceReport, count_events
+
+if TYPE_CHECKING:
+    from fstk.windows.spec import WindowedFeatures
+
+
+def engine_for(features: WindowedFeatures, points: Any, engine: Engine | None) -> Engine:
+    """Return ``engine``, else the one over the session of a Spark frame given, else the current one."""
+    if engine is not None:
+        return engine
+    for frame in (features.source, points):
+        if is_spark(frame):
+            return connect.engine_of(frame.sparkSession)
+    return connect.active()
+
+
+def plan(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None = None) -> WindowPlan:
+    """Return what :func:`compute` will return; see :meth:`fstk.windows.spec.WindowedFeatures.plan`."""
+    return _prepare(features, points, engine, timestamp).plan
+
+
+def compute(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None = None) -> Frame:
+    """Return the features at ``points``; see :meth:`fstk.windows.spec.WindowedFeatures.compute`."""
+    return _prepare(features, points, engine, timestamp).run()
+
+
+def report(features: WindowedFeatures, engine: Engine) -> SourceReport:
+    """Count the source's events; see :meth:`fstk.windows.spec.WindowedFeatures.report`."""
+    source = _source(features, engine)
+    keys, time = _identity(engine.schema(source), features.keys, features.timestamp, "source")
+    events = engine.select(source, {**_keys(keys), "time": quoted_name(time)})
+    counts = engine.arrow(engine.map(events, list(_keys(keys)), partial(count_events, time="time"), COUNTS))
+    return SourceReport(features.source_name, *(sum(counts.column(name).to_pylist()) for name in COUNTS))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """``points`` are the output's first columns, ``time`` their instant; ``run`` computes, given the output's schema.
+
+    ``evaluated`` are the types of the evaluated arguments and filters.
+    """
+
+    points: Schema
+    time: str
+    evaluated: Mapping[str, str]
+    run: Callable[[Schema], Frame]
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    plan: WindowPlan
+    run: Callable[[], Frame]
+
+
+def _prepare(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None) -> _Prepared:
+    source = _source(features, engine)
+    reductions, evaluated = _reductions(features, engine.schema(source))
+    request = _Request(features, engine, source, tuple(reductions), evaluated, timestamp)
+    if isinstance(points, str):
+        if points != "events" or timestamp is not None:
+            raise InvalidInput(f"points must be 'events' (without timestamp=), a frame or a Calendar; got {points!r}.")
+        task = _at_events(request)
+    elif isinstance(points, Calendar):
+        task = _on_calendar(request, points)
+    else:
+        task = _at_points(request, points)
+    planned = _planned(features, reductions, task.evaluated, task.time)
+    plan = WindowPlan(features.source_name, features.keys, task.time, task.points, planned)
+    _no_collision(plan)
+    return _Prepared(plan, lambda: task.run(plan.schema))
+
+
+@dataclass(frozen=True)
+class _Request:
+    features: WindowedFeatures
+    engine: Engine
+    source: Frame
+    reductions: tuple[Reduction, ...]
+    evaluated: Mapping[str, str]
+    timestamp: str | None
+
+    def identity(self) -> tuple[tuple[str, ...], str]:
+        return _identity(self.engine.schema(self.source), self.features.keys, self.features.timestamp, "source")
+
+    def kernel(self, keys: tuple[str, ...], time: str) -> WindowKernel:
+        windows = tuple((length.name, length.micros) for length in self.features.lengths)
+        # A Spark worker has one core; here the process has them all.
+        threads = (os.cpu_count() or 1) if self.engine.name == "direct" else 1
+        return WindowKernel(keys, time, windows, self.features.closed, self.reductions, threads)
+
+    def events(self) -> tuple[Frame, tuple[str, ...], WindowKernel]:
+        """Return the events with nothing but what the kernel needs, their key columns, and the kernel."""
+        keys, time = self.identity()
+        own = _keys(keys)
+        events = self.engine.select(self.source, {**own, "time": quoted_name(time), **self.evaluated})
+        return events, tuple(own), self.kernel(tuple(own), "time")
+
+
+def _at_events(request: _Request) -> _Task:
+    engine = request.engine
+    schema = engine.schema(request.source)
+    keys, time = request.identity()
+    events = engine.select(request.source, {**{name: quoted_name(name) for name in schema}, **request.evaluated})
+    at_events = partial(request.kernel(keys, time).at_events, columns=tuple(schema))
+    return _Task(schema, time, engine.schema(events), lambda output: engine.map(events, keys, at_events, output))
+
+
+def _on_calendar(request: _Request, calendar: Calendar) -> _Task:
+    engine = request.engine
+    schema = engine.schema(request.source)
+    keys, _ = request.identity()
+    time = request.timestamp or request.features.timestamp
+    if time in keys:
+        raise NameCollision(f"the calendar's time column and an entity column would both be called {time}.")
+    events, event_keys, kernel = request.events()
+    made = partial(kernel.on_calendar, instants=calendar.micros, entity=keys, time=time)
+    points = {**{key: schema[key] for key in keys}, time: "timestamp"}
+    return _Task(points, time, engine.schema(events), lambda output: engine.map(events, event_keys, made, output))
+
+
+def _at_points(request: _Request, points: Any) -> _Task:
+    engine, features = request.engine, request.features
+    schema = engine.schema(request.source)
+    frame = engine.frame(points, "points")
+    own = engine.schema(frame)
+    keys, _ = request.identity()
+    own_keys, time = _identity(own, keys, request.timestamp or features.timestamp, "points")
+    for key, own_key in zip(keys, own_keys, strict=True):
+        if schema[key] != own[own_key]:
+            raise TypeMismatch(
+                f"entity {key} is {schema[key]} in the source but {own[own_key]} in points; cast one of them."
+            )
+    events, event_keys, kernel = request.events()
+    paired = partial(kernel.at_points, entity=own_keys, time=time)
+    return _Task(
+        own,
+        time,
+        engine.schema(events),
+        lambda output: engine.map_pair(frame, own_keys, events, event_keys, paired, output),
+    )
+
+
+def _source(features: WindowedFeatures, engine: Engine) -> Frame:
+    source = features.source
+    if not isinstance(source, str):
+        return engine.frame(source, "source")
+    location = folder(settings.load().warehouse, source)
+    local = (location / "_delta_log").is_dir()
+    frame = engine.read(TableVersion(source, str(location) if local else None))
+    journal.note("read", source, None, None)
+    return frame
+
+
+def _identity(schema: Schema, keys: tuple[str, ...], time: str, argument: str) -> tuple[tuple[str, ...], str]:
+    """Return the key columns and the time column as the frame spells them, having checked their types."""
+    found = tuple(_column(schema, key, argument) for key in keys)
+    for key in found:
+        if base(schema[key]) not in KEYS:
+            raise UnsupportedType(f"{argument}: entity {key} is {schema[key]}; a key must be comparable for equality.")
+    at = _column(schema, time, argument)
+    if schema[at] not in TIMES:
+        raise TypeMismatch(
+            f"{argument}: time column {at} is {schema[at]}, not timestamp, timestamp_ntz or date. Nothing is parsed "
+            f"as a time by itself; make it one first, for example with to_timestamp({at})."
+        )
+    return found, at
+
+
+def _column(schema: Schema, name: str, argument: str) -> str:
+    if name in schema:
+        return name
+    alike = [column for column in schema if column.lower() == name.lower()]
+    if len(alike) != 1:
+        raise UnknownColumn(f"{argument}: no column {name}.{nearest(name, schema)}")
+    return alike[0]
+
+
+def _keys(keys: tuple[str, ...]) -> dict[str, str]:
+    return {f"key_{position}": quoted_name(key) for position, key in enumerate(keys)}
+
+
+def _reductions(features: WindowedFeatures, schema: Schema) -> tuple[list[Reduction], dict[str, str]]:
+    """Return the reductions, and what to evaluate for them (column → Spark SQL), each different text once."""
+    known = {column.lower() for column in schema}
+    parsed = [aggregate.parsed for aggregate in features.aggregates]
+    valued = {(one.argument, one.filter) for one in parsed if one.function != "count"}
+    prefix = "fstk_"
+    while any(column.startswith(prefix) for column in known):
+        prefix += "_"  # so that no evaluated column is called as one of the source's
+    names: dict[str, str] = {}
+
+    def evaluated(text: str | None) -> str | None:
+        return None if text is None else names.setdefault(text, f"{prefix}{len(names)}")
+
+    reductions = []
+    for aggregate, one in zip(features.aggregates, parsed, strict=True):
+        for column in one.columns:
+            if column.lower() not in known:
+                raise UnknownColumn(f"{aggregate.expression}: no column {column}.{nearest(column, schema)}")
+        value, condition = one.argument, one.filter
+        if one.function == "count" and value is not None and (value, condition) not in valued:
+            # Only whether it is null matters, whatever its type; the value need not travel.
+            present = f"({value}) IS NOT NULL"
+            value, condition = None, present if condition is None else f"{present} AND ({condition})"
+        reductions.append(
+            Reduction(aggregate.name, one.function, evaluated(value), evaluated(condition), aggregate.expression)
+        )
+    return reductions, {name: text for text, name in names.items()}
+
+
+def _planned(
+    features: WindowedFeatures, reductions: list[Reduction], types: Mapping[str, str], at: str
+) -> tuple[PlannedFeature, ...]:
+    kinds = []
+    for aggregate, reduction in zip(features.aggregates, reductions, strict=True):
+        if reduction.filter is not None and types[reduction.filter] != "boolean":
+            raise BadExpression(f"{aggregate.expression}: the filter is {types[reduction.filter]}, not a condition.")
+        argument = None if reduction.value is None else types[reduction.value]
+        kinds.append(feature_type(aggregate.parsed, argument, aggregate.expression))
+    return tuple(
+        PlannedFeature(
+            f"{aggregate.name}_{length.name}", kind, meaning(aggregate.expression, length, features.closed, at)
+        )
+        for length in features.lengths
+        for aggregate, kind in zip(features.aggregates, kinds, strict=True)
+    )
+
+
+def _no_collision(plan: WindowPlan) -> None:
+    own = {column.lower(): column for column in plan.points}
+    for feature in plan.features:
+        if feature.column.lower() in own:
+            raise NameCollision(
+                f"feature {feature.column} and the points' column {own[feature.column.lower()]} would share a name; "
+                "rename the aggregate or leave the column out."
+            )

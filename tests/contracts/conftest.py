@@ -1,0 +1,43 @@
+"""The contract cases: files beside this one, and those of every ``--cases FOLDER``; each case runs on every engine at hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+_folders: list[Path] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--cases", action="append", default=[], metavar="FOLDER", help="also run every pit*.json and window*.json of FOLDER"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    _folders[:] = [HERE]
+    for name in config.getoption("--cases", default=[]):
+        folder = Path(name).absolute()
+        if not any((*folder.glob("pit*.json"), *folder.glob("window*.json"))):
+            raise pytest.UsageError(f"--cases {name}: no pit*.json or window*.json there.")
+        if folder not in _folders:
+            _folders.append(folder)
+
+
+def case_files(kind: str) -> list[Path]:
+    """Return the files ``{kind}*.json`` of this folder and of those named by ``--cases``."""
+    return sorted(path for folder in _folders or [HERE] for path in folder.glob(f"{kind}*.json"))
+
+
+def load_cases(kind: str) -> list[Any]:
+    """Return every case of every file as a parameter, called by its file and name."""
+    found = []
+    for path in case_files(kind):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for case in content["cases"] if isinstance(content, dict) else content:
+            found.append(pytest.param(case, id=f"{path.stem}-{case['name']}" if path.parent != HERE else case["name"]))
+    return found

@@ -1,0 +1,159 @@
+"""Every window case of the contract, on every engine."""
+
+from __future__ import annotations
+
+import builtins
+import datetime as dt
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from fstk import errors
+from fstk.engines.base import Engine
+from fstk.engines.types import schema_of
+from fstk.errors import BadExpression
+from fstk.windows.calendar import Calendar
+from fstk.windows.spec import Aggregate, WindowedFeatures
+from tests.contracts.conftest import load_cases
+from tests.contracts.rows import assert_same_rows, table_of
+
+
+@pytest.mark.parametrize("case", load_cases("window"))
+def test_window_case(case: Mapping[str, Any], engine: Engine) -> None:
+    if "error" in case:
+        kind = getattr(builtins, case["error"], None) or getattr(errors, case["error"])
+        with pytest.raises(kind) as caught:
+            engine.arrow(_compute(case, engine))
+        for word in case.get("mentions", ()):
+            assert word in str(caught.value)
+        return
+    try:
+        frame = _compute(case, engine)
+    except BadExpression as error:
+        # The engine without a JVM says so when an expression needs Spark, and never guesses.
+        assert engine.name == "direct", str(error)
+        assert "Spark" in str(error)
+        assert any("expression" in aggregate for aggregate in case["aggregates"])
+        return
+    result = engine.arrow(frame)
+    assert_same_rows(result, case["expected_rows"])
+    assert schema_of(result.schema) == engine.schema(frame) == _types(case, engine)
+
+
+def _compute(case: Mapping[str, Any], engine: Engine) -> Any:
+    features = _features(case)
+    points = _points(case)
+    if isinstance(points, Calendar):
+        return features.compute(points, timestamp=_calendar_column(case), engine=engine)
+    return features.compute(points, timestamp=_points_timestamp(case), engine=engine)
+
+
+def _features(case: Mapping[str, Any]) -> WindowedFeatures:
+    return WindowedFeatures(
+        table_of(case["events"]),
+        case["entity"],
+        case["timestamp"],
+        [Aggregate(_expression(aggregate), name=aggregate["name"]) for aggregate in case["aggregates"]],
+        case["windows"],
+        **({"closed": case["closed"]} if "closed" in case else {}),
+    )
+
+
+def _points(case: Mapping[str, Any]) -> Any:
+    points = case["points"]
+    if isinstance(points, str):
+        return points
+    if "rows" in points:
+        return table_of(points)
+    calendar = points.get("calendar", points)
+    rest = {"every": calendar["every"]} if "every" in calendar else {}
+    return Calendar(_moment(calendar["start"]), _moment(calendar["end"]), **rest)
+
+
+def _points_timestamp(case: Mapping[str, Any]) -> str | None:
+    return case["points"].get("timestamp") if isinstance(case["points"], Mapping) else None
+
+
+def _calendar_column(case: Mapping[str, Any]) -> str | None:
+    points = case["points"]
+    named = points.get("timestamp", points.get("calendar", points).get("timestamp"))
+    if named or not case.get("expected_rows"):
+        return named
+    known = [case["entity"]] if isinstance(case["entity"], str) else case["entity"]
+    return next(column for column in case["expected_rows"][0] if column not in known)
+
+
+def _moment(text: str) -> dt.date | dt.datetime:
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        return dt.date.fromisoformat(text)
+    at = dt.datetime.fromisoformat(text)
+    return at.replace(tzinfo=dt.UTC) if at.tzinfo is None else at
+
+
+def _expression(aggregate: Mapping[str, Any]) -> str:
+    if "expression" in aggregate:
+        text = aggregate["expression"]
+    elif aggregate["function"] == "count_distinct":
+        text = f"count(distinct {_argument(aggregate)})"
+    else:
+        text = f"{aggregate['function']}({_argument(aggregate)})"
+    condition = aggregate.get("where", aggregate.get("filter"))
+    if condition is None:
+        return text
+    if not isinstance(condition, str):
+        column, *sign, value = condition
+        condition = f"`{column}` {sign[0] if sign else '='} {_literal(value)}"
+    return f"{text} FILTER (WHERE {condition})"
+
+
+def _argument(aggregate: Mapping[str, Any]) -> str:
+    return "*" if aggregate.get("column") is None else f"`{aggregate['column']}`"
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+        return f"'{escaped}'"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _types(case: Mapping[str, Any], engine: Engine) -> dict[str, str]:
+    """What the rules say of the types; an expression's own is asked of the engine."""
+    points = case["points"]
+    source = case["events"]["columns"]
+    if isinstance(points, str):
+        types = dict(source)
+    elif "rows" in points:
+        types = dict(points["columns"])
+    else:
+        keys = [case["entity"]] if isinstance(case["entity"], str) else case["entity"]
+        types = {key: source[key] for key in keys} | {_calendar_column(case) or case["timestamp"]: "timestamp"}
+    for column in _features(case).plan(_points(case), timestamp=_column_of_points(case), engine=engine).features:
+        types[column.column] = column.type
+    for aggregate in case["aggregates"]:
+        if "function" in aggregate:
+            for name in [name for name in types if re.fullmatch(re.escape(aggregate["name"]) + r"_(\w+)", name)]:
+                types[name] = _type(aggregate["function"], source.get(aggregate.get("column")))
+    return types
+
+
+def _column_of_points(case: Mapping[str, Any]) -> str | None:
+    points = case["points"]
+    return _calendar_column(case) if isinstance(points, Mapping) and "rows" not in points else _points_timestamp(case)
+
+
+def _type(function: str, column: str | None) -> str:
+    if function in ("count", "count_distinct"):
+        return "bigint"
+    if function in ("min", "max"):
+        return column or ""
+    if function == "sum" and column in ("tinyint", "smallint", "int", "bigint"):
+        return "bigint"
+    decimal = re.fullmatch(r"decimal\((\d+), ?(\d+)\)", column or "")
+    if function == "sum" and decimal:
+        return f"decimal({min(38, int(decimal[1]) + 10)},{decimal[2]})"
+    return "double"
