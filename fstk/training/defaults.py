@@ -1,0 +1,168 @@
+"""Values that stand for nulls: fitted to a column's type exactly, and written to JSON and back without loss."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import math
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation, localcontext
+from typing import Any
+
+import pyarrow as pa
+
+from fstk.errors import NaiveDatetime, TypeMismatch
+
+_BITS = {pa.int8(): 7, pa.int16(): 15, pa.int32(): 31, pa.int64(): 63}
+_LARGEST_FLOAT = (2 - 2**-23) * 2.0**127
+
+
+def plain(value: Any) -> Any:
+    """Return a NumPy scalar or array as the Python value it holds; anything else as it is."""
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        return value.tolist()
+    return value
+
+
+def fitted(value: Any, arrow: pa.DataType, argument: str) -> Any:
+    """Return ``value`` as the Python value that a column of type ``arrow`` holds, unchanged in meaning.
+
+    A timestamp needs a datetime with a time zone (for TIMESTAMP_NTZ its UTC reading is taken), a decimal an int,
+    Decimal or float whose digits fit its scale, an array a list, a struct a dict of exactly its fields, a map a dict.
+
+    Raises:
+        TypeMismatch: the value does not fit; the message names ``argument``, the value and the type.
+        NaiveDatetime: a datetime without a time zone.
+    """
+    result = _fit(value, arrow, argument)
+    if result is None:
+        raise _mismatch(value, arrow, argument)
+    return result
+
+
+def _fit(value: Any, arrow: pa.DataType, argument: str) -> Any:
+    """Return the fitted value, or None when it does not fit."""
+    if isinstance(value, dt.datetime):
+        return _instant(value, arrow, argument)
+    if arrow in _BITS:
+        bound = 2 ** _BITS[arrow]
+        return value if _is_int(value) and -bound <= value < bound else None
+    if arrow in (pa.float32(), pa.float64()):
+        return _float(value, arrow)
+    if isinstance(arrow, pa.Decimal128Type):
+        return _decimal(value, arrow)
+    if isinstance(arrow, pa.ListType):
+        return [_part(item, arrow.value_type, argument) for item in value] if isinstance(value, list | tuple) else None
+    if isinstance(arrow, pa.StructType):
+        names = [field.name for field in arrow]
+        if not isinstance(value, Mapping) or set(value) != set(names):
+            return None
+        return {field.name: _part(value[field.name], field.type, argument) for field in arrow}
+    if isinstance(arrow, pa.MapType):
+        if not isinstance(value, Mapping):
+            return None
+        return [
+            (fitted(key, arrow.key_type, argument), _part(item, arrow.item_type, argument))
+            for key, item in value.items()
+        ]
+    if arrow == pa.binary():
+        return bytes(value) if isinstance(value, bytes | bytearray) else None
+    exact = {pa.string(): str, pa.bool_(): bool, pa.date32(): dt.date}.get(arrow)
+    return value if exact is not None and isinstance(value, exact) else None
+
+
+def _part(value: Any, arrow: pa.DataType, argument: str) -> Any:
+    return None if value is None else fitted(value, arrow, argument)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _instant(value: dt.datetime, arrow: pa.DataType, argument: str) -> dt.datetime | None:
+    if not isinstance(arrow, pa.TimestampType) or value != value:  # pandas.NaT is a datetime that differs from itself
+        return None
+    if value.tzinfo is None:
+        raise NaiveDatetime(f"{argument}: {value!r} has no time zone; give it one, for example tzinfo=datetime.UTC.")
+    if getattr(value, "nanosecond", 0):
+        return None
+    utc = value.astimezone(dt.UTC)
+    exact = dt.datetime.combine(utc.date(), utc.time(), dt.UTC)  # a pandas.Timestamp becomes a plain datetime
+    return exact if arrow.tz else exact.replace(tzinfo=None)
+
+
+def _float(value: Any, arrow: pa.DataType) -> float | None:
+    if not (_is_int(value) or isinstance(value, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    if _is_int(value) and int(number) != value:
+        return None
+    return None if arrow == pa.float32() and _LARGEST_FLOAT < abs(number) < math.inf else number
+
+
+def _decimal(value: Any, arrow: pa.Decimal128Type) -> Decimal | None:
+    if not (_is_int(value) or isinstance(value, float | Decimal)):
+        return None
+    number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)  # 0.1 means 0.1
+    if not number.is_finite():
+        return None
+    with localcontext(prec=76) as context:
+        try:
+            exact = number.quantize(Decimal(1).scaleb(-arrow.scale), context=context)
+        except InvalidOperation:
+            return None
+    return exact if exact == number and len(exact.as_tuple().digits) <= arrow.precision else None
+
+
+def _mismatch(value: Any, arrow: pa.DataType, argument: str) -> TypeMismatch:
+    shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:59]}…"
+    return TypeMismatch(f"{argument}: {shown} ({type(value).__name__}) does not fit the column's type {arrow}.")
+
+
+def encoded(value: Any) -> Any:
+    """Return a default value as JSON values; what JSON lacks is an object with one ``$`` name."""
+    match value:
+        case float() if not math.isfinite(value):
+            return {"$double": repr(value)}
+        case Decimal():
+            return {"$decimal": str(value)}
+        case bytes() | bytearray():
+            return {"$binary": base64.b64encode(value).decode()}
+        case dt.datetime():
+            return {"$timestamp": value.isoformat()}
+        case dt.date():
+            return {"$date": value.isoformat()}
+        case list():
+            return [encoded(item) for item in value]
+        case tuple():
+            return {"$tuple": [encoded(item) for item in value]}
+        case Mapping():
+            return {"$entries": [[encoded(key), encoded(item)] for key, item in value.items()]}
+        case _:
+            return value
+
+
+def decoded(value: Any) -> Any:
+    """Return the default value that :func:`encoded` wrote."""
+    match value:
+        case {"$double": text}:
+            return float(text)
+        case {"$decimal": text}:
+            return Decimal(text)
+        case {"$binary": text}:
+            return base64.b64decode(text)
+        case {"$timestamp": text}:
+            return dt.datetime.fromisoformat(text)
+        case {"$date": text}:
+            return dt.date.fromisoformat(text)
+        case {"$entries": entries}:
+            return {decoded(key): decoded(item) for key, item in entries}
+        case {"$tuple": items}:
+            return tuple(decoded(item) for item in items)
+        case list():
+            return [decoded(item) for item in value]
+        case _:
+            return value

@@ -1,0 +1,198 @@
+"""The as-of join: pure Arrow in, Arrow out. For each label the newest feature row that it may see, by RULES,
+point-in-time join.
+
+All keys at once: (key, time) of a row is packed into one int64, the feature rows are sorted by it, and one binary
+search per label finds the last row not after it. Extreme times, or more keys than bits, are first replaced by their
+ranks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fstk.errors import DuplicateKeys
+from fstk.training.keys import instants, pair_ids
+from fstk.training.resolve import Join
+
+_BITS = 62  # of an int64 that key and time may share
+SHOWN = 5
+"""Keys named in an error."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the join found, one element per label row; instants are int64 microseconds since 1970 UTC.
+
+    ``row`` is the feature row that the label sees, −1 for none. ``earlier`` tells whether any row of its keys is not
+    after it, whatever its age, and ``at`` the newest such row's time. ``later`` counts the rows after it, and
+    ``next_at`` is when the first of them could be seen; both are filled in only when asked for.
+    """
+
+    row: np.ndarray
+    earlier: np.ndarray
+    at: np.ndarray
+    later: np.ndarray
+    next_at: np.ndarray
+    null_key: np.ndarray
+    null_time: np.ndarray
+
+    @classmethod
+    def nothing(cls, null_key: np.ndarray, null_time: np.ndarray) -> Found:
+        """Return the answer of an empty table."""
+        row, at, later, next_at = (np.full(len(null_key), value, dtype=np.int64) for value in (-1, 0, 0, 0))
+        return cls(row, np.zeros(len(null_key), dtype=bool), at, later, next_at, null_key, null_time)
+
+    def see(self, labels: np.ndarray, rows: np.ndarray, at: np.ndarray, recent: np.ndarray) -> None:
+        """Fill in for ``labels`` the newest rows not after them; only ``recent`` ones are seen."""
+        self.row[labels] = np.where(recent, rows, -1)
+        self.earlier[labels] = True
+        self.at[labels] = at
+
+    def miss(self, labels: np.ndarray, number: np.ndarray, at: np.ndarray, first: np.ndarray) -> None:
+        """Fill in for ``labels`` how many rows come after them, and ``at[first]`` as the time of the first of
+        these."""
+        self.later[labels] = number
+        some = number > 0
+        self.next_at[labels[some]] = at[first[some]]
+
+
+def as_of_join(labels: pa.Table, features: pa.Table, join: Join) -> pa.Table:
+    """Return ``labels`` with the join's outputs: of each label's keys the newest row with feature time ≤ label time
+    and within the look-back, whole; nulls where there is none; defaults in place of nulls.
+
+    Rows, their order and the columns of ``labels`` stay as they are.
+
+    Raises:
+        DuplicateKeys: a label's row is not the only one with its keys and time.
+    """
+    return with_outputs(labels, features, find(labels, features, join), join)
+
+
+def with_outputs(labels: pa.Table, features: pa.Table, found: Found, join: Join) -> pa.Table:
+    """Return ``labels`` with the outputs of ``join`` taken from the rows that were found."""
+    rows = pa.array(found.row, mask=found.row < 0)
+    for output in join.outputs:
+        column = features.column(output.feature).take(rows)
+        if output.default is not None:
+            column = pc.fill_null(column, pa.scalar(output.default, column.type))
+        labels = labels.append_column(output.name, column)
+    return labels
+
+
+def find(labels: pa.Table, features: pa.Table, join: Join, *, later: bool = False) -> Found:
+    """Return what each label sees, with ``later`` also what comes after it.
+
+    Raises:
+        DuplicateKeys: as :func:`as_of_join`.
+    """
+    label_id, feature_id, size = pair_ids(labels, join.label_keys, features, join.table_keys)
+    label_time, label_null = times(labels, join.label_time)
+    feature_time, feature_null = times(features, join.table_time)
+    asking = np.flatnonzero((label_id >= 0) & ~label_null)
+    usable = np.flatnonzero((feature_id >= 0) & ~feature_null)
+    found = Found.nothing(label_id < 0, label_null)
+    if not len(asking) or not len(usable):
+        return found
+    label_at, feature_at, bits = _coordinates(label_time[asking], feature_time[usable], size)
+    label_code = (label_id[asking] << bits) | label_at
+    feature_code = (feature_id[usable] << bits) | feature_at
+    order = np.argsort(feature_code)
+    codes = feature_code[order]
+    by_code = np.argsort(label_code)  # searching in order is many times faster than at random
+    wanted = label_code[by_code]
+    asking, first = asking[by_code], (wanted >> bits) << bits
+    position = np.searchsorted(codes, wanted, side="right")
+    seen = position > 0
+    seen[seen] = codes[position[seen] - 1] >= first[seen]
+    last, who = position[seen] - 1, asking[seen]
+    _refuse_ties(codes, last, features, usable[order], join)
+    rows = usable[order[last]]
+    found.see(who, rows, feature_time[rows], recent(label_time[who], feature_time[rows], join))
+    if later:
+        end = np.searchsorted(codes, first + (1 << bits))
+        found.miss(asking, end - position, feature_time[usable[order]], position)
+    return found
+
+
+def times(table: pa.Table, column: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return a column's instants in microseconds since 1970 UTC and its nulls; of no column zeros, none of them
+    null."""
+    if column is None:
+        return np.zeros(table.num_rows, dtype=np.int64), np.zeros(table.num_rows, dtype=bool)
+    return instants(table.column(column))
+
+
+def recent(labels: np.ndarray, features: np.ndarray, join: Join) -> np.ndarray:
+    """Return whether feature times, none of them after its label time, lie within the join's look-back."""
+    if join.lookback is None:
+        return np.ones(len(labels), dtype=bool)
+    # No feature time is after its label's, so the difference is exact as an unsigned number, however large it is.
+    return labels.view(np.uint64) - features.view(np.uint64) <= np.uint64(min(join.lookback, 2**64 - 1))
+
+
+def duplicates(features: pa.Table, keys: tuple[str, ...], time: str | None) -> pa.Table:
+    """Return rows of ``features`` that share keys and time: up to five keys as ``example``, one a line, none when
+    every row is alone; ``rows`` adds up to the number of such rows. Rows with a null key or time are no one's
+    duplicates."""
+    ids, _, size = pair_ids(features, keys, features, keys)
+    instant, null = times(features, time)
+    usable = np.flatnonzero((ids >= 0) & ~null)
+    codes = np.empty(0, dtype=np.int64)
+    if len(usable):
+        _, at, bits = _coordinates(instant[usable], instant[usable], size)
+        codes = (ids[usable] << bits) | at
+    order = np.argsort(codes)
+    codes = codes[order]
+    same = codes[1:] == codes[:-1]
+    first = same & ~np.concatenate([[False], same[:-1]])  # of a run of equal codes the first pair
+    examples = shown(features, keys if time is None else (*keys, time), usable[order[:-1][first]][:SHOWN])
+    number = [int(same.sum() + first.sum()), *[0] * (SHOWN - 1)]
+    return pa.table({"rows": pa.array(number[: len(examples)], pa.int64()), "example": pa.array(examples, pa.string())})
+
+
+def shown(table: pa.Table, columns: tuple[str, ...], rows: np.ndarray) -> list[str]:
+    """Return the values of ``columns`` in each of ``rows`` as text for an error or an example."""
+    chosen = table.select(list(dict.fromkeys(columns))).take(pa.array(rows)).to_pylist()
+    return [", ".join(f"{name} {text_of(value)}" for name, value in row.items()) for row in chosen]
+
+
+def _coordinates(labels: np.ndarray, features: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return small non-negative stand-ins for times, in which the same feature times are ≤ the same label times, and
+    their number of bits."""
+    low, high = int(features.min()), int(features.max())
+    bits = (high - low + 1).bit_length()
+    if size.bit_length() + bits <= _BITS:
+        return np.where(labels < low, 0, np.clip(labels, low, high) - low + 1), features - low + 1, bits
+    order = np.argsort(features)
+    ordered = features[order]
+    new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    ranks = np.empty(len(features), dtype=np.int64)
+    ranks[order] = np.cumsum(new)
+    return np.searchsorted(ordered[new], labels, side="right"), ranks, int(new.sum()).bit_length()
+
+
+def _refuse_ties(codes: np.ndarray, last: np.ndarray, features: pa.Table, rows: np.ndarray, join: Join) -> None:
+    tied = last[(last > 0) & (codes[last] == codes[last - 1])]
+    if len(tied):
+        examples = shown(features, join.table_columns, rows[np.unique(tied)[:SHOWN]])
+        raise duplicate_keys(join, examples)
+
+
+def duplicate_keys(join: Join, examples: list[str], number: int | None = None) -> DuplicateKeys:
+    """Return the error of a table in which several rows share keys and time."""
+    count = "several rows" if number is None else f"{number:,} rows"
+    which = "keys" if join.table_time is None else "keys and time"
+    return DuplicateKeys(
+        f"{join.table} v{join.version} has {count} that share their {which}, so which one a label saw would be "
+        f"a guess: {'; '.join(examples)}. Remove them, or write the table with write_table, which refuses them."
+    )
+
+
+def text_of(value: Any) -> str:
+    """Return a key's or time's value as a person writes it."""
+    return value.isoformat() if hasattr(value, "isoformat") else repr(value)

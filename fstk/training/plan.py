@@ -1,0 +1,250 @@
+"""What will be joined to what, decided from names and types alone: every refusal happens here, before a row is
+read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from fstk.display import Displayed, Table
+from fstk.engines.base import Schema
+from fstk.engines.types import arrow_schema
+from fstk.errors import InvalidInput, NameCollision, UnknownColumn, UnknownTable, nearest
+from fstk.tables.spec import FeatureTable
+from fstk.training.defaults import decoded, encoded
+from fstk.training.resolve import Join, Output, resolve
+from fstk.training.spec import FeatureLookup
+
+
+@dataclass(frozen=True)
+class TrainingPlan(Displayed):
+    """How a training set comes about; a pure value, so that the same plan gives the same training set again.
+
+    ``labels`` and ``schema`` are the columns going in and coming out, with their Spark types, in order; ``joined``
+    gives for each lookup its place in ``joins``, since lookups that share table, keys and time share one join;
+    ``overridden`` are features that the caller's own column of that name stands for.
+    """
+
+    labels: Schema
+    lookups: tuple[FeatureLookup, ...]
+    joins: tuple[Join, ...]
+    joined: tuple[int, ...]
+    label: str | None
+    exclude_columns: tuple[str, ...]
+    overridden: tuple[str, ...]
+    schema: Schema
+
+    @property
+    def features(self) -> list[str]:
+        """The columns of the training set that come from feature tables, in order."""
+        looked_up = {output.name for join in self.joins for output in join.outputs}
+        return [name for name in self.schema if name in looked_up]
+
+    @property
+    def label_columns(self) -> Schema:
+        """The label columns that the joins or the training set need, in order."""
+        needed = {column for join in self.joins for column in join.label_columns}
+        return {name: kind for name, kind in self.labels.items() if name in needed or name in self.schema}
+
+    def joins_as_known(self) -> tuple[Join, ...]:
+        """Return the joins for ``as_known``: commit times of a table without a time column are compared with the label
+        time of the other lookups.
+
+        Raises:
+            InvalidInput: there is such a table, and not exactly one label time.
+        """
+        times = sorted({join.label_time for join in self.joins if join.label_time is not None})
+        for join in self.joins:
+            if join.label_time is None and len(times) != 1:
+                raise InvalidInput(
+                    f"as_known: {join.table} has no time column, and the other lookups name {len(times)} label times "
+                    f"({', '.join(times) or 'none'}) of which one must say what was known when. Give them one."
+                )
+        return tuple(replace(join, label_time=join.label_time or times[0]) for join in self.joins)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as JSON values, without loss; :meth:`from_json` turns them back."""
+        joins = [asdict(join) for join in self.joins]
+        for join in joins:
+            for output in join["outputs"]:
+                output["default"] = encoded(output["default"])
+        return {
+            "labels": dict(self.labels),
+            "lookups": [lookup.to_json() for lookup in self.lookups],
+            "joins": joins,
+            "joined": list(self.joined),
+            "label": self.label,
+            "exclude_columns": list(self.exclude_columns),
+            "overridden": list(self.overridden),
+            "schema": dict(self.schema),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TrainingPlan:
+        """Return the plan that :meth:`to_json` described."""
+        return cls(
+            labels=dict(data["labels"]),
+            lookups=tuple(FeatureLookup.from_json(lookup) for lookup in data["lookups"]),
+            joins=tuple(_join_from_json(join) for join in data["joins"]),
+            joined=tuple(data["joined"]),
+            label=data["label"],
+            exclude_columns=tuple(data["exclude_columns"]),
+            overridden=tuple(data["overridden"]),
+            schema=dict(data["schema"]),
+        )
+
+    def display(self) -> Table:
+        """Return one line per output column: where it comes from, how its row is found, what stands for null."""
+        found = {output.name: (join, output) for join in self.joins for output in join.outputs}
+        rows = []
+        for name, kind in self.schema.items():
+            if name not in found:
+                rows.append((name, kind, "label" if name == self.label else "labels", None, None, None))
+                continue
+            join, output = found[name]
+            lookback = None if join.lookback is None else timedelta(microseconds=join.lookback)
+            default = None if output.default is None else repr(output.default)
+            rows.append((name, kind, f"{join.table} v{join.version}", _condition(join), lookback, default))
+        lookups = "1 lookup" if len(self.lookups) == 1 else f"{len(self.lookups)} lookups"
+        notes = [f"excluded: {', '.join(self.exclude_columns)}"] if self.exclude_columns else []
+        if self.overridden:
+            notes.append(f"the caller's own columns stand for: {', '.join(self.overridden)}")
+        return Table(
+            f"training set · {len(self.schema)} columns · {lookups}",
+            ("column", "type", "from", "where", "look-back", "null becomes"),
+            rows,
+            notes,
+        )
+
+
+def plan_training_set(
+    labels: Schema,
+    lookups: Sequence[FeatureLookup],
+    tables: Mapping[str, FeatureTable],
+    label: str | None,
+    exclude_columns: Sequence[str] = (),
+    *,
+    caller_overrides: bool = False,
+) -> TrainingPlan:
+    """Decide how labels and feature tables become a training set (RULES, point-in-time join 1–7).
+
+    Args:
+        labels: the labels' columns and Spark types, in order.
+        lookups: the features wanted, in the order of the output's columns.
+        tables: by canonical name, every table that the lookups name.
+        label: the column to be predicted, or None.
+        exclude_columns: columns of the labels or features to leave out at the end; they may serve the join.
+        caller_overrides: a label column named like a feature stands for it instead of being refused (``score_batch``).
+
+    Raises:
+        UnknownTable, UnknownColumn: a name that does not exist; the message gives the nearest ones.
+        TypeMismatch: keys, times or default values of the wrong type.
+        NameCollision: an output column named like another.
+        UnsupportedType: a column of the labels or a feature that has no exact Arrow type.
+        InvalidInput: numbers of keys that differ, a time column without ``timestamp_lookup_key`` or the reverse, two
+            look-backs for one table, the label among the excluded columns.
+    """
+    if isinstance(lookups, FeatureLookup):
+        raise InvalidInput("feature_lookups must be a list of FeatureLookup; write [FeatureLookup(…)].")
+    columns = _Columns(labels, caller_overrides)
+    if label is not None and label not in labels:
+        raise UnknownColumn(f"label {label!r} is not a column of df.{nearest(str(label), labels)}")
+    joins: dict[tuple[Any, ...], Join] = {}
+    lookbacks: dict[str, FeatureLookup] = {}
+    joined = []
+    for lookup in lookups:
+        if not isinstance(lookup, FeatureLookup):
+            raise InvalidInput(f"feature_lookups must be a list of FeatureLookup; got {type(lookup).__name__}.")
+        if lookup.table_name not in tables:
+            raise UnknownTable(f"no feature table {lookup.table_name}.{nearest(lookup.table_name, tables)}")
+        join = resolve(lookup, labels, tables[lookup.table_name])
+        first = lookbacks.setdefault(join.table, lookup)
+        if first.lookback != lookup.lookback:
+            raise InvalidInput(
+                f"lookback_window of {join.table} is {first.lookback_window} in one lookup and "
+                f"{lookup.lookback_window} in another; the lookups of one table share one."
+            )
+        outputs = columns.add(join)
+        key = (join.table, join.label_keys, join.label_time)
+        shared = joins.get(key)
+        joins[key] = replace(join, outputs=(*shared.outputs, *outputs) if shared else outputs)
+        joined.append(list(joins).index(key))
+    excluded = _excluded(exclude_columns, columns.schema, label)
+    plan = TrainingPlan(
+        labels=dict(labels),
+        lookups=tuple(lookups),
+        joins=tuple(
+            replace(join, outputs=tuple(output for output in join.outputs if output.name not in excluded))
+            for join in joins.values()
+        ),
+        joined=tuple(joined),
+        label=label,
+        exclude_columns=excluded,
+        overridden=tuple(columns.overridden),
+        schema={name: kind for name, kind in columns.schema.items() if name not in excluded},
+    )
+    arrow_schema(plan.label_columns | plan.schema)  # refuses by name a column that could not pass through a kernel
+    return plan
+
+
+class _Columns:
+    """The output's columns as they come together; no two may share a name.
+
+    Names that differ in case only count as one: Spark could not tell them apart.
+    """
+
+    def __init__(self, labels: Schema, caller_overrides: bool) -> None:
+        self.schema: Schema = dict(labels)
+        self.overridden: list[str] = []
+        self._own: dict[str, str] = {}
+        self._caller_overrides = caller_overrides
+        for name in labels:
+            other = self._own.setdefault(name.lower(), name)
+            if other != name:
+                raise NameCollision(f"columns {other} and {name} of df differ in case only; rename one.")
+        self._taken = {folded: f"column {name} of df" for folded, name in self._own.items()}
+
+    def add(self, join: Join) -> tuple[Output, ...]:
+        """Add the outputs of a join and return them, without those that the caller's own columns stand for."""
+        added = []
+        for output in join.outputs:
+            folded = output.name.lower()
+            if self._caller_overrides and folded in self._own:
+                self.overridden.append(self._own[folded])
+                continue
+            if folded in self._taken:
+                raise NameCollision(
+                    f"feature {output.feature} of {join.table} would be called {output.name}, as "
+                    f"{self._taken[folded]} is. Give it another name: rename_outputs={{{output.feature!r}: …}}."
+                )
+            self._taken[folded] = f"feature {output.feature} of {join.table}"
+            self.schema[output.name] = output.type
+            added.append(output)
+        return tuple(added)
+
+
+def _excluded(columns: Sequence[str], schema: Schema, label: str | None) -> tuple[str, ...]:
+    if isinstance(columns, str):
+        raise InvalidInput(f"exclude_columns must be a list of column names; write [{columns!r}].")
+    for name in columns:
+        if name not in schema:
+            raise UnknownColumn(
+                f"exclude_columns: {name} is neither a column of df nor a feature.{nearest(name, schema)}"
+            )
+    if label is not None and label in columns:
+        raise InvalidInput(f"exclude_columns names the label {label}; a training set keeps its label.")
+    return tuple(columns)
+
+
+def _condition(join: Join) -> str:
+    pairs = zip(join.label_keys, join.table_keys, strict=True)
+    keys = ", ".join(label if label == key else f"{label} = {key}" for label, key in pairs)
+    return keys if join.label_time is None else f"{keys}; {join.table_time} ≤ {join.label_time}"
+
+
+def _join_from_json(data: Mapping[str, Any]) -> Join:
+    outputs = tuple(Output(**{**output, "default": decoded(output["default"])}) for output in data["outputs"])
+    keys = {"label_keys": tuple(data["label_keys"]), "table_keys": tuple(data["table_keys"])}
+    return Join(**{**data, **keys, "outputs": outputs})

@@ -1,0 +1,169 @@
+"""One lookup against one feature table: the join it asks for, or the refusal that says what to type instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from fstk.engines.base import Schema, TableVersion
+from fstk.engines.types import arrow_type
+from fstk.errors import InvalidInput, TypeMismatch, UnknownColumn, UnsupportedType, nearest
+from fstk.tables.spec import TIME_TYPES, FeatureTable
+from fstk.training.defaults import fitted
+from fstk.training.spec import FeatureLookup
+
+
+@dataclass(frozen=True)
+class Output:
+    """One feature column of the training set: ``feature`` of the table under ``name``; ``default`` None leaves
+    nulls."""
+
+    feature: str
+    name: str
+    type: str
+    default: Any = None
+
+
+@dataclass(frozen=True)
+class Join:
+    """One feature table found by one set of label columns, at a pinned version; look-back in microseconds.
+
+    ``label_time`` and ``table_time`` are None together, for a table without a time column.
+    """
+
+    table: str
+    location: str | None
+    version: int
+    label_keys: tuple[str, ...]
+    table_keys: tuple[str, ...]
+    label_time: str | None
+    table_time: str | None
+    lookback: int | None
+    outputs: tuple[Output, ...]
+    keys_known_unique: bool
+
+    @property
+    def source(self) -> TableVersion:
+        """The table version to read."""
+        return TableVersion(self.table, self.location, self.version)
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The columns of the labels that the join reads."""
+        return self.label_keys if self.label_time is None else (*self.label_keys, self.label_time)
+
+    @property
+    def table_columns(self) -> tuple[str, ...]:
+        """The columns of the feature table that the join compares."""
+        return self.table_keys if self.table_time is None else (*self.table_keys, self.table_time)
+
+
+def resolve(lookup: FeatureLookup, labels: Schema, table: FeatureTable) -> Join:
+    """Return the join of one lookup.
+
+    Raises:
+        UnknownColumn, TypeMismatch, NaiveDatetime, InvalidInput, UnsupportedType: what the lookup names does not fit
+        the
+            labels or the table.
+    """
+    _check_keys(lookup, labels, table)
+    _check_time(lookup, labels, table)
+    return Join(
+        table=table.name,
+        location=table.location,
+        version=table.version,
+        label_keys=lookup.lookup_key,
+        table_keys=tuple(table.primary_keys),
+        label_time=lookup.timestamp_lookup_key,
+        table_time=table.timeseries_column,
+        lookback=lookup.lookback,
+        outputs=_outputs(lookup, table),
+        keys_known_unique=table.written_by_fstk,
+    )
+
+
+def _check_keys(lookup: FeatureLookup, labels: Schema, table: FeatureTable) -> None:
+    keys = table.primary_keys
+    if len(lookup.lookup_key) != len(keys):
+        raise InvalidInput(
+            f"lookup_key of {table.name} names {_count(len(lookup.lookup_key), 'column')} "
+            f"({', '.join(lookup.lookup_key)}); the table has {_count(len(keys), 'key')} ({', '.join(keys)})."
+        )
+    for column, key in zip(lookup.lookup_key, keys, strict=True):
+        if column not in labels:
+            raise UnknownColumn(
+                f"lookup_key {column!r} of {table.name} (its key {key}) is not a column of df.{nearest(column, labels)}"
+            )
+        if _plain_type(labels[column], column) != _plain_type(table.schema[key], key):
+            raise TypeMismatch(
+                f"lookup_key {column} is {labels[column]}, but key {key} of {table.name} is {table.schema[key]}. "
+                f"Keys are compared exactly: cast {column} to {table.schema[key]}."
+            )
+
+
+def _plain_type(spark: str, column: str) -> pa.DataType:
+    arrow = arrow_type(spark)
+    if pa.types.is_nested(arrow):
+        raise UnsupportedType(f"key {column} is {spark}; a key must be of a plain type.")
+    return arrow
+
+
+def _check_time(lookup: FeatureLookup, labels: Schema, table: FeatureTable) -> None:
+    time = lookup.timestamp_lookup_key
+    if table.timeseries_column is None:
+        if time is not None:
+            raise InvalidInput(
+                f"{table.name} has no time column, so timestamp_lookup_key={time!r} has nothing to compare "
+                "with; leave it out."
+            )
+        return
+    if time is None:
+        raise InvalidInput(
+            f"{table.name} has the time column {table.timeseries_column}: timestamp_lookup_key must name the labels' "
+            "time column, so that no label sees the future."
+        )
+    if time not in labels:
+        raise UnknownColumn(
+            f"timestamp_lookup_key {time!r} of {table.name} is not a column of df.{nearest(time, labels)}"
+        )
+    for kind, where in (
+        (labels[time], f"timestamp_lookup_key {time}"),
+        (table.schema[table.timeseries_column], f"time column {table.timeseries_column} of {table.name}"),
+    ):
+        if kind not in TIME_TYPES:
+            raise TypeMismatch(f"{where} is {kind}; it must be timestamp, timestamp_ntz or date. Cast it first.")
+
+
+def _outputs(lookup: FeatureLookup, table: FeatureTable) -> tuple[Output, ...]:
+    names = lookup.feature_names if lookup.feature_names is not None else tuple(table.features)
+    for name in names:
+        if name not in table.schema:
+            raise UnknownColumn(f"{table.name} has no feature {name}.{nearest(name, table.features)}")
+    for name in lookup.rename_outputs:
+        if name not in names:
+            raise UnknownColumn(
+                f"rename_outputs: {name} is no feature looked up in {table.name}.{nearest(name, names)}"
+            )
+    renamed = {name: lookup.rename_outputs.get(name, name) for name in names}
+    for name in lookup.default_values:
+        if name not in renamed.values():
+            raise UnknownColumn(
+                f"default_values: {name} is no output of the lookup of {table.name} (outputs go by their new names)."
+                f"{nearest(name, renamed.values())}"
+            )
+    return tuple(
+        Output(name, output, table.schema[name], _default(lookup, output, table.schema[name]))
+        for name, output in renamed.items()
+    )
+
+
+def _default(lookup: FeatureLookup, output: str, kind: str) -> Any:
+    if output not in lookup.default_values:
+        return None
+    return fitted(lookup.default_values[output], arrow_type(kind), f"default_values[{output!r}] of {lookup.table_name}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,89 @@
+"""Rows that are computed when asked for, on the engine that fits the labels and the tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fstk.display import Displayed
+from fstk.engines.base import Engine, Frame
+from fstk.engines.connect import active, direct, engine_of
+from fstk.engines.frames import is_spark
+from fstk.training.plan import TrainingPlan
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    from pyspark.sql import DataFrame
+
+_EXACT_DOUBLE = 2**53
+
+
+def fitting_engine(plan: TrainingPlan, labels: Any) -> Engine:
+    """Return the labels' own Spark engine; for local labels the one without a JVM, or the current Spark engine when a
+    table is not a local folder."""
+    if is_spark(labels):
+        return engine_of(labels.sparkSession)
+    if all(join.location is not None for join in plan.joins):
+        return direct()
+    return active()
+
+
+class Rows(Displayed):
+    """A plan and its labels, a Spark DataFrame or an Arrow table; immutable, and nothing is computed before it is
+    asked for."""
+
+    def __init__(self, plan: TrainingPlan, labels: DataFrame | pa.Table, as_known: bool) -> None:
+        self.plan = plan
+        self.as_known = as_known
+        self._labels = labels
+
+    def _frame(self, engine: Engine) -> Frame:
+        """Return the rows as a frame of ``engine``."""
+        raise NotImplementedError  # each kind of rows has its own
+
+    def load_df(self) -> DataFrame:
+        """Return the rows as a Spark DataFrame, of the labels' session or of the current one; Spark runs at its first
+        action."""
+        return self._frame(engine_of(self._labels.sparkSession) if is_spark(self._labels) else active())
+
+    def to_arrow(self) -> pa.Table:
+        """Return the rows as Arrow: in this process, without a JVM, when the labels are no Spark DataFrame and the
+        tables are local.
+
+        Equal to :meth:`load_df` in columns, types and rows; the rows then also keep the labels' order.
+        """
+        engine = fitting_engine(self.plan, self._labels)
+        return engine.arrow(self._frame(engine))
+
+    def to_polars(self) -> polars.DataFrame:
+        """Return the rows as a Polars frame, computed as :meth:`to_arrow` is."""
+        import polars  # heavy, and only this method returns one
+
+        frame = polars.from_arrow(self.to_arrow())
+        assert isinstance(frame, polars.DataFrame)
+        return frame
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return the rows as a pandas frame, computed as :meth:`to_arrow` is.
+
+        Instants are in UTC. Integers with nulls are floats, as pandas has it, or ``Int64`` where floats would lose
+        digits.
+        """
+        import pandas  # heavy, and only this method returns one
+
+        table = self.to_arrow()
+        frame = table.to_pandas()
+        for name in table.column_names:
+            column = table.column(name)
+            if column.type == pa.int64() and column.null_count and _large(column):
+                frame[name] = column.to_pandas(types_mapper={pa.int64(): pandas.Int64Dtype()}.get)
+        return frame
+
+
+def _large(column: pa.ChunkedArray) -> bool:
+    bounds = pc.min_max(column)
+    low, high = bounds["min"].as_py(), bounds["max"].as_py()
+    return low is not None and (low < -_EXACT_DOUBLE or high > _EXACT_DOUBLE)

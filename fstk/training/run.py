@@ -1,0 +1,115 @@
+"""A plan handed to an engine: each join maps pairs of buckets of labels and feature rows through its kernel."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from fstk import journal
+from fstk.engines.base import Engine, Frame, Schema
+from fstk.engines.types import quoted_name
+from fstk.errors import ExpiredSnapshot
+from fstk.training import bitemporal, explain, kernel
+from fstk.training.plan import TrainingPlan
+from fstk.training.resolve import Join
+from fstk.training.summary import COUNTS, Summary, counted, summed_up, without_time
+
+_DUPLICATES: Schema = {"rows": "bigint", "example": "string"}
+
+
+def join(plan: TrainingPlan, labels: Frame, engine: Engine, as_known: bool = False) -> Frame:
+    """Return the training set of a frame of labels: one row per label row, the columns of ``plan.schema``.
+
+    ``labels`` is the engine's own frame; Spark engines only plan. With ``as_known`` a feature row counts only from
+    the commit that wrote it to the one that changed or deleted it.
+
+    Raises:
+        DuplicateKeys: a label met several rows of one key and time; on Spark engines when the frame is computed.
+        InvalidInput: as :meth:`TrainingPlan.joins_as_known`.
+        ExpiredSnapshot: the pinned version of a table is no longer kept, or, with ``as_known``, its changes are not.
+    """
+    schema = plan.label_columns
+    frame = _columns(labels, list(schema), engine)
+    match = bitemporal.as_known_join if as_known else kernel.as_of_join
+    for one in plan.joins_as_known() if as_known else plan.joins:
+        if not one.outputs:
+            continue
+        schema = schema | {output.name: output.type for output in one.outputs}
+        features = _features(one, [output.feature for output in one.outputs], engine, as_known)
+        frame = engine.map_pair(frame, one.label_keys, features, one.table_keys, partial(match, join=one), schema)
+        journal.note("read", one.table, one.version, None)
+    return _columns(frame, list(plan.schema), engine)
+
+
+def explanation(plan: TrainingPlan, labels: Frame, engine: Engine, as_known: bool = False) -> Frame:
+    """Return one row per label row and lookup that says what the label saw of it; see :mod:`fstk.training.explain`."""
+    schema = explain.label_schema(plan)
+    frame = _numbered(labels, list(schema), engine)
+    schema = {explain.ROW: "bigint"} | schema
+    find = bitemporal.find_known if as_known else kernel.find
+    for number, one in enumerate(plan.joins_as_known() if as_known else plan.joins):
+        schema = schema | explain.answer_schema(number)
+        match = partial(explain.answered, join=one, number=number, find=partial(find, join=one, later=True))
+        features = _features(one, [], engine, as_known)
+        frame = engine.map_pair(frame, one.label_keys, features, one.table_keys, match, schema)
+    return engine.map(frame, [explain.ROW], partial(explain.spelled_out, plan=plan), explain.schema(plan))
+
+
+def summary(plan: TrainingPlan, rows: Frame, engine: Engine) -> Summary:
+    """Return the summary of the rows of :func:`explanation`; runs them, and counts feature rows without a time."""
+    parts = engine.arrow(engine.map(rows, [explain.ROW], partial(counted, plan=plan), COUNTS))
+    nulls = []
+    for one in plan.joins:
+        if one.table_time is None:
+            nulls.append(0)
+            continue
+        features = _features(one, [], engine, as_known=False)
+        count = partial(without_time, column=one.table_time)
+        found = engine.arrow(engine.map(features, one.table_keys, count, {"rows": "bigint"}))
+        nulls.append(sum(found.column("rows").to_pylist()))
+    return summed_up(plan, parts, nulls)
+
+
+def refuse_duplicates(plan: TrainingPlan, engine: Engine) -> None:
+    """Read the keys and times of every table whose keys are not known to be unique.
+
+    Raises:
+        DuplicateKeys: rows share keys and time; the message counts them and names up to five.
+    """
+    unknown = {one.source: one for one in plan.joins if not one.keys_known_unique}
+    for one in unknown.values():
+        features = _features(one, [], engine, as_known=False)
+        count = partial(kernel.duplicates, keys=one.table_keys, time=one.table_time)
+        found = engine.arrow(engine.map(features, one.table_keys, count, _DUPLICATES))
+        if found.num_rows:
+            examples = found.column("example").to_pylist()[: kernel.SHOWN]
+            raise kernel.duplicate_keys(one, examples, sum(found.column("rows").to_pylist()))
+
+
+def _features(one: Join, outputs: list[str], engine: Engine, as_known: bool) -> Frame:
+    columns = list(dict.fromkeys([*one.table_columns, *outputs]))
+    if not as_known:
+        return _columns(engine.read(one.source), columns, engine)
+    columns += [bitemporal.CHANGE, bitemporal.VERSION, bitemporal.COMMITTED]
+    try:
+        return _columns(engine.changes(one.source), columns, engine)
+    except ExpiredSnapshot as error:
+        raise ExpiredSnapshot(
+            f"as_known needs all changes of {one.table} up to version {one.version}, and they are not kept ({error}) "
+            "Tables created by fstk keep them from the start."
+        ) from error
+
+
+def _columns(frame: Frame, columns: list[str], engine: Engine) -> Frame:
+    return engine.select(frame, {column: quoted_name(column) for column in columns})
+
+
+def _numbered(labels: Frame, columns: list[str], engine: Engine) -> Frame:
+    """Return the label columns with a number for each row: from 0 in a local frame, in Spark whatever is unique."""
+    if isinstance(labels, pa.Table):
+        number = pa.array(np.arange(labels.num_rows))
+        return labels.select(columns).add_column(0, explain.ROW, number)
+    expressions = {explain.ROW: "monotonically_increasing_id()"}
+    return engine.select(labels, expressions | {column: quoted_name(column) for column in columns})

@@ -1,0 +1,125 @@
+"""A training set: labels, each with what it could honestly know, and the reasons for what it could not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Protocol
+
+from fstk.display import Table
+from fstk.engines.base import Engine, Frame
+from fstk.engines.connect import engine_of
+from fstk.engines.frames import is_spark, to_arrow
+from fstk.engines.types import schema_of
+from fstk.tables.spec import FeatureTable
+from fstk.training import run
+from fstk.training.plan import plan_training_set
+from fstk.training.rows import Rows, fitting_engine
+from fstk.training.spec import FeatureLookup
+from fstk.training.summary import Summary
+
+
+class Tables(Protocol):
+    """Where feature tables are found by name; a catalog is one."""
+
+    def get(self, name: str) -> FeatureTable:
+        """Return the table at its newest version; raises UnknownTable with the nearest names."""
+        ...
+
+
+class Explanation(Rows):
+    """Why each label sees what it sees: one row per label row and lookup, in the columns of
+    :func:`fstk.training.explain.schema`; shown as its :attr:`summary`.
+
+    With Spark labels it is also asked like the DataFrame that :meth:`load_df` returns (``filter``, ``groupBy``,
+    ``count`` …).
+    """
+
+    @cached_property
+    def summary(self) -> Summary:
+        """The counts over all labels; computes the rows once."""
+        engine = fitting_engine(self.plan, self._labels)
+        return run.summary(self.plan, self._frame(engine), engine)
+
+    def display(self) -> Table:
+        """Return the summary's table."""
+        return self.summary.display()
+
+    def _frame(self, engine: Engine) -> Frame:
+        return run.explanation(self.plan, engine.frame(self._labels, "df"), engine, self.as_known)
+
+    def __getattr__(self, name: str) -> Any:
+        # Local labels have no DataFrame yet, and a look at a name must not start a session for them.
+        if name.startswith("_") or not is_spark(self._labels):
+            raise AttributeError(
+                f"an explanation has no {name!r}; see load_df(), to_pandas(), to_polars(), to_arrow(), summary."
+            )
+        return getattr(self.load_df(), name)
+
+
+class TrainingSet(Rows):
+    """Labels joined with features as each label could know them; see :func:`create_training_set`.
+
+    ``plan`` says what is joined to what, at which table versions; the rows come from ``load_df()`` (Spark), or from
+    ``to_arrow()``, ``to_polars()``, ``to_pandas()``. Each call reads the same versions, so it gives the same rows.
+    """
+
+    @property
+    def label(self) -> str | None:
+        """The column to be predicted."""
+        return self.plan.label
+
+    def explain(self) -> Explanation:
+        """Return, for each label row and lookup, whether it matched, how old the row is, or why there is none."""
+        return Explanation(self.plan, self._labels, self.as_known)
+
+    def display(self) -> Table:
+        """Return the plan's table; computes nothing."""
+        table = self.plan.display()
+        known = ["as known at: a row counts from the commit that wrote it"] if self.as_known else []
+        return Table(table.title, table.columns, table.rows, [*table.notes, *known])
+
+    def _frame(self, engine: Engine) -> Frame:
+        return run.join(self.plan, engine.frame(self._labels, "df"), engine, self.as_known)
+
+
+def create_training_set(
+    df: Any,
+    feature_lookups: Sequence[FeatureLookup],
+    label: str | None,
+    exclude_columns: Sequence[str] | None = None,
+    *,
+    catalog: Tables,
+    as_known: bool = False,
+    caller_overrides: bool = False,
+) -> TrainingSet:
+    """Plan a training set; the tables' newest versions are pinned.
+
+    Args:
+        df: the labels, a Spark, pandas, Polars or Arrow frame. Rows are kept as they are, every one.
+        feature_lookups: what to look up, in the order of the output's columns.
+        label: the column to be predicted, or None.
+        exclude_columns: columns to leave out at the end; they may serve the join.
+        as_known: let a row count only from the Delta commit that wrote it to the one that changed or deleted it.
+        caller_overrides: a column of ``df`` named like a feature stands for it instead of being refused.
+
+    Starts no Spark action, except that the keys of a table with commits that are not fstk's are checked to be unique
+    now.
+
+    Raises:
+        InvalidInput: everything that :func:`fstk.training.plan.plan_training_set` and
+            :func:`fstk.engines.frames.to_arrow` refuse. DuplicateKeys: several rows of one key and time.
+    """
+    labels = df if is_spark(df) else to_arrow(df, "df")
+    schema = engine_of(df.sparkSession).schema(df) if is_spark(df) else schema_of(labels.schema)
+    tables: dict[str, FeatureTable] = {}
+    for lookup in feature_lookups if not isinstance(feature_lookups, FeatureLookup) else ():
+        if isinstance(lookup, FeatureLookup) and lookup.table_name not in tables:
+            tables[lookup.table_name] = catalog.get(lookup.table_name)
+    plan = plan_training_set(
+        schema, feature_lookups, tables, label, exclude_columns or (), caller_overrides=caller_overrides
+    )
+    if as_known:
+        plan.joins_as_known()
+    run.refuse_duplicates(plan, fitting_engine(plan, labels))
+    return TrainingSet(plan, labels, as_known)
