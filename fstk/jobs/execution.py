@@ -20,7 +20,7 @@ import nbformat
 import papermill
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
-from jupyter_client.provisioning import LocalProvisioner
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
@@ -64,8 +64,8 @@ class Execution:
         """Execute every cell, saving the notebook to ``output`` as it goes; returns how it ended, short of the
         record's closing.
 
-        ``exited``, ``killed``, ``timed out``, ``failed``, ``incomplete`` and ``not started`` come with what happened,
-        and where.
+        ``interrupted``, ``killed``, ``exited``, ``timed out``, ``failed``, ``incomplete`` and ``not started`` come
+        with what happened, and where.
         """
         document = nbformat.reads(nbformat.writes(nbformat.from_dict(self.notebook)), as_version=4)
         try:
@@ -85,6 +85,8 @@ class Execution:
             return self._dead()
         except CellTimeoutError:
             return "timed out", self._failure("CellTimeout", f"ran longer than {self.cell_timeout:g} s")
+        except KeyboardInterrupt:
+            return "interrupted", self._failure("Interrupted", "the run was asked to stop")
         except RuntimeError as error:
             if self.cell:
                 raise
@@ -120,13 +122,8 @@ class Execution:
 
     def _dead(self) -> tuple[Status, Failure]:
         code = self.kernel.poll() if self.kernel else None
-        words = self._last_words()
-        if code is not None and code >= 0:
-            return "exited", self._failure(
-                "KernelExited", f"the kernel's process ended with exit code {code} {words}".strip()
-            )
-        signal = "" if code is None else f"signal {-code} "
-        return "killed", self._failure("KernelDied", f"{signal}{words}".strip())
+        how = "" if code is None else f"signal {-code}" if code < 0 else f"exit code {code}"
+        return "killed", self._failure("KernelDied", f"{how} {self._last_words()}".strip())
 
     def _failure(self, error: str, message: str) -> Failure:
         return Failure(error=error, message=self.scrubber.clean(message), cell=self.cell or None, cells=self.cells)

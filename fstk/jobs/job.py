@@ -47,7 +47,7 @@ class Job(Displayed):
     """The running job: each declared parameter is an attribute, typed; :meth:`done` closes the run's record."""
 
     def __init__(self, name: str, declaration: Declaration, values: Mapping[str, Any], run: Start | None) -> None:
-        self.name = name
+        self._name = name
         self.parameters = dict(values)
         self._declaration = declaration
         self._run = run
@@ -74,7 +74,7 @@ class Job(Displayed):
         if changed is None and writes:
             changed = any(entry.rows != 0 for entry in writes)
         figures = {name: _figure(value) for name, value in rows.items()}
-        closed = Closed(self.name, summary or _summary(writes, figures), changed, figures, entries)
+        closed = Closed(self._name, summary or _summary(writes, figures), changed, figures, entries)
         folder = journal.run_folder()
         if self._run and self._scrubber and folder:
             Closing(
@@ -90,7 +90,7 @@ class Job(Displayed):
         shown = portable(self.parameters)
         rows = [(p.name, p.type.source, shown[p.name], p.help) for p in self._declaration.parameters]
         kept = "recorded by fstk run" if self._run else "not recorded; fstk run keeps a record"
-        return Table(f"job {self.name} · {kept}", ("parameter", "type", "value", "meaning") if rows else (), rows)
+        return Table(f"job {self._name} · {kept}", ("parameter", "type", "value", "meaning") if rows else (), rows)
 
 
 def job(namespace: dict[str, Any]) -> Job:

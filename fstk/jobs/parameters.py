@@ -28,7 +28,7 @@ from fstk.errors import BadParameter, InvalidInput, InvalidName, nearest
 from fstk.jobs.secret import Secret
 from fstk.jobs.types import ParameterType, parameter_type
 
-RESERVED = frozenset({"display", "done", "name", "parameters"})
+RESERVED = frozenset({"display", "done", "parameters"})
 """Names that mean something else on a job."""
 _REQUIRED: Any = object()
 

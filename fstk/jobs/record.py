@@ -23,8 +23,8 @@ Status = Literal[
     "failed",  # a cell raised
     "refused",  # a gate said no
     "timed out",  # a cell ran longer than allowed
-    "killed",  # the kernel died of a signal
-    "exited",  # the notebook ended its own process or cell with exit
+    "killed",  # the kernel's process ended, by a signal or by its own doing
+    "exited",  # a cell called sys.exit
     "incomplete",  # a code cell was never executed
     "unclosed",  # every cell ran, but the notebook did not close its record
     "interrupted",  # the run was asked to stop

@@ -37,7 +37,7 @@ from fstk.jobs.watch import Watch, read_journal, rows_so_far
 CELL_TIMEOUT = 3600.0
 """Seconds that one cell may run unless told otherwise."""
 NOTHING = "nothing to do"
-_EXIT_CODES = {"succeeded": 0, "refused": 3, "killed": 138, "exited": 1, "interrupted": 4, "not started": 4}
+_EXIT_CODES = {"succeeded": 0, "killed": 138, "interrupted": 4, "not started": 4}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,83 @@
+"""The grammar of ``fstk VERB …``, shared by the terminal and the magics, and the exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.exceptions import TyperException
+
+from fstk.cli import run
+from fstk.cli.call import Call
+from fstk.errors import FstkError, InvalidInput, UnknownName, nearest
+
+_INTERRUPTED = 130  # what typer returns for Ctrl-C
+
+app = typer.Typer(
+    name="fstk",
+    help="A feature store at home in Jupyter.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+
+
+@app.callback()
+def fstk() -> None:
+    """A feature store at home in Jupyter."""  # a callback keeps the verb in the grammar whatever their number
+
+
+def verbs() -> list[str]:
+    """Return the names of the verbs."""
+    return sorted(command.name for command in app.registered_commands if command.name)
+
+
+def run_command(argv: Sequence[str], namespace: dict[str, Any] | None = None, cell: str | None = None) -> Any:
+    """Carry out ``fstk ARGV`` and return what is to be shown, None when there is nothing (more) to show.
+
+    Args:
+        argv: the words after ``fstk``.
+        namespace: of the notebook's cells, when called from a magic.
+        cell: the text below a cell magic.
+
+    Raises:
+        UnknownName: no such verb.
+        InvalidInput: the words do not fit the verb's grammar.
+        FstkError: whatever the verb raises.
+    """
+    argv = list(argv) or ["-h"]
+    first = next((word for word in argv if not word.startswith("-")), None)
+    if first is not None and first not in verbs():
+        raise UnknownName(f"fstk has no verb {first!r}.{nearest(first, verbs())}   See them all: fstk -h")
+    command = typer.main.get_command(app)
+    try:
+        shown = command.main(argv, prog_name="fstk", standalone_mode=False, obj=Call(namespace, cell))
+    except TyperException as error:
+        where = f"fstk {first}" if first else "fstk"
+        raise InvalidInput(f"{error.format_message().rstrip('.')}.   How it is used: {where} -h") from error
+    if shown == _INTERRUPTED:
+        raise KeyboardInterrupt
+    return None if isinstance(shown, int) else shown  # typer's own exit code, once help was printed
+
+
+def main() -> int:
+    """Be the command ``fstk``: print what is to be shown, errors as one sentence on standard error; return the exit
+    code.
+    """
+    try:
+        shown = run_command(sys.argv[1:])
+        if shown is not None:
+            print(shown)
+        sys.stdout.flush()
+    except FstkError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:  # the reader, as in `fstk tables | head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -1,0 +1,53 @@
+"""``fstk run``: a notebook or a job of ``databricks.yml``."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from typer import Argument, Context, Option
+
+from fstk.cli.call import call_of
+from fstk.errors import BadParameter, InvalidInput
+from fstk.jobs.runner import CELL_TIMEOUT, JobRun, run_job
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def run(
+    context: Context,
+    name: Annotated[str, Argument(metavar="NOTEBOOK|JOB", help="A notebook's path, or a job of databricks.yml.")],
+    parameter: Annotated[
+        list[str] | None,
+        Option("--parameter", "-p", metavar="NAME=VALUE", help="A parameter's value; may be repeated."),
+    ] = None,
+    resume: Annotated[bool, Option("--resume", help="Skip tasks already done for this logical date.")] = False,
+    cell_timeout: Annotated[
+        str, Option(metavar="TIME", help="How long one cell may run: 90s, 30m, 2h, or none.")
+    ] = f"{CELL_TIMEOUT / 60:.0f}m",
+) -> JobRun | None:
+    """Run a notebook or a job: parameters checked first, one record per task, exit code by cause."""
+    done = run_job(name, _parameters(parameter or []), resume=resume, cell_timeout=_seconds(cell_timeout))
+    return done if call_of(context).in_notebook else None  # a terminal has seen its lines
+
+
+def _parameters(given: list[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            # the text is not repeated: it may be a secret that was meant for a name
+            raise BadParameter("-p takes name=value; one without '=' was given. Nothing was started.")
+        if name in values:
+            raise BadParameter(f"{name} is given twice. Nothing was started.")
+        values[name] = value
+    return values
+
+
+def _seconds(text: str) -> float | None:
+    if text == "none":
+        return None
+    parts = re.fullmatch(r"([1-9]\d{0,8})([smh])", text)
+    if parts is None:
+        raise InvalidInput(f"--cell-timeout takes 90s, 30m, 2h or none; got {text!r}. Nothing was started.")
+    return float(int(parts[1]) * _UNITS[parts[2]])

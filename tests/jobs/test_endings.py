@@ -1,0 +1,138 @@
+"""Every way a notebook can end, through real kernels: each its own status and exit code, none taken for success."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fstk.errors import JobFailed
+from fstk.jobs.record import read_record
+from fstk.jobs.runner import run_job
+
+from .conftest import Project, printed
+
+pytestmark = pytest.mark.server
+
+ENDINGS = [
+    ("raise ValueError('no')", "failed", 1, "ValueError"),
+    ("from fstk.errors import InvalidInput\nraise InvalidInput('a wrong table')", "failed", 1, "InvalidInput"),
+    ("from fstk.errors import StoreUnavailable\nraise StoreUnavailable('no answer')", "failed", 4, "StoreUnavailable"),
+    (
+        "from fstk.errors import GateRefused\nclass Drifted(GateRefused): pass\nraise Drifted('1 of 12')",
+        "refused",
+        3,
+        "Drifted",
+    ),
+    ("import sys\nsys.exit(0)", "exited", 1, "SystemExit"),
+    ("import sys\nsys.exit()", "exited", 1, "SystemExit"),
+    ("import os\nos._exit(0)", "killed", 138, "KernelDied"),
+    ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "killed", 138, "KernelDied"),
+    ("this is no python", "failed", 1, "SyntaxError"),
+]
+
+
+@pytest.mark.parametrize(("cell", "status", "code", "error"), ENDINGS)
+def test_what_a_cell_does_decides(project: Project, cell: str, status: str, code: int, error: str) -> None:
+    project.notebook("n.ipynb", "print('before')", cell, "print('after')")
+    with pytest.raises(JobFailed) as raised:
+        run_job("n.ipynb")
+    assert raised.value.exit_code == code
+    record = project.records("n")["n"]
+    assert (record["status"], record["exit_code"], record["failure"]["error"]) == (status, code, error)
+    assert (record["failure"]["cell"], record["failure"]["cells"]) == (3, 5)
+    assert record["ended"] is not None
+    cells = project.executed("n", "n")
+    assert printed(cells) == "before\n"
+    assert [c["execution_count"] for c in cells][3:] == [None, None]
+    assert [c["metadata"]["papermill"]["status"] for c in cells][3:] == ["pending", "pending"]
+
+
+def test_a_death_tells_the_memory_and_keeps_what_was_written_before(project: Project) -> None:
+    project.notebook(
+        "n.ipynb",
+        "from fstk import journal\njournal.note('written', 'fs.t', 4, 12)\njournal.note('read', 'fs.s', 2, None)",
+        "import os, signal, time\ntime.sleep(1.2)\nos.kill(os.getpid(), signal.SIGKILL)",
+    )
+    with pytest.raises(JobFailed, match=r"KILLED in cell 3 of 4 after .*: KernelDied \(signal 9, out of memory\? peak"):
+        run_job("n.ipynb")
+    record = project.records("n")["n"]
+    assert record["peak_memory_bytes"] > 10_000_000
+    assert record["accesses"] == [
+        {"action": "written", "table": "fs.t", "version": 4, "rows": 12},
+        {"action": "read", "table": "fs.s", "version": 2, "rows": None},
+    ]
+
+
+def test_a_cell_that_runs_too_long(project: Project) -> None:
+    project.notebook("n.ipynb", "import os\nprint(os.getpid())", "import time\ntime.sleep(600)")
+    with pytest.raises(JobFailed, match="TIMED OUT in cell 3 of 4"):
+        run_job("n.ipynb", cell_timeout=1.0)
+    record = project.records("n")["n"]
+    assert (record["status"], record["exit_code"]) == ("timed out", 1)
+    assert not psutil.pid_exists(int(printed(project.executed("n", "n"))))
+
+
+def test_a_gate_before_the_job_is_opened_still_says_no(project: Project) -> None:
+    project.bare("n.ipynb", "from fstk.errors import GateRefused\nraise GateRefused('stale')")
+    with pytest.raises(JobFailed) as raised:
+        run_job("n.ipynb")
+    assert raised.value.exit_code == 3
+
+
+def test_a_notebook_that_never_closes_its_record(project: Project) -> None:
+    project.bare("n.ipynb", "import fstk\njob = fstk.job(globals())", "1 + 1")
+    with pytest.raises(JobFailed, match="UNCLOSED"):
+        run_job("n.ipynb")
+    assert project.records("n")["n"]["status"] == "unclosed"
+
+
+def test_a_closing_without_the_runs_token_is_not_believed(project: Project) -> None:
+    forged = (
+        "from fstk import journal\n"
+        'text = \'{"token": "guessed", "summary": "", "changed": null, "rows": {}}\'\n'
+        "(journal.run_folder() / 'closing.json').write_text(text)"
+    )
+    project.bare("n.ipynb", "import fstk\njob = fstk.job(globals())", forged)
+    with pytest.raises(JobFailed, match="UNCLOSED"):
+        run_job("n.ipynb")
+
+
+def test_a_cell_that_is_skipped_is_not_success(project: Project) -> None:
+    path = project.notebook("n.ipynb", "1 / 0")
+    content = json.loads(path.read_text())
+    content["cells"][1]["metadata"]["tags"] = ["skip-execution"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(JobFailed, match="INCOMPLETE in cell 2 of 3"):
+        run_job("n.ipynb")
+
+
+def test_an_error_that_the_notebook_allows_itself_is_not_success(project: Project) -> None:
+    path = project.notebook("n.ipynb", "1 / 0")
+    content = json.loads(path.read_text())
+    content["cells"][1]["metadata"]["tags"] = ["raises-exception"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(JobFailed, match="ZeroDivisionError"):
+        run_job("n.ipynb")
+
+
+def test_success_is_every_cell_and_a_closed_record(project: Project) -> None:
+    (project.root / "with {braces}").mkdir()
+    project.notebook("with {braces}/n.ipynb", "print(6 * 7)", "   ")
+    run = run_job(str(Path("with {braces}") / "n.ipynb"))
+    record = read_record(run.folder / "n.json")
+    assert (record.status, record.exit_code, record.failure, record.rows) == ("succeeded", 0, None, {"rows": 1})
+    assert not [path for path in run.folder.iterdir() if path.name not in {"n.json", "n.ipynb", ".lease"}]
+
+
+def test_what_a_job_started_ends_with_it(project: Project) -> None:
+    orphan = "import subprocess\nprint(subprocess.Popen(['sleep', '600'], start_new_session=True).pid)"
+    waiting = "import time\ntime.sleep(1.2)"  # until the run has seen it
+    child = "print(subprocess.Popen(['sleep', '600']).pid)"
+    project.notebook("n.ipynb", orphan, waiting, child)
+    run_job("n.ipynb")
+    pids = [int(line) for line in printed(project.executed("n", "n")).split()]
+    assert len(pids) == 2
+    assert not [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
