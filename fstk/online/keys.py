@@ -22,7 +22,7 @@ import pyarrow as pa
 from fstk.engines.base import Schema
 from fstk.errors import InvalidInput, NaiveDatetime, TypeMismatch, UnknownColumn, UnsupportedType, nearest
 from fstk.online.codec import plain, supported
-from fstk.online.instants import days, microseconds, wall_microseconds
+from fstk.online.instants import day, days, instant, microseconds, wall, wall_microseconds
 
 _INTEGER_BITS = {pa.int8(): 8, pa.int16(): 16, pa.int32(): 32, pa.int64(): 64}
 
@@ -72,6 +72,19 @@ class KeyCodec:
             values.append(None if value is None else self._checked(value, field, f"keys[{position}]: {field.name}"))
         return self._join(values)
 
+    def spelled(self, key: bytes) -> str:
+        """Return an encoded key as a person reads it: ``customer_id=17, region=north``."""
+        text, parts = key.decode(), []
+        for field in self._types:
+            if pa.types.is_string(field.type):
+                length, _, rest = text[1:].partition(":")
+                part, text = rest[: int(length)], rest[int(length) + 1 :]
+            else:
+                part, _, text = text.partition("|")
+                part = _spelled(part)
+            parts.append(f"{field.name}={part}")
+        return ", ".join(parts)
+
     def _join(self, row: tuple[Any, ...] | list[Any]) -> bytes | None:
         if None in row:
             return None
@@ -107,6 +120,21 @@ def _part(kind: pa.DataType) -> Callable[[Any], str]:
     if pa.types.is_date32(kind):
         return lambda value: f"d{value}"
     return (lambda value: f"n{value}") if kind.tz is None else (lambda value: f"t{value}")
+
+
+def _spelled(part: str) -> str:
+    kind, body = part[0], part[1:]
+    if kind == "f" and body != "nan":
+        return repr(struct.unpack(">d", bytes.fromhex(body))[0])
+    if kind == "b":
+        return "true" if body == "1" else "false"
+    if kind == "d":
+        return str(day(int(body)))
+    if kind == "t":
+        return instant(int(body)).isoformat()
+    if kind == "n":
+        return wall(int(body)).isoformat()
+    return body
 
 
 def _double(value: float) -> str:

@@ -179,3 +179,10 @@ def test_names_of_keys_are_checked() -> None:
 def test_nested_keys_are_refused() -> None:
     with pytest.raises(UnsupportedType, match="key k"):
         KeyCodec({"k": "array<int>"})
+
+
+def test_a_key_is_spelled_for_people() -> None:
+    codec = KeyCodec({"a": "string", "b": "bigint", "c": "string", "d": "double", "e": "timestamp", "f": "boolean"})
+    key = codec.encode_one({"a": "x|y:", "b": -7, "c": "", "d": 0.5, "e": NOON, "f": False}, 0)
+    assert key is not None
+    assert codec.spelled(key) == "a=x|y:, b=-7, c=, d=0.5, e=2024-02-29T12:00:00.000001+00:00, f=false"

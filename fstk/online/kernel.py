@@ -1,0 +1,132 @@
+"""The newest row of each key: pure Arrow in, Arrow out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fstk.errors import DuplicateKeys, NullKeys
+from fstk.online.store import NO_TIME
+from fstk.windows.ordinals import instants, ordinals, whole
+
+EVENT_TIME = "__fstk_event_time"
+WAITING = "__fstk_waiting"
+KEEP = "__fstk_keep"
+"""Boolean column that the filter condition gave; absent without one. Null counts as no, as in SQL."""
+CHANGE, COMMIT = "_change_type", "_commit_version"
+"""Columns of a change data feed; absent in a table's own rows."""
+
+_ALIVE = ("insert", "update_postimage")
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Newest:
+    """Picks of each key the row with the latest event time not after ``until`` (microseconds since 1970 UTC).
+
+    Of a change data feed, what the last change left of each row is what counts; a deleted row counts no more.
+    ``columns`` come out, with :data:`EVENT_TIME` (:data:`NO_TIME` for a table without ``time``) and :data:`WAITING`.
+    Rows with a null event time are never picked. One further row comes out with :data:`WAITING` true if any event
+    time lies after ``until``: it holds the earliest of them, and is no row to publish.
+
+    Raises:
+        NullKeys: a row with a null key, which no read could ever find.
+        DuplicateKeys: two rows of one key share the event time that was picked.
+    """
+
+    table: str
+    keys: tuple[str, ...]
+    time: str | None
+    columns: tuple[str, ...]
+    until: int
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        kept = _flags(rows, KEEP, lambda column: pc.fill_null(column, False))
+        identities, usable = self._identities(rows, kept)
+        event, dated = self._events(rows)
+        alive = _flags(rows, CHANGE, lambda column: pc.is_in(column, value_set=pa.array(_ALIVE)))
+        commit = np.zeros(rows.num_rows, np.int64)
+        if COMMIT in rows.column_names:
+            commit = whole(rows.column(COMMIT)).to_numpy()
+        order = np.lexsort((kept, alive, commit, event, *reversed(identities)))
+        order = order[(usable & dated)[order]]
+        same_key = _repeats([part[order] for part in identities])
+        same_row = same_key & _repeats([event[order]])
+        counted = (alive & kept)[order]
+        valid = _ends(same_row) & counted
+        later = event[order] > self.until
+        picked = self._last_of_key(np.flatnonzero(valid & ~later), same_key)
+        self._refuse_ties(rows, order, picked, same_row, counted, commit[order])
+        waiting = np.flatnonzero(valid & later)
+        if len(waiting):
+            waiting = waiting[[np.argmin(event[order[waiting]])]]
+        taken = order[np.concatenate([picked, waiting])]
+        out = rows.select(self.columns).take(pa.array(taken))
+        out = out.append_column(EVENT_TIME, pa.array(event[taken]))
+        return out.append_column(WAITING, pa.array(np.arange(len(taken)) >= len(picked)))
+
+    def _identities(self, rows: pa.Table, kept: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+        parts = [ordinals(rows.column(key)) for key in self.keys]
+        missing = np.zeros(rows.num_rows, bool)
+        for part in parts:
+            if part.valid is not None:
+                missing |= ~part.valid
+        if (missing & kept).any():
+            raise NullKeys(
+                f"{(missing & kept).sum():,} rows of {self.table} have a null among {', '.join(self.keys)}: no read could "
+                f'find them. Leave them out: filter_condition="{self.keys[0]} IS NOT NULL".'
+            )
+        return [part.values for part in parts], ~missing
+
+    def _events(self, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+        if self.time is None:
+            return np.full(rows.num_rows, NO_TIME, np.int64), np.ones(rows.num_rows, bool)
+        values, valid = instants(rows.column(self.time))
+        return values, np.ones(rows.num_rows, bool) if valid is None else valid
+
+    def _last_of_key(self, candidates: np.ndarray, same_key: np.ndarray) -> np.ndarray:
+        """Return the last candidate of each key, as positions among the sorted rows that ``same_key`` describes."""
+        return candidates[_ends(_repeats([np.cumsum(~same_key)[candidates]]))]
+
+    def _refuse_ties(
+        self,
+        rows: pa.Table,
+        order: np.ndarray,
+        picked: np.ndarray,
+        same_row: np.ndarray,
+        counted: np.ndarray,
+        commit: np.ndarray,
+    ) -> None:
+        before = np.maximum(picked - 1, 0)
+        tied = picked[same_row[picked] & counted[before] & (commit[before] == commit[picked])]
+        if len(tied):
+            names = [*self.keys] if self.time is None else [*self.keys, self.time]
+            shown = rows.select(names).take(pa.array(order[tied[:_SHOWN]])).to_pylist()
+            keys = "; ".join(", ".join(f"{name}={value}" for name, value in row.items()) for row in shown)
+            raise DuplicateKeys(f"{len(tied):,} keys of {self.table} have two newest rows: {keys}. Remove one of each.")
+
+
+def _repeats(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Tell of each row whether it equals the one before it in all ``parts``."""
+    same = np.ones(len(parts[0]), bool)
+    same[:1] = False
+    for part in parts:
+        same[1:] &= part[1:] == part[:-1]
+    return same
+
+
+def _ends(same: np.ndarray) -> np.ndarray:
+    """Tell of each row whether it is the last of its run of rows that equal the one before."""
+    last = np.ones(len(same), bool)
+    last[:-1] = ~same[1:]
+    return last
+
+
+def _flags(rows: pa.Table, name: str, of: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> np.ndarray:
+    if name not in rows.column_names:
+        return np.ones(rows.num_rows, bool)
+    return whole(of(rows.column(name))).to_numpy(zero_copy_only=False)

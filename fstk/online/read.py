@@ -1,0 +1,162 @@
+"""Online rows by key; all that a read needs is in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from fstk.display import Displayed, Table, duration
+from fstk.engines.location import table_name
+from fstk.errors import InvalidInput, StoreUnavailable, UnknownColumn, UnknownTable, nearest
+from fstk.online.codec import RowCodec
+from fstk.online.instants import instant
+from fstk.online.keys import KeyCodec
+from fstk.online.spec import OnlineSpec, open_store
+from fstk.online.store import OnlineStore, OnlineTable, Row
+
+Status = Literal["present", "missing", "expired"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What became of one key: an expired row reads as missing, and its event time still tells how old it is."""
+
+    status: Status
+    event_time: datetime | None
+
+
+class OnlineRows(Displayed, list[dict[str, Any]]):
+    """One dict per key asked for, in order: the key's columns as given, then its features, None where there is no row.
+
+    ``found`` tells present, missing and expired apart, with each row's event time; ``source_version`` is the version
+    of the feature table that was last published completely.
+    """
+
+    def __init__(
+        self, table: str, rows: list[dict[str, Any]], found: list[Found], source_version: int, now: datetime
+    ) -> None:
+        super().__init__(rows)
+        self.table = table
+        self.found = found
+        self.source_version = source_version
+        self.now = now
+
+    def display(self) -> Table:
+        """Return one line per key, with status and age."""
+        columns = ("status", "age", *(self[0] if self else ()))
+        lines = [
+            (found.status, None if found.event_time is None else duration(self.now - found.event_time), *row.values())
+            for row, found in zip(self, self.found, strict=True)
+        ]
+        return Table(f"{self.table} online · source version {self.source_version}", columns, lines)
+
+
+def read_online(
+    name: str,
+    keys: Sequence[Mapping[str, Any]],
+    features: Sequence[str] | None = None,
+    *,
+    store: str | OnlineSpec | None = None,
+    now: datetime | None = None,
+) -> OnlineRows:
+    """Return the online rows of ``keys``, in their order.
+
+    Args:
+        name: the feature table's name.
+        keys: one dict per row wanted, with every key column; values of exactly the column's type. A None equals
+            nothing.
+        features: the features wanted, in order; None is all that are published.
+        store: a spec or URL; None is the setting ``FSTK_ONLINE_STORE``.
+        now: the instant that decides what is expired; None is now.
+
+    Raises:
+        UnknownTable, UnknownColumn: no such online table, feature or key column.
+        InvalidInput: ``keys`` is no list of dicts, or a key column is missing.
+        TypeMismatch: a key value of another type than the column's.
+        StoreUnavailable: the store did not answer, or the table's first publication is not complete.
+    """
+    with open_store(store) as online:
+        return rows_of(online, name, keys, features, now or datetime.now(UTC))
+
+
+def rows_of(
+    online: OnlineStore, name: str, keys: Sequence[Mapping[str, Any]], features: Sequence[str] | None, now: datetime
+) -> OnlineRows:
+    """Return the online rows of ``keys`` from an open store; see :func:`read_online`."""
+    table = described(online, name)
+    if table.watermark is None:
+        raise StoreUnavailable(
+            f"online {table.name} is being published for the first time: what is missing now may be there soon. If no "
+            "publication is under way, publish again."
+        )
+    wanted = _wanted(table, features)
+    if not isinstance(keys, Sequence) or isinstance(keys, str | bytes):
+        raise InvalidInput(f"keys must be a list of dicts, one per row; got {type(keys).__name__}.")
+    codec = KeyCodec(table.keys)
+    encoded = [codec.encode_one(key, position) for position, key in enumerate(keys)]
+    asked = list(dict.fromkeys(key for key in encoded if key is not None))
+    held = dict(zip(asked, online.get(table, asked), strict=True))
+    codecs: dict[int, RowCodec] = {}
+    rows, found = [], []
+    for key, code in zip(keys, encoded, strict=True):
+        row = None if code is None else held[code]
+        state = _state(table, row, now)
+        values: Mapping[str, Any] = {}
+        if row is not None and state.status == "present":
+            if row.layout not in codecs:
+                codecs[row.layout] = RowCodec(table.layouts[row.layout])
+            values = codecs[row.layout].decode(row.value)
+        rows.append(
+            {**{part: key[part] for part in table.keys}, **{feature: values.get(feature) for feature in wanted}}
+        )
+        found.append(state)
+    return OnlineRows(table.name, rows, found, table.watermark.version, now)
+
+
+def described(online: OnlineStore, name: str) -> OnlineTable:
+    """Return what the store knows of a table.
+
+    Raises:
+        UnknownTable: it was never published there.
+    """
+    name = table_name(name)
+    table = online.table(name)
+    if table is None:
+        hint = nearest(name, online.names()) or " Nothing was published there."
+        raise UnknownTable(f"no online table {name} in {online.url}.{hint}")
+    return table
+
+
+def drop_online_table(name: str, store: str | OnlineSpec | None = None) -> None:
+    """Remove a table and its rows from an online store.
+
+    Raises:
+        UnknownTable: it is not there.
+        StoreUnavailable: the store did not answer.
+    """
+    with open_store(store) as online:
+        online.drop(described(online, name))
+
+
+def _wanted(table: OnlineTable, features: Sequence[str] | None) -> list[str]:
+    if features is None:
+        return list(table.features)
+    if isinstance(features, str):
+        raise InvalidInput(f"features must be a list of names; write [{features!r}].")
+    for name in features:
+        if name not in table.features and name not in table.keys:
+            raise UnknownColumn(f"online {table.name} has no feature {name}.{nearest(str(name), table.features)}")
+    return [name for name in features if name not in table.keys]
+
+
+def _state(table: OnlineTable, row: Row | None, now: datetime) -> Found:
+    if row is None:
+        return Found("missing", None)
+    if table.timeseries_column is None:
+        return Found("present", None)
+    event_time = instant(row.event_time)
+    if table.ttl is not None and now - event_time > table.ttl:
+        return Found("expired", event_time)
+    return Found("present", event_time)

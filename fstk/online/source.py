@@ -1,0 +1,137 @@
+"""The rows that a publication offers: what is read of the feature table, by which engine, a portion at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from fstk.engines import connect
+from fstk.engines.base import Engine, Frame
+from fstk.engines.types import arrow_schema, quoted_name
+from fstk.errors import BadExpression
+from fstk.online.codec import RowCodec
+from fstk.online.instants import instant, microseconds
+from fstk.online.kernel import CHANGE, COMMIT, EVENT_TIME, KEEP, WAITING, Newest
+from fstk.online.keys import KeyCodec
+from fstk.online.plan import Extent
+from fstk.online.store import OnlineTable, Row, Watermark
+from fstk.tables.spec import FeatureTable
+
+PORTION = 5_000
+"""Rows in one batch, and so in one transaction of a store that has them."""
+_CELLS = 200_000_000  # values of a local table that are read into this process; a larger one goes through Spark
+
+
+class Portion(NamedTuple):
+    """Rows to offer, and the earliest event time met so far that lies after the instant published up to."""
+
+    rows: list[Row]
+    waiting: datetime | None
+
+
+def engine_for(table: FeatureTable, filter_condition: str | None = None) -> Engine:
+    """Return the engine that reads ``table``: one without a JVM where it is local, fits in memory and has a filter
+    condition that is simple enough; else the session's."""
+    location = table.location
+    local = location is not None and Path(location, "_delta_log").is_dir()
+    if not local or (table.rows or 0) * len(table.schema) > _CELLS:
+        return connect.active()
+    engine = connect.direct()
+    try:
+        check_filter(engine, table, filter_condition)
+    except BadExpression:
+        return connect.active()
+    return engine
+
+
+def check_filter(engine: Engine, table: FeatureTable, filter_condition: str | None) -> None:
+    """Refuse a filter condition that cannot be evaluated.
+
+    Raises:
+        BadExpression, UnknownColumn: Spark SQL (on the direct engine, the part that it evaluates) has no such
+        predicate.
+    """
+    if filter_condition is None:
+        return
+    nothing = engine.frame(arrow_schema(table.schema).empty_table(), "source")
+    found = engine.schema(engine.select(nothing, {KEEP: filter_condition}))[KEEP]
+    if found != "boolean":
+        raise BadExpression(f"filter_condition {filter_condition!r} is {found}; it must be true or false for each row.")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One version of a feature table, its columns and rows as they are to be published to ``target``.
+
+    ``filter_condition`` is a Spark SQL predicate over the table's columns, ``until`` the last event time that may be
+    seen. Rows carry ``table.version`` and are encoded for the newest layout of ``target``.
+    """
+
+    table: FeatureTable
+    engine: Engine
+    target: OnlineTable
+    filter_condition: str | None
+    until: datetime
+
+    def everything(self) -> Iterator[Portion]:
+        """Yield the newest row of every key.
+
+        Raises:
+            DuplicateKeys, NullKeys: as :class:`fstk.online.kernel.Newest`.
+        """
+        return self._portions(self.engine.read(self.table.at(self.table.version)), [])
+
+    def changed(self, since: int) -> Iterator[Portion]:
+        """Yield the newest of the rows inserted or changed from version ``since`` on; raises as :meth:`everything`.
+
+        Raises:
+            ExpiredSnapshot: the change data feed does not reach back that far.
+        """
+        feed = self.engine.changes(self.table.at(self.table.version), since)
+        return self._portions(feed, [CHANGE, COMMIT])
+
+    def _portions(self, frame: Frame, extra: list[str]) -> Iterator[Portion]:
+        time = self.table.timeseries_column
+        keys, features = self.target.keys, self.target.features
+        names = [*keys, *([] if time is None else [time]), *features, *extra]
+        expressions = {name: quoted_name(name) for name in names}
+        if self.filter_condition is not None:
+            expressions[KEEP] = self.filter_condition
+        newest = Newest(self.table.name, tuple(keys), time, (*keys, *features), microseconds(self.until))
+        schema = {**keys, **features, EVENT_TIME: "bigint", WAITING: "boolean"}
+        picked = self.engine.map(self.engine.select(frame, expressions), list(keys), newest, schema)
+        codecs = KeyCodec(keys), RowCodec(features)
+        waiting: datetime | None = None
+        for batch in self.engine.batches(picked):
+            for start in range(0, batch.num_rows, PORTION):
+                rows, later = self._rows(batch.slice(start, PORTION), *codecs)
+                waiting = _earlier(waiting, later)
+                yield Portion(rows, waiting)
+
+    def watermark(self, waiting: datetime | None, extent: Extent) -> Watermark:
+        """Return what to record once all was published; ``waiting`` is what was met in this publication."""
+        before = self.target.watermark
+        if extent == "changes" and before is not None:
+            waiting = _earlier(waiting, before.waiting)
+        layout = len(self.target.layouts) - 1
+        return Watermark(self.table.version, self.until, waiting, self.filter_condition, layout)
+
+    def _rows(self, part: pa.RecordBatch, keys: KeyCodec, values: RowCodec) -> tuple[list[Row], datetime | None]:
+        layout = len(self.target.layouts) - 1
+        rows, waiting = [], None
+        events, flags = part.column(EVENT_TIME).to_pylist(), part.column(WAITING).to_pylist()
+        for key, event, value, later in zip(keys.encode(part), events, values.encode(part), flags, strict=True):
+            if later:
+                waiting = _earlier(waiting, instant(event))
+            elif key is not None:
+                rows.append(Row(key, event, self.table.version, layout, value))
+        return rows, waiting
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min(one, other) if one is not None and other is not None else one or other
