@@ -21,6 +21,7 @@ app = typer.Typer(
     help="A feature store at home in Jupyter.",
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # help is the same plain text in a terminal, in a cell and in a job's output
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)

@@ -1,0 +1,76 @@
+"""Notebooks that fail go red, and those that do not are green, under the runners that people use."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from papermill.exceptions import PapermillExecutionError
+
+pytestmark = pytest.mark.server
+
+RED = {
+    "misspelt": ("%fstkk run churn", "UnknownName", "no magic %fstkk. Nearest: fstk"),
+    "misspelt below": ("%%fstkk run churn\nx", "UnknownName", "no magic %fstkk. Nearest: fstk"),
+    "nothing below": ("%%fstk run churn\n", "InvalidInput", "%%fstk has nothing below it"),
+    "unknown verb": ("%fstk runn churn", "UnknownName", "fstk has no verb 'runn'. Nearest: run."),
+    "bad option": ("%fstk run churn --resum", "InvalidInput", "No such option: --resum"),
+    "missing argument": ("%fstk run", "InvalidInput", "Missing argument"),
+    "failing verb": ("%fstk run no_such_job.ipynb", "", "no_such_job"),
+    "no variable": ("%fstk run {{nothing}}", "UnknownName", "no variable nothing"),
+}
+
+
+def notebook(path: Path, *sources: str) -> Path:
+    book = new_notebook(cells=[new_code_cell(source) for source in ("%load_ext fstk", *sources)])
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(book, path)
+    return path
+
+
+def nbmake(path: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "--nbmake", "-q", "-p", "no:cacheprovider", str(path)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=path.parent, timeout=120, check=False)
+
+
+def test_papermill_and_the_saved_notebook_show_every_kind_of_error(tmp_path: Path) -> None:
+    source = notebook(tmp_path / "red.ipynb", *(cell for cell, _, _ in RED.values()))
+    book = nbformat.read(source, 4)
+    for cell in book.cells:
+        cell.metadata["tags"] = ["raises-exception"]
+    nbformat.write(book, source)
+    with pytest.raises(PapermillExecutionError):
+        papermill.execute_notebook(source, tmp_path / "out.ipynb", progress_bar=False, cwd=tmp_path)
+    cells = [cell for cell in nbformat.read(tmp_path / "out.ipynb", 4).cells if cell.cell_type == "code"]
+    for (_, name, says), cell in zip(RED.values(), cells[1:], strict=True):
+        (error,) = cell.outputs
+        assert error.output_type == "error"
+        assert error.ename.endswith(name)
+        assert says in error.evalue
+        assert 1 <= len("\n".join(error.traceback).splitlines()) <= 3
+
+
+@pytest.mark.parametrize("kind", ["misspelt", "misspelt below", "failing verb"])
+def test_one_failing_magic_turns_papermill_red(tmp_path: Path, kind: str) -> None:
+    source = notebook(tmp_path / "red.ipynb", RED[kind][0], "reached = True")
+    with pytest.raises(PapermillExecutionError):
+        papermill.execute_notebook(source, tmp_path / "out.ipynb", progress_bar=False, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["misspelt", "nothing below", "failing verb"])
+def test_one_failing_magic_turns_nbmake_red(tmp_path: Path, kind: str) -> None:
+    done = nbmake(notebook(tmp_path / "red.ipynb", RED[kind][0]))
+    assert done.returncode == 1, done.stdout
+    assert RED[kind][2] in done.stdout
+
+
+def test_a_green_run_executed_every_cell(tmp_path: Path) -> None:
+    source = notebook(tmp_path / "green.ipynb", "%fstk -h", "%fstk run -h\nx = 1", "x")
+    assert nbmake(source).returncode == 0
+    papermill.execute_notebook(source, tmp_path / "out.ipynb", progress_bar=False, cwd=tmp_path)
+    cells = [cell for cell in nbformat.read(tmp_path / "out.ipynb", 4).cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == [1, 2, 3, 4]
+    assert "Usage: fstk run" in str(cells[2].outputs)
