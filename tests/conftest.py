@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fstk import settings
 from fstk.engines.base import Engine
-from fstk.engines.connect import direct, engine_of
+from fstk.engines.connect import direct, engine_of, using
 from fstk.engines.spark import SparkEngine
 
 if TYPE_CHECKING:
@@ -41,21 +42,26 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     from tests.connect_server import connect_server
 
     with connect_server(tmp_path_factory.mktemp("server")) as url:
-        session = remote_engine.start({"url": url})
+        session = remote_engine.start(settings.load(), {"url": url})
         yield session
         session.stop()
 
 
 @pytest.fixture(params=[DIRECT, SPARK, REMOTE])
-def engine(request: pytest.FixtureRequest) -> Engine:
-    """Every engine in turn."""
-    return direct() if request.param == "direct" else engine_of(request.getfixturevalue(request.param))
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Every engine in turn; a Spark one is also what ``active()`` returns."""
+    if request.param == "direct":
+        yield direct()
+    else:
+        with using(engine_of(request.getfixturevalue(request.param))) as found:
+            yield found
 
 
 @pytest.fixture(params=[SPARK, REMOTE])
-def spark_engine(request: pytest.FixtureRequest) -> SparkEngine:
-    """Every engine that is a Spark session."""
-    return engine_of(request.getfixturevalue(request.param))
+def spark_engine(request: pytest.FixtureRequest) -> Iterator[SparkEngine]:
+    """Every engine that is a Spark session, in turn; it is also what ``active()`` returns."""
+    with using(engine_of(request.getfixturevalue(request.param))) as found:
+        yield found
 
 
 @pytest.fixture

@@ -34,8 +34,9 @@ class Engine(Protocol):
     """Reads, projects and maps frames.
 
     Kernels are pure functions of Arrow tables: timestamps arrive as ``timestamp[us, tz=UTC]`` and TIMESTAMP_NTZ as
-    ``timestamp[us]`` on every engine, and what they return is cast to the declared schema, never losing a value silently.
-    Kernels may be called once per bucket of keys, in other processes, with either side empty, and with any order of rows.
+    ``timestamp[us]`` on every engine, and what they return is cast to the declared schema, never losing a value
+    silently. Kernels may be called once per bucket of keys, in other processes, with either side empty, and with any
+    order of rows.
     """
 
     name: str
@@ -44,7 +45,8 @@ class Engine(Protocol):
         """Turn a Spark, pandas, Polars or Arrow frame into this engine's own; ``argument`` names it in errors.
 
         Raises:
-            NaiveDatetime: a pandas object column of naive datetimes (typed naive columns are TIMESTAMP_NTZ, taken as UTC).
+            NaiveDatetime: a pandas object column of naive datetimes (typed naive columns are TIMESTAMP_NTZ, taken
+                as UTC).
             InvalidInput: not a frame.
         """
         ...
@@ -58,8 +60,12 @@ class Engine(Protocol):
         ...
 
     def changes(self, table: TableVersion, since: int = 0) -> Frame:
-        """Return the change data feed from version ``since`` to ``table.version``, both included: the table's columns plus
-        ``_change_type``, ``_commit_version`` (bigint) and ``_commit_timestamp`` (timestamp)."""
+        """Return the change data feed from version ``since`` to ``table.version``, both included: the table's columns
+        plus ``_change_type``, ``_commit_version`` (bigint) and ``_commit_timestamp`` (timestamp)."""
+        ...
+
+    def identity(self, table: TableVersion) -> str:
+        """Return the id that Delta gave the table when it was made; a table dropped and made anew has another."""
         ...
 
     def select(self, frame: Frame, expressions: Mapping[str, str]) -> Frame:
@@ -83,17 +89,17 @@ class Engine(Protocol):
         kernel: PairKernel,
         schema: Schema,
     ) -> Frame:
-        """Bucket both frames alike by their keys and map each pair of buckets; NaN hashes as NaN, −0.0 as 0.0, null as null.
+        """Bucket both frames alike by their keys and map each pair of buckets.
 
-        Every row of either side reaches exactly one call.
+        Every row of either side reaches exactly one call; NaN hashes as NaN, −0.0 as 0.0, null as null.
         """
         ...
 
     def arrow(self, frame: Frame) -> pa.Table:
-        """Compute the frame and return all its rows as Arrow, timestamps in UTC; errors of kernels arrive as themselves."""
+        """Compute the frame and return all its rows as Arrow, timestamps in UTC; kernel errors arrive as themselves."""
         ...
 
     def batches(self, frame: Frame) -> Iterator[pa.RecordBatch]:
-        """Compute the frame and yield all its rows as :meth:`arrow` would, a partition at a time: a frame larger than the
-        memory of this process can pass through it."""
+        """Compute the frame and yield all its rows as :meth:`arrow` would, a partition at a time: a frame larger than
+        the memory of this process can pass through it."""
         ...

@@ -2,53 +2,125 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fstk import settings
-from fstk.engines import launch, remote
+from fstk.engines import databricks, launch, remote
 from fstk.engines.direct import DirectEngine
-from fstk.engines.spark import SparkEngine
-from fstk.errors import InvalidInput, nearest
+from fstk.engines.packages import installed
+from fstk.engines.spark import SparkEngine, has_delta, stopped
+from fstk.errors import EngineUnavailable, InvalidInput, UnknownName, nearest
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-_engines: dict[int, SparkEngine] = {}
-_current: SparkEngine | None = None
+_STARTS = {"spark": launch.start, "remote": remote.start, "databricks": databricks.start}
+
+
+@dataclass(frozen=True)
+class _Opened:
+    engine: SparkEngine
+    options: dict[str, str]
+
+
+_opened: _Opened | None = None
+_lock = threading.RLock()
+_used: ContextVar[SparkEngine | None] = ContextVar("fstk_engine", default=None)
+_direct = DirectEngine()
 
 
 def connect(engine: str | None = None, **options: Any) -> SparkSession:
-    """Return the session."""
-    global _current
-    if _current is not None:
-        return _current.session
-    loaded = settings.load()
-    engine = engine or loaded.engine
-    if engine == "spark":
-        session = launch.start(loaded, options)
-    elif engine == "remote":
-        session = remote.start(options)
-    else:
-        raise InvalidInput(f"no engine {engine!r}.{nearest(engine, settings.ENGINES)}")
-    _current = SparkEngine(session, engine)
-    return session
+    """Return the Spark session of this process, starting it at the first call.
+
+    Args:
+        engine: ``"spark"`` (in this process, or on a cluster with ``master=``), ``"remote"`` (``url="sc://host:port"``,
+            else SPARK_REMOTE) or ``"databricks"`` (databricks-connect; ``profile``, ``host``, ``token``,
+            ``cluster_id``, ``serverless``); None takes it from the settings. A session with Delta that is already
+            running is used.
+        options: of the engine; Spark settings as ``**{"spark.…": value}``.
+
+    Raises:
+        EngineUnavailable: Java, a package, the jars, the server or Delta is missing; the message says what to do.
+        InvalidInput: an unknown option, a warehouse folder that cannot be used, or another engine or other options
+            than the session at hand was started with (``.stop()`` it first).
+        UnknownName: no such engine.
+    """
+    global _opened
+    given = {name: str(value) for name, value in options.items()}
+    if engine is not None and engine not in _STARTS:
+        raise UnknownName(f"no engine {engine!r}.{nearest(engine, _STARTS)}")
+    with _lock:
+        if _opened is not None and stopped(_opened.engine.session):
+            _opened = None
+        if _opened is None:
+            found = _running()
+            loaded = settings.load()
+            wanted = engine or (found.name if found else loaded.engine)
+            if found is not None and found.name == wanted and not given:
+                _opened = _Opened(found, {})
+            else:
+                if found is not None and found.name == wanted == "spark":
+                    raise InvalidInput("a Spark session is already running with its own settings. .stop() it first.")
+                _opened = _Opened(SparkEngine(_STARTS[wanted](loaded, given), wanted), given)
+        if engine not in (None, _opened.engine.name):
+            raise InvalidInput(f"a session of engine {_opened.engine.name!r} is open. .stop() it before {engine!r}.")
+        if given and given != _opened.options:
+            raise InvalidInput("the session is already open with other options. .stop() it first.")
+        return _opened.engine.session
 
 
 def active() -> SparkEngine:
-    """Return the engine over the current session, starting the configured one when there is none."""
-    connect()
-    assert _current is not None
-    return _current
+    """Return the engine over the current session, starting the configured one when there is none; raises as connect."""
+    used = _used.get()
+    if used is not None:
+        return used
+    with _lock:
+        connect()
+        assert _opened is not None
+        return _opened.engine
+
+
+@contextmanager
+def using(engine: SparkEngine) -> Iterator[SparkEngine]:
+    """Make ``engine`` what :func:`active` returns inside the block, for a session that the caller made."""
+    token = _used.set(engine)
+    try:
+        yield engine
+    finally:
+        _used.reset(token)
 
 
 def engine_of(session: SparkSession) -> SparkEngine:
-    """Return the engine over a session that the caller made."""
-    if _current is not None and _current.session is session:
-        return _current
-    module = type(session).__module__
-    return SparkEngine(session, "remote" if module.startswith("pyspark.sql.connect") else "spark")
+    """Return the engine over a session, one that the caller made included."""
+    for known in (_used.get(), _opened.engine if _opened else None):
+        if known is not None and known.session is session:
+            return known
+    if type(session).__module__.startswith("pyspark.sql.connect"):
+        return SparkEngine(session, "databricks" if installed("databricks-connect") else "remote")
+    return SparkEngine(session, "spark")
 
 
 def direct() -> DirectEngine:
     """Return the engine without a JVM."""
-    return DirectEngine()
+    return _direct
+
+
+def _running() -> SparkEngine | None:
+    """Return the engine over a session that is already there, such as a Databricks notebook's ``spark``."""
+    module = sys.modules.get("pyspark.sql")
+    session = module.SparkSession.getActiveSession() if module is not None else None
+    if session is None:
+        return None
+    found = engine_of(session)
+    if found.name == "spark" and not has_delta(session):
+        raise EngineUnavailable(
+            "the running Spark session was made without Delta Lake. Stop it (spark.stop()), restart Python, "
+            "and let fstk.connect() make it."
+        )
+    return found

@@ -57,6 +57,10 @@ class DirectEngine:
         except (deltalake.exceptions.DeltaError, OSError, pa.ArrowException) as error:
             raise ExpiredSnapshot(f"reading the changes of {table.name}: {_line(error)}") from error
 
+    def identity(self, table: TableVersion) -> str:
+        """Return the table's Delta id; raises as :meth:`read`."""
+        return str(_open(table).metadata().id)
+
     def select(self, frame: pa.Table, expressions: Mapping[str, str]) -> pa.Table:
         """Return one column per entry: output name → Spark SQL expression; see :mod:`fstk.engines.expressions`."""
         return evaluate(frame, expressions)
@@ -95,7 +99,7 @@ def _open(table: TableVersion) -> deltalake.DeltaTable:
         raise UnknownTable(f"no Delta table {table.name} at {table.location}.") from error
     except (deltalake.exceptions.DeltaError, OSError) as error:
         if table.version is not None and deltalake.DeltaTable.is_deltatable(table.location):
-            raise ExpiredSnapshot(f"{table.name} has no version {table.version} that can be read: {_line(error)}") from error
+            raise ExpiredSnapshot(f"no version {table.version} of {table.name} can be read: {_line(error)}") from error
         raise DamagedTable(f"reading {table.name}: {_line(error)}") from error
 
 

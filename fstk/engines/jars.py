@@ -69,15 +69,12 @@ def paths(folder: Path) -> list[Path]:
 
 
 def archive(folder: Path) -> Path:
-    """Return where the class-data archive for this Java, PySpark, Delta and these folders lies, made or not.
+    """Return where the class-data archive of this environment lies, made or not.
 
-    A JVM silently ignores an archive made by another one, so all that decides about that is part of the name.
+    A JVM ignores an archive of another Java or other jars, so its name holds their versions and a mark of their folders.
     """
-    found = java.find()
-    spark = Path(need("pyspark").__path__[0])
-    places = f"{found.program.resolve()}\n{spark}\n{folder.resolve()}"
-    versions = f"java{found.version}-pyspark{metadata.version('pyspark')}-delta{JARS[0].version}"
-    return folder / f"classes-{versions}-{hashlib.sha256(places.encode()).hexdigest()[:12]}.jsa"
+    versions = f"java{java.find().version}-pyspark{metadata.version('pyspark')}-delta{JARS[0].version}"
+    return folder / f"{_environment(folder)}{versions}.jsa"
 
 
 def make_archive(folder: Path) -> Path:
@@ -89,7 +86,7 @@ def make_archive(folder: Path) -> Path:
     made = archive(folder)
     if made.is_file():
         return made
-    for stale in folder.glob("classes-*.jsa"):
+    for stale in folder.glob(f"{_environment(folder)}*.jsa"):
         stale.unlink()
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         new = Path(scratch) / made.name
@@ -108,6 +105,12 @@ def make_archive(folder: Path) -> Path:
             raise EngineUnavailable(f"the class-data archive was not made: {last[0]}")
         new.replace(made)
     return made
+
+
+def _environment(folder: Path) -> str:
+    # Environments that share the folder keep an archive each; that of an older Java or PySpark here is replaced.
+    places = f"{need('pyspark').__path__[0]}\n{folder.resolve()}"
+    return f"classes-{hashlib.sha256(places.encode()).hexdigest()[:12]}-"
 
 
 def _fetch(jar: Jar, folder: Path) -> None:

@@ -1,14 +1,21 @@
-"""The engine ``spark``: a session in this process, started the quick way."""
+"""The engine ``spark``: a session in this process, or on a cluster's master, started the quick way.
+
+Against delta-spark's documented start: two jars from disk instead of a resolver at every start, an archive of loaded
+classes when ``python -m fstk.engines.jars`` made one, no user interface, and few partitions for logs and shuffles.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fstk.engines import jars
+from fstk.engines import jars, java
 from fstk.engines.location import ready_warehouse
+from fstk.engines.packages import check_pair
+from fstk.engines.translate import translated
 from fstk.errors import InvalidInput
 from fstk.optional import need
 from fstk.settings import Settings
@@ -16,60 +23,80 @@ from fstk.settings import Settings
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-DELTA = {
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    "spark.databricks.delta.snapshotPartitions": "2",
-}
 _LOGGING = Path(__file__).with_name("log4j2.properties")
-_OPTIONS = "master, app_name, and Spark settings as **{'spark.…': value}"
+_JAVA = "spark.driver.extraJavaOptions"
 
 
 def start(settings: Settings, options: dict[str, str]) -> SparkSession:
-    """Return a new session with Delta."""
-    pyspark = need("pyspark.sql")
+    """Return a new session with Delta on ``master`` (default: the setting), named ``app_name``.
+
+    Raises:
+        EngineUnavailable: Java, the packages or the jars are missing or do not fit.
+        InvalidInput: an unknown option, a warehouse folder that cannot be used, or SPARK_REMOTE is set.
+    """
     given = dict(options)
-    conf = configuration(settings, given.pop("master", settings.master), given.pop("app_name", "fstk"))
-    unknown = [name for name in given if not name.startswith("spark.")]
+    master, name = given.pop("master", settings.master), given.pop("app_name", "fstk")
+    unknown = [option for option in given if not option.startswith("spark.")]
     if unknown:
-        raise InvalidInput(f"connect('spark') has no option {unknown[0]!r}. There is: {_OPTIONS}.")
-    more_java = given.pop("spark.driver.extraJavaOptions", "")
+        raise InvalidInput(
+            f"connect('spark') has no option {unknown[0]!r}. There is: master, app_name, "
+            "and Spark settings as **{'spark.…': value}."
+        )
+    if "SPARK_REMOTE" in os.environ:
+        raise InvalidInput("SPARK_REMOTE is set: use connect('remote'), or unset it for a session in this process.")
+    check_pair()
+    java.find()
+    conf = configuration(settings, master, name)
+    more_java = given.pop(_JAVA, "")
     conf |= given
-    conf["spark.driver.extraJavaOptions"] += f" {more_java}"
-    shared = jars.archive(settings.jars)
-    if "-XX:ArchiveClassesAtExit" not in more_java and shared.is_file():
-        # Never "on": a JVM that cannot map the archive then starts without it, and says nothing.
-        quiet = "-Xlog:disable -Xlog:all=error:stderr"
-        conf["spark.driver.extraJavaOptions"] += f" -XX:SharedArchiveFile={shared} -Xshare:auto {quiet}"
-    if conf["spark.master"].startswith("local"):
+    conf[_JAVA] = f"{conf[_JAVA]} {more_java}".strip()
+    if master.startswith("local"):
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers are this Python, whatever python3 is
-    builder = pyspark.SparkSession.builder
-    for name, value in conf.items():
-        builder = builder.config(name, value)
-    return builder.getOrCreate()
+    builder = need("pyspark.sql").SparkSession.builder
+    for setting, value in conf.items():
+        builder = builder.config(setting, value)
+    with translated("starting Spark"):
+        return builder.getOrCreate()
 
 
 def configuration(settings: Settings, master: str, name: str) -> dict[str, str]:
-    """Return the Spark settings of a session."""
+    """Return the Spark settings of a quick session with Delta on ``master``; a Connect server starts with the same.
+
+    Raises:
+        EngineUnavailable, InvalidInput: as :func:`start`.
+    """
     found = [str(path) for path in jars.paths(settings.jars)]
     conf = {
-        **DELTA,
         "spark.master": master,
         "spark.app.name": name,
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.databricks.delta.snapshotPartitions": "2",
         "spark.driver.memory": settings.driver_memory,
         "spark.driver.maxResultSize": "0",
-        "spark.driver.extraClassPath": ":".join(found),
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={_LOGGING}",
+        "spark.driver.extraClassPath": os.pathsep.join(found),
+        _JAVA: f"-Dlog4j2.configurationFile={_LOGGING}",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
         "spark.sql.session.timeZone": "UTC",
-        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",  # INT96 cannot be read past 1677..2262 elsewhere
+        # INT96, Spark's default, is read wrongly by others before 1677 and after 2262.
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.warehouse.dir": str(ready_warehouse(settings.warehouse) / ".spark"),
     }
-    if master.startswith("local"):
-        conf |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-        conf["spark.sql.shuffle.partitions"] = "4"
-    else:
-        conf["spark.jars"] = ",".join(found)
-    return conf
+    archive = jars.archive(settings.jars)
+    if archive.is_file():
+        # Never "on": a JVM that cannot map the archive starts without it, and is told to say nothing of that.
+        conf[_JAVA] += f" -XX:SharedArchiveFile={archive} -Xshare:auto -Xlog:disable -Xlog:all=error:stderr"
+    if not master.startswith("local"):
+        return conf | {"spark.jars": ",".join(found)}
+    return conf | {
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.sql.shuffle.partitions": str(_threads(master)),
+    }
+
+
+def _threads(master: str) -> int:
+    asked = re.match(r"local\[(\d+)", master)
+    return max(2, int(asked[1]) if asked else len(os.sched_getaffinity(0)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow as pa
 from fstk.engines import buckets
 from fstk.engines.base import Kernel, PairKernel, Schema, TableVersion
 from fstk.engines.frames import canonical, conform, is_spark, to_arrow
+from fstk.engines.location import quoted
 from fstk.engines.sparktypes import spark_schema, struct_type
 from fstk.engines.translate import kernel_failure, translated
 from fstk.engines.types import arrow_schema, quoted_name
@@ -74,6 +75,12 @@ class SparkEngine:
             frame = reader.format("delta").load(table.location) if table.location else reader.table(table.name)
             _ = frame.schema
         return frame
+
+    def identity(self, table: TableVersion) -> str:
+        """Return the table's Delta id; raises as :meth:`read`."""
+        name = f"delta.{quoted_name(table.location)}" if table.location else quoted(table.name)
+        with translated(f"reading {table.name}"):
+            return self.session.sql(f"DESCRIBE DETAIL {name}").select("id").collect()[0][0]
 
     def select(self, frame: DataFrame, expressions: Mapping[str, str]) -> DataFrame:
         """Return one column per entry: output name → Spark SQL expression.
@@ -156,7 +163,18 @@ class SparkEngine:
         return buckets.number(rows, int(at_hand or buckets.UNKNOWN))
 
 
-def _packed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def stopped(session: SparkSession) -> bool:
+    """Tell whether a session has been stopped."""
+    known = getattr(session, "is_stopped", None)  # a Connect session says it
+    return session.sparkContext._jsc is None if known is None else known
+
+
+def has_delta(session: SparkSession) -> bool:
+    """Tell whether a session was set up for Delta Lake."""
+    return "DeltaSparkSessionExtension" in (session.conf.get("spark.sql.extensions", "") or "")
+
+
+def _packed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, batch.schema) as writer:
