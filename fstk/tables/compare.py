@@ -25,10 +25,8 @@ def _comparable(value: str, kind: pa.DataType, depth: int = 0) -> str:
         item = _comparable(f"{element}.value", kind.item_type, depth + 1)
         return f"array_sort(transform(map_entries({value}), {element} -> struct({key} AS k, {item} AS v)))"
     if isinstance(kind, pa.StructType):
-        fields = [(field.name, field.type) for field in kind]
-        parts = ", ".join(
-            f"{_comparable(f'{value}.{quoted_name(name)}', inner, depth)} AS {quoted_name(name)}" for name, inner in fields
-        )
+        names = {quoted_name(field.name): field.type for field in kind}
+        parts = ", ".join(f"{_comparable(f'{value}.{name}', inner, depth)} AS {name}" for name, inner in names.items())
         return f"IF({value} IS NULL, NULL, struct({parts}))"
     inner = _comparable(element, kind.value_type, depth + 1)
     return f"transform({value}, {element} -> {inner})"

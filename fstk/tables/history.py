@@ -6,11 +6,12 @@ import json
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib.metadata import version as installed
 from typing import Any
 
-from fstk.display import Displayed, Table
+from fstk.display import Displayed, Table, instant
+from fstk.errors import ExpiredSnapshot, InvalidInput, NaiveDatetime, UnknownName
 from fstk.journal import run_id
 
 # Commits that cannot make two rows share a key: they write no rows, take rows away, or return to what was.
@@ -125,3 +126,44 @@ def _instant(value: Any) -> datetime:
     if isinstance(value, datetime):
         return value.astimezone(UTC)
     return datetime.fromtimestamp(int(value) / 1000, UTC)
+
+
+def choose(
+    name: str, versions: list[Version], version: int | None, timestamp: datetime | date | None
+) -> int | None:
+    """Return the number of the version that is meant, None for the newest; ``versions`` are newest first.
+
+    ``timestamp`` means the newest version committed at or before it; a date is its midnight UTC.
+
+    Raises:
+        UnknownName: no such version, or none that early. ExpiredSnapshot: the version is no longer kept.
+        NaiveDatetime: ``timestamp`` has no time zone. InvalidInput: both are given, or not of these types.
+    """
+    if version is not None and timestamp is not None:
+        raise InvalidInput(f"{name}: give version or timestamp, not both.")
+    oldest, newest = versions[-1], versions[0]
+    if timestamp is not None:
+        at = _given_instant(timestamp)
+        found = next((one.version for one in versions if one.timestamp <= at), None)
+        if found is None:
+            raise UnknownName(f"{name} has no version at {instant(at)}; its first is of {instant(oldest.timestamp)}.")
+        return found
+    if version is None:
+        return None
+    if isinstance(version, bool) or not isinstance(version, int):
+        raise InvalidInput(f"{name}: version must be a whole number; got {version!r}.")
+    if not 0 <= version <= newest.version:
+        raise UnknownName(f"{name} has no version {version}; it has 0 to {newest.version}.")
+    if version < oldest.version:
+        raise ExpiredSnapshot(f"{name}: version {version} is no longer kept; the oldest is {oldest.version}.")
+    return version
+
+
+def _given_instant(timestamp: datetime | date) -> datetime:
+    if isinstance(timestamp, datetime):
+        if timestamp.tzinfo is None:
+            raise NaiveDatetime(f"timestamp={timestamp!r} has no time zone; for example {timestamp.isoformat()}+00:00.")
+        return timestamp.astimezone(UTC)
+    if isinstance(timestamp, date):
+        return datetime(timestamp.year, timestamp.month, timestamp.day, tzinfo=UTC)
+    raise InvalidInput(f"timestamp must be a datetime with a time zone, or a date; got {timestamp!r}.")

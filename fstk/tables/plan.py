@@ -46,7 +46,8 @@ class TablePlan(Displayed):
             "      nothing written yet"
         )
         rows = [(name, kind, role(self.table, name), changes.get(name, "")) for name, kind in self.table.schema.items()]
-        return Table(title, ("column", "type", "role", "change"), rows, textwrap.wrap(str(self.refusal), WIDTH) if self.refusal else [])
+        notes = textwrap.wrap(str(self.refusal), WIDTH) if self.refusal else []
+        return Table(title, ("column", "type", "role", "change"), rows, notes)
 
 
 def check_mode(mode: str) -> None:

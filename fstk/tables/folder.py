@@ -1,0 +1,102 @@
+"""A catalog that is a folder of Delta tables: read without Spark, written through it."""
+
+from __future__ import annotations
+
+import builtins
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fstk.engines import location
+from fstk.engines.spark import SparkEngine
+from fstk.engines.types import quoted_name
+from fstk.errors import InvalidInput, TableExists
+from fstk.tables import local
+from fstk.tables.base import Catalog
+from fstk.tables.history import Version
+from fstk.tables.lock import exclusive
+from fstk.tables.spec import FeatureTable, TableDefinition
+from fstk.tables.write import create
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+class FolderCatalog(Catalog):
+    """Feature tables at ``<warehouse>/<schema>/<table>`` or ``<warehouse>/<catalog>/<schema>/<table>``.
+
+    A name of one part lies in the schema ``default``.
+    """
+
+    def __init__(self, warehouse: Path, engine: SparkEngine | None = None) -> None:
+        super().__init__(engine)
+        self.warehouse = warehouse.expanduser().absolute()
+
+    def full_name(self, name: str) -> str:
+        """Return the lower-cased name with its schema; raises InvalidName."""
+        name = location.table_name(name)
+        return name if "." in name else f"default.{name}"
+
+    def _names(self) -> builtins.list[str]:
+        return local.names_in(self.warehouse)
+
+    def _read(self, name: str) -> FeatureTable | None:
+        return local.read(name, self._folder(name))
+
+    def _history(self, name: str) -> builtins.list[Version]:
+        return local.history(name, self._folder(name))
+
+    def _sql(self, name: str) -> str:
+        return _path(self._folder(name))
+
+    def _folder(self, name: str) -> Path:
+        return location.folder(self.warehouse, name)
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        location.ready_warehouse(self.warehouse)
+        outer = local.enclosing(self.warehouse, self._folder(name))
+        if outer is not None:
+            raise InvalidInput(f"{name} would lie inside the table at {outer}; choose a name outside it.")
+        with exclusive(self._folder(name), name):
+            yield
+
+    def _create(self, engine: SparkEngine, definition: TableDefinition, frame: DataFrame) -> int:
+        """Create the table beside its place and move it there whole: one interrupted half-way is never seen."""
+        name, folder = definition.name, self._folder(definition.name)
+        if (folder / local.LOG).exists():
+            raise TableExists(f"{name}: a Delta table that is no feature table is at {folder}; choose another name.")
+        held = sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
+        if held:
+            shown = ", ".join(held[:3]) + (", …" if len(held) > 3 else "")
+            raise InvalidInput(f"{name}: {folder} holds other files ({shown}); move them, or choose another name.")
+        made = _aside(folder, "created")
+        try:
+            counts = create(engine, _path(made), definition, frame)
+            made.replace(folder)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+        return counts.rows
+
+    def _remove(self, name: str) -> None:
+        folder = self._folder(name)
+        gone = _aside(folder, "dropped")
+        folder.rename(gone)  # at once, so that no reader meets half a table
+        shutil.rmtree(gone)
+
+
+def _path(folder: Path) -> str:
+    return f"delta.{quoted_name(str(folder))}"
+
+
+def _aside(folder: Path, what: str) -> Path:
+    """Return a free path beside ``folder`` whose name no table can have; only the lock's holder may ask.
+
+    What a killed writer left there is removed.
+    """
+    path = folder.with_name(f".{folder.name}.{what}")
+    if path.exists():
+        shutil.rmtree(path)
+    return path

@@ -1,0 +1,109 @@
+"""Feature tables in folders, read by delta-rs: no JVM starts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import deltalake
+import pyarrow as pa
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from fstk.engines.buckets import stored_rows
+from fstk.engines.location import table_name
+from fstk.engines.translate import first_line
+from fstk.engines.types import schema_of
+from fstk.errors import DamagedTable, InvalidName
+from fstk.tables.history import Version, only_fstk, read_history
+from fstk.tables.properties import from_properties
+from fstk.tables.spec import FeatureTable
+
+LOG = "_delta_log"
+
+
+def is_table(folder: Path) -> bool:
+    """Tell whether a folder holds a Delta table, readable or not."""
+    return any((folder / LOG).glob("[0-9]*"))
+
+
+def names_in(warehouse: Path) -> list[str]:
+    """Return the names of the Delta tables of a warehouse, sorted; a folder inside a table is none."""
+    found = []
+    for log in [*warehouse.glob(f"*/*/{LOG}"), *warehouse.glob(f"*/*/*/{LOG}")]:
+        name = ".".join(log.parent.relative_to(warehouse).parts)
+        if _reachable(name) and enclosing(warehouse, log.parent) is None and is_table(log.parent):
+            found.append(name)
+    return sorted(found)
+
+
+def enclosing(warehouse: Path, folder: Path) -> Path | None:
+    """Return the folder of the table that ``folder`` lies inside of, if any."""
+    above = [parent for parent in folder.parents if parent.is_relative_to(warehouse)]
+    return next((parent for parent in above if (parent / LOG).exists()), None)
+
+
+def read(name: str, folder: Path) -> FeatureTable | None:
+    """Return the feature table at a folder, None when no feature table is there.
+
+    Raises:
+        DamagedTable: the log is there and cannot be read.
+    """
+    if not is_table(folder):
+        return None
+    opened = _open(name, folder)
+    try:
+        metadata, schema = opened.metadata(), schema_of(pa.schema(opened.schema().to_arrow()))
+    except DeltaError as error:
+        raise _damaged(name, error) from error
+    table = from_properties(
+        name,
+        metadata.configuration,
+        schema,
+        partition_columns=tuple(metadata.partition_columns),
+        description=metadata.description,
+    )
+    if table is None:
+        return None
+    return replace(
+        table,
+        version=opened.version(),
+        rows=stored_rows(str(folder), opened.version()),
+        location=str(folder),
+        written_by_fstk=only_fstk(_history(name, opened)),
+    )
+
+
+def history(name: str, folder: Path) -> list[Version]:
+    """Return the versions of the Delta table at a folder, newest first; raises DamagedTable."""
+    return _history(name, _open(name, folder))
+
+
+def _reachable(name: str) -> bool:
+    try:
+        return table_name(name) == name
+    except InvalidName:
+        return False  # a hidden or foreign folder
+
+
+def _open(name: str, folder: Path) -> deltalake.DeltaTable:
+    try:
+        return deltalake.DeltaTable(str(folder))
+    except TableNotFoundError as error:
+        raise DamagedTable(f"{name}: {folder / LOG} holds no version of the table; restore it from a copy.") from error
+    except (DeltaError, OSError) as error:
+        raise _damaged(name, error) from error
+
+
+def _history(name: str, opened: deltalake.DeltaTable) -> list[Version]:
+    try:
+        versions = read_history(opened.history())
+    except (DeltaError, OSError, ValueError, KeyError) as error:
+        raise _damaged(name, error) from error
+    if not versions or versions[0].version != opened.version():
+        # Every commit to our tables tells its time, so one that says nothing was cut short.
+        raise DamagedTable(f"{name}: version {opened.version()} in {LOG} is empty; restore that file from a copy.")
+    return versions
+
+
+def _damaged(name: str, error: Exception) -> DamagedTable:
+    return DamagedTable(f"{name}: its Delta log cannot be read: {first_line(str(error))} Restore {LOG} from a copy.")

@@ -1,0 +1,143 @@
+"""The SQL that writes a feature table, as text: identifiers quoted, values escaped where Spark cannot bind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from fstk.engines.base import Schema
+from fstk.engines.types import quoted_name
+from fstk.tables.compare import differs
+from fstk.tables.properties import to_properties
+from fstk.tables.spec import OWN, TableDefinition
+
+NEW = f"{OWN}new"
+DIFFERS = f"{OWN}differs"
+_ESCAPED = {"\\": "\\\\", "'": "\\'", "$": "\\u0024", "\n": "\\n", "\r": "\\r", "\0": "\\u0000"}
+
+
+def literal(text: str) -> str:
+    """Return a string literal; ``$`` is written as its code, for Spark puts settings in place of ``${name}``."""
+    return "'" + "".join(_ESCAPED.get(character, character) for character in text) + "'"
+
+
+def columns(names: Iterable[str], of: str = "") -> str:
+    """Return quoted column names, comma between, each after the alias ``of`` when one is given."""
+    prefix = f"{of}." if of else ""
+    return ", ".join(prefix + quoted_name(name) for name in names)
+
+
+def typed(given: Schema, wanted: Schema) -> list[str]:
+    """Return the select list that takes the columns of ``given``, those of no type (``void``) as the wanted one."""
+    return [
+        f"CAST({quoted_name(name)} AS {wanted[name]}) AS {quoted_name(name)}" if kind == "void" else quoted_name(name)
+        for name, kind in given.items()
+    ]
+
+
+def flagged_as_new(source: str) -> str:
+    """Return the query of all rows of ``source``, each flagged as new."""
+    return f"SELECT *, true AS {NEW}, false AS {DIFFERS} FROM {source}"
+
+
+def flagged(source: str, target: str, keys: Sequence[str], given: Schema, there: Schema) -> str:
+    """Return the query of all rows of ``source``, flagged as new to ``target`` or as differing from their row there.
+
+    A column that ``there`` lacks is null in the rows of ``target``.
+    """
+    compared = [
+        differs(f"s.{quoted_name(name)}", f"t.{quoted_name(name)}" if name in there else "NULL", kind)
+        for name, kind in given.items()
+        if name not in keys
+    ]
+    met = f"t.{quoted_name(keys[0])} IS NOT NULL"
+    changed = f"{met} AND ({' OR '.join(compared)})" if compared else "false"
+    return (
+        f"SELECT {columns(given, 's')}, NOT ({met}) AS {NEW}, {changed} AS {DIFFERS} "
+        f"FROM {source} AS s LEFT JOIN {target} AS t ON {_equal(keys)}"
+    )
+
+
+def totals(rows: str, keys: Sequence[str]) -> str:
+    """Return the query of one row of counts over flagged ``rows``.
+
+    ``rows``, ``nulls`` (rows with a null key), ``repeated`` (keys of more rows than one), ``repeating`` (rows of those
+    keys), ``inserted``, ``updated``.
+    """
+    return (
+        "SELECT coalesce(sum(n), 0) AS rows, coalesce(sum(IF(no_key, n, 0)), 0) AS nulls, "
+        "count_if(n > 1 AND NOT no_key) AS repeated, coalesce(sum(IF(n > 1 AND NOT no_key, n, 0)), 0) AS repeating, "
+        "coalesce(sum(new), 0) AS inserted, coalesce(sum(differing), 0) AS updated "
+        f"FROM (SELECT ({null_key(keys)}) AS no_key, count(*) AS n, count_if({NEW}) AS new, "
+        f"count_if({DIFFERS}) AS differing FROM {rows} GROUP BY {columns(keys)})"
+    )
+
+
+def null_key(keys: Sequence[str]) -> str:
+    """Return the condition of a row that lacks a key."""
+    return " OR ".join(f"{quoted_name(key)} IS NULL" for key in keys)
+
+
+def repeated_keys(rows: str, keys: Sequence[str], at_most: int) -> str:
+    """Return the query of up to so many keys that have more rows than one, with ``n``, how many."""
+    return (
+        f"SELECT {columns(keys)}, count(*) AS {OWN}n FROM {rows} WHERE NOT ({null_key(keys)}) GROUP BY {columns(keys)} "
+        f"HAVING count(*) > 1 ORDER BY {columns(keys)} LIMIT {at_most}"
+    )
+
+
+def rows_without_key(rows: str, keys: Sequence[str], at_most: int) -> str:
+    """Return the query of the keys of up to so many rows that lack one."""
+    return f"SELECT {columns(keys)} FROM {rows} WHERE {null_key(keys)} ORDER BY {columns(keys)} LIMIT {at_most}"
+
+
+def merge(target: str, source: str, keys: Sequence[str], given: Sequence[str]) -> str:
+    """Return the statement that merges all rows of ``source``, of columns ``given``, into ``target`` by its keys."""
+    features = [name for name in given if name not in keys]
+    assignments = ", ".join(f"t.{quoted_name(name)} = s.{quoted_name(name)}" for name in features)
+    update = f"WHEN MATCHED THEN UPDATE SET {assignments} " if features else ""
+    return (
+        f"MERGE INTO {target} AS t USING {source} AS s ON {_equal(keys)} {update}"
+        f"WHEN NOT MATCHED THEN INSERT ({columns(given)}) VALUES ({columns(given, 's')})"
+    )
+
+
+def create_as(target: str, definition: TableDefinition, source: str) -> str:
+    """Return the statement that creates a feature table from the rows of ``source``."""
+    return f"CREATE TABLE {target}{_settings(definition)} AS SELECT {columns(definition.schema)} FROM {source}"
+
+
+def create_empty(target: str, definition: TableDefinition, parts: Sequence[str]) -> str:
+    """Return the statement that creates a feature table without rows; ``parts`` are its columns and constraints."""
+    return f"CREATE TABLE {target} ({', '.join(parts)}){_settings(definition)}"
+
+
+def _settings(definition: TableDefinition) -> str:
+    properties = ", ".join(f"{literal(key)} = {literal(value)}" for key, value in to_properties(definition).items())
+    partitions = f" PARTITIONED BY ({columns(definition.partition_columns)})" if definition.partition_columns else ""
+    described = f" COMMENT {literal(definition.description)}" if definition.description else ""
+    return f" USING delta{partitions}{described} TBLPROPERTIES ({properties})"
+
+
+def add_columns(target: str, added: Schema) -> str:
+    """Return the statement that adds columns, null in the rows that are there."""
+    return f"ALTER TABLE {target} ADD COLUMNS ({', '.join(f'{quoted_name(n)} {kind}' for n, kind in added.items())})"
+
+
+def set_properties(target: str, properties: Mapping[str, str]) -> str:
+    """Return the statement that sets table properties."""
+    pairs = ", ".join(f"{literal(key)} = {literal(value)}" for key, value in properties.items())
+    return f"ALTER TABLE {target} SET TBLPROPERTIES ({pairs})"
+
+
+def unset_property(target: str, key: str) -> str:
+    """Return the statement that removes a table property."""
+    return f"ALTER TABLE {target} UNSET TBLPROPERTIES ({literal(key)})"
+
+
+def comment(target: str, description: str) -> str:
+    """Return the statement that sets a table's description."""
+    return f"COMMENT ON TABLE {target} IS {literal(description)}"
+
+
+def _equal(keys: Sequence[str]) -> str:
+    return " AND ".join(f"t.{quoted_name(key)} = s.{quoted_name(key)}" for key in keys)

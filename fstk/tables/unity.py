@@ -1,0 +1,134 @@
+"""A catalog that is Unity Catalog: the same tables, with the keys and tags that Databricks' own tools read.
+
+Commits are marked through a setting of the session, and frames kept while they are compared; both need a cluster:
+serverless compute refuses them.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fstk.engines import location
+from fstk.engines.spark import SparkEngine
+from fstk.engines.translate import translated
+from fstk.engines.types import quoted_name
+from fstk.errors import UnknownTable
+from fstk.tables import sql
+from fstk.tables.base import Catalog
+from fstk.tables.history import Version, only_fstk, read_history
+from fstk.tables.properties import from_properties
+from fstk.tables.request import writer
+from fstk.tables.spec import FeatureTable, TableDefinition
+from fstk.tables.write import change, merge
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+TAG = "fstk"
+"""The Unity Catalog tag by which feature tables are listed."""
+_LISTED = (
+    "SELECT concat_ws('.', catalog_name, schema_name, table_name) AS name "
+    "FROM system.information_schema.table_tags WHERE tag_name = :tag ORDER BY name"
+)
+_HISTORY = ("version", "operation", "operationMetrics", "userMetadata", "readVersion")
+_MILLIS = "unix_millis(timestamp) AS timestamp"  # collected as a time, it would follow this process's zone
+
+
+class UnityCatalog(Catalog):
+    """Feature tables of a Databricks workspace."""
+
+    def full_name(self, name: str) -> str:
+        """Return the lower-cased name, with the session's catalog and schema where it names none."""
+        name = location.table_name(name)
+        missing = 3 - len(name.split("."))
+        if missing:
+            with translated(f"finding {name}"):
+                here = self._session().sql("SELECT current_catalog(), current_schema()").collect()[0]
+            name = ".".join([*list(here)[:missing], name])
+        return location.table_name(name)
+
+    def _session(self) -> SparkSession:
+        return writer(self._engine, None).session
+
+    def _names(self) -> builtins.list[str]:
+        with translated("listing feature tables"):
+            return [row.name for row in self._session().sql(_LISTED, args={"tag": TAG}).collect()]
+
+    def _read(self, name: str) -> FeatureTable | None:
+        engine = writer(self._engine, None)
+        try:
+            with translated(f"reading {name}"):
+                detail = engine.session.sql(f"DESCRIBE DETAIL {self._sql(name)}").collect()[0]
+                schema = engine.schema(engine.session.table(self._sql(name)))
+        except UnknownTable:
+            return None
+        table = from_properties(
+            name,
+            detail.properties,
+            schema,
+            partition_columns=tuple(detail.partitionColumns),
+            description=detail.description,
+        )
+        if table is None:
+            return None
+        versions = self._history(name)
+        return replace(table, version=versions[0].version, written_by_fstk=only_fstk(versions))
+
+    def _history(self, name: str) -> builtins.list[Version]:
+        with translated(f"reading the history of {name}"):
+            rows = self._session().sql(f"DESCRIBE HISTORY {self._sql(name)}").selectExpr(*_HISTORY, _MILLIS).collect()
+        return read_history(row.asDict() for row in rows)
+
+    def _sql(self, name: str) -> str:
+        return location.quoted(name)
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        yield  # the metastore commits for all writers; Delta tells the loser
+
+    def _create(self, engine: SparkEngine, definition: TableDefinition, frame: DataFrame) -> int:
+        """Create the table and then fill it: a key that Databricks knows can only be given to a table without rows."""
+        name = definition.name
+        change(engine, name, create_statement(definition))
+        change(engine, name, tag_statement(name, {TAG: "feature table", **definition.tags}))
+        return merge(engine, self._target(name), frame).inserted
+
+    def _remove(self, name: str) -> None:
+        change(writer(self._engine, None), name, f"DROP TABLE {self._sql(name)}")
+
+    def _set_tags(self, engine: SparkEngine, name: str, tags: Mapping[str, str]) -> None:
+        super()._set_tags(engine, name, tags)
+        change(engine, name, tag_statement(name, tags))
+
+    def _delete_tag(self, engine: SparkEngine, name: str, key: str) -> None:
+        super()._delete_tag(engine, name, key)
+        change(engine, name, untag_statement(name, key))
+
+
+def create_statement(definition: TableDefinition) -> str:
+    """Return ``CREATE TABLE`` with the primary key that makes the table a feature table to Databricks."""
+    keys = definition.keys
+    columns = [
+        f"{quoted_name(name)} {kind}{' NOT NULL' if name in keys else ''}" for name, kind in definition.schema.items()
+    ]
+    primary = ", ".join(
+        quoted_name(key) + (" TIMESERIES" if key == definition.timeseries_column else "") for key in keys
+    )
+    constraint = quoted_name(f"{definition.name.split('.')[-1]}_pk")
+    parts = [*columns, f"CONSTRAINT {constraint} PRIMARY KEY ({primary})"]
+    return sql.create_empty(location.quoted(definition.name), definition, parts)
+
+
+def tag_statement(name: str, tags: Mapping[str, str]) -> str:
+    """Return the statement that sets Unity Catalog's tags of a table."""
+    pairs = ", ".join(f"{sql.literal(key)} = {sql.literal(value)}" for key, value in tags.items())
+    return f"ALTER TABLE {location.quoted(name)} SET TAGS ({pairs})"
+
+
+def untag_statement(name: str, key: str) -> str:
+    """Return the statement that removes one of Unity Catalog's tags of a table."""
+    return f"ALTER TABLE {location.quoted(name)} UNSET TAGS ({sql.literal(key)})"

@@ -1,0 +1,218 @@
+"""Rows into a feature table: checked, compared with what is there, and only what differs merged, in one commit."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fstk.display import instant
+from fstk.engines.base import Schema
+from fstk.engines.spark import SparkEngine
+from fstk.engines.translate import translated
+from fstk.errors import DuplicateKeys, InvalidInput, NullKeys, WriteConflict
+from fstk.tables import sql
+from fstk.tables.history import CommitMark, Version
+from fstk.tables.plan import plan_write
+from fstk.tables.report import WriteReport
+from fstk.tables.spec import OWN, FeatureTable, TableDefinition
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_SHOWN = 5  # keys that an error shows
+_ATTEMPTS = 5
+_MARK = "spark.databricks.delta.commitInfo.userMetadata"
+# The setting that marks a commit belongs to the whole session, so commits of this process take turns.
+_one_commit = threading.RLock()
+
+
+@dataclass(frozen=True)
+class Target:
+    """The table that is written: its name in SQL, and how to ask what it is now."""
+
+    identifier: str
+    table: Callable[[], FeatureTable]
+    versions: Callable[[], list[Version]]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows of a frame, and how many of them are new to the table or differ from their row there."""
+
+    rows: int
+    inserted: int
+    updated: int
+
+
+def merge(engine: SparkEngine, target: Target, frame: DataFrame) -> WriteReport:
+    """Merge ``frame`` into a feature table (RULES, feature tables 1 to 3); nothing is committed when nothing differs.
+
+    The frame is computed once and kept while it is compared with the table at one version; then the rows that differ
+    are merged. Should another writer have come between (commits name the version that they read), the comparison is
+    made again with what is there now, so that the outcome is that of one writer after the other.
+
+    Raises:
+        DuplicateKeys, NullKeys, TypeMismatch, SchemaChange, UnknownColumn, UnsupportedType, InvalidName: nothing was
+            written. WriteConflict: other writers kept coming between; the same write may be tried again.
+    """
+    table = target.table()
+    given = column_types(engine, frame)
+    plan = plan_write(table, given)
+    plan.check()
+    start, added = table, plan.added
+    wanted = {name: plan.table.schema[name] for name in given}
+    inserted = updated = 0
+    with translated(f"writing {table.name}"), ExitStack() as stack:
+        source = frame.selectExpr(*sql.typed(given, wanted))
+        for attempt in range(_ATTEMPTS):
+            there = engine.read(table.at(table.version))
+            if not table.written_by_fstk:
+                _refuse_repeated_in_table(engine, stack, there, table)
+            query = sql.flagged(_view(stack, source), _view(stack, there), table.keys, wanted, table.schema)
+            rows = _kept(engine, stack, query)
+            counts = check(engine, _view(stack, rows), table)
+            if attempt == 0:
+                first, source = counts, rows.selectExpr(*sql.typed(wanted, wanted))
+            seen = table.version
+            if added:
+                with marked(engine, CommitMark.new()):
+                    engine.session.sql(sql.add_columns(target.identifier, added))
+                seen, added = seen + 1, {}
+            if not counts.inserted + counts.updated:
+                break
+            changes = rows.where(f"{sql.NEW} OR {sql.DIFFERS}").selectExpr(*sql.typed(wanted, wanted))
+            try:
+                commit = _commit(engine, target, _view(stack, changes), table, list(given))
+            except WriteConflict:
+                commit = None
+            if commit is not None:
+                inserted, updated = inserted + commit.inserted, updated + commit.updated
+                if commit.read_version == seen:
+                    break
+            table = target.table()
+        else:
+            raise WriteConflict(f"{table.name}: other writers kept coming between. The same write may be tried again.")
+    now = target.table()
+    unchanged = max(0, first.rows - inserted - updated)
+    return WriteReport(now.name, start.version, now.version, inserted, updated, unchanged, now.rows)
+
+
+def create(engine: SparkEngine, identifier: str, definition: TableDefinition, frame: DataFrame) -> Counts:
+    """Create the Delta table ``identifier`` from a frame of the definition's columns, in one commit.
+
+    Raises:
+        DuplicateKeys, NullKeys: nothing was written.
+    """
+    with translated(f"creating {definition.name}"), ExitStack() as stack:
+        given = column_types(engine, frame)
+        ordered = {name: given[name] for name in definition.schema}
+        source = frame.selectExpr(*sql.typed(ordered, definition.schema))
+        rows = _kept(engine, stack, sql.flagged_as_new(_view(stack, source)))
+        view = _view(stack, rows)
+        counts = check(engine, view, definition)
+        with marked(engine, CommitMark.new()):
+            engine.session.sql(sql.create_as(identifier, definition, view))
+    return counts
+
+
+def change(engine: SparkEngine, name: str, statement: str) -> None:
+    """Run a statement that changes what is known of a table, not its rows."""
+    with translated(f"changing {name}"), marked(engine, CommitMark.new()):
+        engine.session.sql(statement)
+
+
+def column_types(engine: SparkEngine, frame: DataFrame) -> Schema:
+    """Return a frame's columns and types; raises InvalidInput when two columns have one name."""
+    types = engine.schema(frame)
+    doubled = sorted({name for name in frame.columns if frame.columns.count(name) > 1})
+    if doubled:
+        raise InvalidInput(f"df: two columns are called {doubled[0]}; rename one.")
+    return types
+
+
+def check(engine: SparkEngine, view: str, table: TableDefinition) -> Counts:
+    """Count the flagged rows of ``view`` in one pass, and refuse them when keys are null or repeated (rule 1)."""
+    keys = table.keys
+    found = engine.session.sql(sql.totals(view, keys)).collect()[0]
+    if found.nulls:
+        some = engine.arrow(engine.session.sql(sql.rows_without_key(view, keys, _SHOWN))).to_pylist()
+        raise NullKeys(
+            f"{table.name}: {_number(found.nulls, 'row lacks', 'rows lack')} a key: {_listed(some, found.nulls)}. "
+            "Nothing was written."
+        )
+    if found.repeated:
+        some = engine.arrow(engine.session.sql(sql.repeated_keys(view, keys, _SHOWN))).to_pylist()
+        raise DuplicateKeys(
+            f"{table.name}: {_number(found.repeated, 'key comes', 'keys come')} more than once, in {found.repeating:,} "
+            f"rows: {_listed(some, found.repeated)}. Nothing was written; keep one row per key."
+        )
+    return Counts(found.rows, found.inserted, found.updated)
+
+
+@contextmanager
+def marked(engine: SparkEngine, mark: CommitMark) -> Iterator[None]:
+    """Let the commits of the block carry ``mark``."""
+    conf = engine.session.conf
+    with _one_commit:
+        before = conf.get(_MARK, "")
+        conf.set(_MARK, mark.text())
+        try:
+            yield
+        finally:
+            if before:
+                conf.set(_MARK, before)
+            else:
+                conf.unset(_MARK)
+
+
+def _commit(engine: SparkEngine, target: Target, view: str, table: FeatureTable, given: list[str]) -> Version | None:
+    mark = CommitMark.new()
+    with translated(f"writing {table.name}"), marked(engine, mark):
+        engine.session.sql(sql.merge(target.identifier, view, table.keys, given))
+    return next((version for version in target.versions() if version.write == mark.write), None)
+
+
+def _refuse_repeated_in_table(engine: SparkEngine, stack: ExitStack, there: DataFrame, table: FeatureTable) -> None:
+    query = sql.repeated_keys(_view(stack, there), table.keys, _SHOWN)
+    some = engine.arrow(engine.session.sql(query)).to_pylist()
+    if some:
+        raise DuplicateKeys(
+            f"{table.name} itself holds keys more than once, written by others than fstk: {_listed(some, len(some))}. "
+            "Remove the rows that should not be there first."
+        )
+
+
+def _kept(engine: SparkEngine, stack: ExitStack, query: str) -> DataFrame:
+    rows = engine.session.sql(query).persist()
+    stack.callback(rows.unpersist)
+    return rows
+
+
+def _view(stack: ExitStack, frame: DataFrame) -> str:
+    name = f"fstk_{uuid.uuid4().hex}"
+    frame.createOrReplaceTempView(name)
+    stack.callback(frame.sparkSession.catalog.dropTempView, name)
+    return name
+
+
+def _listed(rows: list[dict[str, Any]], of: int) -> str:
+    shown = [
+        "(" + ", ".join(f"{key}={_value(value)}" for key, value in row.items() if not key.startswith(OWN)) + ")"
+        for row in rows
+    ]
+    return ", ".join(shown) + (", …" if of > len(rows) else "")
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "null"
+    return instant(value) if isinstance(value, dt.datetime) else str(value)
+
+
+def _number(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
