@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from fstk.notebook.timeline import Timeline
+from fstk.training.timeline import Timeline
 
 LABEL = datetime(1997, 2, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
