@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from fstk.errors import DuplicateKeys, NullKeys
 from fstk.online.store import NO_TIME
-from fstk.windows.ordinals import instants, ordinals, whole
+from fstk.windows.ordinals import instants, integers, ordinals, whole
 
 EVENT_TIME = "__fstk_event_time"
 WAITING = "__fstk_waiting"
@@ -51,7 +51,7 @@ class Newest:
         alive = _flags(rows, CHANGE, lambda column: pc.is_in(column, value_set=pa.array(_ALIVE)))
         commit = np.zeros(rows.num_rows, np.int64)
         if COMMIT in rows.column_names:
-            commit = whole(rows.column(COMMIT)).to_numpy()
+            commit = integers(whole(rows.column(COMMIT)))
         order = np.lexsort((kept, alive, commit, event, *reversed(identities)))
         order = order[(usable & dated)[order]]
         same_key = _repeats([part[order] for part in identities])
@@ -77,8 +77,8 @@ class Newest:
                 missing |= ~part.valid
         if (missing & kept).any():
             raise NullKeys(
-                f"{(missing & kept).sum():,} rows of {self.table} have a null among {', '.join(self.keys)}: no read could "
-                f'find them. Leave them out: filter_condition="{self.keys[0]} IS NOT NULL".'
+                f"{(missing & kept).sum():,} rows of {self.table} have a null among {', '.join(self.keys)}: no read "
+                f'could find them. Leave them out: filter_condition="{self.keys[0]} IS NOT NULL".'
             )
         return [part.values for part in parts], ~missing
 

@@ -161,7 +161,7 @@ def test_a_type_without_a_lossless_form_is_refused_by_name(spark: str) -> None:
 
 def test_an_instant_that_python_has_not_is_refused_by_column() -> None:
     rows = pa.table({"at": pa.array([2**62], pa.timestamp("us", tz="UTC"))})
-    with pytest.raises(InvalidInput, match="column at .*0001 to 9999"):
+    with pytest.raises(InvalidInput, match=r"column at .*0001 to 9999"):
         RowCodec({"at": "timestamp"}).encode(rows)
 
 

@@ -173,7 +173,7 @@ def test_a_batch_that_fails_changes_nothing(path: Path) -> None:
 def test_a_store_that_cannot_answer_is_an_error(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     garbage = tmp_path / "garbage.db"
     garbage.write_bytes(b"not a database, by far" * 100)
-    with SQLiteStore(garbage) as store, pytest.raises(StoreUnavailable, match="garbage.db did not answer"):
+    with SQLiteStore(garbage) as store, pytest.raises(StoreUnavailable, match=r"garbage\.db did not answer"):
         store.table("t")
     (tmp_path / "file").write_text("")
     with SQLiteStore(tmp_path / "file" / "x.db") as store, pytest.raises(StoreUnavailable):

@@ -1,0 +1,413 @@
+"""Publishing without a JVM: what is written, left or refused; how a second, a late and a killed publisher fare."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fstk import journal
+from fstk.engines.base import TableVersion
+from fstk.engines.direct import DirectEngine
+from fstk.errors import (
+    BadExpression,
+    DuplicateKeys,
+    InvalidInput,
+    NaiveDatetime,
+    NullKeys,
+    SchemaChange,
+    StoreUnavailable,
+    TypeMismatch,
+    UnknownColumn,
+    UnsupportedType,
+)
+from fstk.online import source
+from fstk.online.parity import check_parity
+from fstk.online.publish import PublishReport, publish
+from fstk.online.read import read_online
+from fstk.online.spec import SQLiteSpec
+from fstk.online.sqlite import SQLiteStore
+from fstk.online.store import Counts, OnlineTable, Row
+from tests.online.tables import Made
+
+SCHEMA = {"id": "bigint", "at": "timestamp", "n": "bigint", "word": "string"}
+
+
+def day(number: int) -> datetime:
+    return datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=number)
+
+
+def row(key: int, at: int, n: int | None, word: str | None = None) -> dict[str, Any]:
+    return {"id": key, "at": day(at), "n": n, "word": word}
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    return Made(tmp_path / "t", SCHEMA, ("id",), "at")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SQLiteSpec:
+    return SQLiteSpec(tmp_path / "online.db")
+
+
+def counts(report: PublishReport) -> tuple[int, int, int, int]:
+    return report.written, report.unchanged, report.stale, report.failed
+
+
+def online(store: SQLiteSpec, *keys: int) -> dict[int, int | None]:
+    rows = read_online("s.t", [{"id": key} for key in keys], ["n"], store=store)
+    return {found["id"]: found["n"] for found in rows}
+
+
+def test_the_newest_row_of_each_key_is_published_and_again_changes_nothing(made: Made, store: SQLiteSpec) -> None:
+    table = made.append(row(1, 1, 10), row(1, 3, 30), row(1, 2, 20), row(2, 1, None, "x"))
+    report = publish(table, store)
+    assert counts(report) == (2, 0, 0, 0)
+    assert (report.source_version, report.online_version, report.changed) == (1, None, True)
+    assert read_online("s.t", [{"id": 2}, {"id": 1}], store=store) == [
+        {"id": 2, "n": None, "word": "x"},
+        {"id": 1, "n": 30, "word": None},
+    ]
+    before = Path(store.path).read_bytes()
+    again = publish(table, store)
+    assert counts(again) == (0, 2, 0, 0)
+    assert (again.online_version, again.changed) == (1, False)
+    assert Path(store.path).read_bytes() == before
+    assert journal.entries()[-2:] == (
+        journal.Entry("published", "s.t", 1, 2),
+        journal.Entry("published", "s.t", 1, 0),
+    )
+
+
+def test_only_keys_that_changed_are_read_the_second_time(made: Made, store: SQLiteSpec) -> None:
+    publish(made.append(*(row(key, 1, key) for key in range(10))), store)
+    table = made.append(row(3, 2, 33), row(4, 0, 44), row(11, 1, 11))
+    table = made.merge(row(5, 1, 55), row(6, 1, 6))
+
+    class NoFullRead(DirectEngine):
+        def read(self, table: Any) -> Any:
+            raise AssertionError("the whole table was read")
+
+    report = publish(table, store, engine=NoFullRead())
+    # 3 and 11 are newer, 5 has another value; 4 came late; 6 was merged with what it was; the others were not touched
+    assert counts(report) == (3, 7, 1, 0)
+    assert report.online_version == 1
+    assert online(store, 3, 4, 5, 6, 11) == {3: 33, 4: 4, 5: 55, 6: 6, 11: 11}
+    assert check_parity(table, store).ok
+
+
+def test_where_changes_are_no_longer_kept_everything_is_compared(made: Made, store: SQLiteSpec) -> None:
+    publish(made.append(row(1, 1, 1), row(2, 1, 2)), store)
+    table = made.append(row(2, 2, 22), row(3, 1, 3))
+    (Path(made.folder) / "_delta_log" / f"{table.version:020}.json").rename(Path(made.folder) / "kept aside")
+
+    class Later(DirectEngine):
+        """Sees the newest version, as a reader of a checkpoint does, but no commit of its own to take changes from."""
+
+        def read(self, version: TableVersion) -> Any:
+            (Path(made.folder) / "kept aside").rename(Path(made.folder) / "_delta_log" / f"{table.version:020}.json")
+            return super().read(version)
+
+    report = publish(table, store, engine=Later())
+    assert counts(report) == (2, 1, 0, 0)
+    assert "no longer kept" in report.reason
+    assert check_parity(made.at(), store).ok
+
+
+@pytest.mark.parametrize("feed", [True, False])
+def test_values_changed_in_place_are_published_with_and_without_a_change_data_feed(
+    tmp_path: Path, store: SQLiteSpec, feed: bool
+) -> None:
+    made = Made(tmp_path / str(feed), SCHEMA, ("id",), "at", feed=feed)
+    publish(made.append(row(1, 1, 1), row(2, 1, 2)), store)
+    report = publish(made.merge(row(2, 1, 22), row(3, 1, 3)), store)
+    assert counts(report) == (2, 1, 0, 0)
+    assert online(store, 1, 2, 3) == {1: 1, 2: 22, 3: 3}
+
+
+def test_a_row_changed_and_removed_again_is_not_published(made: Made, store: SQLiteSpec) -> None:
+    publish(made.append(row(1, 1, 1)), store)
+    made.append(row(1, 5, 5), row(2, 5, 5))
+    made.merge(row(1, 6, 6))
+    table = made.delete("n >= 5")
+    assert counts(publish(table, store)) == (0, 1, 0, 0)
+    assert online(store, 1, 2) == {1: 1, 2: None}
+
+
+def test_a_row_removed_and_written_anew_in_between_is_published(made: Made, store: SQLiteSpec) -> None:
+    publish(made.append(row(1, 1, 1)), store)
+    made.delete("id = 1")
+    assert counts(publish(made.append(row(1, 1, 2)), store)) == (1, 0, 0, 0)
+    assert online(store, 1) == {1: 2}
+
+
+def test_a_late_publisher_of_an_older_version_changes_nothing(made: Made, store: SQLiteSpec) -> None:
+    old = made.append(row(1, 1, 1), row(2, 5, 5))
+    new = made.merge(row(1, 1, 100), row(2, 6, 6))
+    publish(new, store)
+    assert counts(publish(old, store)) == (0, 0, 2, 0)
+    assert online(store, 1, 2) == {1: 100, 2: 6}
+    assert read_online("s.t", [], store=store).source_version == new.version
+
+
+def test_keys_that_left_the_source_stay_online(made: Made, store: SQLiteSpec) -> None:
+    publish(made.append(row(1, 1, 1), row(2, 1, 2)), store)
+    table = made.delete("id = 2")
+    publish(table, store)
+    assert online(store, 1, 2) == {1: 1, 2: 2}
+    report = check_parity(table, store)
+    assert (report.ok, report.equal, report.kept) == (True, 1, 1)
+
+
+def test_nothing_later_than_the_instant_asked_for(made: Made, store: SQLiteSpec) -> None:
+    table = made.append(row(1, 1, 1), row(1, 5, 5), row(2, 9, 9))
+    assert counts(publish(table, store, as_of=day(4))) == (1, 0, 0, 0)
+    assert online(store, 1, 2) == {1: 1, 2: None}
+    assert check_parity(table, store).ok
+    # the same version later on: rows have come of age, though nothing changed
+    assert counts(publish(table, store, as_of=day(5))) == (1, 0, 0, 0)
+    assert counts(publish(table, store, as_of=day(8))) == (0, 1, 0, 0)
+    table = made.append(row(3, 7, 7), row(3, 8, 8))
+    assert counts(publish(table, store, as_of=day(7))) == (1, 1, 0, 0)
+    assert counts(publish(table, store, as_of=date(2024, 1, 10))) == (2, 1, 0, 0)
+    assert online(store, 1, 2, 3) == {1: 5, 2: 9, 3: 8}
+
+
+def test_by_default_nothing_later_than_now(made: Made, store: SQLiteSpec) -> None:
+    ahead = datetime.now(UTC) + timedelta(days=1)
+    table = made.append(row(1, 1, 1), {**row(1, 0, 2), "at": ahead})
+    publish(table, store)
+    assert online(store, 1) == {1: 1}
+    publish(table, store, as_of=ahead)
+    assert online(store, 1) == {1: 2}
+
+
+@pytest.mark.parametrize("kind", ["date", "timestamp_ntz"])
+def test_times_of_every_type_order_rows_in_utc(tmp_path: Path, store: SQLiteSpec, kind: str) -> None:
+    made = Made(tmp_path / kind, {"id": "bigint", "at": kind, "n": "int"}, ("id",), "at")
+    moments = [day(number).date() if kind == "date" else day(number).replace(tzinfo=None) for number in (3, 9, 6)]
+    table = made.append(*({"id": 1, "at": at, "n": n} for n, at in enumerate(moments)))
+    publish(table, store, as_of=day(9) - timedelta(microseconds=1))
+    assert read_online("s.t", [{"id": 1}], store=store)[0]["n"] == 2
+    publish(table, store, as_of=day(9))
+    rows = read_online("s.t", [{"id": 1}], store=store)
+    assert rows[0]["n"] == 1
+    assert rows.found[0].event_time == day(9)
+
+
+def test_rows_without_a_time_are_never_published(made: Made, store: SQLiteSpec) -> None:
+    table = made.append({**row(1, 0, 1), "at": None}, {**row(2, 0, 2), "at": None}, row(2, 0, 3))
+    assert counts(publish(table, store)) == (1, 0, 0, 0)
+    assert online(store, 1, 2) == {1: None, 2: 3}
+
+
+def test_a_static_table_publishes_its_rows_by_version(tmp_path: Path, store: SQLiteSpec) -> None:
+    made = Made(tmp_path / "static", {"a": "string", "b": "boolean", "n": "int"}, ("a", "b"), None)
+    first = made.append({"a": "x", "b": True, "n": 1}, {"a": "x", "b": False, "n": 2})
+    assert counts(publish(first, store)) == (2, 0, 0, 0)
+    second = made.merge({"a": "x", "b": False, "n": 3}, {"a": "y", "b": True, "n": 4})
+    assert counts(publish(second, store)) == (2, 1, 0, 0)
+    assert counts(publish(first, store)) == (0, 1, 1, 0)
+    keys = [{"a": "x", "b": True}, {"a": "x", "b": False}, {"a": "y", "b": True}, {"a": "y", "b": False}]
+    assert [found["n"] for found in read_online("s.t", keys, store=store)] == [1, 3, 4, None]
+
+
+def test_a_filter_condition_is_seen_before_the_newest_row_is_picked(made: Made, store: SQLiteSpec) -> None:
+    table = made.append(row(1, 1, 1, "a"), row(1, 2, 2, "b"), row(2, 1, 3, "b"), row(3, 1, 4, None))
+    assert counts(publish(table, store, filter_condition="word = 'a'")) == (1, 0, 0, 0)
+    assert online(store, 1, 2, 3) == {1: 1, 2: None, 3: None}
+    assert check_parity(table, store).ok
+    assert counts(publish(table, store, filter_condition="word = 'a'")) == (0, 1, 0, 0)
+    report = publish(table, store)
+    assert counts(report) == (3, 0, 0, 0)
+    assert "another filter" in report.reason
+
+
+def test_a_row_that_no_longer_meets_the_condition_is_not_published(made: Made, store: SQLiteSpec) -> None:
+    publish(made.append(row(1, 1, 1, "a")), store, filter_condition="word = 'a'")
+    made.append(row(1, 2, 2, "a"))
+    table = made.merge(row(1, 2, 3, "b"))
+    assert counts(publish(table, store, filter_condition="word = 'a'")) == (0, 1, 0, 0)
+    assert online(store, 1) == {1: 1}
+
+
+@pytest.mark.parametrize(("condition", "error"), [("nn > 1", UnknownColumn), ("n + 1", BadExpression)])
+def test_a_filter_condition_that_is_none_is_refused_first(
+    made: Made, store: SQLiteSpec, condition: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        publish(made.append(row(1, 1, 1)), store, filter_condition=condition, engine=DirectEngine())
+    assert not Path(store.path).exists()
+
+
+def test_a_choice_of_features_can_grow_but_not_shrink(made: Made, store: SQLiteSpec) -> None:
+    table = made.append(row(1, 1, 10, "x"), row(2, 1, 20, "y"))
+    assert counts(publish(table, store, features=["word", "id"])) == (2, 0, 0, 0)
+    assert read_online("s.t", [{"id": 1}], store=store) == [{"id": 1, "word": "x"}]
+    with pytest.raises(SchemaChange, match="the features word, which would no longer"):
+        publish(table, store, features=["n"])
+    report = publish(table, store)
+    assert counts(report) == (2, 0, 0, 0)
+    assert "features were added" in report.reason
+    assert read_online("s.t", [{"id": 2}], store=store) == [{"id": 2, "word": "y", "n": 20}]
+    assert counts(publish(table, store, features=["n", "word"])) == (0, 2, 0, 0)
+
+
+def test_a_key_that_left_before_a_feature_was_added_reads_null(made: Made, store: SQLiteSpec) -> None:
+    publish(made.append(row(1, 1, 10, "x"), row(2, 1, 20, "y")), store, features=["word"])
+    publish(made.delete("id = 1"), store)
+    rows = read_online("s.t", [{"id": 1}, {"id": 2}], store=store)
+    assert rows == [{"id": 1, "word": "x", "n": None}, {"id": 2, "word": "y", "n": 20}]
+
+
+def test_a_table_of_that_name_made_anew_is_refused(made: Made, tmp_path: Path, store: SQLiteSpec) -> None:
+    publish(made.append(row(1, 1, 1)), store)
+    anew = Made(tmp_path / "again", SCHEMA, ("id",), "at")
+    with pytest.raises(SchemaChange, match="another table of that name; drop_online_table"):
+        publish(anew.append(row(1, 1, 2)), store)
+    assert online(store, 1) == {1: 1}
+
+
+def test_other_keys_or_types_are_refused(made: Made, store: SQLiteSpec) -> None:
+    table = made.append(row(1, 1, 1))
+    publish(table, store)
+    with pytest.raises(SchemaChange, match="the keys id bigint"):
+        publish(replace(table, primary_keys=("id", "word")), store)
+    with pytest.raises(TypeMismatch, match=r"feature n of s\.t is int, but bigint online"):
+        publish(replace(table, schema={**SCHEMA, "n": "int"}), store)
+
+
+def test_a_type_that_cannot_be_held_is_refused_by_name_before_anything_is_written(
+    made: Made, store: SQLiteSpec
+) -> None:
+    table = made.append(row(1, 1, 1))
+    with pytest.raises(UnsupportedType, match="word"):
+        publish(replace(table, schema={**SCHEMA, "word": "map<struct<a:int>,int>"}), store)
+    assert not Path(store.path).exists()
+    publish(replace(table, schema={**SCHEMA, "word": "map<struct<a:int>,int>"}), store, features=["n"])
+    assert online(store, 1) == {1: 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"mode": "overwrite"}, InvalidInput, "mode must be 'merge'"),
+        ({"as_of": datetime(2024, 1, 1)}, NaiveDatetime, "as_of"),  # noqa: DTZ001 - naive on purpose
+        ({"as_of": "2024-01-01"}, InvalidInput, "as_of must be"),
+        ({"features": ["wrod"]}, UnknownColumn, "Nearest: word"),
+        ({"features": "word"}, InvalidInput, r"write \['word'\]"),
+    ],
+)
+def test_bad_arguments(
+    made: Made, store: SQLiteSpec, arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        publish(made.append(row(1, 1, 1)), store, **arguments)
+    assert not Path(store.path).exists()
+
+
+def test_two_newest_rows_of_a_key_are_an_error_not_a_guess(made: Made, store: SQLiteSpec) -> None:
+    table = made.append(row(1, 1, 1), row(1, 1, 2), row(2, 1, 1))
+    with pytest.raises(DuplicateKeys, match=r"1 keys of s\.t have two newest rows: id=1, at=2024-01-02"):
+        publish(table, store)
+    assert counts(publish(made.append(row(1, 2, 3)), store)) == (2, 0, 0, 0)
+
+
+def test_null_keys_are_an_error_with_its_cure(made: Made, store: SQLiteSpec) -> None:
+    table = made.append({**row(0, 1, 1), "id": None}, row(0, 1, 2))
+    with pytest.raises(NullKeys, match=r'1 rows of s.t.*filter_condition="id IS NOT NULL"'):
+        publish(table, store)
+    assert counts(publish(table, store, filter_condition="id IS NOT NULL")) == (1, 0, 0, 0)
+    assert online(store, 0) == {0: 2}
+
+
+def test_a_dry_run_says_what_the_run_then_does(made: Made, store: SQLiteSpec) -> None:
+    steps: list[tuple[Callable[[], Any], dict[str, Any]]] = [
+        (lambda: made.append(row(1, 1, 1), row(2, 1, 2)), {"features": ["n"]}),
+        (lambda: made.append(row(2, 2, 22), row(1, 0, 0), row(3, 1, 3)), {"features": ["n"]}),
+        (lambda: made.merge(row(3, 1, 3)), {}),
+        (lambda: made.at(), {}),
+        (lambda: made.at(1), {}),
+    ]
+    for step, arguments in steps:
+        table = step()
+        before = Path(store.path).read_bytes() if Path(store.path).exists() else None
+        dry = publish(table, store, dry_run=True, **arguments)
+        after = Path(store.path).read_bytes() if Path(store.path).exists() else None
+        assert before == after
+        assert dry.dry_run
+        real = publish(table, store, **arguments)
+        assert (counts(dry), dry.online_version, dry.reason) == (counts(real), real.online_version, real.reason)
+    assert "would write" in repr(dry)
+
+
+def test_the_report_shows_counts_versions_and_size(made: Made, store: SQLiteSpec) -> None:
+    table = made.append(*(row(key, 1, key, "x" * 20) for key in range(50)))
+    shown = repr(publish(table, store, dry_run=True))
+    assert "would write  unchanged  stale  failed  source version  seconds" in shown
+    assert "nothing online before" in shown
+    assert "bytes a row, 1 kB in all" in shown
+    assert all(len(line) <= 100 for line in shown.splitlines())
+
+
+def test_a_store_that_fails_half_way_is_taken_up_again(
+    made: Made, store: SQLiteSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "PORTION", 10)
+    table = made.append(*(row(key, 1, key) for key in range(35)))
+    write = SQLiteStore.write
+    calls: list[int] = []
+
+    def breaks(self: SQLiteStore, online: OnlineTable, rows: list[Row]) -> Counts:
+        calls.append(len(rows))
+        if len(calls) == 3:
+            raise StoreUnavailable("the disk is gone.")
+        return write(self, online, rows)
+
+    monkeypatch.setattr(SQLiteStore, "write", breaks)
+    with pytest.raises(StoreUnavailable, match=r"disk is gone\. 20 rows were written before that; publish again"):
+        publish(table, store)
+    with pytest.raises(StoreUnavailable, match="published for the first time"):
+        online(store, 1)
+    told: list[int] = []
+    assert counts(publish(table, store, progress=told.append)) == (15, 20, 0, 0)
+    assert told == [10, 20, 30, 35]
+    assert check_parity(table, store).ok
+
+
+def test_publishers_killed_at_any_moment_never_leave_an_older_row(made: Made, store: SQLiteSpec) -> None:
+    for version in range(1, 4):
+        made.append(*(row(key, version, version * 1000 + key) for key in range(version % 2, 300)))
+    script = (
+        "import pickle, sys; from fstk.online import source; from fstk.online.publish import publish\n"
+        "source.PORTION = 20; table, store = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
+        "publish(table, store, progress=lambda rows: print(rows, flush=True))"
+    )
+
+    def start(version: int) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", script, pickle.dumps((made.at(version), store)).hex()]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    running = {version: start(version) for version in (1, 2, 3)}
+    for version, lines in ((3, 4), (1, 2)):
+        process = running[version]
+        assert process.stdout is not None
+        for _ in range(lines):
+            assert process.stdout.readline()
+        process.kill()
+        assert process.wait() == -9
+        process.stdout.close()
+    again = [start(version) for version in (1, 3)]
+    for process in [running[2], *again]:
+        process.communicate()
+        assert process.returncode == 0
+    assert check_parity(made.at(), store).ok
+    assert online(store, *range(300)) == {key: (3000 if key else 2000) + key for key in range(300)}

@@ -1,0 +1,145 @@
+"""Reading by key: order, what is missing, expired or not there at all, and what is refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fstk.errors import InvalidInput, InvalidName, StoreUnavailable, TypeMismatch, UnknownColumn, UnknownTable
+from fstk.online.publish import publish
+from fstk.online.read import OnlineRows, drop_online_table, read_online
+from fstk.online.spec import SQLiteSpec
+from tests.online.tables import Made
+
+NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    return Made(
+        tmp_path / "t", {"id": "bigint", "region": "string", "at": "timestamp", "n": "int"}, ("id", "region"), "at"
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path, made: Made) -> SQLiteSpec:
+    store = SQLiteSpec(tmp_path / "online.db")
+    rows = [{"id": key, "region": region, "at": NOON, "n": key * 10} for key in (1, 2) for region in ("n", "s")]
+    publish(made.append(*rows, {"id": 3, "region": "n", "at": NOON, "n": None}), store)
+    return store
+
+
+def test_order_and_repeats_are_kept_and_null_equals_nothing(store: SQLiteSpec) -> None:
+    keys = [
+        {"id": 2, "region": "s"},
+        {"region": "n", "id": 1},
+        {"id": 9, "region": "n"},
+        {"id": 3, "region": "n"},
+        {"id": None, "region": "n"},
+        {"id": 2, "region": "s"},
+    ]
+    rows = read_online("S.T", keys, store=store)
+    assert rows == [
+        {"id": 2, "region": "s", "n": 20},
+        {"id": 1, "region": "n", "n": 10},
+        {"id": 9, "region": "n", "n": None},
+        {"id": 3, "region": "n", "n": None},
+        {"id": None, "region": "n", "n": None},
+        {"id": 2, "region": "s", "n": 20},
+    ]
+    assert [found.status for found in rows.found] == ["present", "present", "missing", "present", "missing", "present"]
+    assert [found.event_time for found in rows.found[:3]] == [NOON, NOON, None]
+    assert read_online("s.t", [], store=store) == []
+
+
+def test_features_are_chosen_by_name_and_keys_are_always_there(store: SQLiteSpec) -> None:
+    key = {"id": 1, "region": "n"}
+    assert read_online("s.t", [key], ["n", "region"], store=store) == [{**key, "n": 10}]
+    assert read_online("s.t", [key], [], store=store) == [key]
+    with pytest.raises(UnknownColumn, match=r"online s\.t has no feature m\. There is: n"):
+        read_online("s.t", [key], ["m"], store=store)
+    with pytest.raises(InvalidInput, match=r"write \['n'\]"):
+        read_online("s.t", [key], "n", store=store)
+
+
+@pytest.mark.parametrize("key", [1.0, True, "1"])
+def test_a_key_of_another_type_is_refused_rather_than_missing(store: SQLiteSpec, key: Any) -> None:
+    with pytest.raises(TypeMismatch, match=r"keys\[1\]: id is bigint; got "):
+        read_online("s.t", [{"id": 1, "region": "n"}, {"id": key, "region": "n"}], store=store)
+
+
+@pytest.mark.parametrize("keys", [{"id": 1, "region": "n"}, "n", 7])
+def test_keys_must_be_a_list_of_dicts(store: SQLiteSpec, keys: Any) -> None:
+    with pytest.raises(InvalidInput, match="keys must be a list of dicts"):
+        read_online("s.t", keys, store=store)
+
+
+def test_a_row_expires_when_now_is_past_event_time_plus_ttl(made: Made, store: SQLiteSpec) -> None:
+    ttl = timedelta(days=30)
+    publish(made.at(), SQLiteSpec(store.path, ttl=ttl))
+    for now, status, value in ((NOON + ttl, "present", 10), (NOON + ttl + MICROSECOND, "expired", None)):
+        rows = read_online("s.t", [{"id": 1, "region": "n"}], store=store, now=now)
+        assert rows == [{"id": 1, "region": "n", "n": value}]
+        assert (rows.found[0].status, rows.found[0].event_time) == (status, NOON)
+    # a publisher that says nothing of a ttl leaves it; another one counts at once for all rows
+    publish(made.append({"id": 8, "region": "n", "at": NOON, "n": 8}), store)
+    later = NOON + timedelta(days=31)
+    assert read_online("s.t", [{"id": 8, "region": "n"}], store=store, now=later).found[0].status == "expired"
+    publish(made.at(), SQLiteSpec(store.path, ttl=timedelta(days=32)))
+    assert read_online("s.t", [{"id": 8, "region": "n"}], store=store, now=later).found[0].status == "present"
+
+
+def test_static_rows_cannot_expire(tmp_path: Path) -> None:
+    static = Made(tmp_path / "static", {"id": "int", "n": "int"}, ("id",), None)
+    with pytest.raises(InvalidInput, match=r"no time column.*leave out ttl"):
+        publish(static.append({"id": 1, "n": 1}), SQLiteSpec(tmp_path / "o.db", ttl=timedelta(days=1)))
+    publish(static.at(), SQLiteSpec(tmp_path / "o.db"))
+    rows = read_online("s.t", [{"id": 1}], store=SQLiteSpec(tmp_path / "o.db"))
+    assert (rows, rows.found[0].status) == ([{"id": 1, "n": 1}], "present")
+
+
+def test_a_table_that_is_not_there_is_named(store: SQLiteSpec, tmp_path: Path) -> None:
+    with pytest.raises(UnknownTable, match=r"no online table s\.tt in sqlite:///.*Nearest: s\.t\."):
+        read_online("s.tt", [], store=store)
+    nowhere = SQLiteSpec(tmp_path / "none.db")
+    with pytest.raises(UnknownTable, match=r"Nothing was published there\."):
+        read_online("s.t", [], store=nowhere)
+    assert not Path(nowhere.path).exists()
+    with pytest.raises(InvalidName):
+        read_online("s t", [], store=store)
+
+
+def test_a_store_that_does_not_answer_is_no_missing_row(store: SQLiteSpec) -> None:
+    Path(store.path).write_bytes(b"overwritten by something else" * 200)
+    with pytest.raises(StoreUnavailable, match="did not answer"):
+        read_online("s.t", [{"id": 1, "region": "n"}], store=store)
+
+
+def test_a_dropped_table_is_gone_and_can_be_published_anew(made: Made, store: SQLiteSpec) -> None:
+    drop_online_table("s.t", store)
+    with pytest.raises(UnknownTable):
+        read_online("s.t", [], store=store)
+    with pytest.raises(UnknownTable):
+        drop_online_table("s.t", store)
+    assert publish(made.at(), store).written == 5
+    assert read_online("s.t", [{"id": 1, "region": "n"}], store=store)[0]["n"] == 10
+
+
+def test_the_setting_names_the_store(store: SQLiteSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FSTK_ONLINE_STORE", f"sqlite:///{store.path}")
+    assert read_online("s.t", [{"id": 1, "region": "n"}])[0]["n"] == 10
+
+
+def test_what_was_found_is_shown_with_its_age(store: SQLiteSpec) -> None:
+    keys = [{"id": 1, "region": "n"}, {"id": 9, "region": "n"}]
+    rows = read_online("s.t", keys, store=store, now=NOON + timedelta(days=3, hours=1))
+    assert isinstance(rows, OnlineRows)
+    shown = repr(rows)
+    assert "s.t online · source version 1" in shown
+    assert "present  3 d" in shown
+    assert "missing    –" in shown
+    assert "<table>" in rows._repr_html_()

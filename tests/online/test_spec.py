@@ -1,0 +1,71 @@
+"""Stores by URL and spec."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fstk.errors import InvalidInput
+from fstk.online.spec import SQLiteSpec, open_store, spec_of
+from fstk.online.sqlite import SQLiteStore
+
+
+def test_three_slashes_are_relative_and_four_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "fstk.toml").write_text("")
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    for url, path in {
+        "sqlite:///data/online.db": tmp_path / "data/online.db",
+        "sqlite:////var/tmp/online.db": Path("/var/tmp/online.db"),
+        "sqlite:///a b%20#.db": tmp_path / "a b%20#.db",
+    }.items():
+        store = open_store(url)
+        assert isinstance(store, SQLiteStore)
+        assert store.path == path
+        assert open_store(store.url).url == store.url
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_spec_is_itself() -> None:
+    spec = SQLiteSpec("x.db", ttl=timedelta(days=1))
+    assert spec_of(spec) is spec
+
+
+@pytest.mark.parametrize(
+    ("store", "shown"),
+    [
+        ("redis://:secret@localhost:6379", "redis://…"),
+        ("rediss://u:secret@host", "rediss://…"),
+        ("cosmos://secret", "cosmos://…"),
+        ("online.db", "'online.db'"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///", "names no file"),
+        ("sqlite:////", "names no file"),
+        ("sqlite://host/x.db", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+        ("sqlite:///x.db?mode=ro", "names no file"),
+        (7, "got int"),
+        (Path("x.db"), "got PosixPath"),
+    ],
+)
+def test_what_is_no_store_is_answered_with_those_there_are(store: Any, shown: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        spec_of(store)
+    assert shown in str(caught.value)
+    assert "sqlite:///folder/online.db" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("arguments", [{"path": ""}, {"path": ":memory:"}, {"path": 7}])
+def test_a_spec_needs_a_file(arguments: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match="path of a file"):
+        SQLiteSpec(**arguments)
+
+
+@pytest.mark.parametrize("ttl", [timedelta(0), timedelta(days=-1), 30, "30d"])
+def test_a_ttl_is_a_positive_length_of_time(ttl: Any) -> None:
+    with pytest.raises(InvalidInput, match="ttl must be"):
+        SQLiteSpec("x.db", ttl=ttl)
