@@ -44,5 +44,16 @@ def test_changes_start_where_they_are_asked_to(engine: Engine, tmp_path: Path) -
     deltalake.write_deltalake(folder, pa.table({"id": [3]}), mode="append")
     deltalake.write_deltalake(folder, pa.table({"id": [4]}), mode="append")
     seen = engine.arrow(engine.changes(TableVersion("t", folder, 2), since=1))
+    assert seen.schema.field("_commit_version").type == pa.int64()
     rows = seen.select(["id", "_change_type", "_commit_version"]).sort_by("id").to_pylist()
     assert [tuple(row.values()) for row in rows] == [(2, "insert", 1), (3, "insert", 2)]
+
+
+def test_a_table_made_anew_is_another_table(engine: Engine, tmp_path: Path) -> None:
+    folders = [str(tmp_path / "one"), str(tmp_path / "two")]
+    for folder in folders:
+        deltalake.write_deltalake(folder, pa.table({"id": [1]}))
+    one, two = (engine.identity(TableVersion("t", folder)) for folder in folders)
+    deltalake.write_deltalake(folders[0], pa.table({"id": [2]}), mode="append")
+    assert one != two
+    assert engine.identity(TableVersion("t", folders[0])) == one == deltalake.DeltaTable(folders[0]).metadata().id
