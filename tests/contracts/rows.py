@@ -48,6 +48,8 @@ def value_of(value: Any, kind: pa.DataType) -> Any:
         return value.encode() if isinstance(value, str) else bytes(value)
     if pa.types.is_list(kind):
         return [value_of(item, kind.value_type) for item in value]
+    if pa.types.is_map(kind):
+        return [(value_of(key, kind.key_type), value_of(item, kind.item_type)) for key, item in dict(value).items()]
     if pa.types.is_struct(kind):
         return {field.name: value_of(value.get(field.name), field.type) for field in kind}
     return value
@@ -64,7 +66,9 @@ def assert_same_rows(actual: pa.Table, expected: Sequence[Mapping[str, Any]]) ->
     for row in zip(*(column.to_pylist() for column in actual.columns), strict=True):
         candidates = waiting[_exact(row)]
         match = next((candidate for candidate in candidates if _alike(row, candidate)), None)
-        assert match is not None, f"not expected: {dict(zip(actual.column_names, row, strict=True))}\nlike it: {candidates}"
+        assert match is not None, (
+            f"not expected: {dict(zip(actual.column_names, row, strict=True))}\nlike it: {candidates}"
+        )
         candidates.remove(match)
     missing = [row for rows in waiting.values() for row in rows]
     assert not missing, f"missing: {missing[:3]}"

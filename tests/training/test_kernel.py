@@ -1,4 +1,4 @@
-"""The as-of kernel against a plain loop over Python values, on thousands of small tables with everything awkward in them."""
+"""The as-of kernel against a plain loop over Python values, on thousands of small tables full of awkward values."""
 
 from __future__ import annotations
 
@@ -77,6 +77,7 @@ def key_of(row: Row, columns: list[str]) -> tuple[Any, ...] | None:
 def expected(label: Row, features: list[Row], keys: list[str], timed: bool, lookback: int | None) -> Row | None:
     """The feature row that RULES lets this label see."""
     best: Row | None = None
+    newest: dt.datetime | None = None
     wanted = key_of(label, [f"l{key}" for key in keys])
     at = instant_of(label["at"]) if timed else EPOCH
     if wanted is None or at is None:
@@ -87,8 +88,8 @@ def expected(label: Row, features: list[Row], keys: list[str], timed: bool, look
             continue
         if lookback is not None and (at - when) // MICRO > lookback:
             continue
-        if best is None or when > instant_of(best["ts"] if timed else EPOCH):
-            best = feature
+        if newest is None or when > newest:
+            best, newest = feature, when
     return best
 
 
@@ -192,15 +193,11 @@ def test_the_reason_of_every_null_is_told(case: tuple[pa.Table, pa.Table, Join])
         assert (want in {"matched", "outside_lookback"}) == bool(found.earlier[i])
         assert (want == "null_key") == bool(found.null_key[i])
         at = instant_of(label["at"])
-        after = sorted(
-            instant_of(row["ts"])
-            for row in rows
-            if timed
-            and want not in {"null_key", "null_timestamp"}
-            and row["ts"] is not None
-            and key_of(row, list(join.table_keys)) == key_of(label, list(join.label_keys))
-            and instant_of(row["ts"]) > at
-        )
+        after = []
+        if timed and at is not None and want != "null_key":
+            mine = [row for row in rows if key_of(row, list(join.table_keys)) == key_of(label, list(join.label_keys))]
+            times = [instant_of(row["ts"]) for row in mine]
+            after = sorted(time for time in times if time is not None and time > at)
         assert found.later[i] == len(after)
         if after:
             assert found.next_at[i] == (after[0] - EPOCH) // MICRO
