@@ -66,6 +66,8 @@ def operation(sign: str, left: str, right: str, where: str) -> Operation:
     Raises:
         BadExpression: a side is not a number.
     """
+    if sign == "/" and left == "void" and is_numeric(right):
+        left = "double"  # as Spark types NULL / x, decimals included
     left, right = (right if left == "void" else left), (left if right == "void" else right)
     if left == "void":
         left = right = "int" if sign == "div" else "double"
@@ -91,8 +93,6 @@ def operation(sign: str, left: str, right: str, where: str) -> Operation:
 
 def negated(values: pa.Array, where: str) -> pa.Array:
     """Return ``-values``; the least integer has no negative and is an error."""
-    if pa.types.is_null(values.type):
-        return values
     try:
         return pc.negate_checked(values)
     except pa.ArrowInvalid as error:

@@ -8,6 +8,7 @@ from typing import Any
 import deltalake
 import deltalake.exceptions
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from fstk.engines.base import Kernel, PairKernel, Schema, TableVersion
@@ -38,14 +39,38 @@ class DirectEngine:
         Raises:
             UnknownTable: nothing is there. ExpiredSnapshot: no such version. DamagedTable: it cannot be read.
         """
+        return self.read_part(table, None, {})
+
+    def read_part(
+        self, table: TableVersion, columns: Sequence[str] | None, among: Mapping[str, pa.ChunkedArray]
+    ) -> pa.Table:
+        """Return ``columns`` (None for all) of the rows whose columns of ``among`` hold one of those values.
+
+        Columns of floating numbers do not narrow, so that NaN and −0.0 are left to the caller. Raises as :meth:`read`.
+        """
         opened = _open(table)
+        wanted = None
+        for name, values in among.items():
+            if not pa.types.is_floating(values.type):
+                one = pc.field(name).isin(values.combine_chunks().unique().drop_null())
+                wanted = one if wanted is None else wanted & one
         try:
             if set(opened.protocol().reader_features or ()) & {"deletionVectors", "columnMapping"}:
-                return canonical(pa.table(opened.scan().read_all()))
+                read = canonical(pa.table(opened.scan().read_all()))
+                read = read if wanted is None else read.filter(wanted)
+                return read if columns is None else read.select(list(columns))
             # Spark writes INT96 times by default; read as nanoseconds they would be wrong before 1677 and after 2262.
             options = ds.ParquetReadOptions(coerce_int96_timestamp_unit="us")
-            return canonical(opened.to_pyarrow_dataset(parquet_read_options=options).to_table())
+            dataset = opened.to_pyarrow_dataset(parquet_read_options=options)
+            return canonical(dataset.to_table(None if columns is None else list(columns), wanted))
         except (deltalake.exceptions.DeltaError, OSError, pa.ArrowException) as error:
+            raise DamagedTable(f"reading {table.name}: {_line(error)}") from error
+
+    def columns(self, table: TableVersion) -> Schema:
+        """Return the columns and types of a local Delta table without reading a row; raises as :meth:`read`."""
+        try:
+            return schema_of(pa.schema(_open(table).schema().to_arrow()))
+        except (deltalake.exceptions.DeltaError, OSError) as error:
             raise DamagedTable(f"reading {table.name}: {_line(error)}") from error
 
     def changes(self, table: TableVersion, since: int = 0) -> pa.Table:
@@ -53,7 +78,9 @@ class DirectEngine:
         opened = _open(TableVersion(table.name, table.location))
         try:
             feed = opened.load_cdf(starting_version=since, ending_version=table.version)
-            return canonical(pa.table(feed.read_all()))
+            read = canonical(pa.table(feed.read_all()))
+            position = read.column_names.index("_commit_version")  # unsigned in delta-rs, bigint in Spark
+            return read.set_column(position, "_commit_version", read.column(position).cast(pa.int64()))
         except (deltalake.exceptions.DeltaError, OSError, pa.ArrowException) as error:
             raise ExpiredSnapshot(f"reading the changes of {table.name}: {_line(error)}") from error
 

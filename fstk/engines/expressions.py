@@ -176,7 +176,8 @@ class _Tree:
         inner = self.operand(node.this)
         if not is_numeric(inner.kind) and inner.kind != "void":
             raise self.refused(node)
-        return _Value(inner.kind, lambda table: negated(inner.run(table), self.where(node)))
+        kind = "double" if inner.kind == "void" else inner.kind
+        return _Value(kind, lambda table: negated(cast(inner.run(table), kind), self.where(node)))
 
     def arithmetic(self, node: exp.Expr, sign: str) -> _Value:
         left, right = self.operand(node.this), self.operand(node.args["expression"])

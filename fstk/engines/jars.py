@@ -71,7 +71,8 @@ def paths(folder: Path) -> list[Path]:
 def archive(folder: Path) -> Path:
     """Return where the class-data archive of this environment lies, made or not.
 
-    A JVM ignores an archive of another Java or other jars, so its name holds their versions and a mark of their folders.
+    A JVM ignores an archive of another Java or other jars, so its name holds their versions and a mark of their
+    folders.
     """
     versions = f"java{java.find().version}-pyspark{metadata.version('pyspark')}-delta{JARS[0].version}"
     return folder / f"{_environment(folder)}{versions}.jsa"
