@@ -1,0 +1,81 @@
+# Everything sets itself up: a stamp under .venv says what is done, so that a second call repeats none of it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+DONE := .venv/done
+EXTRAS := spark,jobs,models,monitoring,notebook,demo,dev
+APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120
+# Root installs Debian packages; anybody else is told the line. $(call debian,PACKAGES,WHAT FOR)
+debian = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(APT) update && $(APT) install -y --no-install-recommends $(1) >/dev/null; \
+	else echo "$(2) is missing. Install it, for example: sudo apt-get install $(1)" >&2; exit 1; fi
+
+.PHONY: help setup demo check test bench clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+setup: $(DONE)/jars  ## .venv, packages, Java 17, Delta's jars, the class archive
+
+demo: setup  ## the churn journey on 69,659 real purchases
+	@$(BIN)/fstk demo
+
+check: setup $(DONE)/pyright  ## style, types, import contract, fast tests
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -q -m "not spark and not server and not browser"
+
+test: setup $(DONE)/pyright $(DONE)/chromium  ## all that CI runs
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+
+bench: setup  ## joins, windows, start-up, memory, beside DuckDB, Polars and native Spark SQL
+	@$(BIN)/python -m bench
+
+clean:  ## forget the environment; warehouse and runs stay
+	rm -rf .venv
+
+.PHONY: lint
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+$(DONE)/python:
+	@fits='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))'
+	for python in .venv/bin/python $(PYTHON) python3.12 python3.11 python3; do
+		if "$$python" -c "$$fits" 2>/dev/null; then break; fi
+		python=
+	done
+	test -n "$$python" || { echo "Python 3.11 or 3.12 is needed; name it: make setup PYTHON=/path/to/python3" >&2; exit 1; }
+	"$$python" -c 'import ensurepip, venv' 2>/dev/null || { $(call debian,python3-venv,venv of Python); }
+	test -x .venv/bin/python || "$$python" -m venv .venv
+	$(BIN)/python -m pip install -q --upgrade pip uv
+	mkdir -p $(DONE)
+	touch $@
+
+# uv resolves in seconds what pip takes minutes for; where it cannot reach an index that pip can, pip does the work.
+$(DONE)/packages: $(DONE)/python pyproject.toml
+	@$(BIN)/uv pip install -q --python $(BIN)/python -e '.[$(EXTRAS)]' || $(BIN)/python -m pip install -q -e '.[$(EXTRAS)]'
+	touch $@
+
+$(DONE)/java: $(DONE)/packages
+	@has() { $(BIN)/python -c 'from fstk.engines import java; java.find()' 2>/dev/null; }
+	has || { $(call debian,openjdk-17-jre-headless,Java 17); }
+	has || { $(BIN)/python -c 'from fstk.engines import java; java.find()' 2>&1 | tail -1 >&2; exit 1; }
+	touch $@
+
+$(DONE)/jars: $(DONE)/java
+	@$(BIN)/python -m fstk.engines.jars
+	touch $@
+
+# pyright fetches itself at its first start.
+$(DONE)/pyright: $(DONE)/packages
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --version
+	touch $@
+
+$(DONE)/chromium: $(DONE)/python
+	@command -v chromium >/dev/null || { $(call debian,chromium fonts-dejavu-core,Chromium); }
+	touch $@
