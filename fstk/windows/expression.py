@@ -160,7 +160,7 @@ def _called(part: str) -> Iterator[str]:
 def _columns(*trees: exp.Expr | None) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for tree in trees:
-        for column in tree.find_all(exp.Column) if tree is not None else ():
+        for column in tree.find_all(exp.Column, bfs=False) if tree is not None else ():
             if not column.table:
                 found[column.name] = None
     return tuple(found)

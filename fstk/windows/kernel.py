@@ -144,6 +144,7 @@ class WindowKernel:
                     keep = passes if keep is None else keep & passes
                 keeps[shared] = keep
             uses = [other for other in self.reductions if (other.value, other.filter) == key]
+            uses.sort(key=lambda other: other.function != "sum")  # only sums fail, so theirs is the text to quote
             arguments[key] = Argument(column, keeps[shared], uses[0].text, {other.function for other in uses})
         return arguments
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -90,7 +91,7 @@ def decimal_words(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """Return the unscaled values of decimals as 128-bit words (low uint64, high int64); 0 where null."""
     array = array.cast(pa.decimal128(array.type.precision, array.type.scale))
     if array.null_count:
-        array = array.fill_null(pa.scalar(0).cast(array.type))
+        array = array.fill_null(pa.scalar(Decimal(0), array.type))
     buffer = array.buffers()[1]
     if buffer is None:
         return np.zeros(0, np.uint64), np.zeros(0, np.int64)

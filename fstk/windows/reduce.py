@@ -193,14 +193,12 @@ class Reduced:
             self._refuse(~fits, "bigint", "sum(cast(… as decimal(38,0)))")
             return (total,)
         low, high, fits = int128(digits, 32)
-        self._refuse(~fits | _reaches(low, high, 10**kind.precision), str(kind), "a sum of double")
+        self._refuse(~fits | _reaches(low, high, 10**kind.precision), str(kind), "sum(cast(… as double))")
         return low, high
 
     def _refuse(self, wrong: np.ndarray, kind: str, cure: str) -> None:
         if wrong.any():
-            raise NumericOverflow(
-                f"{self._argument.label}: in {int(wrong.sum()):,} windows the sum exceeds {kind}.   Try {cure}."
-            )
+            raise NumericOverflow(f"{self._argument.label}: the sum of a window exceeds {kind}.   Try {cure}.")
 
 
 def _reaches(low: np.ndarray, high: np.ndarray, limit: int) -> np.ndarray:

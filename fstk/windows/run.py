@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import deltalake
+import deltalake.exceptions
+
 from fstk import journal, settings
 from fstk.engines import connect
 from fstk.engines.base import Engine, Frame, Schema, TableVersion
@@ -17,10 +20,12 @@ from fstk.engines.location import folder
 from fstk.engines.types import quoted_name
 from fstk.errors import (
     BadExpression,
+    DamagedTable,
     InvalidInput,
     NameCollision,
     TypeMismatch,
     UnknownColumn,
+    UnknownTable,
     UnsupportedType,
     nearest,
 )
@@ -50,15 +55,19 @@ def plan(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str
 
 def compute(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None = None) -> Frame:
     """Return the features at ``points``; see :meth:`fstk.windows.spec.WindowedFeatures.compute`."""
-    return _prepare(features, points, engine, timestamp).run()
+    prepared = _prepare(features, points, engine, timestamp)
+    frame = prepared.run()
+    _note(prepared.table)
+    return frame
 
 
 def report(features: WindowedFeatures, engine: Engine) -> SourceReport:
     """Count the source's events; see :meth:`fstk.windows.spec.WindowedFeatures.report`."""
-    source = _source(features, engine)
+    source, table = _source(features, engine)
     keys, time = _identity(engine.schema(source), features.keys, features.timestamp, "source")
     events = engine.select(source, {**_keys(keys), "time": quoted_name(time)})
     counts = engine.arrow(engine.map(events, list(_keys(keys)), partial(count_events, time="time"), COUNTS))
+    _note(table)
     return SourceReport(features.source_name, *(sum(counts.column(name).to_pylist()) for name in COUNTS))
 
 
@@ -77,12 +86,13 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Prepared:
+    table: TableVersion | None
     plan: WindowPlan
     run: Callable[[], Frame]
 
 
 def _prepare(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None) -> _Prepared:
-    source = _source(features, engine)
+    source, table = _source(features, engine)
     reductions, evaluated = _reductions(features, engine.schema(source))
     request = _Request(features, engine, source, tuple(reductions), evaluated, timestamp)
     if isinstance(points, str):
@@ -96,7 +106,7 @@ def _prepare(features: WindowedFeatures, points: Any, engine: Engine, timestamp:
     planned = _planned(features, reductions, task.evaluated, task.time)
     plan = WindowPlan(features.source_name, features.keys, task.time, task.points, planned)
     _no_collision(plan)
-    return _Prepared(plan, lambda: task.run(plan.schema))
+    return _Prepared(table, plan, lambda: task.run(plan.schema))
 
 
 @dataclass(frozen=True)
@@ -169,15 +179,34 @@ def _at_points(request: _Request, points: Any) -> _Task:
     )
 
 
-def _source(features: WindowedFeatures, engine: Engine) -> Frame:
+def _source(features: WindowedFeatures, engine: Engine) -> tuple[Frame, TableVersion | None]:
+    """Return the events, and the table they are read from, if it is one."""
     source = features.source
     if not isinstance(source, str):
-        return engine.frame(source, "source")
-    location = folder(settings.load().warehouse, source)
-    local = (location / "_delta_log").is_dir()
-    frame = engine.read(TableVersion(source, str(location) if local else None))
-    journal.note("read", source, None, None)
-    return frame
+        return engine.frame(source, "source"), None
+    table = _table(source)
+    try:
+        return engine.read(table), table
+    except UnknownTable as error:
+        warehouse = settings.load().warehouse
+        tables = [".".join(log.parent.relative_to(warehouse).parts) for log in warehouse.glob("*/*/_delta_log")]
+        raise UnknownTable(f"source: no table {source}.{nearest(source, tables)}") from error
+
+
+def _table(name: str) -> TableVersion:
+    """Return the local Delta table of that name at its newest version, else what the session knows by that name."""
+    location = folder(settings.load().warehouse, name)
+    if not (location / "_delta_log").is_dir():
+        return TableVersion(name, None)
+    try:
+        return TableVersion(name, str(location), deltalake.DeltaTable(location).version())
+    except (deltalake.exceptions.DeltaError, OSError) as error:
+        raise DamagedTable(f"source: the log of {name} at {location} cannot be read.") from error
+
+
+def _note(table: TableVersion | None) -> None:
+    if table is not None:
+        journal.note("read", table.name, table.version, None)
 
 
 def _identity(schema: Schema, keys: tuple[str, ...], time: str, argument: str) -> tuple[tuple[str, ...], str]:

@@ -46,7 +46,9 @@ def _grown(digits: Digits) -> Digits:
 
 def _product(left: Digits, right: Digits) -> Digits:
     places = [np.zeros_like(left[0]) for _ in range(len(left) + len(right))]
+    # One 1e300 among cents makes forty digits, of which five are anything but zero.
+    there = [j for j, b in enumerate(right) if b.any()]
     for i, a in enumerate(left):
-        for j, b in enumerate(right):
-            places[i + j] += a * b
+        for j in there if a.any() else ():
+            places[i + j] += a * right[j]
     return normal(places, _WIDTH)

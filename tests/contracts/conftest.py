@@ -1,4 +1,4 @@
-"""The contract cases: files beside this one, and those of every ``--cases FOLDER``; each case runs on every engine at hand."""
+"""The contract cases: files beside this one, and those of every ``--cases FOLDER``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ _folders: list[Path] = []
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--cases", action="append", default=[], metavar="FOLDER", help="also run every pit*.json and window*.json of FOLDER"
+        "--cases",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="also run every pit*.json and window*.json of FOLDER",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     _folders[:] = [HERE]
-    for name in config.getoption("--cases", default=[]):
+    for name in config.getoption("--cases", default=[]) or ():
         folder = Path(name).absolute()
         if not any((*folder.glob("pit*.json"), *folder.glob("window*.json"))):
             raise pytest.UsageError(f"--cases {name}: no pit*.json or window*.json there.")

@@ -56,7 +56,7 @@ def value_of(value: Any, kind: pa.DataType) -> Any:
 
 
 def assert_same_rows(actual: pa.Table, expected: Sequence[Mapping[str, Any]]) -> None:
-    """Fail unless ``actual`` holds the expected rows, each as often, doubles to 1e-9 relative, columns in their order."""
+    """Fail unless ``actual`` holds the expected rows, each as often, doubles to 1e-9 relative, columns in order."""
     if expected:
         assert actual.column_names == list(expected[0])
     wanted = [[value_of(row.get(field.name), field.type) for field in actual.schema] for row in expected]

@@ -1,0 +1,104 @@
+"""What an aggregate expression may say, and what is refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from fstk.errors import BadExpression
+from fstk.windows.expression import Parsed, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("count(*)", Parsed("count", None, None, ())),
+        ("COUNT( * )", Parsed("count", None, None, ())),
+        ("count(amount)", Parsed("count", "amount", None, ("amount",))),
+        ("count(1)", Parsed("count", "1", None, ())),
+        ("Count(DISTINCT channel)", Parsed("count_distinct", "channel", None, ("channel",))),
+        ("sum(amount * (1 - rate))", Parsed("sum", "amount * (1 - rate)", None, ("amount", "rate"))),
+        ("avg(`odd name`)", Parsed("avg", "`odd name`", None, ("odd name",))),
+        ("min(address.city)", Parsed("min", "address.city", None, ())),
+        (
+            "max( case when a > 1 then b /* ) */ end ) -- last",
+            Parsed("max", "case when a > 1 then b /* ) */ end", None, ("a", "b")),
+        ),
+        ("stddev(try_cast(text as double))", Parsed("stddev", "try_cast(text as double)", None, ("text",))),
+        (
+            "sum(x) FILTER (WHERE s = ')' AND y IN (1, 2))",
+            Parsed("sum", "x", "s = ')' AND y IN (1, 2)", ("x", "s", "y")),
+        ),
+        ("count(*) filter(where channel = 'now')", Parsed("count", None, "channel = 'now'", ("channel",))),
+        (
+            "sum(aggregate(xs, 0, (total, x) -> total + x))",
+            Parsed("sum", "aggregate(xs, 0, (total, x) -> total + x)", None, ("xs",)),
+        ),
+        ("max(unix_timestamp(at))", Parsed("max", "unix_timestamp(at)", None, ("at",))),
+        ("sum(greatest(a, b))", Parsed("sum", "greatest(a, b)", None, ("a", "b"))),
+        ("count(user)", Parsed("count", "user", None, ("user",))),
+        ("sum(my_function(a))", Parsed("sum", "my_function(a)", None, ("a",))),
+        ("sum(`current_date`)", Parsed("sum", "`current_date`", None, ("current_date",))),
+    ],
+)
+def test_what_is_read(text: str, wanted: Parsed) -> None:
+    assert parse(text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("", "empty"),
+        ("amount", "not an aggregate"),
+        ("sum amount", "not an aggregate"),
+        ("sum(amount", "parenthesis"),
+        ("sum('a)", "not SQL"),
+        ("sum()", "sum takes an argument"),
+        ("sum(*)", r"count\(\*\) only"),
+        ("count(distinct *)", r"count\(\*\) only"),
+        ("sum(distinct amount)", "distinct goes with count"),
+        ("sum(a, b)", "'a, b' is not one"),
+        ("count(distinct a, b)", "'a, b' is not one"),
+        ("sum(a; b)", "not one SQL"),
+        ("sum(a as b)", "not a scalar"),
+        ("sum(a) + 1", r"\+ 1"),
+        ("sum(a) sum(b)", "after the aggregate"),
+        ("sum(a) filter (where a > 1) filter (where b)", "after the aggregate"),
+        ("sum(a) filter (a > 1)", "after the aggregate"),
+        ("sum(a) filter (where)", "not one SQL"),
+        ("first(a)", "first is not an aggregate"),
+        ("median(a)", "median is not"),
+        ("mean(a)", "Write avg"),
+        ("stddev_samp(a)", "Write stddev"),
+        ("my_aggregate(a)", "my_aggregate is not"),
+        ("sum(a) over (partition by b)", "window function"),
+        ("sum(sum(a))", "sum is itself an aggregate"),
+        ("sum(first_value(a))", "first_value is itself"),
+        ("sum(some(a))", "some is itself"),
+        ("sum(row_number())", "row_number is a window function"),
+        ("sum((select max(b) from t))", "subquery"),
+        ("sum(case when exists (select 1 from t) then a end)", "subquery"),
+        ("sum(a) filter (where b in (select c from d))", "subquery"),
+        ("sum(a) filter (where at > current_date)", "current_date"),
+        ("sum(a) filter (where at > now())", "now"),
+        ("max(current_timestamp())", "current_timestamp"),
+        ("sum(unix_timestamp() - a)", "unix_timestamp"),
+        ("sum(a) filter (where at > date 'today')", "today"),
+        ("count(*) filter (where owner = current_user())", "current_user"),
+        ("sum(rand())", "rand is not deterministic"),
+        ("sum(a * RAND (7))", "rand is not deterministic"),
+        ("sum(`rand`())", "rand is not deterministic"),
+        ("sum(system.builtin.rand())", "rand is not deterministic"),
+        ("count(distinct uuid())", "uuid is not deterministic"),
+        ("max(monotonically_increasing_id())", "monotonically_increasing_id"),
+        ("max(input_file_name())", "input_file_name"),
+        ("sum(explode(xs))", "explode makes several rows"),
+        ("sum(:limit)", "parameter marker"),
+        ("sum({{limit}})", "parameter marker"),
+        ("sum(drop table x)", "not"),
+    ],
+)
+def test_what_is_refused_by_name(text: str, named: str) -> None:
+    with pytest.raises(BadExpression, match=named) as caught:
+        parse(text)
+    assert isinstance(caught.value, ValueError)
+    assert len(str(caught.value).splitlines()) <= 3

@@ -1,0 +1,79 @@
+"""One entity with very many events, every window as long as its history: the cost must not be their product.
+
+300,000 events at 300,000 points are 45 thousand million pairs; a kernel that visits them never ends within a test run.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from fstk.windows.kernel import Reduction, WindowKernel
+
+_ROWS = 300_000
+_FUNCTIONS = ("count", "count_distinct", "sum", "avg", "min", "max", "stddev")
+
+
+def test_lifetime_windows_of_one_hot_key() -> None:
+    order = np.random.default_rng(3).permutation(_ROWS)
+    value = np.arange(_ROWS, dtype=np.float64)
+    value[0] = 1e30  # leaves every window but the lifetime ones
+    events = pa.table(
+        {
+            "key": pa.array(np.zeros(_ROWS, np.int64)),
+            "at": pa.array(order * 1_000_000).view(pa.timestamp("us", tz="UTC")),
+            "value": pa.array(value[order]),
+        }
+    )
+    reductions = tuple(Reduction(name, name, "value", None, name) for name in _FUNCTIONS)
+    windows = (("lifetime", None), ("200000s", 200_000_000_000))
+    found = WindowKernel(("key",), "at", windows, "both", reductions).at_events(events, ("key",))
+    n = order + 1.0
+    column = {name: found.column(name).to_numpy() for name in found.column_names}
+    np.testing.assert_array_equal(column["count_lifetime"], n)
+    np.testing.assert_array_equal(column["count_distinct_lifetime"], n)
+    np.testing.assert_array_equal(column["max_lifetime"], 1e30)
+    np.testing.assert_array_equal(column["sum_lifetime"], 1e30)
+    np.testing.assert_array_equal(column["min_lifetime"][order > 0], 1.0)
+    # The last 200,001 whole numbers, closed at both ends, once 1e30 has left.
+    late = order > 200_000
+    n, last = 200_001.0, order[late]
+    np.testing.assert_array_equal(column["sum_200000s"][late], n * last - n * (n - 1) / 2)
+    np.testing.assert_allclose(column["avg_200000s"][late], last - 100_000, rtol=1e-15)
+    np.testing.assert_array_equal(column["min_200000s"][late], last - 200_000)
+    np.testing.assert_allclose(column["stddev_200000s"][late], np.sqrt(n * (n + 1) / 12), rtol=1e-14)
+    np.testing.assert_array_equal(column["count_distinct_200000s"][late], n)
+
+
+def test_many_entities_with_instants_at_both_ends_of_time() -> None:
+    # The product of entities and microseconds does not fit 64 bits here.
+    keys = np.repeat(np.arange(5_000), 3)
+    ends = np.tile([-62_135_596_800_000_000, 0, 253_402_300_799_999_999], 5_000)
+    events = pa.table({"key": pa.array(keys), "at": pa.array(ends).view(pa.timestamp("us", tz="UTC"))})
+    windows = (("1s", 1_000_000), ("lifetime", None), ("10000000d", 10_000_000 * 86_400_000_000))
+    kernel = WindowKernel(("key",), "at", windows, "left", (Reduction("n", "count", None, None, "count(*)"),))
+    found = kernel.at_events(events, ("key",))
+    np.testing.assert_array_equal(found.column("n_1s").to_numpy(), 0)
+    np.testing.assert_array_equal(found.column("n_lifetime").to_numpy(), np.tile([0, 1, 2], 5_000))
+    np.testing.assert_array_equal(found.column("n_10000000d").to_numpy(), np.tile([0, 1, 2], 5_000))
+
+
+def test_the_order_of_rows_changes_no_bit() -> None:
+    random = np.random.default_rng(5)
+    rows = 3_000
+    events = pa.table(
+        {
+            "key": pa.array(random.integers(0, 9, rows)),
+            "at": pa.array(random.integers(0, 40, rows) * 86_400_000_000).view(pa.timestamp("us", tz="UTC")),
+            "value": pa.array(random.normal(0, 1, rows) * 10.0 ** random.integers(-20, 20, rows)),
+        }
+    )
+    points = events.select(["key", "at"]).slice(0, 200)
+    reductions = tuple(Reduction(name, name, "value", None, name) for name in ("sum", "avg", "stddev"))
+    results = []
+    for part_rows, threads in ((262_144, 1), (100, 2), (262_144, 1)):
+        kernel = WindowKernel(("key",), "at", (("7d", 7 * 86_400_000_000),), "both", reductions, threads, part_rows)
+        results.append(kernel.at_points(points, events, ("key",), "at"))
+        events = events.take(pa.array(random.permutation(rows)))
+    assert results[0].equals(results[1])
+    assert results[0].equals(results[2])

@@ -1,0 +1,292 @@
+"""From what was asked to a frame, on the engine without a JVM: plans, points, calendars, reports, refusals."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from fstk import journal
+from fstk.engines.connect import direct
+from fstk.errors import (
+    BadExpression,
+    DamagedTable,
+    InvalidInput,
+    NameCollision,
+    NumericOverflow,
+    TypeMismatch,
+    UnknownColumn,
+    UnknownTable,
+    UnsupportedType,
+)
+from fstk.windows.calendar import Calendar
+from fstk.windows.seed import create_time_windowed_features
+from fstk.windows.spec import Aggregate, WindowedFeatures
+
+_ENGINE = direct()
+
+
+def _at(day: int, hour: int = 0) -> dt.datetime:
+    return dt.datetime(2024, 3, day, hour, tzinfo=dt.UTC)
+
+
+def _events() -> pa.Table:
+    return pa.table(
+        {
+            "customer": pa.array([2, 1, 1, None, 1]),
+            "at": pa.array([_at(9), _at(1), _at(8), _at(8), None], pa.timestamp("us", tz="UTC")),
+            "amount": [5.0, 10.0, 20.0, 1e9, 1e9],
+            "pieces": pa.array([1, 2, None, 9, 9], pa.int32()),
+            "price": pa.array([decimal.Decimal("1.10")] * 5, pa.decimal128(10, 2)),
+            "shop": ["a", "b", None, "c", "c"],
+            "tags": pa.array([["x"]] * 5),
+        }
+    )
+
+
+def _features(*expressions: str, **changed: Any) -> WindowedFeatures:
+    asked: dict[str, Any] = {"source": _events(), "entity": "customer", "timestamp": "at", "windows": ["7d", None]}
+    aggregates = [Aggregate(text, name=f"f{i}") for i, text in enumerate(expressions or ("count(*)",))]
+    asked |= {"aggregates": aggregates}
+    return WindowedFeatures(**(asked | changed))
+
+
+def _points(**columns: Any) -> pa.Table:
+    rows = {"customer": pa.array([1, 2, 3, None, 1]), "as_of": pa.array([_at(8), _at(10), _at(10), _at(10), None])}
+    rows["as_of"] = rows["as_of"].cast(pa.timestamp("us", tz="UTC"))
+    return pa.table(rows | columns)
+
+
+def test_the_plan_tells_types_and_meaning_without_computing() -> None:
+    features = _features(
+        "count(*)",
+        "count(distinct shop)",
+        "sum(amount)",
+        "sum(pieces)",
+        "sum(price)",
+        "avg(price)",
+        "stddev(pieces)",
+        "min(shop)",
+        "max(price)",
+        "max(at)",
+        "sum(pieces) filter (where amount > 6)",
+        "count(tags)",
+    )
+    plan = features.plan(_points(), timestamp="as_of", engine=_ENGINE)
+    types = [feature.type for feature in plan.features[:12]]
+    assert types == [
+        "bigint", "bigint", "double", "bigint", "decimal(20,2)", "double", "double",
+        "string", "decimal(10,2)", "timestamp", "bigint", "bigint",
+    ]  # fmt: skip
+    assert list(plan.schema)[:3] == ["customer", "as_of", "f0_7d"]
+    assert plan.features[0].meaning == "count(*) over [as_of − 7 d, as_of)"
+    assert plan.features[12].meaning == "count(*) over all before as_of"
+    assert "keys (customer, as_of TIMESERIES)" in repr(plan)
+    assert max(map(len, repr(plan).splitlines())) <= 100
+    both = _features(closed="both", windows=["90m"]).plan(engine=_ENGINE)
+    assert both.features[0].meaning == "count(*) over [at − 90 min, at]"
+    right = _features(closed="right", windows=[1, None]).plan(engine=_ENGINE)
+    assert [feature.meaning for feature in right.features] == [
+        "count(*) over (at − 1 d, at]",
+        "count(*) over all up to at",
+    ]
+
+
+def test_wide_decimals_keep_38_digits() -> None:
+    events = _events().append_column("large", pa.array([decimal.Decimal(1)] * 5, pa.decimal128(30, 4)))
+    plan = _features("sum(large)", "avg(large)", source=events).plan(engine=_ENGINE)
+    assert plan.schema["f0_7d"] == "decimal(38,4)"
+
+
+def test_points_keep_every_row_and_column() -> None:
+    points = _points(label=[True, False, None, True, False])
+    found = _features("count(*)", "sum(amount)").compute(points, timestamp="as_of", engine=_ENGINE)
+    assert found.select(points.column_names).equals(points)
+    assert found.column("f0_7d").to_pylist() == [1, 1, 0, 0, 0]
+    assert found.column("f1_lifetime").to_pylist() == [10.0, 5.0, None, None, None]
+
+
+def test_events_are_points_with_all_their_columns() -> None:
+    found = _features("sum(pieces)", closed="both").compute("events", engine=_ENGINE)
+    assert found.select(_events().column_names).equals(_events())
+    assert found.column_names[-2:] == ["f0_7d", "f0_lifetime"]
+    assert found.column("f0_7d").to_pylist() == [1, 2, 2, None, None]
+
+
+def test_arguments_and_filters_are_evaluated_before_the_window() -> None:
+    texts = (
+        "sum(amount * 2)", "count(*) filter (where shop = 'b')", "count(shop)", "count(tags) filter (where amount > 6)",
+        "sum(case when amount > 6 then pieces end)", "count(1)",
+    )  # fmt: skip
+    found = _features(*texts, windows=[None]).compute(_points(), timestamp="as_of", engine=_ENGINE)
+    first = [found.column(f"f{i}_lifetime")[0].as_py() for i in range(6)]
+    assert first == [20.0, 1, 1, 1, 2, 1]
+    assert found.column("f0_lifetime").to_pylist()[1:3] == [10.0, None]
+
+
+def test_evaluated_columns_do_not_meet_the_sources_own() -> None:
+    events = _events().append_column("FSTK_0", pa.array(range(5))).append_column("key_0", pa.array(range(5)))
+    features = _features("sum(fstk_0)", "sum(amount)", source=events)
+    assert features.compute("events", engine=_ENGINE).column_names[:9] == events.column_names
+
+
+def test_a_calendar_gives_each_entity_its_instants_after_its_first_event() -> None:
+    calendar = Calendar(dt.date(2024, 3, 1), dt.date(2024, 3, 12), every="4d")  # 1, 5 and 9 March
+    found = _features("count(*)", "max(at)").compute(calendar, timestamp="as_of", engine=_ENGINE)
+    assert found.select(["customer", "as_of", "f0_7d"]).sort_by(
+        [("customer", "ascending"), ("as_of", "ascending")]
+    ).to_pylist() == [
+        {"customer": 1, "as_of": _at(5), "f0_7d": 1},
+        {"customer": 1, "as_of": _at(9), "f0_7d": 1},
+    ]
+    both = _features(closed="both").compute(calendar, engine=_ENGINE)
+    assert both.column_names[:2] == ["customer", "at"]
+    assert both.num_rows == 2  # an event at an instant is not before it, whatever is closed
+
+
+def test_a_calendar_of_no_events_or_no_instants_is_empty() -> None:
+    calendar = Calendar(dt.date(2024, 3, 1), dt.date(2024, 3, 1))
+    schema = pa.schema(
+        [
+            ("customer", pa.int64()),
+            ("at", pa.timestamp("us", tz="UTC")),
+            ("f0_7d", pa.int64()),
+            ("f0_lifetime", pa.int64()),
+        ]
+    )
+    assert _features().compute(calendar, engine=_ENGINE).schema == schema
+    later = Calendar(dt.date(2024, 3, 1), dt.date(2025, 3, 1))
+    empty = _features(source=_events().slice(0, 0)).compute(later, engine=_ENGINE)
+    assert (empty.schema, empty.num_rows) == (schema, 0)
+
+
+def test_dates_and_times_without_a_zone_are_instants() -> None:
+    days = pa.array([dt.date(2024, 3, 1), dt.date(2024, 3, 8)])
+    events = pa.table({"customer": ["x", "x"], "day": days})
+    naive = pa.array([dt.datetime(2024, 3, 8), dt.datetime(2024, 3, 8, 0, 0, 0, 1)])  # noqa: DTZ001
+    points = pa.table({"customer": ["x", "x"], "day": naive})
+    found = _features(source=events, timestamp="day", windows=["7d"]).compute(points, engine=_ENGINE)
+    assert found.column("f0_7d").to_pylist() == [1, 1]
+    found = _features(source=events, timestamp="day", windows=["7d"], closed="both").compute("events", engine=_ENGINE)
+    assert found.column("f0_7d").to_pylist() == [1, 2]
+
+
+def test_frames_of_other_kinds() -> None:
+    source = _events().select(["customer", "at", "amount"]).slice(0, 3)
+    points = pl.DataFrame({"customer": [1], "at": [_at(9)]})
+    for frame in (source, source.to_pandas(), pl.from_arrow(source), source.to_batches()[0]):
+        found = _features("sum(amount)", source=frame).compute(points, engine=_ENGINE)
+        assert found.column("f0_lifetime").to_pylist() == [30.0]
+
+
+@pytest.mark.parametrize(
+    ("features", "points", "error", "named"),
+    [
+        ({"entity": "custmer"}, "events", UnknownColumn, "custmer.*customer"),
+        ({"timestamp": "when"}, "events", UnknownColumn, "when"),
+        ({"timestamp": "shop"}, "events", TypeMismatch, "shop is string.*to_timestamp"),
+        ({"entity": "tags"}, "events", UnsupportedType, "tags is array"),
+        ({}, "event", InvalidInput, "'events'"),
+        ({}, _points(), UnknownColumn, "points: no column at.*as_of"),
+        ({}, pa.table({"id": [1], "at": [_at(1)]}), UnknownColumn, "points: no column customer"),
+        ({}, pa.table({"customer": ["1"], "at": [_at(1)]}), TypeMismatch, "bigint in the source but string in points"),
+        ({}, pa.table({"customer": [1], "at": ["2024-03-01"]}), TypeMismatch, "at is string"),
+        ({}, pa.table({"customer": [1], "at": [_at(1)], "F0_7D": [1]}), NameCollision, "f0_7d.*F0_7D"),
+        ({}, [1, 2], InvalidInput, "points must be"),
+        ({"source": "no_such_table"}, "events", UnknownTable, "no_such_table"),
+        ({"source": 7}, "events", InvalidInput, "source must be"),
+    ],
+)
+def test_what_cannot_be_computed(
+    warehouse: Path, features: dict[str, Any], points: Any, error: type[Exception], named: str
+) -> None:
+    with pytest.raises(error, match=named) as caught:
+        _features(**features).compute(points, engine=_ENGINE)
+    assert isinstance(caught.value, ValueError)
+    with pytest.raises(error):
+        _features(**features).plan(points, engine=_ENGINE)
+
+
+@pytest.mark.parametrize(
+    ("expression", "error", "named"),
+    [
+        ("sum(shop)", UnsupportedType, r"sum\(shop\): its argument is string"),
+        ("avg(at)", UnsupportedType, "timestamp"),
+        ("max(tags)", UnsupportedType, "array<string>"),
+        ("count(distinct tags)", UnsupportedType, "array<string>"),
+        ("sum(amout)", UnknownColumn, "no column amout.*amount"),
+        ("count(*) filter (where pieces)", BadExpression, "filter"),
+        ("sum(length(shop))", BadExpression, "Spark"),
+    ],
+)
+def test_arguments_that_make_no_sense(expression: str, error: type[Exception], named: str) -> None:
+    with pytest.raises(error, match=named):
+        _features(expression).plan(engine=_ENGINE)
+
+
+def test_a_calendar_column_is_not_a_key() -> None:
+    calendar = Calendar(dt.date(2024, 3, 1), dt.date(2024, 3, 12))
+    with pytest.raises(NameCollision, match="customer"):
+        _features().compute(calendar, timestamp="customer", engine=_ENGINE)
+    with pytest.raises(InvalidInput, match="without timestamp"):
+        _features().compute("events", timestamp="at", engine=_ENGINE)
+
+
+def test_overflow_is_an_error_only_where_a_window_overflows() -> None:
+    large = 2**62
+    events = pa.table({"customer": [1, 1, 1], "at": [_at(1), _at(10), _at(20)], "x": [large, large, large]})
+    found = _features("sum(x)", source=events, windows=["7d"], closed="both").compute("events", engine=_ENGINE)
+    assert found.column("f0_7d").to_pylist() == [large] * 3
+    with pytest.raises(NumericOverflow, match=r"sum\(x\): the sum of a window exceeds bigint") as caught:
+        _features("avg(x)", "sum(x)", source=events, windows=[None], closed="both").compute("events", engine=_ENGINE)
+    assert isinstance(caught.value, ValueError | ArithmeticError)
+    average = _features("avg(x)", source=events, windows=[None], closed="both").compute("events", engine=_ENGINE)
+    assert average.column("f0_lifetime").to_pylist() == [float(large)] * 3
+
+
+def test_the_report_counts_events_that_belong_to_no_window() -> None:
+    report = _features().report(engine=_ENGINE)
+    assert (report.events, report.null_key, report.null_time, report.ignored) == (5, 1, 1, 2)
+    assert "2 of 5 belong to no window" in repr(report)
+    empty = _features(source=_events().slice(0, 0)).report(engine=_ENGINE)
+    assert (empty.events, empty.ignored) == (0, 0)
+
+
+def test_a_source_may_be_a_table_of_the_warehouse(warehouse: Path) -> None:
+    deltalake.write_deltalake(warehouse / "shop" / "purchases", _events().drop_columns(["tags"]))
+    found = _features("sum(pieces)", source="shop.purchases").compute(_points(), timestamp="as_of", engine=_ENGINE)
+    assert found.column("f0_lifetime").to_pylist() == [2, 1, None, None, None]
+    assert journal.entries()[-1] == journal.Entry("read", "shop.purchases", 0, None)
+    with pytest.raises(UnknownTable, match=r"no table shop.purchase\. Nearest: shop.purchases"):
+        _features(source="shop.purchase").plan(engine=_ENGINE)
+    next((warehouse / "shop" / "purchases" / "_delta_log").glob("*.json")).write_text("{")
+    with pytest.raises(DamagedTable, match=r"shop\.purchases"):
+        _features(source="shop.purchases").plan(engine=_ENGINE)
+
+
+def test_the_seeds_helper() -> None:
+    purchases = pa.table(
+        {
+            "customer_id": [1, 1, 1, 2],
+            "transaction_date": [dt.date(2024, 1, 1), dt.date(2024, 1, 8), dt.date(2024, 1, 8), dt.date(2024, 1, 8)],
+            "amount": [10.0, 20.0, 5.0, 1.0],
+        }
+    )
+    found = create_time_windowed_features(purchases, engine=_ENGINE)
+    assert found.column_names == [
+        *purchases.column_names,
+        *(f"{name}_{days}d" for days in (7, 14, 30, 90) for name in ("txn_count", "total_spend", "avg_spend")),
+    ]
+    assert found.column("txn_count_7d").to_pylist() == [1, 3, 3, 1]  # both ends count, and so do peers of the day
+    assert found.column("total_spend_7d").to_pylist() == [10.0, 35.0, 35.0, 1.0]
+    renamed = purchases.rename_columns(["who", "when", "how much"])
+    other = create_time_windowed_features(
+        renamed, windows=[1], entity=["who"], timestamp="when", amount="how much", engine=_ENGINE
+    )
+    assert other.column("total_spend_1d").to_pylist() == [10.0, 25.0, 25.0, 1.0]
