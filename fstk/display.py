@@ -7,10 +7,12 @@ an untrusted notebook; every value is escaped.
 from __future__ import annotations
 
 import html
+import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 WIDTH = 100
@@ -47,8 +49,10 @@ class Table:
         lines += [line_of(line, width) for note in self._notes(len(rows)) for line in note.split("\n")]
         return "\n".join(lines)
 
-    def html(self) -> str:
-        """Return the table as one ``<div>`` of escaped, static HTML of at most 100 kB; what is left out is counted."""
+    def html(self, room: int = _BYTES) -> str:
+        """Return the table as one ``<div>`` of escaped, static HTML, its rows in ``room`` bytes; what is left out is
+        counted.
+        """
         columns, rows = self._cells()
         right = self._right(rows)
         out = ["<div>"]
@@ -58,7 +62,6 @@ class Table:
         if columns:
             head = [_cell("th", name, right[i]) for i, name in enumerate(columns)]
             out += ["<table><thead><tr>", *head, "</tr></thead><tbody>"]
-            room = _BYTES
             for row in rows:
                 line = "".join(_cell("td", cell, right[i]) for i, cell in enumerate(row))
                 room -= len(line.encode())
@@ -103,6 +106,35 @@ class Displayed:
         return self.display().html()
 
 
+class Stacked(Displayed):
+    """Mixin: an object that is shown as several parts, one below the other."""
+
+    def parts(self) -> Sequence[Displayed | Table]:
+        """Return the parts, in order; there is at least one."""
+        raise NotImplementedError  # every subclass has its own
+
+    def display(self) -> Table:
+        """Return the first part's table."""
+        first = self.parts()[0]
+        return first if isinstance(first, Table) else first.display()
+
+    def __repr__(self) -> str:
+        return "\n".join(part.text() if isinstance(part, Table) else repr(part) for part in self.parts())
+
+    def _repr_html_(self) -> str:
+        parts = self.parts()
+        room = _BYTES // len(parts)
+        plain = Displayed._repr_html_  # a part that draws itself, a picture, is small
+        return "".join(
+            part.html(room)
+            if isinstance(part, Table)
+            else part.display().html(room)
+            if type(part)._repr_html_ is plain
+            else part._repr_html_()
+            for part in parts
+        )
+
+
 def line_of(text: str, width: int = WIDTH) -> str:
     """Return ``text`` as one line of printable characters, cut with ``…`` where it is wider than ``width`` columns."""
     return _fit(_printable(text), width)
@@ -131,13 +163,24 @@ def _plain(value: Any) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
+    if isinstance(value, int | Decimal):
         return f"{value:,}"
+    if isinstance(value, float):
+        return _float(value)
     if isinstance(value, datetime):
         return instant(value)
     if isinstance(value, timedelta):
         return duration(value)
     return _printable(str(value)[: _VALUE + 1])  # one more than is shown, so that the cut shows
+
+
+def _float(value: float) -> str:
+    """Return a number as a person reads it, to about six digits: ``41.98``, ``1,234,567.8912``, ``1.2e-05``, ``NaN``."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if value == 0 or 1e-3 <= abs(value) < 1e12:
+        return f"{value:,.4f}".rstrip("0").rstrip(".")
+    return f"{value:.6g}"
 
 
 def _printable(text: str) -> str:
@@ -148,7 +191,7 @@ def _printable(text: str) -> str:
 def _numeric(text: str) -> bool:
     body = text.removesuffix("%").removesuffix(" d").removesuffix(" h").removesuffix(" min").removesuffix(" s").strip()
     body = body.replace(",", "").replace("−", "-")
-    if body in {"–", "NaN", "nan", "inf", "-inf"}:
+    if body in {"–", "NaN", "Infinity", "-Infinity"}:
         return True
     try:
         float(body)

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 
-from fstk.display import Table, duration, instant
+from fstk.display import Displayed, Stacked, Table, duration, instant
 
 
 def test_numbers_stand_right_and_words_left() -> None:
@@ -59,3 +60,24 @@ def test_times_and_lengths_read_in_their_own_units() -> None:
     assert duration(timedelta(hours=-4)) == "−4 h"
     lines = Table("", ["age"], [[timedelta(days=88)], [timedelta(hours=4)]]).text().splitlines()
     assert lines[1:] == ["  88 d", "   4 h"]
+
+
+def test_numbers_are_given_to_the_digits_a_person_reads() -> None:
+    values = [41.98, 1234567.891234, 1.2e-05, 0.0, -0.5, 1e300, float("nan"), float("inf"), Decimal("1234.50")]
+    lines = Table("", ["v"], [[value] for value in values]).text().splitlines()[1:]
+    assert [line.strip() for line in lines] == [
+        *("41.98", "1,234,567.8912", "1.2e-05", "0", "-0.5", "1e+300", "NaN", "Infinity", "1,234.50"),
+    ]
+    assert {len(line) for line in lines} == {len(lines[0])}
+
+
+class Two(Stacked):
+    def parts(self) -> list[Displayed | Table]:
+        return [Table("first", ["a"], [["x" * 100] * 1] * 300), Table("second", ["a"], [["y" * 100]] * 300)]
+
+
+def test_parts_stand_below_each_other_and_share_the_room() -> None:
+    assert repr(Two()).index("first") < repr(Two()).index("second")
+    assert len(Two()._repr_html_().encode()) < 100_000
+    assert Two()._repr_html_().count("more rows") == 2
+    assert Two().display().title == "first"

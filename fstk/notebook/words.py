@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from fstk.cli.text import uncommented
 from fstk.errors import InvalidInput, NaiveDatetime, UnknownName, nearest
 
 _VARIABLE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
@@ -32,26 +33,6 @@ def split(line: str, cell: str | None = None) -> tuple[list[str], str | None]:
         raise InvalidInput(
             f"cannot read {line.strip()!r}: {error}. Put a word that holds a quote in quotes."
         ) from error
-
-
-def uncommented(line: str, mark: str) -> str:
-    """Return ``line`` up to the first comment ``mark`` that stands outside quotes and begins a word."""
-    quote, before = "", " "
-    letters = iter(enumerate(line))
-    for place, letter in letters:
-        if quote:
-            if letter == "\\" and quote == '"':
-                next(letters, None)
-            elif letter == quote:
-                quote = ""
-        elif letter == "\\":
-            next(letters, None)
-        elif letter in "'\"":
-            quote = letter
-        elif before.isspace() and line.startswith(mark, place):
-            return line[:place]
-        before = letter
-    return line
 
 
 def insert(text: str, namespace: Mapping[str, Any]) -> str:

@@ -1,0 +1,49 @@
+"""``fstk windows``: windowed features of a source, shown as a feature table, then written."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from typer import Argument, Context, Option
+
+from fstk.cli.call import call_of
+from fstk.display import Displayed
+
+
+def windows(
+    context: Context,
+    table: Annotated[str, Argument(metavar="TABLE", help="The feature table to make or to merge into.")],
+    source: Annotated[str, Option(metavar="SOURCE", help="The events: a table, or a variable that holds a frame.")],
+    entity: Annotated[str, Option(metavar="COLUMN", help="The events' key column, or several with commas.")],
+    time: Annotated[str, Option(metavar="COLUMN", help="The events' time column.")],
+    windows: Annotated[str, Option(metavar="LENGTHS", help="Such as 7d,36h,lifetime.")],
+    closed: Annotated[
+        Literal["left", "right", "both"], Option(help="Which ends belong to a window; left sees nothing of its instant.")
+    ] = "left",
+    calendar: Annotated[
+        str | None, Option(metavar="START,END,EVERY", help="Features on a calendar, as 1997-01-08,1998-04-01,7d.")
+    ] = None,
+    points: Annotated[
+        str | None,
+        Option(metavar="SOURCE[,COLUMN]", help="Features at the keys and times of this table or variable."),
+    ] = None,
+    write: Annotated[bool, Option("--write", help="Merge the features into the table.")] = False,
+    output: Annotated[
+        str | None, Option("-o", "--output", metavar="NAME", help="Bind the features to this variable.")
+    ] = None,
+    code: Annotated[bool, Option("--code", help="Print the same as plain Python; nothing is read or written.")] = False,
+) -> Displayed:
+    """Windowed features of a source: plan, real rows of a few entities, findings. One aggregate a line below:
+
+    sum(amount) filter (where quantity > 1) as bulk
+    """
+    # the grammar must be there at once: what a verb needs is loaded by the verb
+    from fstk.cli.windowed import asked
+
+    call = call_of(context)
+    request = asked(call, table, source, entity, time, windows, closed, calendar, points)
+    if output is not None:
+        call.bind(output, request.features)
+    if code:
+        return request.code()
+    return request.write() if write else request.preview()
