@@ -8,8 +8,8 @@ from typing import Annotated
 from typer import Argument, Context, Option
 
 from fstk.cli.call import call_of
+from fstk.display import Displayed
 from fstk.errors import BadParameter, InvalidInput
-from fstk.jobs.runner import CELL_TIMEOUT, JobRun, run_job
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -24,9 +24,17 @@ def run(
     resume: Annotated[bool, Option("--resume", help="Skip tasks already done for this logical date.")] = False,
     cell_timeout: Annotated[
         str, Option(metavar="TIME", help="How long one cell may run: 90s, 30m, 2h, or none.")
-    ] = f"{CELL_TIMEOUT / 60:.0f}m",
-) -> JobRun | None:
-    """Run a notebook or a job: parameters checked first, one record per task, exit code by cause."""
+    ] = "1h",
+) -> Displayed | None:
+    """Run a notebook, or a job of databricks.yml.
+
+    Parameters are checked before anything starts. Every task leaves its executed notebook and a record in the folder
+    of runs. Exit codes: 0 done, 1 the job's own error, 2 bad parameters (nothing was started), 3 a gate said no,
+    4 infrastructure (worth a retry), 138 the kernel died.
+    """
+    # the grammar must be there at once: what a verb needs is loaded by the verb
+    from fstk.jobs.runner import run_job
+
     done = run_job(name, _parameters(parameter or []), resume=resume, cell_timeout=_seconds(cell_timeout))
     return done if call_of(context).in_notebook else None  # a terminal has seen its lines
 

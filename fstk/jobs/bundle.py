@@ -91,7 +91,7 @@ class JobSpec(Displayed):
     parameters: Mapping[str, str]
     tasks: tuple[TaskSpec, ...]
 
-    def task_parameters(self, task: TaskSpec, given: Mapping[str, str], declared: list[str]) -> dict[str, str]:
+    def task_parameters(self, task: TaskSpec, given: Mapping[str, Any], declared: list[str]) -> dict[str, str]:
         """Return what ``task`` is given, as Databricks does it: its own parameters with references resolved, over
         them the job's parameters that its notebook declares.
 
@@ -102,7 +102,7 @@ class JobSpec(Displayed):
         for name in given:
             if name not in self.parameters:
                 raise BadParameter(f"job {self.name} has no parameter {name!r}.{nearest(name, self.parameters)}")
-        values = {**self.parameters, **given}
+        values = {**self.parameters, **{name: _text(value) for name, value in given.items()}}
         own = {name: self._resolved(text, values, task) for name, text in task.parameters.items()}
         return own | {name: value for name, value in values.items() if name in declared}
 

@@ -67,7 +67,7 @@ class Job(Displayed):
             summary: what the progress line says; by default the tables written and ``rows``.
             changed: False when nothing was to do; by default taken from what this process wrote, where it wrote
                 anything.
-            rows: counts and figures for the record, as ``rows=1204, features=12``.
+            rows: counts and figures for the record, as ``rows=1204, features=12``; dicts and lists are kept, too.
         """
         entries = journal.entries()[self._first_entry :]
         writes = [entry for entry in entries if entry.action in _WRITES]
@@ -163,8 +163,13 @@ def _report_errors(folder: Path, scrubber: Scrubber) -> None:
 
 
 def _figure(value: Any) -> Any:
+    """Return a value as JSON holds it."""
     if value is None or isinstance(value, bool | str):
         return value
+    if isinstance(value, Mapping):
+        return {str(key): _figure(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_figure(item) for item in value]
     if isinstance(value, numbers.Integral):
         return int(value)
     if isinstance(value, numbers.Real):
@@ -178,6 +183,8 @@ def _summary(writes: list[journal.Entry], figures: Mapping[str, Any]) -> str:
     if not figures and len(writes) == 1:
         parts[0] += count(writes[0].rows)
     for name, value in figures.items():
+        if isinstance(value, dict | list):  # for the record, not for a line
+            continue
         word = name.replace("_", " ")
         parts.append(f"{value:,} {word}" if type(value) is int else f"{word} {_short(value)}")
     return " · ".join(parts)

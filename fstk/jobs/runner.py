@@ -117,6 +117,7 @@ class _TaskRunner:
         self.task, self.number, self.lines, self.cell_timeout = task, number, lines, cell_timeout
         self.path = folder / f"{task.key}.json"
         self.shared = folder / f".{task.key}"
+        self.before: RunRecord | None = None
         self.token = secrets.token_hex(16)
         self.job = plan.job
         now = datetime.now(UTC)
@@ -145,6 +146,7 @@ class _TaskRunner:
 
     def run(self) -> RunRecord:
         """Execute the notebook and return its closed record; the record on disk is closed whatever happens here."""
+        self.before = self.earlier()
         now = datetime.now(UTC)
         self.record = self.record.model_copy(update={"started": now, "heartbeat": now})
         shutil.rmtree(self.shared, ignore_errors=True)  # what a run that vanished has left
@@ -231,7 +233,10 @@ class _TaskRunner:
             "accesses": accesses,
         }
         if closing is not None and closed:
-            update |= {"summary": closing.summary, "changed": closing.changed, "rows": closing.rows}
+            # a notebook that only reads has done nothing new when it has read the same versions before
+            same = bool(accesses) and self.before is not None and self.before.accesses == accesses
+            changed = False if closing.changed is None and same else closing.changed
+            update |= {"summary": closing.summary, "changed": changed, "rows": closing.rows}
         self.record = self.record.model_copy(update=update)
         write_record(self.path, self.record)
         last = f"{self.record.seconds:.0f} s" if status == "succeeded" else f"exit {self.record.exit_code}"

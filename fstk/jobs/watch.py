@@ -44,11 +44,15 @@ class Watch(threading.Thread):
         self._sample()
         # the kernel leads a session of its own: what a cell started between two samples is still known by it
         self._family |= {p for p in psutil.process_iter() if _session(p) == self._kernel.pid}
+        self._wait()
+        for process in filter(_runs, self._family):
+            process.kill()
+        self._wait()
+
+    def _wait(self) -> None:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while any(map(_runs, self._family)) and time.monotonic() < deadline:
             time.sleep(0.05)
-        for process in filter(_runs, self._family):
-            process.kill()
 
     def _sample(self) -> None:
         try:

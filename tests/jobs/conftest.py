@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -107,3 +108,14 @@ def printed(cells: Sequence[dict[str, Any]]) -> str:
     """Everything that the cells wrote to their standard output."""
     outputs = [output for cell in cells for output in cell["outputs"] if output["output_type"] == "stream"]
     return "".join("".join(output["text"]) for output in outputs if output["name"] == "stdout")
+
+
+def told(pipe: Path) -> str:
+    """What a notebook writes into a named pipe, within a minute."""
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        ready, _, _ = select.select([reader], [], [], 60)
+        assert ready, f"nothing was written into {pipe}"
+        return os.read(reader, 100).decode()
+    finally:
+        os.close(reader)

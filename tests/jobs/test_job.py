@@ -74,8 +74,12 @@ def test_done_counts_what_this_process_wrote_since_the_job_was_opened() -> None:
     assert job.done(changed=None).changed is None
     journal.note("read", "fs.events", 7, None)
     journal.note("written", "fs.customers", 2, 0)
-    idle = job.done(rows=np.int64(3), share=np.float64(0.25), day=date(1998, 3, 31), gone=None)
-    assert (idle.changed, idle.rows) == (False, {"rows": 3, "share": 0.25, "day": "1998-03-31", "gone": None})
+    idle = job.done(
+        rows=np.int64(3), share=np.float64(0.25), day=date(1998, 3, 31), gone=None, why={"t": [np.int32(1)]}
+    )
+    expected = {"rows": 3, "share": 0.25, "day": "1998-03-31", "gone": None, "why": {"t": [1]}}
+    assert (idle.changed, idle.rows) == (False, expected)
+    assert idle.summary == "customers v2 · 3 rows · share 0.25 · day 1998-03-31 · gone –"
     journal.note("published", "fs.customers", 2, 12)
     closed = job.done()
     assert closed.changed is True

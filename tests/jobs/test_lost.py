@@ -13,7 +13,7 @@ import pytest
 
 from fstk.jobs.record import read_record
 
-from .conftest import Project
+from .conftest import Project, told
 
 pytestmark = pytest.mark.server
 
@@ -38,16 +38,18 @@ class Hanging(Project):
         self.notebook("n.ipynb", HANG, declaration=DECLARATION)
         self.record = root / "runs" / "n" / "1998-03-31" / "n.json"
         self.process: subprocess.Popen[str] | None = None
+        self.word: int | None = None
 
     def begin(self) -> psutil.Process:
         """Start the run and return its kernel, which is in the cell that waits."""
         self.process = self.start("run", "n.ipynb")
-        kernel = psutil.Process(int((self.root / "pid").read_text()))
-        (self.word,) = [os.open(self.root / "word", os.O_WRONLY)]
+        kernel = psutil.Process(int(told(self.root / "pid")))
+        self.word = os.open(self.root / "word", os.O_RDWR)  # does not wait for the reader
         return kernel
 
     def finish(self) -> None:
         """Let the cell go on."""
+        assert self.word is not None
         os.write(self.word, b".")
 
     def end(self) -> tuple[str, str, int]:
@@ -61,6 +63,8 @@ class Hanging(Project):
 def hanging(project: Project) -> Iterator[Hanging]:
     made = Hanging(project.root)
     yield made
+    if made.word is not None:
+        os.close(made.word)
     if made.process and made.process.poll() is None:
         made.process.kill()
         made.end()
@@ -97,12 +101,12 @@ def test_a_run_that_is_asked_to_stop_ends_its_kernel_and_closes_its_record(hangi
 def test_a_second_run_refuses_while_the_first_holds_the_lease(hanging: Hanging) -> None:
     hanging.begin()
     assert hanging.process is not None
-    before = hanging.record.read_bytes()
+    before = read_record(hanging.record)
     second = hanging.fstk("run", "n.ipynb", "-p", "hang=false")
     assert second.returncode == 4
     assert second.stdout == ""
     assert f"LeaseHeld: n for 1998-03-31 is already running (process {hanging.process.pid} on " in second.stderr
-    assert hanging.record.read_bytes() == before
+    assert read_record(hanging.record).model_copy(update={"heartbeat": before.heartbeat}) == before
     other_date = hanging.fstk("run", "n.ipynb", "-p", "hang=false", "-p", "as_of=1998-04-30")
     assert other_date.returncode == 0, other_date.stderr
     hanging.finish()

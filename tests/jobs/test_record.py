@@ -100,7 +100,8 @@ def test_a_lease_has_one_holder_and_is_free_after(tmp_path: Path) -> None:
 def test_the_lease_of_a_process_that_died_is_free(tmp_path: Path) -> None:
     code = (
         "import os, pathlib, signal, sys\nfrom fstk.jobs.lease import hold\n"
-        f"lease = hold(pathlib.Path({str(tmp_path)!r}), 'j', 'd')\nlease.__enter__()\nos.kill(os.getpid(), signal.SIGKILL)"
+        f"lease = hold(pathlib.Path({str(tmp_path)!r}), 'j', 'd')\nlease.__enter__()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     (tmp_path / "settings.json").write_text("{}")

@@ -106,7 +106,7 @@ def test_a_job_runs_its_tasks_in_order_with_its_parameters_and_resumes_where_it_
         "resume  fstk run nightly -p size=12 --resume",
     ]
     (nightly.root / "ready").touch()
-    resumed = run_job("nightly", {"size": "12"}, resume=True)
+    resumed = run_job("nightly", {"size": 12}, resume=True)
     # its own parameters resolved, and over them the job's that the notebook declares
     assert logged(nightly)[1:] == ["middle 12 v-007 007 1998-03-31", "last 0 - 007 1998-03-31"]
     assert [task.skipped for task in resumed.tasks] == [True, False, False]
@@ -161,6 +161,19 @@ def test_lines_say_what_was_done_or_that_nothing_was(project: Project, capsys: p
         "read": "0 of 12 features drifted",
         "counts": "23,570 written · 0 unchanged · auc 0.79 · kind sqlite",
     }
+
+
+def test_a_notebook_that_only_reads_has_nothing_to_do_until_a_version_is_new(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = "from fstk.journal import note\nnote('read', 'fs.t', int(open('version').read()), None)"
+    project.bare("n.ipynb", "import fstk\njob = fstk.job(globals())", cell, "job.done('0 of 12 drifted')")
+    said = []
+    for version in ("3", "3", "4"):
+        (project.root / "version").write_text(version)
+        run_job("n.ipynb")
+        said.append("nothing to do" in capsys.readouterr().out)
+    assert said == [False, True, False]
 
 
 def test_without_a_terminal_a_line_now_and_then_tells_rows_and_time(

@@ -18,7 +18,7 @@ from fstk.jobs.parameters import parse
 from fstk.jobs.plan import plan_run
 from fstk.jobs.secret import Scrubber, Secret
 
-from .conftest import Project
+from .conftest import Project, told
 
 VALUE = "hunter2&'\"<é\\"
 DECLARATION = 'from fstk import Secret\npassword: Secret = "env:STORE_PASSWORD"'
@@ -84,7 +84,7 @@ def test_a_killed_run_leaves_no_secret_behind(project: Project) -> None:
     wait = "open('pid', 'w').write('here')\nopen('word').read()"
     project.notebook("n.ipynb", SHOW, wait, declaration=DECLARATION)
     process = project.start("run", "n.ipynb", STORE_PASSWORD=VALUE)
-    (project.root / "pid").read_text()
+    assert told(project.root / "pid") == "here"
     assert leaks(project.root) == []
     process.kill()
     process.communicate(timeout=60)
