@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 
 import pyarrow as pa
-import sqlglot
-from sqlglot import exp
 
 from fstk.engines.base import Schema
 from fstk.errors import UnsupportedType
@@ -45,24 +43,17 @@ _WIDER: dict[pa.DataType, str] = {
     pa.binary_view(): "binary",
     pa.date64(): "date",
 }
-_PARSED = {
-    exp.DType.TINYINT: "tinyint",
-    exp.DType.SMALLINT: "smallint",
-    exp.DType.INT: "int",
-    exp.DType.BIGINT: "bigint",
-    exp.DType.FLOAT: "float",
-    exp.DType.DOUBLE: "double",
-    exp.DType.BOOLEAN: "boolean",
-    exp.DType.TEXT: "string",
-    exp.DType.VARCHAR: "string",
-    exp.DType.CHAR: "string",
-    exp.DType.BINARY: "binary",
-    exp.DType.DATE: "date",
-    exp.DType.TIMESTAMPTZ: "timestamp",
-    exp.DType.TIMESTAMPLTZ: "timestamp",
-    exp.DType.TIMESTAMPNTZ: "timestamp_ntz",
-    exp.DType.NULL: "void",
+_ALIASES = {
+    "byte": "tinyint",
+    "short": "smallint",
+    "integer": "int",
+    "long": "bigint",
+    "real": "float",
+    "timestamp_ltz": "timestamp",
 }
+_TEXT = re.compile(r"(?:var)?char(?:acter)?\s*\(\s*\d+\s*\)")
+_DECIMAL = re.compile(r"(?:decimal|dec|numeric)(?:\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?")
+_FIELD = re.compile(r"\s*(?:`((?:[^`]|``)+)`|([^`:<>,\s]+))\s*(?::|\s)\s*(.+)", re.DOTALL)
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -108,32 +99,51 @@ def arrow_type(spark: str) -> pa.DataType:
     known = _ATOMS.get(spark)
     if known is not None:
         return known
-    if re.search(r"\bcollate\b", spark, re.IGNORECASE):
-        raise UnsupportedType(f"a collated string ({spark}) compares by other rules than fstk's; cast it to string.")
-    try:
-        parsed = exp.DataType.build(spark, dialect="databricks")
-    except sqlglot.ParseError as error:
-        raise UnsupportedType(f"{spark!r} is not a Spark SQL type.") from error
-    return _arrow(parsed, spark)
+    text = spark.strip()
+    word = text.lower()
+    atom = _ATOMS.get(_ALIASES.get(word, word))
+    if atom is not None:
+        return atom
+    if _TEXT.fullmatch(word):
+        return pa.string()
+    decimal = _DECIMAL.fullmatch(word)
+    if decimal:
+        precision, scale = int(decimal[1] or 10), int(decimal[2] or 0)
+        if 1 <= precision <= 38 and scale <= precision:
+            return pa.decimal128(precision, scale)
+    nested = re.fullmatch(r"(array|map|struct)\s*<(.*)>", text, re.DOTALL | re.IGNORECASE)
+    if nested:
+        built = _nested(nested[1].lower(), _parts(nested[2]))
+        if built is not None:
+            return built
+    raise UnsupportedType(f"{spark!r} is not a Spark SQL type with an exact Arrow counterpart.")
 
 
-def _arrow(parsed: exp.Expr, whole: str) -> pa.DataType:
-    if isinstance(parsed, exp.DataType):
-        inner = parsed.expressions
-        if parsed.this in _PARSED:
-            return _ATOMS[_PARSED[parsed.this]]
-        if parsed.this == exp.DType.DECIMAL:
-            digits = [int(param.name) for param in inner] or [10]
-            precision, scale = digits[0], digits[1] if len(digits) > 1 else 0
-            if 1 <= precision <= 38 and 0 <= scale <= precision:
-                return pa.decimal128(precision, scale)
-        if parsed.this == exp.DType.ARRAY and len(inner) == 1:
-            return pa.list_(pa.field("element", _arrow(inner[0], whole)))
-        if parsed.this == exp.DType.MAP and len(inner) == 2:
-            return pa.map_(_arrow(inner[0], whole), _arrow(inner[1], whole))
-        if parsed.this == exp.DType.STRUCT:
-            return pa.struct([pa.field(column.name, _arrow(column.args["kind"], whole)) for column in inner])
-    raise UnsupportedType(f"Spark type {whole!r} has no exact Arrow type.")
+def _nested(kind: str, parts: list[str]) -> pa.DataType | None:
+    if kind == "array" and len(parts) == 1:
+        return pa.list_(pa.field("element", arrow_type(parts[0])))
+    if kind == "map" and len(parts) == 2:
+        return pa.map_(arrow_type(parts[0]), arrow_type(parts[1]))
+    if kind == "struct":
+        fields = [_FIELD.fullmatch(part) for part in parts]
+        if all(fields):
+            return pa.struct([((f[1] or f[2]).replace("``", "`"), arrow_type(f[3])) for f in fields if f])
+    return None
+
+
+def _parts(text: str) -> list[str]:
+    """Return what stands between the commas outside brackets and backquotes."""
+    parts, depth, quoted, start = [], 0, False, 0
+    for position, character in enumerate(text):
+        if character == "`":
+            quoted = not quoted
+        elif not quoted:
+            depth += (character in "<(") - (character in ">)")
+            if character == "," and depth == 0:
+                parts.append(text[start:position])
+                start = position + 1
+    last = text[start:]
+    return [*parts, last] if parts or last.strip() else []
 
 
 def field_name(name: str) -> str:

@@ -1,0 +1,124 @@
+"""One normalised Arrow table from every kind of frame, nothing lost, nothing guessed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from fstk.engines.base import Engine
+from fstk.engines.frames import canonical, conform, to_arrow
+from fstk.errors import InvalidInput, NaiveDatetime, TypeMismatch, UnsupportedType
+
+UTC = dt.UTC
+NOON = dt.datetime(2024, 2, 29, 12, 0, 0, 1, tzinfo=UTC)
+
+
+def _kinds() -> dict[str, Any]:
+    rows = {"k": ["a", None], "n": [1, 2], "at": [NOON, None]}
+    arrow = pa.table({"k": pa.array(rows["k"]), "n": rows["n"], "at": pa.array(rows["at"], pa.timestamp("us", "UTC"))})
+    return {
+        "pandas": pd.DataFrame({"k": rows["k"], "n": rows["n"], "at": pd.to_datetime(rows["at"], utc=True)}),
+        "polars": pl.DataFrame(rows),
+        "lazy": pl.LazyFrame(rows),
+        "arrow": arrow,
+        "batch": arrow.to_batches()[0],
+        "reader": arrow.to_reader(),
+    }
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "lazy", "arrow", "batch", "reader"])
+def test_every_kind_of_frame_is_the_same_table(engine: Engine, kind: str) -> None:
+    frame = engine.frame(_kinds()[kind], "df")
+    assert engine.schema(frame) == {"k": "string", "n": "bigint", "at": "timestamp"}
+    assert engine.arrow(frame).sort_by("n").to_pylist() == [
+        {"k": "a", "n": 1, "at": NOON},
+        {"k": None, "n": 2, "at": None},
+    ]
+
+
+@pytest.mark.parametrize("other", [[1], {"a": [1]}, "table", None, np.zeros(3)])
+def test_what_is_no_frame_is_refused_by_the_arguments_name(other: Any) -> None:
+    with pytest.raises(InvalidInput, match="^labels must be a Spark, pandas, Polars or Arrow frame"):
+        to_arrow(other, "labels")
+
+
+@pytest.mark.parametrize("value", [dt.datetime(2024, 1, 1), [dt.datetime(2024, 1, 1)], {"a": dt.datetime(2024, 1, 1)}])
+def test_naive_datetimes_in_object_columns_are_refused(value: Any) -> None:
+    with pytest.raises(NaiveDatetime, match="labels, column at: .* has no time zone"):
+        to_arrow(pd.DataFrame({"at": pd.Series([value], dtype=object)}), "labels")
+
+
+def test_aware_datetimes_in_object_columns_and_typed_naive_columns_are_taken() -> None:
+    kolkata = dt.timezone(dt.timedelta(hours=5, minutes=30))
+    frame = pd.DataFrame(
+        {
+            "at": pd.Series([NOON.astimezone(kolkata), pd.NaT], dtype=object),
+            "ntz": pd.to_datetime(["2024-02-29", None]),
+        }
+    )
+    table = to_arrow(frame, "df")
+    assert table.column("at").to_pylist() == [NOON, None]
+    assert table.schema.field("at").type == pa.timestamp("us", "UTC")
+    assert table.schema.field("ntz").type == pa.timestamp("us")
+
+
+def test_nanoseconds_are_kept_exactly_or_refused() -> None:
+    whole = pd.DataFrame({"at": pd.to_datetime(["2024-01-01T00:00:00.123456"], utc=True)})
+    assert to_arrow(whole, "df").column("at").to_pylist() == [dt.datetime(2024, 1, 1, 0, 0, 0, 123456, tzinfo=UTC)]
+    with pytest.raises(InvalidInput, match="df, column at: .* whole microseconds"):
+        to_arrow(pd.DataFrame({"at": pd.to_datetime([1], unit="ns")}), "df")
+
+
+@pytest.mark.parametrize("micros", [-62_135_596_800_000_001, 253_402_300_800_000_000])
+def test_times_outside_the_years_1_to_9999_are_refused(micros: int) -> None:
+    with pytest.raises(InvalidInput, match="0001 to 9999"):
+        to_arrow(pa.table({"at": pa.array([micros], pa.timestamp("us", "UTC"))}), "df")
+
+
+def test_nan_of_pandas_is_missing_and_nan_of_polars_is_nan() -> None:
+    assert to_arrow(pd.DataFrame({"x": [1.0, np.nan]}), "df").column("x").null_count == 1
+    assert to_arrow(pl.DataFrame({"x": [1.0, float("nan")]}), "df").column("x").null_count == 0
+
+
+def test_categories_and_nested_large_types_are_plain() -> None:
+    frame = pl.DataFrame({"c": pl.Series(["x", "y", None], dtype=pl.Categorical), "l": [["a"], [], None]})
+    table = to_arrow(frame, "df")
+    assert table.schema.types == [pa.string(), pa.list_(pa.string())]
+    assert table.to_pydict() == {"c": ["x", "y", None], "l": [["a"], [], None]}
+
+
+def test_doubled_and_unnamed_columns_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="two columns are called a"):
+        to_arrow(pd.DataFrame([[1, 2]], columns=["a", "a"]), "df")
+    with pytest.raises(InvalidInput, match="names must be strings"):
+        to_arrow(pd.DataFrame([[1, 2]]), "df")
+
+
+def test_mixed_objects_and_unheld_types_are_refused_by_column() -> None:
+    with pytest.raises(InvalidInput, match="df, column o"):
+        to_arrow(pd.DataFrame({"o": [1, "a"]}), "df")
+    with pytest.raises(UnsupportedType, match="df, column d"):
+        to_arrow(pl.DataFrame({"d": [dt.timedelta(1)]}), "df")
+
+
+def test_a_kernels_result_loses_no_value_silently() -> None:
+    schema = pa.schema([("a", pa.int32()), ("b", pa.string())])
+    assert conform(pa.table({"b": ["x"], "a": [1]}), schema).to_pylist() == [{"a": 1, "b": "x"}]
+    with pytest.raises(TypeMismatch, match="column a"):
+        conform(pa.table({"b": ["x"], "a": [2**40]}), schema)
+    with pytest.raises(TypeMismatch, match="column a"):
+        conform(pa.table({"b": ["x"], "a": [1.5]}), schema)
+    with pytest.raises(TypeMismatch, match="declared"):
+        conform(pa.table({"a": [1]}), schema)
+
+
+def test_instants_of_any_zone_are_told_in_utc() -> None:
+    table = pa.table({"at": pa.array([0], pa.timestamp("us", "America/New_York"))})
+    assert canonical(table).schema.field("at").type == pa.timestamp("us", "UTC")
+    assert canonical(table).column("at").to_pylist() == [dt.datetime(1970, 1, 1, tzinfo=UTC)]
