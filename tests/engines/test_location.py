@@ -60,7 +60,8 @@ def test_a_folder_with_tables_or_an_online_store_is_a_warehouse(tmp_path: Path) 
     (tmp_path / "one" / "s" / "t" / "_delta_log").mkdir(parents=True)
     (tmp_path / "two").mkdir()
     (tmp_path / "two" / "online.db").touch()
-    assert ready_warehouse(tmp_path / "one") and ready_warehouse(tmp_path / "two")
+    assert ready_warehouse(tmp_path / "one") == tmp_path / "one"
+    assert ready_warehouse(tmp_path / "two") == tmp_path / "two"
 
 
 def test_somebody_elses_folder_is_refused_and_left_as_it_was(tmp_path: Path) -> None:

@@ -9,8 +9,24 @@ from fstk.engines.types import arrow_schema, arrow_type, schema_of, spark_type
 from fstk.errors import UnsupportedType
 
 ATOMS = st.sampled_from(
-    ["tinyint", "smallint", "int", "bigint", "float", "double", "boolean", "string", "binary", "date", "void"]
-    + ["timestamp", "timestamp_ntz", "decimal(10,2)", "decimal(38,18)", "decimal(1,0)"]
+    [
+        "tinyint",
+        "smallint",
+        "int",
+        "bigint",
+        "float",
+        "double",
+        "boolean",
+        "string",
+        "binary",
+        "date",
+        "void",
+        "timestamp",
+        "timestamp_ntz",
+        "decimal(10,2)",
+        "decimal(38,18)",
+        "decimal(1,0)",
+    ]
 )
 NAMES = st.sampled_from(["a", "B_2", "with space", "x:y", "tick`", "größe", "select"])
 TYPES = st.recursive(
