@@ -161,7 +161,7 @@ def lint_windows(
     if len(moments):
         meets &= moments[rank] == at_label.time
         pairs = at_event.entity * len(moments) + np.searchsorted(moments, at_event.time)
-        meets &= np.isin(at_label.entity * len(moments) + rank, pairs[at_event.entity >= 0])
+        meets &= np.isin(at_label.entity * len(moments) + rank, pairs)
     share = float(meets.mean())
     if share == 0:
         return []

@@ -155,10 +155,31 @@ def test_columns_without_any_value() -> None:
 
 def test_a_feature_named_like_a_label_of_the_report_keeps_its_own_numbers() -> None:
     holes = [None, 1.0, 2.0, 3.0] * 100
-    table = pa.table({"x": pa.array(holes), "x (missing)": pa.array(["a", "b"] * 200)})
-    report = detect_feature_drift(table, table, ["x", "x (missing)"])
-    seen = [(test.feature, test.of) for test in report.tests]
-    assert seen == [("x", "values"), ("x", "missing"), ("x (missing)", "values")]
+    reference = pa.table({"x": pa.array(holes), "x (missing)": pa.array(["a", "b"] * 200)})
+    current = reference.set_column(1, "x (missing)", pa.array(["b", "c"] * 200))
+    report = detect_feature_drift(reference, current, ["x", "x (missing)"])
+    assert report.drifted == ["x (missing)"]
+    assert len(report.tests) == 3
+
+
+def test_one_small_side_is_enough_to_ask_for_a_p_value_and_the_least_likely_comes_first() -> None:
+    reference, current = _normal(4_000), _normal(60, 1.0, seed=2)
+    still = pa.array(np.random.default_rng(8).normal(0, 1, 60))
+    report = detect_feature_drift(reference, current.set_column(0, "spend", still), ["spend", "visits"])
+    assert [(test.feature, test.test) for test in report.tests] == [
+        ("visits", "Kolmogorov-Smirnov p"),
+        ("spend", "Kolmogorov-Smirnov p"),
+    ]
+    undrifted = [_normal(300, seed=seed).rename_columns([f"a{seed}", f"b{seed}"]) for seed in range(4)]
+    names = [name for table in undrifted for name in table.column_names]
+    wide = pa.table({name: table[name] for table in undrifted for name in table.column_names})
+    values = [test.value for test in detect_feature_drift(wide, wide.slice(0, 40), names).tests]
+    assert values == sorted(values)
+
+
+def test_many_rare_strings_are_no_drift() -> None:
+    sides = [pa.table({"id": np.random.default_rng(seed).integers(0, 400, 2_500).astype(str)}) for seed in (1, 2)]
+    assert detect_feature_drift(*sides, ["id"]).drifted == []
 
 
 @pytest.mark.parametrize("kind", ["arrow", "pandas", "polars"])

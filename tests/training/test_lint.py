@@ -111,8 +111,10 @@ def test_half_of_the_labels_is_not_most() -> None:
 
 
 def test_customers_that_have_no_row_at_all_are_not_evidence() -> None:
-    rows = _features().filter(pa.array(_features()["customer_id"].to_numpy() < 5))
-    assert _lint(_labels(), _with_features(rows)).clean
+    few = pa.array(_features()["customer_id"].to_numpy() < 5)
+    assert _lint(_labels(), _with_features(_features().filter(few))).clean
+    report = _lint(_labels(), _with_features(_features(first_day=170).filter(few)))
+    assert "of 20 labels with rows in the table 75 %" in report.findings[0].message
 
 
 @pytest.mark.parametrize("later", [0, 1])
@@ -144,6 +146,7 @@ def test_a_time_outside_the_keys_of_a_table(later: int) -> None:
         ("anything", UTC, True),
         ("anything", pa.timestamp("us"), True),
         ("birthday", pa.date32(), False),
+        ("date_of_birth", pa.date32(), False),
         ("first_purchase", pa.date32(), False),
         ("as_of", pa.string(), False),
     ],
@@ -179,6 +182,7 @@ OUTCOME = RNG.random(200) < 0.4
         (pa.array(OUTCOME.astype(np.int64)), "label-copy"),
         (pa.array(np.where(OUTCOME, "gone", "there").tolist()), "label-copy"),
         (pa.array([value if i % 9 else None for i, value in enumerate(OUTCOME.tolist())]), "label-copy"),
+        (pa.array(np.where(np.arange(200) % 9, OUTCOME * 1.0, np.nan)), "label-copy"),
         (pa.array([1.5 if value else None for value in OUTCOME.tolist()]), "label-copy"),
         (pa.array(np.where(OUTCOME, 10.0, 0.0) + RNG.random(200)), "predictor"),
         (pa.array(np.where(OUTCOME, RNG.integers(0, 5, 200), RNG.integers(5, 9, 200))), "predictor"),
@@ -220,6 +224,7 @@ def test_a_name_of_each_customer_predicts_nothing_however_many_labels_it_has() -
 def test_few_rows_may_be_perfect_by_chance() -> None:
     outcome, feature = pa.array([True, False, True, False]), pa.array([3.0, 1.0, 4.0, 2.0])
     assert _planted(outcome, feature).clean
+    assert _planted(outcome, pa.array([2, 1, 2, 1])).clean
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,8 @@ started = datetime.now()
 df = spark.sql(f\"\"\"select *, current_date() as today from {table} where at < '{day}'\"\"\")
 df = df.withColumn("age", F.datediff(F.current_timestamp(), "at")).selectExpr("id", "now() as seen")
 features = WindowedFeatures(source, "id", "at", [Aggregate("sum(datediff(curdate(), at))", name="age")], ["7d"])
-print("now() is", started)
+print("now() is", started, now())
+latest = df.filter(at < current_date())
 """
     found = [(finding.where, finding.message.split(":")[0]) for finding in lint_cell(cell, "cell 3")]
     assert sorted(found) == [
@@ -79,6 +80,7 @@ print("now() is", started)
         ("cell 3, line 5,", "uses current_timestamp()"),
         ("cell 3, line 5,", "uses now()"),
         ("cell 3, line 6,", "uses curdate()"),
+        ("cell 3, line 8,", "uses current_date()"),
     ]
 
 
