@@ -80,6 +80,10 @@ class Engine(Protocol):
         """Bucket the frame by a hash of ``keys`` (all rows of one key in one bucket) and map each bucket."""
         ...
 
+    def map_slices(self, frame: Frame, kernel: Kernel, schema: Schema) -> Frame:
+        """Map the frame slice by slice, in any division of its rows: for kernels that look at each row by itself."""
+        ...
+
     def map_pair(
         self,
         left: Frame,

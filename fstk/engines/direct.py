@@ -96,6 +96,10 @@ class DirectEngine:
         """Call ``kernel`` on the whole frame."""
         return conform(kernel(frame), arrow_schema(schema))
 
+    def map_slices(self, frame: pa.Table, kernel: Kernel, schema: Schema) -> pa.Table:
+        """Call ``kernel`` on the whole frame."""
+        return conform(kernel(frame), arrow_schema(schema))
+
     def map_pair(
         self,
         left: pa.Table,

@@ -109,6 +109,21 @@ class SparkEngine:
             spread = buckets.spread(frame, self._types(frame, keys), self._buckets(frame))
             return spread.groupBy(buckets.COLUMN).applyInArrow(one, spark_schema(target))
 
+    def map_slices(self, frame: DataFrame, kernel: Kernel, schema: Schema) -> DataFrame:
+        """Call ``kernel`` on each batch of rows as Spark holds them; nothing is shuffled."""
+        target = arrow_schema(schema)
+
+        def each(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                try:
+                    made = conform(kernel(canonical(pa.Table.from_batches([batch]))), target)
+                except FstkError as error:
+                    raise kernel_failure(error) from error
+                yield from made.to_batches()
+
+        with translated():
+            return frame.mapInArrow(each, spark_schema(target))
+
     def map_pair(
         self,
         left: DataFrame,

@@ -40,6 +40,11 @@ class Rows(Displayed):
         self.as_known = as_known
         self._labels = labels
 
+    @property
+    def labels(self) -> DataFrame | pa.Table:
+        """The labels as they were given: a Spark DataFrame, or any other frame as Arrow."""
+        return self._labels
+
     def _frame(self, engine: Engine) -> Frame:
         """Return the rows as a frame of ``engine``."""
         raise NotImplementedError  # each kind of rows has its own
@@ -67,20 +72,23 @@ class Rows(Displayed):
         return frame
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Return the rows as a pandas frame, computed as :meth:`to_arrow` is.
+        """Return the rows as a pandas frame (:func:`as_pandas`), computed as :meth:`to_arrow` is."""
+        return as_pandas(self.to_arrow())
 
-        Instants are in UTC. Integers with nulls are floats, as pandas has it, or ``Int64`` where floats would lose
-        digits.
-        """
-        import pandas  # heavy, and only this method returns one
 
-        table = self.to_arrow()
-        frame = table.to_pandas()
-        for name in table.column_names:
-            column = table.column(name)
-            if column.type == pa.int64() and column.null_count and _large(column):
-                frame[name] = column.to_pandas(types_mapper={pa.int64(): pandas.Int64Dtype()}.get)
-        return frame
+def as_pandas(table: pa.Table) -> pandas.DataFrame:
+    """Return an Arrow table as the pandas frame that models are trained on and scored with.
+
+    Instants are in UTC. Integers with nulls are floats, as pandas has it, or ``Int64`` where floats would lose digits.
+    """
+    import pandas  # heavy, and only this function makes one
+
+    frame = table.to_pandas()
+    for name in table.column_names:
+        column = table.column(name)
+        if column.type == pa.int64() and column.null_count and _large(column):
+            frame[name] = column.to_pandas(types_mapper={pa.int64(): pandas.Int64Dtype()}.get)
+    return frame
 
 
 def _large(column: pa.ChunkedArray) -> bool:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import deltalake
 import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
 
 from fstk.engines.base import Engine, TableVersion
+from fstk.errors import DuplicateKeys
 
 ROWS = pa.table(
     {
@@ -57,3 +60,21 @@ def test_a_table_made_anew_is_another_table(engine: Engine, tmp_path: Path) -> N
     deltalake.write_deltalake(folders[0], pa.table({"id": [2]}), mode="append")
     assert one != two
     assert engine.identity(TableVersion("t", folders[0])) == one == deltalake.DeltaTable(folders[0]).metadata().id
+
+
+def test_slices_together_are_the_frame(engine: Engine) -> None:
+    def doubled(table: pa.Table) -> pa.Table:
+        return table.append_column("twice", pc.multiply(table.column("id"), 2))
+
+    schema = engine.schema(engine.frame(ROWS, "df")) | {"twice": "bigint"}
+    made = engine.arrow(engine.map_slices(engine.frame(ROWS, "df"), doubled, schema)).sort_by("id")
+    assert made.drop_columns("twice").to_pylist() == ROWS.to_pylist()
+    assert made.column("twice").to_pylist() == list(range(0, 50_000, 2))
+
+
+def test_an_error_in_a_slice_arrives_as_itself(engine: Engine) -> None:
+    def refuse(table: pa.Table) -> pa.Table:
+        raise DuplicateKeys("two of each.")
+
+    with pytest.raises(DuplicateKeys, match=r"two of each\."):
+        engine.arrow(engine.map_slices(engine.frame(ROWS, "df"), refuse, {"id": "bigint"}))
