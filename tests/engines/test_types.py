@@ -8,26 +8,8 @@ from hypothesis import strategies as st
 from fstk.engines.types import arrow_schema, arrow_type, schema_of, spark_type
 from fstk.errors import UnsupportedType
 
-ATOMS = st.sampled_from(
-    [
-        "tinyint",
-        "smallint",
-        "int",
-        "bigint",
-        "float",
-        "double",
-        "boolean",
-        "string",
-        "binary",
-        "date",
-        "void",
-        "timestamp",
-        "timestamp_ntz",
-        "decimal(10,2)",
-        "decimal(38,18)",
-        "decimal(1,0)",
-    ]
-)
+WORDS = "tinyint smallint int bigint float double boolean string binary date void timestamp timestamp_ntz"
+ATOMS = st.sampled_from([*WORDS.split(), "decimal(10,2)", "decimal(38,18)", "decimal(1,0)"])
 NAMES = st.sampled_from(["a", "B_2", "with space", "x:y", "tick`", "größe", "select"])
 TYPES = st.recursive(
     ATOMS,
