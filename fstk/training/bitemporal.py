@@ -105,15 +105,16 @@ def _versions(changes: pa.Table, entity: np.ndarray, join: Join) -> _Versions:
     since = written[usable[first]]
     following = np.concatenate([same_row[first][1:], [False]]) if len(first) else np.empty(0, dtype=bool)
     until = np.where(following, np.roll(since, -1), _NEVER)
-    live = held > 0
+    since = np.maximum(since, time[first])
+    seen = (held > 0) & (since < until)
     return _Versions(
-        entity=entity[first][live],
-        row=np.where(arrivals >= 0, arrivals, usable[first])[live],
-        time=time[first][live],
-        since=np.maximum(since, time[first])[live],
-        until=until[live],
+        entity=entity[first][seen],
+        row=np.where(arrivals >= 0, arrivals, usable[first])[seen],
+        time=time[first][seen],
+        since=since[seen],
+        until=until[seen],
         # Of two rows held, the one left by a later delete cannot be told either.
-        doubled=((held > 1) | (arrivals < 0))[live],
+        doubled=((held > 1) | (arrivals < 0))[seen],
     )
 
 

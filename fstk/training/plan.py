@@ -18,7 +18,7 @@ from fstk.training.resolve import Join, Output, resolve
 from fstk.training.spec import FeatureLookup
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainingPlan(Displayed):
     """How a training set comes about; a pure value, so that the same plan gives the same training set again.
 

@@ -59,7 +59,7 @@ def explanation(plan: TrainingPlan, labels: Frame, engine: Engine, as_known: boo
 
 def summary(plan: TrainingPlan, rows: Frame, engine: Engine) -> Summary:
     """Return the summary of the rows of :func:`explanation`; runs them, and counts feature rows without a time."""
-    parts = engine.arrow(engine.map(rows, [explain.ROW], partial(counted, plan=plan), COUNTS))
+    parts = engine.arrow(engine.map(rows, ["label_row"], partial(counted, plan=plan), COUNTS))
     nulls = []
     for one in plan.joins:
         if one.table_time is None:

@@ -71,7 +71,7 @@ class LookupSummary:
     rows_without_time: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Summary(Displayed):
     """An explanation in one line per lookup; ``worst`` are the labels served worst, in words."""
 

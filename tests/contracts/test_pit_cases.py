@@ -12,40 +12,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import deltalake
 import pyarrow as pa
 import pytest
 
 from fstk import errors
 from fstk.engines.base import Engine
 from fstk.engines.types import arrow_type, schema_of
-from fstk.errors import UnknownTable, nearest
-from fstk.tables.spec import FeatureTable, define
 from fstk.training.spec import FeatureLookup
 from fstk.training.training_set import TrainingSet, create_training_set
 from tests.contracts.conftest import load_cases
 from tests.contracts.rows import assert_same_rows, table_of, value_of
-
-
-class Shelf:
-    """The feature tables of one case, in a folder."""
-
-    def __init__(self, folder: Path, tables: Mapping[str, Any]) -> None:
-        self._tables: dict[str, FeatureTable] = {}
-        for name, content in tables.items():
-            location = str(folder / name)
-            on = {"delta.enableChangeDataFeed": "true"}
-            deltalake.write_deltalake(location, table_of(content), configuration=on)
-            time = content.get("timeseries_column")
-            definition = define(name, content["primary_keys"], content["columns"], timeseries_column=time)
-            # A table without duplicates may pass for fstk's own, whose keys are not looked at again.
-            unique = not _repeats(content["rows"], definition.keys)
-            self._tables[definition.name] = FeatureTable(**vars(definition), location=location, written_by_fstk=unique)
-
-    def get(self, name: str) -> FeatureTable:
-        if name not in self._tables:
-            raise UnknownTable(f"no feature table {name}.{nearest(name, self._tables)}")
-        return self._tables[name]
+from tests.training.shelf import Shelf
 
 
 def _repeats(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> bool:
@@ -74,9 +51,19 @@ def _training_set(case: Mapping[str, Any], engine: Engine, folder: Path) -> Trai
         [_lookup(lookup, case) for lookup in case["lookups"]],
         case["label"],
         case.get("exclude_columns"),
-        catalog=Shelf(folder, case["feature_tables"]),
+        catalog=_shelf(case["feature_tables"], folder),
         as_known=case.get("as_known", False),
     )
+
+
+def _shelf(tables: Mapping[str, Any], folder: Path) -> Shelf:
+    shelf = Shelf(folder)
+    for name, content in tables.items():
+        # A table without duplicates may pass for fstk's own, whose keys are not looked at again.
+        unique = not _repeats(content["rows"], content["primary_keys"])
+        time = content.get("timeseries_column")
+        shelf.add(name, table_of(content), content["primary_keys"], time, unique=unique)
+    return shelf
 
 
 def _rows(training_set: TrainingSet, engine: Engine) -> pa.Table:

@@ -258,7 +258,7 @@ TYPES: list[tuple[pa.DataType, Any]] = [
     (pa.list_(pa.float64()), [1.5, None, NAN]),
     (pa.struct([("a", pa.int64()), ("b", pa.list_(pa.string()))]), {"a": None, "b": ["x"]}),
     (pa.map_(pa.string(), pa.int32()), [("a", 1)]),
-    (pa.timestamp("us"), dt.datetime(9999, 12, 31)),  # noqa: DTZ001 (TIMESTAMP_NTZ has no zone)
+    (pa.timestamp("us"), dt.datetime(9999, 12, 31)),
     (pa.timestamp("us", tz="UTC"), FIRST),
     (pa.date32(), dt.date(1, 1, 1)),
     (pa.binary(), b"\x00"),
