@@ -40,12 +40,13 @@ class Table:
             right = self._right(rows)
             cells = [columns, *rows]
             widths = [min(max(_width(row[i]) for row in cells), width) for i in range(len(columns))]
-            room = width - 2 * len(widths)
+            gap = 2 if sum(widths) + 2 * len(widths) <= width else 1  # closer together, before anything is cut
+            room = width - 2 - gap * (len(widths) - 1)
             while sum(widths) > room and max(widths) > 4:
                 widths[widths.index(max(widths))] -= 1
             for row in cells:
                 parts = [_pad(_fit(cell, w), w, right[i]) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
-                lines.append(_fit(("  " + "  ".join(parts)).rstrip(), width))
+                lines.append(_fit(("  " + (" " * gap).join(parts)).rstrip(), width))
         lines += [line_of(line, width) for note in self._notes(len(rows)) for line in note.split("\n")]
         return "\n".join(lines)
 
@@ -119,7 +120,7 @@ class Stacked(Displayed):
         return first if isinstance(first, Table) else first.display()
 
     def __repr__(self) -> str:
-        return "\n".join(part.text() if isinstance(part, Table) else repr(part) for part in self.parts())
+        return "\n\n".join(part.text() if isinstance(part, Table) else repr(part) for part in self.parts())
 
     def _repr_html_(self) -> str:
         parts = self.parts()
@@ -175,7 +176,7 @@ def _plain(value: Any) -> str:
 
 
 def _float(value: float) -> str:
-    """Return a number as a person reads it, to about six digits: ``41.98``, ``1,234,567.8912``, ``1.2e-05``, ``NaN``."""
+    """Return a number as a person reads it, to some digits: ``41.98``, ``1,234,567.8912``, ``1.2e-05``, ``NaN``."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if value == 0 or 1e-3 <= abs(value) < 1e12:

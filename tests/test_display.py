@@ -14,6 +14,13 @@ def test_no_line_is_longer_than_the_width() -> None:
     assert max(len(line) for line in table.text(100).splitlines()) <= 100
 
 
+def test_columns_move_closer_before_a_cell_is_cut() -> None:
+    table = Table("", ["abcdef", "gh"], [["uvwxyz", "12"]])
+    assert table.text(12).splitlines() == ["  abcdef  gh", "  uvwxyz  12"]
+    assert table.text(11).splitlines() == ["  abcdef gh", "  uvwxyz 12"]
+    assert table.text(10).splitlines() == ["  abcd… gh", "  uvwx… 12"]
+
+
 def test_wide_characters_count_as_two_columns() -> None:
     lines = Table("", ["k", "v"], [["東京", 1], ["ab", 2]]).text().splitlines()
     assert lines[1].endswith("東京  1")

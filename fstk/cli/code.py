@@ -62,5 +62,6 @@ def literal(value: Any) -> str:
         if value.seconds == value.microseconds == 0:
             return f"timedelta(days={value.days})"
         micros = value // timedelta(microseconds=1)
-        return f"timedelta(microseconds={micros})" if micros % 1_000_000 else f"timedelta(seconds={micros // 1_000_000})"
+        seconds, rest = divmod(micros, 1_000_000)
+        return f"timedelta(microseconds={micros})" if rest else f"timedelta(seconds={seconds})"
     return repr(value)

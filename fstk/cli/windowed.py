@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
 
 from fstk.cli.call import Call
@@ -235,4 +235,4 @@ def _moment(text: str) -> date | datetime:
     try:
         return date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
     except ValueError as error:
-        raise InvalidInput(f"--calendar: {text!r} is no date (1997-01-08) and no instant (1997-01-08T06:00Z).") from error
+        raise InvalidInput(f"--calendar: {text!r} is no date (1997-01-08) or instant (1997-01-08T06:00Z).") from error

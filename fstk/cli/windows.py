@@ -18,7 +18,8 @@ def windows(
     time: Annotated[str, Option(metavar="COLUMN", help="The events' time column.")],
     windows: Annotated[str, Option(metavar="LENGTHS", help="Such as 7d,36h,lifetime.")],
     closed: Annotated[
-        Literal["left", "right", "both"], Option(help="Which ends belong to a window; left sees nothing of its instant.")
+        Literal["left", "right", "both"],
+        Option(help="Which ends belong to a window; left does not see its own instant."),
     ] = "left",
     calendar: Annotated[
         str | None, Option(metavar="START,END,EVERY", help="Features on a calendar, as 1997-01-08,1998-04-01,7d.")

@@ -49,15 +49,17 @@ class WindowPreview(Stacked):
     lint: LintReport
 
     def parts(self) -> Sequence[Displayed | Table]:
-        """Return the plan, further rows, and what lint found."""
+        """Return what lint found, the plan, and further rows."""
         more = self.samples[1 : 1 + _MORE]
         rows = Table(
             "",
             ("column", *(sample.where for sample in more)),
             [(one.column, *(sample.values[one.column] for sample in more)) for one in self.windows.features],
         )
-        closing = Table("", (), (), ["nothing written yet.   write it: --write   plain Python: --code"])
-        return [self._plan(), *([rows] if more else []), self.lint, closing]
+        clean = "lint: clean.   " if self.lint.clean else ""
+        closing = f"{clean}nothing written yet.   write it: --write   plain Python: --code"
+        shown = [self._plan(), *([rows] if more else []), Table("", (), (), [closing])]
+        return shown if self.lint.clean else [self.lint, *shown]
 
     def _plan(self) -> Table:
         table, change = self.table.table, self.table.action.upper()
@@ -130,7 +132,9 @@ def preview(
     columns = [one.column for one in windows.features]
     at = spelled(schema, features.timestamp)
     found = lint_windows(wanted.name, columns, features.closed, rows, own, windows.time, events, keys, at)
-    return WindowPreview(plan_create(wanted, there), windows, _samples(rows, own, windows, chosen), LintReport.of(found))
+    return WindowPreview(
+        plan_create(wanted, there), windows, _samples(rows, own, windows, chosen), LintReport.of(found)
+    )
 
 
 def _source(features: WindowedFeatures, engine: Engine) -> tuple[Frame, Schema]:
@@ -151,9 +155,15 @@ def _source(features: WindowedFeatures, engine: Engine) -> tuple[Frame, Schema]:
 
 def _entities(source: Frame, keys: list[str], time: str, engine: Engine) -> list[dict[str, Any]]:
     """Return the keys of the entity with the most events, of a middling one and of one with the fewest."""
-    seen = source if isinstance(engine, DirectEngine) else source.select(*(quoted_name(name) for name in (*keys, time))).limit(_LOOKED_AT)
+    seen = (
+        source
+        if isinstance(engine, DirectEngine)
+        else source.select(*(quoted_name(name) for name in (*keys, time))).limit(_LOOKED_AT)
+    )
     events = engine.arrow(seen)
-    events = events.filter(reduce(and_, (pc.field(name).is_valid() for name in (*keys, spelled(events.column_names, time)))))
+    events = events.filter(
+        reduce(and_, (pc.field(name).is_valid() for name in (*keys, spelled(events.column_names, time))))
+    )
     counted = events.group_by(keys).aggregate([([], "count_all")])
     order = [("count_all", "descending"), *((key, "ascending") for key in keys)]
     counted = counted.sort_by(order).select(keys)
@@ -181,7 +191,8 @@ def _only(frame: Frame, keys: Sequence[str], entities: list[dict[str, Any]]) -> 
     if not entities:
         return frame.limit(0)
     alike = [
-        reduce(and_, (frame[quoted_name(key)] == value for key, value in zip(keys, one.values(), strict=True))) for one in entities
+        reduce(and_, (frame[quoted_name(key)] == value for key, value in zip(keys, one.values(), strict=True)))
+        for one in entities
     ]
     return frame.where(reduce(or_, alike))
 

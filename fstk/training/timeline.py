@@ -223,7 +223,7 @@ def _kind(
         return "used"
     if time > at:
         return "later"
-    if written is not None and written[time] > at:
+    if written is not None and written.get(time, time) > at:
         return "written later"
     if lookback is not None and at - time > lookback:
         return "outside look-back"

@@ -1,0 +1,38 @@
+"""``fstk lint``: leaks in feature tables, notebooks, SQL files and training sets, each with its cure."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from typer import Argument, Context
+
+from fstk.cli.call import call_of
+from fstk.display import Displayed
+from fstk.errors import GateRefused
+
+
+def lint(
+    context: Context,
+    names: Annotated[
+        list[str] | None,
+        Argument(
+            metavar="NAME",
+            help="Feature tables, notebooks, SQL or Python files, or variables that hold training sets. Default: all "
+            "feature tables, with this notebook's cells, or in a terminal those of notebooks/.",
+        ),
+    ] = None,
+) -> Displayed:
+    """Name leaks: the clock in feature SQL, one instant for all rows, windows that hold the label, the label itself.
+
+    In a terminal the exit code is 3 when there are any.
+    """
+    # the grammar must be there at once: what a verb needs is loaded by the verb
+    from fstk.cli.linted import linted
+
+    call = call_of(context)
+    report = linted(call, names or [])
+    if report.clean or call.in_notebook:
+        return report
+    print(report, flush=True)
+    count = len(report.findings)
+    raise GateRefused(f"{count} leak{'s' if count != 1 else ''} found.")

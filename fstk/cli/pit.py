@@ -1,0 +1,55 @@
+"""``fstk pit`` and ``fstk explain``: the point-in-time join, looked at before it is made."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from typer import Argument, Context, Option
+
+from fstk.cli.call import call_of
+from fstk.display import Displayed
+
+
+def pit(
+    context: Context,
+    labels: Annotated[str, Argument(metavar="LABELS", help="A variable that holds a frame, or a table.")],
+    label: Annotated[str | None, Option(metavar="COLUMN", help="The labels' column to be predicted.")] = None,
+    at: Annotated[
+        str | None, Option(metavar="COLUMN", help="The labels' time; no row after it is seen. For tables with a time.")
+    ] = None,
+    every: Annotated[bool, Option("--all", help="Look at all labels, not at a sample.")] = False,
+    as_known: Annotated[
+        bool,
+        Option("--as-known", help="Also show what a join as known at the label's time, without backfills, changes."),
+    ] = False,
+    one: Annotated[
+        str | None, Option(metavar="KEY", help="Draw the newest label of this key; several columns with commas.")
+    ] = None,
+    output: Annotated[
+        str | None, Option("-o", "--output", metavar="NAME", help="Bind the training set to this variable.")
+    ] = None,
+    code: Annotated[bool, Option("--code", help="Print the same as plain Python; no row is read.")] = False,
+) -> Displayed:
+    """What each label would see of feature tables, and why not more. One lookup a line below:
+
+    feature_store.customer_features (spend_30d as spend, txn_count_30d) on customer_id within 30d
+    """
+    # the grammar must be there at once: what a verb needs is loaded by the verb
+    from fstk.cli.joined import asked
+
+    call = call_of(context)
+    request = asked(call, labels, label, at, as_known)
+    if output is not None:
+        call.bind(output, request.training_set())
+    return request.code() if code else request.preview(every=every, one=one, bound=output)
+
+
+def explain(
+    context: Context,
+    name: Annotated[str, Argument(metavar="NAME", help="A variable that holds a training set, or a feature table.")],
+    key: Annotated[str, Argument(metavar="KEY", help="The key; of several columns with commas between.")],
+) -> Displayed:
+    """Why the labels of one key see what they see of each table, or which rows a feature table holds of it."""
+    from fstk.cli.explained import explained
+
+    return explained(call_of(context), name, key)

@@ -1,0 +1,66 @@
+"""The rows of feature tables that some labels can meet, read once and kept: what a preview computes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fstk.engines import connect
+from fstk.engines.base import TableVersion
+from fstk.engines.direct import DirectEngine
+from fstk.training.plan import TrainingPlan
+
+
+class Held(DirectEngine):
+    """The engine without a JVM, over feature rows that are in memory already."""
+
+    def __init__(self, rows: Mapping[TableVersion, pa.Table]) -> None:
+        self.rows = rows
+        self._changes: dict[TableVersion, pa.Table] = {}
+
+    def read(self, table: TableVersion) -> pa.Table:
+        """Return the rows that are kept of a table."""
+        return self.rows[table]
+
+    def changes(self, table: TableVersion, since: int = 0) -> pa.Table:
+        """Return the table's change data feed, read once."""
+        if table not in self._changes:
+            engine = connect.direct() if table.location is not None else connect.active()
+            self._changes[table] = engine.arrow(engine.changes(table, since))
+        return self._changes[table]
+
+
+def hold(plan: TrainingPlan, labels: pa.Table) -> Held:
+    """Read, of every table of ``plan``, all columns of the rows whose keys are among those of ``labels``.
+
+    Local tables are read by delta-rs, others by the current Spark session.
+    """
+    wanted: dict[TableVersion, dict[str, list[pa.ChunkedArray]]] = {}
+    for join in plan.joins:
+        among = wanted.setdefault(join.source, {})
+        for key, column in zip(join.table_keys, join.label_keys, strict=True):
+            among.setdefault(key, []).append(labels.column(column))
+    return Held({source: rows_among(source, _together(among)) for source, among in wanted.items()})
+
+
+def rows_among(
+    source: TableVersion, among: Mapping[str, pa.ChunkedArray], columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Return the rows of a table whose columns of ``among`` hold one of those values; more rows may come with them."""
+    if source.location is not None:
+        return connect.direct().read_part(source, columns, among)
+    engine = connect.active()
+    rows = engine.read(source)
+    for name, values in among.items():
+        known = engine.frame(pa.table({name: pc.unique(values).drop_null()}), name)
+        rows = rows.join(known, on=name, how="left_semi")
+    return engine.arrow(rows if columns is None else rows.select(*columns))
+
+
+def _together(among: Mapping[str, list[pa.ChunkedArray]]) -> dict[str, pa.ChunkedArray]:
+    return {
+        name: pa.chunked_array([chunk for one in columns for chunk in one.chunks], columns[0].type)
+        for name, columns in among.items()
+    }
