@@ -6,6 +6,7 @@ import builtins
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -145,14 +146,20 @@ class Catalog(ABC):
     def find(self, name: str, version: int | None = None, timestamp: datetime | date | None = None) -> TableVersion:
         """Return what an engine reads: a version by number, the newest committed at or before ``timestamp``, or none.
 
+        Any Delta table of the catalog can be read, a source as well as a feature table.
+
         Raises:
+            UnknownTable: there is none of that name; the message gives the nearest.
             UnknownName: no such version, or none that early. ExpiredSnapshot: the version is no longer kept.
             NaiveDatetime: ``timestamp`` has no time zone. InvalidInput: both are given.
         """
-        table = self.get(name)
+        name = self.full_name(name)
+        found = self._located(name)
+        if found is None:
+            raise UnknownTable(f"no table {name}.{nearest(name, self._names())}")
         if version is None and timestamp is None:
-            return table.at()
-        return table.at(choose(table.name, self._history(table.name), version, timestamp))
+            return found
+        return replace(found, version=choose(name, self._history(name), version, timestamp))
 
     def list(self) -> builtins.list[FeatureTable]:
         """Return all feature tables, by name; raises DamagedTable for one that cannot be read."""
@@ -169,6 +176,10 @@ class Catalog(ABC):
     @abstractmethod
     def _read(self, name: str) -> FeatureTable | None:
         """Return the feature table of a full name, None where there is none; raises DamagedTable."""
+
+    @abstractmethod
+    def _located(self, name: str) -> TableVersion | None:
+        """Return where the Delta table of a full name is, None where it is known that there is none."""
 
     @abstractmethod
     def _history(self, name: str) -> builtins.list[Version]:

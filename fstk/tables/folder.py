@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fstk.engines import location
+from fstk.engines.base import TableVersion
 from fstk.engines.spark import SparkEngine
 from fstk.engines.types import quoted_name
 from fstk.errors import InvalidInput, TableExists
@@ -44,6 +45,10 @@ class FolderCatalog(Catalog):
 
     def _read(self, name: str) -> FeatureTable | None:
         return local.read(name, self._folder(name))
+
+    def _located(self, name: str) -> TableVersion | None:
+        folder = self._folder(name)
+        return TableVersion(name, str(folder)) if local.is_table(folder) else None
 
     def _history(self, name: str) -> builtins.list[Version]:
         return local.history(name, self._folder(name))

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fstk.engines import location
+from fstk.engines.base import TableVersion
 from fstk.engines.spark import SparkEngine
 from fstk.engines.translate import translated
 from fstk.engines.types import quoted_name
@@ -77,6 +78,9 @@ class UnityCatalog(Catalog):
             return None
         versions = self._history(name)
         return replace(table, version=versions[0].version, written_by_fstk=only_fstk(versions))
+
+    def _located(self, name: str) -> TableVersion | None:
+        return TableVersion(name, None)
 
     def _history(self, name: str) -> builtins.list[Version]:
         with translated(f"reading the history of {name}"):

@@ -1,0 +1,83 @@
+"""``fstk demo``: CDNOW's purchases into the warehouse, the job ``churn`` over them, and a closing screen read from its records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from deltalake import DeltaTable
+
+from fstk import settings
+from fstk.client import FeatureEngineeringClient
+from fstk.demo import cdnow
+from fstk.display import Displayed, Table
+from fstk.engines import connect, location
+from fstk.errors import InvalidInput
+from fstk.jobs.runner import JobRun, run_job
+
+TABLE = "transactions"
+"""Name of the purchases in the warehouse."""
+_CUSTOMER = 17
+_REASONS = (("no such key", "unknown_key"), ("only later rows", "only_later_rows"), ("no key", "null_key"))
+
+
+@dataclass(frozen=True, repr=False)
+class Demo(Displayed):
+    """The demo after its run: why features are null, and one customer as the online store has it."""
+
+    run: JobRun
+    nulls: dict[str, dict[str, int]]
+    customer: dict[str, Any]
+
+    def display(self) -> Table:
+        """Show, for each looked-up table, how many labels found no row and why; then where to go from here."""
+        spend = self.customer["total_spend_30d"] or 0.0
+        return Table(
+            "",
+            ("why a feature is null", *(name.rpartition(".")[2] for name in self.nulls)),
+            [(words, *(statuses[status] for statuses in self.nulls.values())) for words, status in _REASONS],
+            [
+                f" customer {_CUSTOMER} online    txn_count_30d {self.customer['txn_count_30d']} · "
+                f"total_spend_30d {spend:.2f} · as of {self.customer['as_of']:%Y-%m-%d}",
+                f" notebooks             {_near(self.run.folder)}/   the jobs that ran, open any of them",
+                " next                  .venv/bin/jupyter lab notebooks/   ·   fstk show feature_store.customer_features",
+            ],
+        )
+
+
+def run(as_of: date | None = None, every: str | None = None) -> Demo:
+    """Load the purchases unless they are there, run the job ``churn``, and return the closing screen.
+
+    Raises:
+        InvalidInput: there is no ``databricks.yml`` here: the demo runs in a clone of the project.
+        JobFailed: a task did not succeed.
+    """
+    if not (settings.root() / "databricks.yml").is_file():
+        raise InvalidInput(f"no databricks.yml in {settings.root()}: the demo runs the jobs of a clone of the project.")
+    loaded = load()
+    print(f"fstk demo · CDNOW, {cdnow.PURCHASES:,} purchases of {cdnow.CUSTOMERS:,} customers, 1997-01-01 to 1998-06-30")
+    print("" if loaded else " purchases are in the warehouse: nothing to do", flush=True)
+    given = {"as_of": as_of, "every": every}
+    done = run_job("churn", {name: value for name, value in given.items() if value is not None})
+    records = {task.record.task: task.record for task in done.tasks}
+    row = FeatureEngineeringClient().read_online(
+        name="feature_store.customer_features", keys=[{"customer_id": _CUSTOMER}]
+    )
+    return Demo(done, records["20_build_training_set"].rows["why_null"], row[0])
+
+
+def load() -> bool:
+    """Write the purchases as the Delta table ``transactions`` of the warehouse; return whether they were missing."""
+    folder = location.folder(settings.load().warehouse, TABLE)
+    if DeltaTable.is_deltatable(str(folder)):
+        return False
+    engine = connect.active()
+    engine.frame(cdnow.purchases(), TABLE).write.format("delta").save(str(folder))
+    engine.session.stop()  # the job's notebooks have sessions of their own, and the memory is theirs
+    return True
+
+
+def _near(folder: Path) -> Path:
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

@@ -1,0 +1,177 @@
+"""Feature tables read from their folders without Spark, and every way in which a folder may not be one.
+
+The tables here are written by delta-rs with the properties that fstk gives a table.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import pyarrow as pa
+import pytest
+
+from fstk.errors import DamagedTable, InvalidName, UnknownTable
+from fstk.tables.catalog import open_catalog
+from fstk.tables.properties import to_properties
+from fstk.tables.spec import define
+
+SCHEMA = {"id": "bigint", "as_of": "timestamp", "x": "double"}
+ROWS = pa.table(
+    {
+        "id": pa.array([1, 2, 3], pa.int64()),
+        "as_of": pa.array([0, 1, 2], pa.timestamp("us", "UTC")),
+        "x": pa.array([1.0, None, float("nan")]),
+    }
+)
+
+
+def put(folder: Path, versions: int = 1, ours: bool = True, **definition: Any) -> None:
+    """Write a feature table of so many versions, as fstk's own commits look."""
+    words = {"userMetadata": json.dumps({"fstk": "0.1.0", "run": "r", "write": "w"})} if ours else {}
+    for _ in range(versions):
+        commit = deltalake.CommitProperties(custom_metadata=words)
+        deltalake.write_deltalake(str(folder), ROWS, mode="append", description="about it", commit_properties=commit)
+    # delta-rs writes only properties that it knows, so fstk's are put into the first commit by hand.
+    actions = [json.loads(line) for line in log(folder, 0).read_text().splitlines()]
+    for action in actions:
+        if "metaData" in action:
+            defined = define("s.t", "id", SCHEMA, timeseries_column="as_of", **definition)
+            action["metaData"]["configuration"] = to_properties(defined)
+    log(folder, 0).write_text("".join(json.dumps(action) + "\n" for action in actions))
+
+
+def log(folder: Path, version: int) -> Path:
+    return folder / "_delta_log" / f"{version:020}.json"
+
+
+def test_all_that_is_known_of_a_table_is_read_from_it(warehouse: Path) -> None:
+    put(warehouse / "s" / "t", versions=2, tags={"team": "x"})
+    table = open_catalog().get("S.T")
+    assert (table.name, table.primary_keys, table.timeseries_column) == ("s.t", ("id",), "as_of")
+    assert (table.schema, table.features, table.description, table.tags) == (SCHEMA, ["x"], "about it", {"team": "x"})
+    assert (table.version, table.rows, table.location) == (1, 6, str(warehouse / "s" / "t"))
+    assert table.written_by_fstk
+
+
+def test_another_writers_rows_are_noticed(warehouse: Path) -> None:
+    put(warehouse / "s" / "t")
+    put(warehouse / "s" / "t", ours=False)
+    assert not open_catalog().get("s.t").written_by_fstk
+
+
+def test_names_lie_in_schemas_and_catalogs(warehouse: Path) -> None:
+    for parts in (("default", "one"), ("s", "two"), ("c", "s", "three")):
+        put(warehouse.joinpath(*parts))
+    catalog = open_catalog()
+    assert catalog.names() == ["c.s.three", "default.one", "s.two"]
+    assert [table.name for table in catalog.list()] == ["c.s.three", "default.one", "s.two"]
+    assert catalog.get("one") == catalog.get("default.one")
+
+
+def test_what_no_name_reaches_is_no_table(warehouse: Path) -> None:
+    put(warehouse / "s" / "t")
+    for other in (".hidden/t", "s/.t.created", "Upper/t", "s/t/inner", "s/a b"):
+        put(warehouse / other)
+    deltalake.write_deltalake(str(warehouse / "s" / "events"), ROWS)
+    (warehouse / "s" / "empty" / "_delta_log").mkdir(parents=True)
+    (warehouse / "s" / "csv").mkdir()
+    assert open_catalog().names() == ["s.t"]
+
+
+def test_an_unknown_table_is_answered_with_the_nearest(warehouse: Path) -> None:
+    put(warehouse / "feature_store" / "customer_features")
+    with pytest.raises(UnknownTable) as caught:
+        open_catalog().get("feature_store.customer_feature")
+    assert str(caught.value) == (
+        "no feature table feature_store.customer_feature. Nearest: feature_store.customer_features.\n"
+        "See them all: %fstk tables"
+    )
+
+
+def test_a_warehouse_that_is_not_there_has_no_tables(warehouse: Path) -> None:
+    warehouse.rmdir()
+    assert open_catalog().names() == []
+    assert not warehouse.exists()
+    with pytest.raises(UnknownTable, match="no feature table s.t"):
+        open_catalog().get("s.t")
+
+
+def test_a_delta_table_without_keys_is_no_feature_table(warehouse: Path) -> None:
+    deltalake.write_deltalake(str(warehouse / "s" / "events"), ROWS)
+    with pytest.raises(UnknownTable, match="no feature table s.events"):
+        open_catalog().get("s.events")
+
+
+@pytest.mark.parametrize("name", ["../x", "s/t", "a.b.c.d", "s.t;drop", ""])
+def test_a_name_never_reaches_outside(warehouse: Path, name: str) -> None:
+    with pytest.raises(InvalidName):
+        open_catalog().get(name)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: log(folder, 2).write_text("{not json"),
+        lambda folder: log(folder, 2).write_text(""),
+        lambda folder: log(folder, 0).write_text("garbage\n"),
+        lambda folder: log(folder, 0).unlink(),
+        lambda folder: log(folder, 1).unlink(),
+        lambda folder: log(folder, 2).write_bytes(log(folder, 2).read_bytes()[:100]),
+        lambda folder: log(folder, 2).write_bytes(b"\xff\xfe{"),
+    ],
+)
+def test_a_damaged_log_is_one_line_and_hides_no_other_table(warehouse: Path, damage) -> None:
+    put(warehouse / "s" / "bad", versions=3)
+    put(warehouse / "s" / "good")
+    damage(warehouse / "s" / "bad")
+    catalog = open_catalog()
+    with pytest.raises(DamagedTable) as caught:
+        catalog.get("s.bad")
+    assert str(caught.value).startswith("s.bad: ")
+    assert "\n" not in str(caught.value)
+    assert "from a copy" in str(caught.value)
+    assert caught.value.exit_code == 4
+    assert catalog.names() == ["s.good"]
+    assert catalog.get("s.good").rows == 3
+    with pytest.raises(DamagedTable, match=r"s\.bad"):
+        catalog.list()
+
+
+def test_versions_and_their_rows(warehouse: Path) -> None:
+    put(warehouse / "s" / "t", versions=3)
+    catalog = open_catalog()
+    versions = catalog.versions("s.t")
+    assert [version.version for version in versions] == [2, 1, 0]
+    assert {version.run for version in versions} == {"r"}
+    assert catalog.find("s.t").version is None
+    assert catalog.find("s.t", 1).version == 1
+    assert catalog.find("s.t", timestamp=versions[1].timestamp).version == 1
+
+
+def test_reading_metadata_starts_no_spark_and_imports_none(warehouse: Path) -> None:
+    put(warehouse / "s" / "t")
+    program = (
+        "import sys\n"
+        "from fstk.tables.catalog import open_catalog\n"
+        "catalog = open_catalog()\n"
+        "print(catalog.get('s.t').rows, catalog.names(), catalog.versions('s.t')[0].version, catalog.find('s.t', 0).name)\n"
+        "print([name for name in ('pyspark', 'mlflow') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines() == ["3 ['s.t'] 0 s.t", "[]"]
+
+
+def test_a_source_that_is_no_feature_table_is_found_and_read_too(warehouse: Path) -> None:
+    folder = warehouse / "default" / "transactions"
+    deltalake.write_deltalake(str(folder), pa.table({"customer_id": [1]}))
+    catalog = open_catalog()
+    assert catalog.find("transactions").location == str(folder)
+    assert catalog.find("transactions", 0).version == 0
+    with pytest.raises(UnknownTable, match=r"no table default.transaction\..*default.transactions"):
+        catalog.find("transaction")
+    assert catalog.list() == []
