@@ -149,9 +149,13 @@ def first_line(text: str) -> str:
     # "An error occurred while calling o1.load." and "(org.apache…Exception) …" say nothing; what follows does.
     if line.startswith("An error occurred while calling") and len(lines) > 1:
         line = lines[1].removeprefix(": ")
+    causes = re.findall(r"^Caused by: (.+)$", text, re.MULTILINE)
+    if "Exception thrown in awaitResult" in line and causes:
+        line = causes[-1].strip()
     line = re.sub(r"^\((?:[\w$]+\.)+[\w$]+\)\s*", "", line)
     line = re.sub(r"^(?:[a-z][\w$]*\.)+[\w$]+(?:Exception|Error): ", "", line)
     line = re.sub(r"^\[[A-Z0-9_.]+\] ", "", line)
+    line = re.sub(r" If necessary set \"spark\.sql\.ansi\.enabled\".*", "", line)  # fstk's answers are ANSI's
     line = re.sub(r"\s*SQLSTATE: \w+;?.*$", "", line).rstrip(";: ")
     if len(line) > 300:
         line = line[:299] + "…"

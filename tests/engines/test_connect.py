@@ -1,0 +1,256 @@
+"""``fstk.connect``: the same session again, and one clear line where none can be had."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+import fstk
+from fstk import settings
+from fstk.engines import connect as connecting
+from fstk.engines import databricks, java, launch, remote
+from fstk.errors import EngineUnavailable, FstkError, InvalidInput, MissingPackage, UnknownName
+
+
+def refusal(kind: type[FstkError], engine: str, **options: Any) -> str:
+    """What starting an engine says; nothing is started."""
+    starts = {"spark": launch.start, "remote": remote.start, "databricks": databricks.start}
+    with pytest.raises(kind) as error:
+        starts[engine](settings.load(), options)
+    text = str(error.value)
+    assert len(text.splitlines()) == 1
+    return text
+
+
+@pytest.fixture
+def versions(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
+    """Versions that the environment pretends to have; None: not installed."""
+    pretended: dict[str, str | None] = {}
+    real = metadata.version
+
+    def version(name: str) -> str:
+        found = pretended[name] if name in pretended else real(name)
+        if found is None:
+            raise metadata.PackageNotFoundError(name)
+        return found
+
+    monkeypatch.setattr(metadata, "version", version)
+    return pretended
+
+
+def test_no_java(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPARK_REMOTE", raising=False)
+    monkeypatch.setenv("JAVA_HOME", str(warehouse / "nowhere"))
+    assert "apt-get install openjdk-17-jre-headless" in refusal(EngineUnavailable, "spark")
+    monkeypatch.delenv("JAVA_HOME")
+    monkeypatch.setenv("PATH", str(warehouse))
+    assert "none on PATH" in refusal(EngineUnavailable, "spark")
+
+
+@pytest.mark.parametrize(("release", "major"), [('JAVA_VERSION="1.8.0_402"\n', 8), ('JAVA_VERSION="11.0.2"\n', 11)])
+def test_an_old_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str, major: int) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "java").touch(mode=0o755)
+    (tmp_path / "release").write_text(release)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(EngineUnavailable, match=f"needs Java 17; .* is .*{major}"):
+        java.find()
+
+
+def test_a_java_without_a_release_file_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin" / "java"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 'openjdk version \"21.0.1\" 2023-10-17' >&2\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    assert java.find().major == 21
+    program.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(EngineUnavailable, match="does not run"):
+        java.find()
+
+
+@pytest.mark.parametrize(
+    ("pyspark", "delta"), [("4.0.1", "4.3.1"), ("4.1.1", "4.0.0"), ("4.10.0", "4.3.1"), ("3.5.3", "3.2.0")]
+)
+def test_a_wrong_pair(versions: dict[str, str | None], pyspark: str, delta: str) -> None:
+    versions |= {"pyspark": pyspark, "delta-spark": delta}
+    said = refusal(EngineUnavailable, "spark")
+    assert pyspark in said
+    assert delta in said
+    assert "pip install 'pyspark[connect]==4.1.*' 'delta-spark==4.3.*'" in said
+
+
+def test_missing_packages(versions: dict[str, str | None]) -> None:
+    versions["delta-spark"] = None
+    assert refusal(EngineUnavailable, "spark") == "delta-spark is not installed.   pip install 'fstk[spark]'"
+    versions["pyspark"] = None
+    assert refusal(EngineUnavailable, "spark") == "pyspark is not installed.   pip install 'fstk[spark]'"
+    assert refusal(MissingPackage, "databricks").endswith("pip install 'fstk[databricks]'")
+
+
+@pytest.mark.parametrize("engine", ["spark", "remote", "databricks"])
+def test_two_packages_that_clash(versions: dict[str, str | None], engine: str) -> None:
+    versions["databricks-connect"] = "19.3.1"
+    said = refusal(EngineUnavailable, engine, **({"url": "sc://127.0.0.1:1"} if engine == "remote" else {}))
+    assert "cannot share an environment" in said
+    assert "pip uninstall databricks-connect" in said
+
+
+def test_databricks_beside_pyspark_or_spark_without_it(versions: dict[str, str | None]) -> None:
+    assert "cannot share an environment with pyspark" in refusal(EngineUnavailable, "databricks")
+    versions |= {"databricks-connect": "19.3.1", "pyspark": None}
+    assert "no Spark of its own" in refusal(EngineUnavailable, "spark")
+
+
+def test_unknown_engines_and_options() -> None:
+    with pytest.raises(UnknownName, match="no engine 'sprak'. Nearest: spark"):
+        fstk.connect("sprak")
+    assert "no option 'colour'. There is: master" in refusal(InvalidInput, "spark", colour="red")
+    assert "no option 'port'. There is: url" in refusal(InvalidInput, "remote", url="sc://127.0.0.1", port="1")
+    assert "no option 'url2'. There is: profile" in refusal(InvalidInput, "databricks", url2="x")
+
+
+def test_a_spark_remote_variable_is_not_mistaken_for_a_session_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARK_REMOTE", "sc://127.0.0.1:1")
+    assert "SPARK_REMOTE is set" in refusal(InvalidInput, "spark")
+
+
+@pytest.mark.parametrize("url", [None, "http://127.0.0.1", "127.0.0.1:15002"])
+def test_no_address(monkeypatch: pytest.MonkeyPatch, url: str | None) -> None:
+    monkeypatch.delenv("SPARK_REMOTE", raising=False)
+    assert "sc://host:port" in refusal(InvalidInput, "remote", **({"url": url} if url else {}))
+
+
+def test_nobody_at_the_address_and_no_token_told() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"sc://127.0.0.1:{free.getsockname()[1]}"
+    said = refusal(EngineUnavailable, "remote", url=f"{url}/;token=geheim")
+    assert f"no Spark Connect server answers at {url}" in said
+    assert "geheim" not in said
+
+
+@pytest.mark.parametrize("place", ["thesis", "/proc/fstk"])
+def test_a_foreign_or_unwritable_warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    monkeypatch.delenv("SPARK_REMOTE", raising=False)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").touch()
+    monkeypatch.setenv("FSTK_WAREHOUSE", str(tmp_path / place))
+    assert "Set FSTK_WAREHOUSE to" in refusal(InvalidInput, "spark")
+
+
+@pytest.mark.spark
+def test_a_second_call_returns_the_same_session(spark: SparkSession) -> None:
+    assert fstk.connect() is spark
+    assert fstk.connect("spark") is spark
+    assert connecting.active().session is spark
+    assert connecting.engine_of(spark) is connecting.active()
+    with pytest.raises(InvalidInput, match="is open"):
+        fstk.connect("remote", url="sc://127.0.0.1:1")
+    with pytest.raises(InvalidInput, match="other options"):
+        fstk.connect("spark", master="local[1]")
+
+
+@pytest.mark.spark
+@pytest.mark.server
+def test_a_connect_session_is_known_as_one(spark: SparkSession, remote: SparkSession) -> None:
+    assert connecting.engine_of(remote).name == "remote"
+    assert connecting.engine_of(spark).name == "spark"
+    with connecting.using(connecting.engine_of(remote)) as engine:
+        assert connecting.active() is engine
+        assert connecting.engine_of(remote) is engine
+    assert connecting.active().session is spark
+
+
+def test_frames_of_another_engine_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = type("DataFrame", (), {"__module__": "pyspark.sql.classic.dataframe"})()
+    with pytest.raises(InvalidInput, match="labels is a Spark DataFrame"):
+        connecting.direct().frame(frame, "labels")
+
+
+def python(script: str, folder: Path, **environment: str) -> str:
+    """Run a script in a process of its own; return what it printed, its error output included."""
+    variables = os.environ | {"FSTK_WAREHOUSE": str(folder / "warehouse"), "FSTK_DRIVER_MEMORY": "1g"} | environment
+    variables.pop("SPARK_REMOTE", None)
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        env=variables,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return run.stdout
+
+
+@pytest.mark.spark
+def test_a_session_made_without_delta(tmp_path: Path) -> None:
+    said = python(
+        """
+import fstk
+from pyspark.sql import SparkSession
+from fstk.engines.translate import translated
+spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+try:
+    fstk.connect()
+except fstk.errors.EngineUnavailable as error:
+    print("SAID", error)
+engine = fstk.engines.connect.engine_of(spark)
+for attempt in (
+    lambda: engine.read(fstk.engines.base.TableVersion("s.t", "/tmp/none")),
+    lambda: spark.range(1).write.format("delta").save("none"),
+):
+    try:
+        with translated():
+            attempt()
+    except fstk.errors.EngineUnavailable as error:
+        print("SAID", error)
+""",
+        tmp_path,
+    )
+    assert said.count("SAID") == 3, said
+    assert "SAID the running Spark session was made without Delta Lake. Stop it (spark.stop())" in said
+    assert said.count("this Spark session has no Delta Lake.") == 2
+
+
+@pytest.mark.spark
+def test_stopped_sessions_damaged_archives_and_sessions_of_ones_own(tmp_path: Path) -> None:
+    real = settings.load().jars
+    (tmp_path / "jars").mkdir()
+    for file in real.glob("*.jar"):
+        (tmp_path / "jars" / file.name).symlink_to(file)
+    said = python(
+        """
+import fstk
+from pathlib import Path
+from fstk.engines import jars
+from fstk import settings
+jars.archive(settings.load().jars).write_bytes(b"an archive of another world")
+first = fstk.connect("spark", master="local[1]")
+first.range(3).write.format("delta").save("t")
+first.stop()
+second = fstk.connect("spark", master="local[1]")
+print("AGAIN", second is not first, second.read.format("delta").load("t").count())
+second.stop()
+from pyspark.sql import SparkSession
+own = SparkSession.builder.master("local[1]").config("spark.sql.session.timeZone", "Asia/Kolkata")
+own = own.config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
+own = own.config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog").getOrCreate()
+print("OWN", fstk.connect() is own, own.conf.get("spark.sql.session.timeZone"), fstk.engines.connect.active().name)
+""",
+        tmp_path,
+        FSTK_JARS=str(tmp_path / "jars"),
+    )
+    lines = [line for line in said.splitlines() if not line.startswith("WARNING: Using incubator modules")]
+    assert lines == ["AGAIN True 3", "OWN True Asia/Kolkata spark"], said
