@@ -10,7 +10,7 @@ from fstk.display import WIDTH, Displayed, Table
 from fstk.engines.base import Schema
 from fstk.engines.types import arrow_type, spark_type
 from fstk.errors import FstkError, InvalidInput, SchemaChange, TableExists, TypeMismatch, UnknownColumn, nearest
-from fstk.tables.spec import FeatureTable, TableDefinition, define, keys_text, role
+from fstk.tables.spec import FeatureTable, TableDefinition, define, features_text, keys_text, role
 
 Action = Literal["create", "add columns", "merge", "nothing", "refuse"]
 MODES = ("merge",)
@@ -40,9 +40,8 @@ class TablePlan(Displayed):
     def display(self) -> Table:
         """Return what happens to each column."""
         changes = {**dict.fromkeys(self.added, "new, null before"), **dict.fromkeys(self.kept, "not given, kept")}
-        features = sum(role(self.table, name) == "feature" for name in self.table.schema)
         title = (
-            f"{self.table.name} · plan: {self.action.upper()}, keys {keys_text(self.table)}, {features} features"
+            f"{self.table.name} · plan: {self.action.upper()}, keys {keys_text(self.table)}, {features_text(self.table)}"
             "      nothing written yet"
         )
         rows = [(name, kind, role(self.table, name), changes.get(name, "")) for name, kind in self.table.schema.items()]

@@ -84,7 +84,7 @@ class FeatureTable(Displayed, TableDefinition):
         if self.location:
             notes.append(f"folder: {self.location}")
         return Table(
-            f"{self.name} v{self.version}{rows} · keys {keys_text(self)} · {len(self.features)} features",
+            f"{self.name} v{self.version}{rows} · keys {keys_text(self)} · {features_text(self)}",
             ("column", "type", "role"),
             [(name, kind, role(self, name)) for name, kind in self.schema.items()],
             notes,
@@ -95,6 +95,12 @@ def keys_text(table: TableDefinition) -> str:
     """Return the keys as they are written everywhere: ``(customer_id, as_of TIMESERIES)``."""
     time = () if table.timeseries_column is None else (f"{table.timeseries_column} TIMESERIES",)
     return f"({', '.join((*table.primary_keys, *time))})"
+
+
+def features_text(table: TableDefinition) -> str:
+    """Return ``1 feature`` or ``12 features``."""
+    count = sum(role(table, column) == "feature" for column in table.schema)
+    return f"{count:,} feature{'' if count == 1 else 's'}"
 
 
 def role(table: TableDefinition, column: str) -> str:

@@ -70,7 +70,7 @@ def merge(engine: SparkEngine, target: Target, frame: DataFrame) -> WriteReport:
     with translated(f"writing {table.name}"), ExitStack() as stack:
         source = frame.selectExpr(*sql.typed(given, wanted))
         for attempt in range(_ATTEMPTS):
-            there = engine.read(table.at(table.version))
+            there = engine.read(table.at())
             if not table.written_by_fstk:
                 _refuse_repeated_in_table(engine, stack, there, table)
             query = sql.flagged(_view(stack, source), _view(stack, there), table.keys, wanted, table.schema)
