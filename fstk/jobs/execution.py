@@ -94,6 +94,7 @@ class Execution:
         finally:
             if self._document is not None:
                 self.save()
+            self._log.close()
         return self._judge()
 
     def save(self) -> None:
@@ -182,10 +183,6 @@ class _Client(PapermillNotebookClient):
         assert provisioner.process is not None
         self.execution.kernel = provisioner.process
         self.execution.started(provisioner.process)
-
-    def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
-        msg["content"] = self.execution.scrubber.clean(msg["content"])
-        return super().process_message(msg, cell, cell_index)
 
     def set_widgets_metadata(self) -> None:
         """Leave the state of widgets out of the file: it holds no truth, and may hold what was typed."""

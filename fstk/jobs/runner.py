@@ -33,6 +33,7 @@ from fstk.jobs.record import (
     write_record,
 )
 from fstk.jobs.watch import Watch, read_journal, rows_so_far
+from fstk.optional import need
 
 CELL_TIMEOUT = 3600.0
 """Seconds that one cell may run unless told otherwise."""
@@ -88,10 +89,12 @@ def run_job(
 
     Raises:
         InvalidInput: as :func:`~fstk.jobs.plan.plan_run`; nothing was started.
+        MissingPackage: papermill is not installed.
         LeaseHeld: the same job runs already for the same logical date; nothing was started.
         JobFailed: a task did not succeed; its ``exit_code`` says which of us failed.
     """
     plan = plan_run(name, dict(parameters or {}), settings.root())
+    need("papermill")
     folder = settings.load().runs / plan.job / plan.logical_date
     lines = Lines([task.key for task in plan.tasks])
     done: dict[str, TaskRun] = {}

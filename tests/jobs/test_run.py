@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fstk.cli.app import run_command
 from fstk.errors import JobFailed
 from fstk.jobs import progress
 from fstk.jobs.runner import run_job
@@ -225,6 +228,17 @@ def test_a_process_that_a_cell_starts_is_not_the_run(project: Project) -> None:
     childs, own = printed(project.executed("n", "n")).split("\n\n")
     assert childs == "None None"
     assert own.strip() == project.records("n")["n"]["run_id"]
+
+
+def test_a_job_runs_from_a_cell_whose_kernel_has_an_event_loop(project: Project) -> None:
+    project.notebook("n.ipynb", "print(6 * 7)")
+
+    async def cell() -> Any:
+        return run_command(["run", "n.ipynb"], namespace={})
+
+    shown = asyncio.run(cell())
+    assert [task.record.status for task in shown.tasks] == ["succeeded"]
+    assert "1 rows" in repr(shown)
 
 
 def test_a_kernel_that_does_not_start_is_infrastructure(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
