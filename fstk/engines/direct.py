@@ -9,7 +9,6 @@ import deltalake
 import deltalake.exceptions
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from fstk.engines.base import Kernel, PairKernel, Schema, TableVersion
 from fstk.engines.expressions import evaluate
@@ -59,6 +58,8 @@ class DirectEngine:
                 read = canonical(pa.table(opened.scan().read_all()))
                 read = read if wanted is None else read.filter(wanted)
                 return read if columns is None else read.select(list(columns))
+            import pyarrow.dataset as ds  # brings pandas with it, which only a read should wait for
+
             # Spark writes INT96 times by default; read as nanoseconds they would be wrong before 1677 and after 2262.
             options = ds.ParquetReadOptions(coerce_int96_timestamp_unit="us")
             dataset = opened.to_pyarrow_dataset(parquet_read_options=options)

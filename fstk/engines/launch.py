@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from fstk.engines import jars, java
 from fstk.engines.location import ready_warehouse
 from fstk.engines.packages import check_pair
 from fstk.engines.translate import translated
-from fstk.errors import InvalidInput
+from fstk.errors import EngineUnavailable, InvalidInput
 from fstk.optional import need
 from fstk.settings import Settings
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _LOGGING = Path(__file__).with_name("log4j2.properties")
 _JAVA = "spark.driver.extraJavaOptions"
+_logs: list[IO[bytes]] = []
 
 
 def start(settings: Settings, options: dict[str, str]) -> SparkSession:
@@ -52,11 +54,34 @@ def start(settings: Settings, options: dict[str, str]) -> SparkSession:
     conf[_JAVA] = f"{conf[_JAVA]} {more_java}".strip()
     if master.startswith("local"):
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers are this Python, whatever python3 is
-    builder = need("pyspark.sql").SparkSession.builder
-    for setting, value in conf.items():
-        builder = builder.config(setting, value)
+    builder = need("pyspark.sql").SparkSession.builder.config(map=conf)
     with translated("starting Spark"):
+        _launch(conf)
         return builder.getOrCreate()
+
+
+def _launch(conf: dict[str, str]) -> None:
+    """Start the JVM and its context, unless this process has a JVM already.
+
+    What the JVM prints (its warnings, and stacks of tasks whose error arrives in Python anyway) goes to a file that
+    lasts as long as this process; when the JVM does not start, the file's first line becomes the error.
+    """
+    from pyspark import SparkConf, SparkContext
+    from pyspark.errors import PySparkRuntimeError
+    from pyspark.java_gateway import launch_gateway
+
+    settings = SparkConf(loadDefaults=False).setAll(list(conf.items()))
+    if SparkContext._gateway is not None:
+        SparkContext(conf=settings)
+        return
+    log = tempfile.NamedTemporaryFile(prefix="fstk-spark-", suffix=".log")  # noqa: SIM115 as long as the JVM
+    try:
+        gateway = launch_gateway(settings, {"stdout": log, "stderr": log})
+    except PySparkRuntimeError as error:
+        said = [line for line in Path(log.name).read_text(errors="replace").splitlines() if line.strip()]
+        raise EngineUnavailable(f"Java ended before Spark started: {said[0] if said else 'it said nothing'}") from error
+    _logs.append(log)
+    SparkContext(conf=settings, gateway=gateway)
 
 
 def configuration(settings: Settings, master: str, name: str) -> dict[str, str]:

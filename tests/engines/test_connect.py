@@ -252,5 +252,22 @@ print("OWN", fstk.connect() is own, own.conf.get("spark.sql.session.timeZone"), 
         tmp_path,
         FSTK_JARS=str(tmp_path / "jars"),
     )
-    lines = [line for line in said.splitlines() if not line.startswith("WARNING: Using incubator modules")]
-    assert lines == ["AGAIN True 3", "OWN True Asia/Kolkata spark"], said
+    assert said.splitlines() == ["AGAIN True 3", "OWN True Asia/Kolkata spark"]  # and nothing of Java's or Spark's
+
+
+@pytest.mark.spark
+def test_a_jvm_that_does_not_start(tmp_path: Path) -> None:
+    said = python(
+        """
+import fstk
+try:
+    fstk.connect("spark", master="local[1]")
+except fstk.errors.EngineUnavailable as error:
+    print(error)
+""",
+        tmp_path,
+        FSTK_DRIVER_MEMORY="1q",
+    )
+    assert said.startswith("Java ended before Spark started: ")
+    assert "1q" in said
+    assert len(said.splitlines()) == 1
