@@ -1,0 +1,121 @@
+"""The same training set whatever the time zone of the process and of the Spark session."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from fstk import FeatureLookup
+from fstk.engines.base import Engine
+from fstk.engines.spark import SparkEngine
+from fstk.training.training_set import create_training_set
+from tests.training.shelf import Shelf
+
+ZONES = {"UTC": "+0000", "America/New_York": "-0500", "Asia/Kolkata": "+0530"}
+HOUR = dt.timedelta(hours=1)
+SPRING = dt.datetime(2024, 3, 10, tzinfo=dt.UTC)  # clocks in New York go forward at 07:00 UTC
+AUTUMN = dt.datetime(2024, 11, 3, tzinfo=dt.UTC)  # and back at 06:00 UTC: one local hour comes twice
+UTC, LOCAL = pa.timestamp("us", tz="UTC"), pa.timestamp("us")
+
+# Every half hour around both changes and around midnight UTC, in all three types of time.
+MOMENTS = [day + step * HOUR / 2 for day in (SPRING, AUTUMN) for step in range(-2, 20)]
+LABELS = pa.table(
+    {
+        "id": [1] * len(MOMENTS),
+        "instant": pa.array(MOMENTS, UTC),
+        "local": pa.array([moment.replace(tzinfo=None) for moment in MOMENTS], LOCAL),
+        "day": pa.array([moment.date() for moment in MOMENTS], pa.date32()),
+    }
+)
+TIMES = {"instant": UTC, "local": LOCAL, "day": pa.date32()}
+
+
+def stored(moment: dt.datetime, kind: pa.DataType) -> Any:
+    return moment.date() if kind == pa.date32() else moment if kind == UTC else moment.replace(tzinfo=None)
+
+
+def pairs(engine: str) -> list[tuple[str, str]]:
+    """Each type of feature time with each of label time; in Spark with its own (the contract cases pair them all)."""
+    return [(table, time) for table in TIMES for time in TIMES if engine == "direct" or table == time]
+
+
+def training_set_rows(folder: Path, engine: Engine) -> list[str]:
+    """A training set of hourly rows, daily ones for dates, that tell the hour they are of."""
+    shelf = Shelf(folder)
+    for name, kind in TIMES.items():
+        hours = [day + step * (24 if name == "day" else 1) * HOUR for day in (SPRING, AUTUMN) for step in range(-2, 10)]
+        rows = {"id": [1] * len(hours), "ts": pa.array([stored(hour, kind) for hour in hours], kind)}
+        shelf.add(name, pa.table({**rows, "hour": [hour.isoformat() for hour in hours]}), ["id"], "ts")
+    lookups = [
+        FeatureLookup(table, "id", timestamp_lookup_key=time, rename_outputs={"hour": f"{table}_{time}"})
+        for table, time in pairs(engine.name)
+    ]
+    rows = create_training_set(engine.frame(LABELS, "df"), lookups, None, catalog=shelf).to_arrow()
+    return sorted(json.dumps(row, default=str) for row in rows.to_pylist())
+
+
+def expected(engine: str) -> list[str]:
+    """The same by arithmetic on instants."""
+    rows = []
+    for moment in MOMENTS:
+        row: dict[str, Any] = {"id": 1, "instant": moment, "local": moment.replace(tzinfo=None), "day": moment.date()}
+        for table, time in pairs(engine):
+            step = 24 * HOUR if table == "day" else HOUR
+            hours = [day + number * step for day in (SPRING, AUTUMN) for number in range(-2, 10)]
+            label = moment.replace(hour=0, minute=0) if time == "day" else moment
+            before = [hour for hour in hours if hour <= label]
+            row[f"{table}_{time}"] = max(before).isoformat() if before else None
+        rows.append(json.dumps(row, default=str))
+    return sorted(rows)
+
+
+@pytest.fixture
+def zone(request: pytest.FixtureRequest, spark_engine: SparkEngine) -> Iterator[str]:
+    before = spark_engine.session.conf.get("spark.sql.session.timeZone")
+    spark_engine.session.conf.set("spark.sql.session.timeZone", request.param)
+    yield request.param
+    spark_engine.session.conf.set("spark.sql.session.timeZone", before or "UTC")
+
+
+@pytest.mark.parametrize("zone", list(ZONES)[1:], indirect=True)
+def test_a_sessions_time_zone_changes_nothing(tmp_path: Path, spark_engine: SparkEngine, zone: str) -> None:
+    assert training_set_rows(tmp_path, spark_engine) == expected("spark")
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from fstk.engines.connect import active, direct
+from tests.training.test_time_zones import expected, training_set_rows
+engine = direct() if sys.argv[1] == "direct" else active()
+assert training_set_rows(Path(sys.argv[2]), engine) == expected(engine.name)
+print(time.strftime("%z", time.localtime(0)))
+"""
+
+
+def in_zone(zone: str, engine: str, folder: Path) -> str:
+    environment = os.environ | {"TZ": zone, "FSTK_WAREHOUSE": str(folder / "warehouse"), "FSTK_DRIVER_MEMORY": "1g"}
+    command = [sys.executable, "-c", SCRIPT, engine, str(folder)]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(("zone", "offset"), ZONES.items())
+def test_a_processs_time_zone_changes_nothing(tmp_path: Path, zone: str, offset: str) -> None:
+    assert in_zone(zone, "direct", tmp_path) == offset
+
+
+@pytest.mark.spark
+def test_nor_does_that_of_a_process_with_a_session(tmp_path: Path) -> None:
+    assert in_zone("America/New_York", "spark", tmp_path).endswith("-0500")
