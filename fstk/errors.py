@@ -50,6 +50,10 @@ class UnknownColumn(UnknownName):
     """No such column."""
 
 
+class UnknownModel(UnknownName):
+    """No such model, model version or alias."""
+
+
 class UnsupportedType(InvalidInput):
     """A column type that this operation cannot hold without loss."""
 

@@ -122,7 +122,7 @@ def described(online: OnlineStore, name: str) -> OnlineTable:
         UnknownTable: it was never published there.
     """
     name = table_name(name)
-    table = online.table(name)
+    table = online.table(name) or (None if "." in name else online.table(f"default.{name}"))
     if table is None:
         hint = nearest(name, online.names()) or " Nothing was published there."
         raise UnknownTable(f"no online table {name} in {online.url}.{hint}")

@@ -1,0 +1,126 @@
+"""Training set and fitted model → a logged, registered model that knows how to find its features."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from fstk import journal
+from fstk.display import Displayed, Table
+from fstk.engines.connect import engine_of
+from fstk.engines.frames import is_spark
+from fstk.errors import InvalidInput
+from fstk.models import saved
+from fstk.models.registry import Registry
+from fstk.models.spec import FILE, ModelRecord
+from fstk.training.rows import as_pandas
+from fstk.training.training_set import TrainingSet
+
+_SAMPLE = 5  # label rows whose predictions give the type of the model's output
+
+
+@dataclass(frozen=True, repr=False)
+class ModelVersion(Displayed):
+    """A logged model; ``name`` and ``version`` are None when it was not registered, ``score_batch`` takes its ``uri``.
+
+    ``created`` is False where the same model of the same training set had been registered before: then that version
+    is meant, and nothing was logged.
+    """
+
+    name: str | None
+    version: int | None
+    uri: str
+    run_id: str | None
+    created: bool
+    record: ModelRecord
+
+    def display(self) -> Table:
+        """Return the model's inputs with their types and where they come from."""
+        title = self.uri if self.name is None else f"{self.name} v{self.version}"
+        known = "" if self.created else " · the same as before, nothing logged"
+        features = set(self.record.plan.features)
+        rows = [(name, kind, "feature" if name in features else "labels") for name, kind in self.record.inputs.items()]
+        tables = ", ".join(f"{table} v{version}" for table, version in self.record.tables.items())
+        return Table(
+            f"{title}{known}", ("input", "type", "from"), rows, [f"features of {tables}", f"address: {self.uri}"]
+        )
+
+
+def log_model(
+    model: Any,
+    artifact_path: str,
+    flavor: Any,
+    training_set: TrainingSet,
+    registered_model_name: str | None = None,
+    *,
+    model_registry_uri: str | None = None,
+) -> ModelVersion:
+    """Log a fitted model together with the feature lookups of its training set.
+
+    The model is saved by its flavor, with ``feature_lookups.json`` (lookups, table versions, key types, label, excluded
+    columns, output types) among its files, and a signature from the training set. The same model, by its bytes, of the
+    same plan and labels is registered once: logging it again returns the version that is there.
+
+    Args:
+        model: fitted on the columns of ``training_set`` without the label, in their order.
+        artifact_path: the model's name in its run.
+        flavor: the MLflow module that saves such models, for example ``mlflow.sklearn``.
+        training_set: what the model was trained on.
+        registered_model_name: register the model as the next version of this name; None only logs it.
+        model_registry_uri: the registry; None is the one that MLflow is set to.
+
+    Raises:
+        InvalidInput: ``flavor`` is no MLflow module, the model cannot be saved, or it fails on its own training rows.
+        Infrastructure: MLflow's tracking server or registry does not answer.
+
+    Source of the argument names: the public Databricks Feature Engineering API.
+    """
+    if not isinstance(training_set, TrainingSet):
+        raise InvalidInput(f"training_set must be a TrainingSet; got {type(training_set).__name__}.")
+    record = ModelRecord(training_set.plan, training_set.as_known)
+    registry = Registry(model_registry_uri)
+    with tempfile.TemporaryDirectory(prefix="fstk-model-") as temporary:
+        folder = Path(temporary) / "model"
+        content = saved.save(model, flavor, folder)
+        whole = "\n".join((record.digest, _labels_digest(training_set), content))
+        digest = hashlib.sha256(whole.encode()).hexdigest()
+        if registered_model_name is not None:
+            same = registry.with_digest(registered_model_name, digest)
+            if same is not None:
+                journal.note("model", registered_model_name, same.version, 0)
+                return ModelVersion(same.name, same.version, same.uri, same.run_id, False, record)
+        saved.sign(folder, record.inputs, as_pandas(_sample(training_set).select(list(record.inputs))))
+        (folder / FILE).write_text(record.to_json(), encoding="utf-8")
+        uri, run_id = saved.log(folder, artifact_path, flavor.__name__.removeprefix("mlflow."))
+    if registered_model_name is None:
+        journal.note("model", artifact_path, None, None)
+        return ModelVersion(None, None, uri, run_id, True, record)
+    found = registry.register(registered_model_name, uri, run_id, digest)
+    journal.note("model", registered_model_name, found.version, None)
+    return ModelVersion(found.name, found.version, found.uri, run_id, True, record)
+
+
+def _sample(training_set: TrainingSet) -> pa.Table:
+    """Return a few rows of the training set, looked up from a few of its labels."""
+    labels: Any = training_set.labels
+    spark = engine_of(labels.sparkSession) if is_spark(labels) else None
+    few = labels.slice(0, _SAMPLE) if spark is None else spark.arrow(labels.limit(_SAMPLE))
+    return TrainingSet(training_set.plan, few, training_set.as_known).to_arrow()
+
+
+def _labels_digest(training_set: TrainingSet) -> str:
+    """Return a digest of the labels: of an Arrow table in its order, of a Spark DataFrame in any order of its rows."""
+    labels: Any = training_set.labels
+    if is_spark(labels):
+        row = "xxhash64(to_json(struct(*), map('ignoreNullFields', 'false')))"
+        sums = labels.selectExpr("count(*) AS rows", f"sum(CAST({row} AS DECIMAL(38,0))) AS hashes")
+        return str(engine_of(labels.sparkSession).arrow(sums).to_pylist())
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, labels.schema) as writer:
+        writer.write_table(labels.combine_chunks())
+    return hashlib.sha256(sink.getvalue()).hexdigest()

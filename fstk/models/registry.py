@@ -1,0 +1,139 @@
+"""MLflow's model registry: versions registered, and found again by the addresses that people use."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fstk.errors import UnknownModel, nearest
+from fstk.models.quiet import quiet
+from fstk.optional import need
+
+DIGEST = "fstk.digest"
+"""Tag of a model version: the digest of model and training set, by which the same one is known again."""
+_ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<suffix>[^/@]+)|@(?P<alias>[^/@]+))")
+_STAND_IN = {"production": "champion"}
+_LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A logged model: ``uri`` is what MLflow loads, a registered version pinned in it."""
+
+    uri: str
+    name: str | None = None
+    version: int | None = None
+    run_id: str | None = None
+
+
+class Registry:
+    """The registry at ``uri``; None is the one MLflow is set to: ``MLFLOW_REGISTRY_URI``, else the tracking server.
+
+    Every method raises as :func:`fstk.models.quiet.quiet`.
+    """
+
+    def __init__(self, uri: str | None) -> None:
+        self._uri = uri
+
+    def find(self, model_uri: str) -> Found:
+        """Return the model at an address.
+
+        ``models:/name/3``, ``models:/name/latest`` and ``models:/name@alias`` are MLflow's. Stages are deprecated
+        there but their form lives on: ``models:/name/Production`` is the newest version in that stage where versions
+        still have stages, else the alias of that name in any case, else for Production the alias ``champion``, which
+        MLflow recommends in its place. Anything else (``runs:/…``, ``models:/m-…``, a folder) is passed on as it is.
+
+        Raises:
+            UnknownModel: no such model, version or alias; the message gives what there is.
+        """
+        address = _ADDRESS.fullmatch(model_uri)
+        if address is None:
+            return Found(model_uri)
+        name, suffix, alias = address["name"], address["suffix"], address["alias"]
+        with quiet():
+            versions = self._versions(name)
+            if not versions:
+                raise UnknownModel(f"no registered model {name}.{nearest(name, self._names())}")
+            aliases = dict(self._client().get_registered_model(name).aliases)
+        numbers = {int(version.version): version for version in versions}
+        if suffix is None:
+            number = aliases.get(alias)
+        elif suffix.isdigit():
+            number = suffix
+        elif suffix.lower() == _LATEST:
+            number = max(numbers)
+        else:
+            number = _in_stage(suffix.lower(), versions) or _by_alias(suffix.lower(), aliases)
+        if number is None or int(number) not in numbers:
+            wanted = (
+                f"@{alias}"
+                if suffix is None
+                else f"version {suffix}"
+                if suffix.isdigit()
+                else f"stage or alias {suffix}"
+            )
+            known = ", ".join(f"@{one} → {of}" for one, of in sorted(aliases.items())) or "none"
+            raise UnknownModel(f"model {name} has no {wanted}. Versions: {_spans(numbers)}; aliases: {known}.")
+        return _found(numbers[int(number)])
+
+    def with_digest(self, name: str, digest: str) -> Found | None:
+        """Return the newest version of ``name`` that was registered with ``digest``."""
+        with quiet():
+            same = [version for version in self._versions(name) if version.tags.get(DIGEST) == digest]
+        return _found(max(same, key=lambda version: int(version.version))) if same else None
+
+    def register(self, name: str, model_uri: str, run_id: str | None, digest: str) -> Found:
+        """Register a logged model as the next version of ``name``."""
+        with quiet():
+            client = self._client()
+            if name not in self._names():
+                client.create_registered_model(name)
+            model_id = model_uri.removeprefix("models:/")
+            return _found(
+                client.create_model_version(name, model_uri, run_id, tags={DIGEST: digest}, model_id=model_id)
+            )
+
+    def fetch(self, found: Found, into: Path) -> Path:
+        """Bring the model's files into ``into``; return their folder."""
+        with quiet():
+            artifacts = need("mlflow.artifacts")
+            return Path(artifacts.download_artifacts(found.uri, dst_path=str(into), registry_uri=self._uri))
+
+    def _client(self) -> Any:
+        return need("mlflow").MlflowClient(registry_uri=self._uri)
+
+    def _versions(self, name: str) -> list[Any]:
+        quoted = name.replace("'", "''")
+        versions, token = [], None
+        while True:
+            page = self._client().search_model_versions(f"name='{quoted}'", page_token=token)
+            versions += page
+            token = page.token
+            if not token:
+                return versions
+
+    def _names(self) -> list[str]:
+        return [model.name for model in self._client().search_registered_models()]
+
+
+def _in_stage(stage: str, versions: list[Any]) -> int | None:
+    numbers = [int(version.version) for version in versions if (version.current_stage or "").lower() == stage]
+    return max(numbers, default=None)
+
+
+def _by_alias(name: str, aliases: dict[str, str]) -> str | None:
+    folded = {alias.lower(): number for alias, number in aliases.items()}
+    return folded.get(name) or folded.get(_STAND_IN.get(name, name))
+
+
+def _found(version: Any) -> Found:
+    return Found(f"models:/{version.name}/{version.version}", version.name, int(version.version), version.run_id)
+
+
+def _spans(numbers: dict[int, Any]) -> str:
+    ordered = sorted(numbers)
+    if len(ordered) > 5:
+        return f"{ordered[0]} … {ordered[-1]}"
+    return ", ".join(map(str, ordered))

@@ -1,0 +1,146 @@
+"""Models as folders in MLflow's format: saved by a flavor, signed, logged, loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from fstk.engines.base import Schema
+from fstk.engines.types import arrow_type
+from fstk.errors import InvalidInput
+from fstk.models.quiet import quiet
+from fstk.optional import need
+
+if TYPE_CHECKING:
+    import pandas
+
+Predict = Callable[["pandas.DataFrame"], Any]
+
+_DESCRIPTION = "MLmodel"
+_SIGNED = {
+    pa.bool_(): "boolean",
+    pa.int8(): "double",
+    pa.int16(): "double",
+    pa.int32(): "double",
+    pa.int64(): "double",
+    pa.float32(): "float",
+    pa.float64(): "double",
+    pa.string(): "string",
+    pa.binary(): "binary",
+    pa.date32(): "datetime",
+}
+"""MLflow's types; integers are declared double, as MLflow advises where a value may be missing."""
+
+
+def save(model: Any, flavor: Any, folder: Path) -> str:
+    """Save ``model`` into ``folder`` and return the digest of its content.
+
+    The requirements are the flavor's own, unless it is ``mlflow.pyfunc``, for which MLflow looks what the model
+    imports.
+
+    Raises:
+        InvalidInput: ``flavor`` is no MLflow module, or it cannot save the model.
+    """
+    name = getattr(flavor, "__name__", "")
+    if not callable(getattr(flavor, "save_model", None)) or not name.startswith("mlflow"):
+        raise InvalidInput(f"flavor must be an MLflow module, such as mlflow.sklearn; got {flavor!r}.")
+    with quiet():
+        if name == "mlflow.pyfunc":
+            flavor.save_model(str(folder), python_model=model)
+        else:
+            options = _for_sklearn(model) if name == "mlflow.sklearn" else {}
+            flavor.save_model(model, str(folder), pip_requirements=flavor.get_default_pip_requirements(), **options)
+    return _digest(model, folder)
+
+
+def _for_sklearn(model: Any) -> dict[str, Any]:
+    """Return how to serialise: as skops, which runs no code when it is loaded, where all types are scikit-learn's and
+    NumPy's; else as cloudpickle."""
+    skops = need("skops.io")
+    foreign = skops.get_untrusted_types(data=skops.dumps(model))
+    if all(kind.startswith("sklearn.") for kind in foreign):
+        return {"serialization_format": "skops", "skops_trusted_types": foreign}
+    return {"serialization_format": "cloudpickle"}
+
+
+def _digest(model: Any, folder: Path) -> str:
+    """Return a digest of the model, of its pickled form where it has one: files may hold times and memory addresses."""
+    try:
+        return hashlib.sha256(need("cloudpickle").dumps(model)).hexdigest()
+    except (pickle.PicklingError, TypeError, AttributeError, NotImplementedError):
+        digest = hashlib.sha256()
+        for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != _DESCRIPTION):
+            digest.update(file.read_bytes())
+        return digest.hexdigest()
+
+
+def sign(folder: Path, inputs: Schema, sample: pandas.DataFrame) -> None:
+    """Write the model's signature: its inputs by type, its output as it predicts for ``sample``.
+
+    Raises:
+        InvalidInput: the model has no prediction, or fails on rows of its own training set.
+    """
+    schema = need("mlflow.types.schema")
+    models = need("mlflow.models")
+    try:
+        predicted = load(folder)(sample)
+    except Exception as error:
+        raise InvalidInput(
+            f"the model fails on rows of its own training set: {type(error).__name__}: {error}"
+        ) from error
+    with quiet():
+        columns = [schema.ColSpec(_signed(arrow_type(kind), schema), name) for name, kind in inputs.items()]
+        outputs = models.infer_signature(sample, predicted).outputs
+        description = models.Model.load(str(folder))
+        description.signature = models.ModelSignature(schema.Schema(columns), outputs)
+        description.save(str(folder / _DESCRIPTION))
+
+
+def _signed(kind: pa.DataType, schema: Any) -> Any:
+    if isinstance(kind, pa.ListType):
+        return schema.Array(_signed(kind.value_type, schema))
+    if isinstance(kind, pa.StructType):
+        return schema.Object([schema.Property(field.name, _signed(field.type, schema)) for field in kind])
+    if isinstance(kind, pa.MapType):
+        return schema.Map(_signed(kind.item_type, schema))
+    return "datetime" if pa.types.is_timestamp(kind) else _SIGNED.get(kind, "double")
+
+
+def log(folder: Path, name: str, flavor: str) -> tuple[str, str | None]:
+    """Log the model saved in ``folder``, under the active run if there is one; return its address and the run."""
+    with quiet():
+        models = need("mlflow.models")
+        info = models.Model.log(None, _Copy(folder), name=name, flavor_name=flavor)
+        return info.model_uri, info.run_id
+
+
+class _Copy:
+    """Stands in for a flavor when MLflow logs: the model was saved before."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save_model(self, path: str, mlflow_model: Any) -> None:
+        saved = need("mlflow.models").Model.load(str(self._folder))
+        shutil.copytree(self._folder, path)
+        mlflow_model.flavors = saved.flavors
+        mlflow_model.signature = saved.signature
+        mlflow_model.save(str(Path(path) / _DESCRIPTION))
+
+
+def load(folder: Path) -> Predict:
+    """Return the model's prediction of a pandas frame, whose columns and types are the caller's duty.
+
+    MLflow's own check of types is left out: it refuses integers where a batch has nulls, instants with a zone,
+    decimals.
+    """
+    with quiet():
+        loaded = need("mlflow.pyfunc").load_model(str(folder))
+    loaded.metadata.signature = None
+    return loaded.predict

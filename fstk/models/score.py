@@ -1,0 +1,113 @@
+"""A frame and a logged model → predictions, the features looked up as the model recorded them."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from fstk import journal
+from fstk.engines.base import Engine, Frame, Schema
+from fstk.engines.connect import active, engine_of
+from fstk.engines.frames import is_spark
+from fstk.engines.types import arrow_type
+from fstk.errors import NameCollision, TypeMismatch, UnknownColumn, nearest
+from fstk.models.kernel import PREDICTION, PackedModel, Scorer
+from fstk.models.registry import Registry
+from fstk.models.spec import ModelRecord, read_record
+from fstk.training.run import join
+from fstk.training.training_set import Tables, create_training_set
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+def score_batch(
+    model_uri: str,
+    df: Any,
+    result_type: str = "double",
+    *,
+    catalog: Tables,
+    model_registry_uri: str | None = None,
+) -> DataFrame:
+    """Return ``df`` with the model's features, looked up at each row's own instant, and a column ``prediction``.
+
+    Columns: those of ``df`` in their order, the features in the order of their lookups (without those that the
+        training set excluded), ``prediction``. A column of ``df`` named like a feature stands for it. Features come
+        from the newest versions of their tables. The model is loaded once per worker; nothing runs before the first
+        action.
+
+    Args:
+        model_uri: see :meth:`fstk.models.registry.Registry.find`.
+        df: a Spark, pandas, Polars or Arrow frame with the lookups' keys and times, and the other columns the model
+            takes.
+        result_type: the Spark type of ``prediction``.
+        catalog: where the feature tables are found.
+        model_registry_uri: the registry; None is the one that MLflow is set to.
+
+    Raises:
+        UnknownModel: no such model, version or alias.
+        InvalidInput: the model carries no feature lookups; everything that
+            :func:`fstk.training.plan.plan_training_set` refuses.
+        UnknownColumn, TypeMismatch: a column that the model takes is missing from ``df`` or has another type.
+        NameCollision: ``df`` has a column ``prediction``.
+        FstkError: the model fails; when the rows are computed.
+
+    Source of the argument names: the public Databricks Feature Engineering API.
+    """
+    engine = engine_of(df.sparkSession) if is_spark(df) else active()
+    return scored(model_uri, df, result_type, engine=engine, catalog=catalog, model_registry_uri=model_registry_uri)
+
+
+def scored(
+    model_uri: str,
+    df: Any,
+    result_type: str,
+    *,
+    engine: Engine,
+    catalog: Tables,
+    model_registry_uri: str | None = None,
+) -> Frame:
+    """Return what :func:`score_batch` does as a frame of ``engine``."""
+    arrow_type(result_type)
+    registry = Registry(model_registry_uri)
+    found = registry.find(model_uri)
+    name = model_uri if found.name is None else f"{found.name} v{found.version}"
+    with tempfile.TemporaryDirectory(prefix="fstk-model-") as temporary:
+        folder = registry.fetch(found, Path(temporary))
+        record = read_record(folder, name)
+        model = PackedModel.pack(folder)
+    rows = create_training_set(
+        df, record.lookups, None, catalog=catalog, as_known=record.as_known, caller_overrides=True
+    )
+    schema = rows.plan.schema
+    _check_inputs(record, schema, name)
+    if any(column.lower() == PREDICTION for column in schema):
+        raise NameCollision(f"df has a column {PREDICTION}, as the model's answer is called; rename it.")
+    scorer = Scorer(model, name, tuple(record.inputs), result_type)
+    journal.note("model", found.name or model_uri, found.version, None)
+    joined = join(rows.plan, engine.frame(df, "df"), engine, record.as_known)
+    return engine.map_slices(joined, scorer, schema | {PREDICTION: result_type})
+
+
+def _check_inputs(record: ModelRecord, schema: Schema, name: str) -> None:
+    missing = [column for column in record.inputs if column not in schema]
+    if missing:
+        wanted = ", ".join(f"{column} ({record.inputs[column]})" for column in missing)
+        raise UnknownColumn(f"{name} also takes {wanted}, which df lacks.{nearest(missing[0], schema)}")
+    for column, kind in record.inputs.items():
+        if not _fits(arrow_type(schema[column]), arrow_type(kind)):
+            raise TypeMismatch(
+                f"{name} was trained with {column} as {kind}; in df it is {schema[column]}. Cast it to {kind}."
+            )
+
+
+def _fits(given: pa.DataType, trained: pa.DataType) -> bool:
+    """Tell whether the model sees the same of both types; integers, and floats, of all widths are alike to it."""
+    return (
+        given == trained
+        or (pa.types.is_integer(given) and pa.types.is_integer(trained))
+        or (pa.types.is_floating(given) and pa.types.is_floating(trained))
+    )

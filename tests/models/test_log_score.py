@@ -1,0 +1,429 @@
+"""Models keep their lookups and score with them; the oracle joins by a plain loop and asks the fitted model itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import mlflow
+import mlflow.pyfunc
+import mlflow.sklearn
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from fstk import FeatureLookup, journal
+from fstk.engines.direct import DirectEngine
+from fstk.errors import FstkError, InvalidInput, NameCollision, TypeMismatch, UnknownColumn
+from fstk.models import kernel, saved
+from fstk.models.kernel import PackedModel, Scorer
+from fstk.models.log import ModelVersion, log_model
+from fstk.models.quiet import quiet
+from fstk.models.score import score_batch, scored
+from fstk.models.spec import FILE
+from fstk.training.training_set import TrainingSet, create_training_set
+from tests.models.conftest import Shelf, customer, day
+
+LOOKUPS = [
+    FeatureLookup(
+        "s.customers",
+        "customer_id",
+        feature_names=["spend", "visits"],
+        rename_outputs={"visits": "v"},
+        timestamp_lookup_key="when",
+        lookback_window=timedelta(days=10),
+        default_values={"v": -1},
+    ),
+    FeatureLookup("s.cohorts", "cohort"),
+]
+
+
+def labels(rows: int = 24) -> pa.Table:
+    return pa.table(
+        {
+            "churned": pa.array([row % 3 == 0 for row in range(rows)]),
+            "customer_id": pa.array([row % 10 for row in range(rows)], pa.int64()),
+            "amount": pa.array([row / 7 for row in range(rows)]),
+            "when": pa.array([day(row % 12) for row in range(rows)], pa.timestamp("us", "UTC")),
+            "cohort": pa.array([("old", "new", None)[row % 3] for row in range(rows)]),
+        }
+    )
+
+
+def trained(shelf: Shelf, df: pa.Table | None = None, exclude: tuple[str, ...] = ("when", "cohort")) -> TrainingSet:
+    df = labels() if df is None else df
+    return create_training_set(df, LOOKUPS, "churned", exclude, catalog=shelf)
+
+
+def fitted(training_set: TrainingSet, model: Any = None) -> Any:
+    frame = training_set.to_pandas()
+    if model is None:
+        model = HistGradientBoostingClassifier(max_iter=10, min_samples_leaf=2, random_state=0)
+    return model.fit(frame.drop(columns="churned"), frame["churned"])
+
+
+def log(
+    shelf: Shelf, name: str, model: Any = None, df: pa.Table | None = None, flavor: Any = mlflow.sklearn
+) -> ModelVersion:
+    training_set = trained(shelf, df)
+    return log_model(fitted(training_set) if model is None else model, "model", flavor, training_set, name)
+
+
+def score(shelf: Shelf, uri: str, df: Any, result_type: str = "double") -> list[dict[str, Any]]:
+    return scored(uri, df, result_type, engine=DirectEngine(), catalog=shelf).to_pylist()
+
+
+def looked_up(shelf: Shelf, row: dict[str, Any]) -> dict[str, Any]:
+    """What a row may know, by a plain loop."""
+    seen = [
+        (at, key * at, key + at / 10)
+        for key in range(1, 9)
+        for at in (2, 5, 8)
+        if key == row["customer_id"] and timedelta(0) <= row["when"] - day(at) <= timedelta(days=10)
+    ]
+    _, visits, spend = max(seen, default=(None, -1, None))
+    return {"spend": spend, "v": visits, "size": {"old": 40, "new": 2}.get(row["cohort"])}
+
+
+def test_a_model_scores_with_the_features_each_row_could_know(shelf: Shelf) -> None:
+    training_set = trained(shelf)
+    model = fitted(training_set)
+    version = log_model(model, "model", mlflow.sklearn, training_set, "scores")
+    assert (version.name, version.version, version.uri, version.created) == ("scores", 1, "models:/scores/1", True)
+    df = labels(40).select(["when", "cohort", "amount", "customer_id"])
+    rows = score(shelf, "models:/scores/1", df)
+    expected = []
+    for row in df.to_pylist():
+        known = row | looked_up(shelf, row)
+        inputs = {name: known[name] for name in ("customer_id", "amount", "spend", "v", "size")}
+        frame = pd.DataFrame([inputs]).astype(float)
+        expected.append(known | {"prediction": float(model.predict(frame)[0])})
+    assert rows == expected
+    assert {row["prediction"] for row in rows} == {0.0, 1.0}
+    assert list(rows[0]) == ["when", "cohort", "amount", "customer_id", "spend", "v", "size", "prediction"]
+    assert journal.entries()[-3] == journal.Entry("model", "scores", 1, None)
+
+
+def test_what_the_model_keeps_of_its_training_set(shelf: Shelf, tmp_path: Path) -> None:
+    version = log(shelf, "keeps")
+    with quiet():
+        folder = mlflow.artifacts.download_artifacts("models:/keeps/1", dst_path=str(tmp_path / "model"))
+        described = mlflow.models.Model.load(folder)
+    kept = json.loads((Path(folder) / FILE).read_text())
+    assert kept["inputs"] == {
+        "customer_id": "bigint",
+        "amount": "double",
+        "spend": "double",
+        "v": "bigint",
+        "size": "int",
+    }
+    assert kept["key_types"] == {"customer_id": "bigint", "cohort": "string"}
+    assert kept["tables"] == {"s.customers": 1, "s.cohorts": 1}
+    assert kept["label"] == "churned"
+    assert kept["plan"]["exclude_columns"] == ["when", "cohort"]
+    assert [column.name for column in described.signature.inputs.inputs] == list(kept["inputs"])
+    assert {column.type.name for column in described.signature.inputs.inputs} == {"double"}
+    assert described.signature.outputs.inputs[0].type == np.dtype(bool)
+    assert "keeps v1" in repr(version)
+    assert "features of s.customers v1, s.cohorts v1" in repr(version)
+
+
+def test_the_same_model_of_the_same_training_set_is_registered_once(shelf: Shelf) -> None:
+    first = log(shelf, "once")
+    again = log(shelf, "once")
+    assert (again.version, again.uri, again.created, again.run_id) == (1, first.uri, False, first.run_id)
+    assert journal.entries()[-1] == journal.Entry("model", "once", 1, 0)
+    assert log(shelf, "once", fitted(trained(shelf), RandomForestRegressor(3, random_state=0))).version == 2
+    model = fitted(trained(shelf))
+    assert log(shelf, "once", model, df=labels(23)).version == 3
+    shelf.customers.append(customer(99, 1, 1, 1.0))
+    assert log(shelf, "once", model).version == 4
+    assert log(shelf, "another", model).created
+
+
+def test_a_fit_in_another_process_is_the_same_model(shelf: Shelf, tmp_path: Path) -> None:
+    version = log(shelf, "elsewhere")
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from tests.models.conftest import Made, Shelf; from tests.models.test_log_score import log\n"
+        "shelf = Shelf.__new__(Shelf)\n"
+        "for name in ('customers', 'cohorts'):\n"
+        "    made = Made.__new__(Made); made.__dict__.update(eval(sys.argv[1])[name]); setattr(shelf, name, made)\n"
+        "found = log(shelf, 'elsewhere'); print(found.version, found.created)"
+    )
+    made = {name: vars(getattr(shelf, name)) for name in ("customers", "cohorts")}
+    done = subprocess.run([sys.executable, "-c", script, repr(made)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{version.version} False\n", "")
+
+
+def test_a_column_of_the_caller_stands_for_the_stored_feature(shelf: Shelf) -> None:
+    training_set = trained(shelf)
+    model = fitted(training_set)
+    log_model(model, "model", mlflow.sklearn, training_set, "overridden")
+    df = labels(12).select(["customer_id", "amount", "when", "cohort"])
+    rows = score(shelf, "models:/overridden/1", df.append_column("v", pa.array([1000, None, *range(10)], pa.int32())))
+    assert [row["v"] for row in rows] == [1000, None, *range(10)]
+    assert list(rows[0]) == ["customer_id", "amount", "when", "cohort", "v", "spend", "size", "prediction"]
+    frame = pd.DataFrame(rows)[["customer_id", "amount", "spend", "v", "size"]]
+    assert [row["prediction"] for row in rows] == [float(value) for value in model.predict(frame)]
+
+
+def test_features_added_to_a_table_later_change_nothing(shelf: Shelf) -> None:
+    version = log(shelf, "later")
+    before = score(shelf, version.uri, labels(5))
+    shelf.cohorts.schema = {**shelf.cohorts.schema, "amount": "double"}
+    rows = pa.table({"cohort": ["late"], "size": pa.array([1], pa.int32()), "amount": [1.0]})
+    deltalake.write_deltalake(shelf.cohorts.folder, rows, mode="append", schema_mode="merge")
+    assert score(shelf, version.uri, labels(5)) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda df: df.drop_columns("amount"), UnknownColumn, r"bad v1 also takes amount \(double\), which df lacks\."),
+        (lambda df: df.drop_columns("when"), UnknownColumn, "timestamp_lookup_key 'when'"),
+        (lambda df: df.append_column("prediction", df.column("amount")), NameCollision, "df has a column prediction"),
+        (
+            lambda df: df.append_column("v", pa.array(["x"] * df.num_rows)),
+            TypeMismatch,
+            "bad v1 was trained with v as bigint; in df it is string",
+        ),
+        (
+            lambda df: df.set_column(0, "customer_id", df.column("customer_id").cast(pa.string())),
+            TypeMismatch,
+            "lookup_key customer_id is string",
+        ),
+    ],
+)
+def test_a_frame_that_does_not_fit_is_refused_before_anything_runs(
+    shelf: Shelf, change: Any, error: type[Exception], message: str
+) -> None:
+    log(shelf, "bad")
+    df = labels(3).select(["customer_id", "amount", "when", "cohort"])
+    with pytest.raises(error, match=message):
+        scored("models:/bad/1", change(df), "double", engine=DirectEngine(), catalog=shelf)
+
+
+def test_a_model_without_lookups_is_told_apart(shelf: Shelf, tmp_path: Path) -> None:
+    with quiet():
+        mlflow.sklearn.save_model(LinearRegression(), str(tmp_path / "plain"), pip_requirements=[])
+    with pytest.raises(InvalidInput, match=r"plain carries no feature lookups: it was not logged with"):
+        scored(str(tmp_path / "plain"), labels(), "double", engine=DirectEngine(), catalog=shelf)
+
+
+class Answers:
+    """Stands in for a packed model; answers with what it was made with."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.frames: list[pd.DataFrame] = []
+
+    def predict(self) -> Any:
+        return lambda frame: (self.frames.append(frame), self.answer)[1]
+
+
+ROWS = pa.table({"b": [1, None], "a": [0.5, 1.5], "when": pa.array([day(1), None], pa.timestamp("us", "UTC"))})
+
+
+@pytest.mark.parametrize(
+    ("answer", "result_type", "prediction"),
+    [
+        (["yes", "no"], "string", "yes"),
+        (np.array(["yes", "no"], dtype=object), "string", "yes"),
+        (np.array([3, 4]), "double", 3.0),
+        (np.array([True, False]), "boolean", True),
+        (np.array([True, False]), "double", 1.0),
+        (pd.Series([2.0, 3.0]), "int", 2),
+        (pd.DataFrame({"x": [0.5, 1.0]}), "double", 0.5),
+        (np.array([[0.5], [1.0]]), "double", 0.5),
+        (np.array([[0.25, 0.75], [0.5, 0.5]]), "array<double>", [0.25, 0.75]),
+        (["yes", "no"], "double", TypeMismatch),
+        ([2.5, 1.0], "int", TypeMismatch),
+        ([300, 1], "tinyint", TypeMismatch),
+        (np.array([[0.25, 0.75], [0.5, 0.5]]), "double", TypeMismatch),
+        ([1.0], "double", FstkError),
+    ],
+)
+def test_predictions_have_the_type_that_was_asked_for(answer: Any, result_type: str, prediction: Any) -> None:
+    scorer = Scorer(Answers(answer), "m v1", ("a", "b"), result_type)  # type: ignore[arg-type]
+    if isinstance(prediction, type):
+        with pytest.raises(prediction, match="m v1"):
+            scorer(ROWS)
+    else:
+        rows = scorer(ROWS)
+        assert rows.drop_columns("prediction") == ROWS
+        assert repr(rows.column("prediction")[0].as_py()) == repr(prediction)
+
+
+def test_the_model_sees_its_columns_in_its_order_as_in_training() -> None:
+    model = Answers([1.0, 2.0])
+    Scorer(model, "m", ("a", "b", "when"), "double")(ROWS)  # type: ignore[arg-type]
+    [frame] = model.frames
+    assert list(frame) == ["a", "b", "when"]
+    assert list(map(str, frame.dtypes)) == ["float64", "float64", "datetime64[us, UTC]"]
+
+
+def test_without_rows_the_model_is_not_asked() -> None:
+    model = Answers(None)
+    rows = Scorer(model, "m", ("a",), "int")(ROWS.slice(0, 0))  # type: ignore[arg-type]
+    assert (rows.num_rows, rows.schema.field("prediction").type, model.frames) == (0, pa.int32(), [])
+
+
+def test_a_model_that_fails_says_so_in_a_sentence(shelf: Shelf) -> None:
+    training_set = trained(shelf, labels(2))
+    model = LinearRegression().fit(training_set.to_pandas().drop(columns="churned").fillna(0), [0, 1])
+    with pytest.raises(InvalidInput, match="the model fails on rows of its own training set: ValueError: Input X cont"):
+        log_model(model, "model", mlflow.sklearn, training_set)
+
+
+def test_a_model_is_loaded_once_for_all_batches(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = log(shelf, "loaded")
+    monkeypatch.setattr(kernel, "_loaded", {})
+    loads: list[Path] = []
+    load = saved.load
+    monkeypatch.setattr(saved, "load", lambda folder: (loads.append(folder), load(folder))[1])
+    first = score(shelf, version.uri, labels(5))
+    assert score(shelf, version.uri, labels(5)) == first
+    assert len(loads) == 1
+    assert loads[0].stat().st_mode & 0o077 == 0 or loads[0].parent.stat().st_mode & 0o077 == 0
+
+
+def test_models_are_not_unpacked_where_others_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    home = tmp_path / f"fstk-models-{os.getuid()}"
+    home.mkdir()
+    home.chmod(0o777)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "file").write_text("x")
+    packed = PackedModel.pack(tmp_path / "model")
+    with pytest.raises(FstkError, match="not a folder that only this user can write"):
+        packed._unpacked()
+    home.chmod(0o700)
+    assert (packed._unpacked() / "file").read_text() == "x"
+    assert packed._unpacked() == packed._unpacked()
+    assert "content" not in repr(packed)
+
+
+def doubled(values: Any) -> Any:
+    return np.nan_to_num(np.asarray(values, dtype=float)) * 2
+
+
+class First(mlflow.pyfunc.PythonModel):
+    """Predicts one of its inputs."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame) -> Any:
+        return model_input["amount"]
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "flavor"),
+    [
+        ("forest", RandomForestRegressor(3, random_state=0), mlflow.sklearn),
+        ("own_code", make_pipeline(FunctionTransformer(doubled), LinearRegression()), mlflow.sklearn),
+        ("python", First(), mlflow.pyfunc),
+    ],
+)
+def test_models_of_any_kind_are_logged(
+    shelf: Shelf, name: str, model: Any, flavor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # what a Python model imports, MLflow finds out in a process of its own, which takes its time
+    monkeypatch.setattr(mlflow.models, "infer_pip_requirements", lambda *_, **__: [])
+    training_set = trained(shelf)
+    frame = training_set.to_pandas().fillna(0)
+    if flavor is mlflow.sklearn:
+        model.fit(frame.drop(columns="churned"), frame["amount"])
+    defaults = {"s.customers": {"spend": 0.0, "v": 0}, "s.cohorts": {"size": 0}}
+    lookups = [
+        FeatureLookup(
+            lookup.table_name,
+            lookup.lookup_key,
+            feature_names=lookup.feature_names,
+            rename_outputs=lookup.rename_outputs,
+            timestamp_lookup_key=lookup.timestamp_lookup_key,
+            default_values=defaults[lookup.table_name],
+        )
+        for lookup in LOOKUPS
+    ]
+    training_set = create_training_set(labels(), lookups, "churned", ["when", "cohort"], catalog=shelf)
+    version = log_model(model, "model", flavor, training_set, name)
+    rows = score(shelf, version.uri, labels(4))
+    frame = pd.DataFrame(rows)[["customer_id", "amount", "spend", "v", "size"]]
+    direct = model.predict(None, frame) if flavor is mlflow.pyfunc else model.predict(frame)
+    assert [row["prediction"] for row in rows] == pytest.approx(list(direct))
+
+
+def test_a_model_that_is_not_registered_scores_by_its_address(shelf: Shelf) -> None:
+    training_set = trained(shelf)
+    version = log_model(fitted(training_set), "unregistered", mlflow.sklearn, training_set)
+    assert (version.name, version.version, version.created) == (None, None, True)
+    assert version.uri.startswith("models:/m-")
+    assert len(score(shelf, version.uri, labels(3))) == 3
+
+
+def test_a_model_belongs_to_the_active_run(shelf: Shelf) -> None:
+    with quiet(), mlflow.start_run() as run:
+        version = log(shelf, "in_a_run")
+    assert version.run_id == run.info.run_id
+
+
+@pytest.mark.parametrize("flavor", ["sklearn", None, json, mlflow])
+def test_a_flavor_is_a_module_of_mlflow(shelf: Shelf, flavor: Any) -> None:
+    training_set = trained(shelf)
+    with pytest.raises(InvalidInput, match=r"flavor must be an MLflow module, such as mlflow\.sklearn"):
+        log_model(fitted(training_set), "model", flavor, training_set)
+    with pytest.raises(InvalidInput, match="training_set must be a TrainingSet; got DataFrame"):
+        log_model(object(), "model", mlflow.sklearn, training_set.to_pandas())  # type: ignore[arg-type]
+
+
+def test_mlflow_says_nothing(shelf: Shelf, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    training_set = trained(shelf)
+    model = fitted(training_set)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/new.db")
+        patch.delenv("MLFLOW_EXPERIMENT_NAME")
+        version = log_model(model, "model", mlflow.sklearn, training_set, "silent")
+        score(shelf, version.uri, labels(3))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_mlflow_is_imported_when_it_is_needed() -> None:
+    script = (
+        "import sys, fstk.models.score, fstk.models.log\n"
+        "print([name for name in ('mlflow', 'pyspark', 'sklearn') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.spark
+def test_spark_scores_as_the_direct_engine_does(shelf: Shelf, spark_engine: Any) -> None:
+    version = log(shelf, f"on_{spark_engine.name}")
+    direct = score(shelf, version.uri, labels(40))
+    df = spark_engine.frame(labels(40), "df").repartition(3)
+    scored_df = score_batch(version.uri, df, catalog=shelf)
+    assert scored_df.dtypes[-1] == ("prediction", "double")
+    rows = spark_engine.arrow(scored_df).to_pylist()
+    assert sorted(map(repr, rows)) == sorted(map(repr, direct))
+
+
+@pytest.mark.spark
+def test_spark_labels_register_the_same_model_once(shelf: Shelf, spark_engine: Any) -> None:
+    name = f"spark_labels_{spark_engine.name}"
+    df = spark_engine.frame(labels(), "df")
+    versions = []
+    for frame in (df, df.orderBy("amount", ascending=False), df.limit(20)):
+        training_set = create_training_set(frame, LOOKUPS, "churned", ["when", "cohort"], catalog=shelf)
+        versions.append(log_model(fitted(trained(shelf)), "model", mlflow.sklearn, training_set, name))
+    assert [(version.version, version.created) for version in versions] == [(1, True), (1, False), (2, True)]
