@@ -1,0 +1,128 @@
+"""``python -m bench [--quick] [--json FILE]``: every contender in turn, answers compared, then one table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import compare, data, startup, watched
+from bench.asked import CASES
+from bench.child import LOCAL, SPARK, answer
+from bench.report import Line, Report
+
+_AIMS = {
+    ("join", "direct"): 1.0,
+    ("windows at events", "direct"): 0.6,
+    ("windows on calendar", "direct"): 0.6,
+    ("join", "spark"): 1.0,
+    ("windows at events", "spark"): 1.0,
+    ("windows on calendar", "spark"): 1.0,
+}
+_STARTUP_AIM = 0.5
+_REFERENCE = "DuckDB"
+_NATIVE = "Spark SQL"
+_DOCUMENTED = "delta-spark"
+
+
+def measure(report: Report, folder: Path, names: list[str]) -> None:
+    """Add a line for each case and contender; an answer unlike DuckDB's has no time."""
+    for case in CASES:
+        for contender in names:
+            found = watched.run(
+                "bench.child",
+                *(case, contender, str(folder), str(report.size.repeats)),
+                folder=folder,
+                seconds=report.size.seconds,
+            )
+            failure = found.failure
+            if failure is None and contender != _REFERENCE:
+                unlike = compare.difference(answer(folder, case, _REFERENCE), answer(folder, case, contender))
+                failure = None if unlike is None else f"another answer: {unlike}"
+            rival = _NATIVE if contender == "spark" else _REFERENCE
+            report.lines.append(
+                Line(
+                    case,
+                    contender,
+                    found.said["seconds"] if found.said and failure is None else [],
+                    found.peak,
+                    None if contender == rival else rival,
+                    _AIMS.get((case, contender)),
+                    failure,
+                )
+            )
+
+
+def measure_startup(report: Report, folder: Path) -> None:
+    """Add lines for the first steps of a session, fstk's beside the documented default's."""
+    documented = _starts(report, folder, _DOCUMENTED)
+    if documented.failure is not None:
+        report.notes.append(
+            f"delta-spark's documented start did not run ({documented.failure}); its default settings instead, "
+            "with the same jars from disk."
+        )
+        documented = _starts(report, folder, startup.OFFLINE)
+    ours = _starts(report, folder, "fstk")
+    for step in startup.STEPS[2:]:
+        report.lines.append(documented.line(step, _DOCUMENTED))
+        report.lines.append(ours.line(step, "fstk", _DOCUMENTED, _STARTUP_AIM))
+    extension = _starts(report, folder, "extension")
+    report.lines += [extension.line(step, "fstk") for step in startup.STEPS[:2]]
+
+
+@dataclass(frozen=True)
+class _Starts:
+    runs: list[dict[str, float]]
+    peak: int
+    failure: str | None = None
+
+    def line(self, step: str, contender: str, rival: str | None = None, aim: float | None = None) -> Line:
+        return Line(step, contender, [run[step] for run in self.runs], self.peak, rival, aim, self.failure)
+
+
+def _starts(report: Report, folder: Path, contender: str) -> _Starts:
+    """Start a process for each run, until one fails."""
+    runs, peak = [], 0
+    for number in range(report.size.repeats):
+        place = folder / f"{contender} {number}"
+        place.mkdir()
+        found = watched.run("bench.startup", contender, str(place), folder=folder, seconds=report.size.seconds)
+        if found.said is None:
+            return _Starts([], found.peak, found.failure)
+        runs.append(found.said["steps"])
+        peak = max(peak, found.peak)
+    return _Starts(runs, peak)
+
+
+def contenders() -> list[str]:
+    """Return all contenders of a case, those that others are held against first."""
+    return sorted((*LOCAL, *SPARK), key=lambda name: (name in SPARK, name not in (_REFERENCE, _NATIVE)))
+
+
+def main() -> None:
+    """Measure everything and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small data, one run each: does it work, not how fast")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures")
+    arguments = parser.parse_args()
+    report = Report(data.QUICK if arguments.quick else data.FULL, os.getloadavg()[0])
+    with tempfile.TemporaryDirectory(prefix="fstk-bench-") as scratch:
+        folder = Path(scratch)
+        (folder / "answers").mkdir()
+        data.make(folder, report.size)
+        measure(
+            report,
+            folder,
+            [_REFERENCE, *(name for name in LOCAL if name != _REFERENCE), _NATIVE, *(n for n in SPARK if n != _NATIVE)],
+        )
+        measure_startup(report, folder)
+    print(report)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report.as_dict(), indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The rows that every contender gets: random but the same each time, as Parquet (local ones) and Delta (Spark's)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import deltalake
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+START = 1_672_531_200_000_000  # 2023-01-01 UTC in microseconds
+DAY = 86_400_000_000
+DAYS = 364
+CALENDAR_STEP = 7
+WINDOWS = (7, 14, 30, 90)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much: ``events`` are also the feature rows of the join."""
+
+    events: int
+    labels: int
+    keys: int
+    repeats: int
+    seconds: int
+    """A contender that takes longer is stopped."""
+
+
+FULL = Size(events=5_000_000, labels=1_000_000, keys=50_000, repeats=3, seconds=600)
+QUICK = Size(events=20_000, labels=5_000, keys=500, repeats=1, seconds=120)
+
+
+def make(folder: Path, size: Size) -> None:
+    """Write the tables events (id, key, ts, amount), features (key, ts, f1, f2, f3) and labels (id, key, ts, label)."""
+    rng = np.random.default_rng(20260101)
+
+    def moments(rows: int) -> pa.Array:
+        return pa.array(START + rng.integers(0, DAYS * DAY, rows)).cast(pa.timestamp("us", tz="UTC"))
+
+    def keys(rows: int) -> np.ndarray:
+        return rng.integers(0, size.keys, rows)
+
+    events = {
+        "id": np.arange(size.events),
+        "key": keys(size.events),
+        "ts": moments(size.events),
+        "amount": np.round(rng.exponential(40, size.events), 2),
+    }
+    features = {
+        "key": keys(size.events),
+        "ts": moments(size.events),
+        "f1": rng.normal(size=size.events),
+        "f2": rng.integers(0, 1_000, size.events),
+        "f3": rng.normal(size=size.events),
+    }
+    labels = {
+        "id": np.arange(size.labels),
+        "key": keys(size.labels),
+        "ts": moments(size.labels),
+        "label": rng.random(size.labels) < 0.3,
+    }
+    for name, columns in (("events", events), ("features", features), ("labels", labels)):
+        table = pa.table(columns)
+        pq.write_table(table, folder / f"{name}.parquet")
+        deltalake.write_deltalake(str(folder / "delta" / name), table)
+
+
+def load(folder: Path, name: str) -> pa.Table:
+    """Return one of the tables, each column in one piece."""
+    return pq.read_table(folder / f"{name}.parquet").combine_chunks()

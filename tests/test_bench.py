@@ -1,0 +1,125 @@
+"""The bench asks every contender the same and believes no time without the right answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bench import child, compare, data, watched
+from bench.__main__ import contenders, measure
+from bench.asked import CASES
+from bench.report import Line, Report
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    data.make(tmp_path, data.Size(events=3_000, labels=400, keys=40, repeats=1, seconds=60))
+    (tmp_path / "answers").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_local_contenders_give_one_answer(case: str, folder: Path) -> None:
+    for contender in child.LOCAL:
+        child.main(case, contender, folder, 1)
+    for contender in child.LOCAL:
+        assert compare.difference(child.answer(folder, case, "DuckDB"), child.answer(folder, case, contender)) is None
+
+
+def test_an_answer_that_differs_is_told_apart(tmp_path: Path) -> None:
+    rows = {"id": [1, 2, 3], "ts": pl.Series([1, 2, 3]).cast(pl.Datetime("us", "UTC")), "x": [1.0, None, 3.0]}
+    right = pl.DataFrame(rows)
+    others = {
+        "same, shuffled": right.reverse(),
+        "close": right.with_columns(pl.col("x") * (1 + 1e-12)),
+        "far": right.with_columns(pl.col("x") * (1 + 1e-6)),
+        "null": right.with_columns(pl.col("x").fill_null(0.0)),
+        "short": right.head(2),
+        "column": right.rename({"x": "y"}),
+    }
+    pq.write_table(right.to_arrow(), tmp_path / "right")
+    found = {}
+    for name, frame in others.items():
+        pq.write_table(frame.to_arrow(), tmp_path / name)
+        found[name] = compare.difference(tmp_path / "right", tmp_path / name)
+    assert {name for name, unlike in found.items() if unlike is None} == {"same, shuffled", "close"}
+
+
+def test_a_wrong_answer_has_no_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(_module: str, case: str, contender: str, *_: str, **__: object) -> watched.Measured:
+        pq.write_table(
+            pa.table({"id": [len(contender)], "ts": pa.array([0], pa.timestamp("us"))}),
+            child.answer(folder, case, contender),
+        )
+        return watched.Measured({"seconds": [1.0]}, 1)
+
+    monkeypatch.setattr(watched, "run", run)
+    report = Report(data.QUICK, 0.0)
+    measure(report, folder, ["DuckDB", "Polars", "direct", "spark"])
+    failed = {line.contender for line in report.lines if line.failure}
+    assert failed == {"spark"}  # the others' names are as long as DuckDB's
+    assert all(line.best is None for line in report.lines if line.failure)
+    assert "another answer" in repr(report)
+
+
+def test_a_child_that_hangs_or_fails_is_a_line_and_no_wait(tmp_path: Path) -> None:
+    hanging = watched.run("http.server", "0", "--bind", "127.0.0.1", folder=tmp_path, seconds=2)
+    assert (hanging.said, hanging.failure) == (None, "stopped after 2 s")
+    failing = watched.run("bench.child", "no case", folder=tmp_path, seconds=60)
+    assert failing.said is None
+    assert "Error" in str(failing.failure)
+
+
+def test_the_table_says_ratio_and_aim_and_fits() -> None:
+    lines = [
+        Line("windows on calendar", "Spark SQL", [4.0, 2.0], 2_000_000_000),
+        Line("windows on calendar", "spark", [1.0, 1.5], 1_000_000_000, "Spark SQL", 1.0),
+        Line("first Delta write", "fstk", [], 0, "delta-spark", 0.5, "stopped after 600 s"),
+        Line("first Delta write", "delta-spark", [3.0], 1, None, None),
+    ]
+    report = Report(data.FULL, 0.25, lines, ["a note"])
+    assert report.ratio(lines[1]) == 0.5
+    text = repr(report)
+    assert max(map(len, text.splitlines())) <= 100
+    row = next(line for line in text.splitlines() if line.split()[3:4] == ["spark"])
+    assert " ".join(row.split()) == "windows on calendar spark 1.00 40% 0.50 Spark SQL ≤ 1.00 met 1,000"
+    assert "first Delta write, fstk: stopped after 600 s" in text
+    assert json.loads(json.dumps(report.as_dict()))["lines"][1]["ratio"] == 0.5
+
+
+def test_every_contender_is_measured_after_the_one_it_is_held_against() -> None:
+    names = contenders()
+    assert sorted(names) == sorted([*child.LOCAL, *child.SPARK])
+    assert names[0] == "DuckDB"
+    assert names.index("Spark SQL") < names.index("spark")
+
+
+@pytest.mark.spark
+def test_quick_bench_runs_from_end_to_end(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "--quick", "--json", str(tmp_path / "figures.json")],
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=1_200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert [line["failure"] for line in figures["lines"] if line["failure"]] == []
+    measured = {(line["case"], line["contender"]) for line in figures["lines"]}
+    assert {(case, contender) for case in CASES for contender in contenders()} <= measured
+    assert {("MERGE", "fstk"), ("MERGE", "delta-spark"), ("import fstk", "fstk")} <= measured
+    assert all(line["peak"] > 0 for line in figures["lines"])
+    assert "against" in done.stdout
