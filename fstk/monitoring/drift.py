@@ -169,7 +169,7 @@ def detect_feature_drift(reference_df: Any, current_df: Any, features: Sequence[
             asked.append((name, "values", values))
         if missing is not None:
             asked.append((name, "missing", missing))
-    tests = [_test(sample) for _, _, sample in asked]
+    tests: list[Test] = [_test(sample) for _, _, sample in asked]
     chance = _CHANCE / max(1, sum(test in {"ks", "chi-square"} for test in tests))
     labels = _labels(asked, names)
     limits = [chance if test in {"ks", "chi-square"} else _DISTANCE for test in tests]

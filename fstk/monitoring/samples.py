@@ -48,7 +48,7 @@ def pair(name: str, reference: pa.ChunkedArray, now: pa.ChunkedArray) -> tuple[S
         )
     if kinds <= {"category"}:
         sides = [_strings(side) for side in (reference, now)]
-        there = [np.not_equal(side, None) for side in sides]
+        there = [np.asarray(pc.is_valid(side)) for side in (reference, now)]
     else:
         sides = [_floats(side) for side in (reference, now)]
         there = [np.isfinite(side) for side in sides]
@@ -115,10 +115,11 @@ def _standardised(sides: list[np.ndarray], clean: list[np.ndarray]) -> tuple[lis
 
 
 def _categories(sides: list[np.ndarray], there: list[np.ndarray], order: list[str] | None = None) -> Sample:
-    both = np.concatenate([side[mask] for side, mask in zip(sides, there, strict=True)]).astype(str)
-    names, counts = np.unique(both, return_counts=True)
+    """Return samples of strings; ``order`` is that of the pictures' bars, None for the most common first."""
     if order is None:
-        order = names[np.argsort(-counts, kind="stable")].tolist()
+        both = np.concatenate([side[mask] for side, mask in zip(sides, there, strict=True)]).astype(str)
+        names, counts = np.unique(both, return_counts=True)
+        order = [str(name) for name in names[np.argsort(-counts, kind="stable")]]
     if len(order) > _CATEGORIES:
         kept = set(order[:_CATEGORIES])
         sides = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlglot
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokens import Token, TokenType  # pyright: ignore[reportPrivateImportUsage]
 
 from fstk.errors import BadExpression
 

@@ -50,8 +50,8 @@ def test_twelve_undrifted_features_are_no_alarm(rows: int, allowed: int) -> None
     alarms = 0
     for seed in range(10):
         rng = np.random.default_rng(seed)
-        sides = [pa.table({name: rng.exponential(1, rows) for name in names}) for _ in range(2)]
-        alarms += bool(detect_feature_drift(*sides, names).drifted)
+        reference, current = (pa.table({name: rng.exponential(1, rows) for name in names}) for _ in range(2))
+        alarms += bool(detect_feature_drift(reference, current, names).drifted)
     assert alarms <= allowed
 
 
@@ -74,12 +74,12 @@ def test_evidently_agrees_with_scipy() -> None:
     a, b = np.asarray(reference["spend"]), np.asarray(current["spend"])
     assert _seen(many, "spend").value == pytest.approx(stats.wasserstein_distance(a, b) / np.std(a), rel=1e-9)
     shares = [[np.mean(side == letter) for letter in "abc"] for side in letters]
-    assert _seen(many, "c").value == pytest.approx(jensenshannon(*shares), rel=1e-9)
+    assert _seen(many, "c").value == pytest.approx(jensenshannon(shares[0], shares[1]), rel=1e-9)
 
     few = detect_feature_drift(reference.slice(0, 400), current.slice(0, 300), ["spend", "c"])
-    assert _seen(few, "spend").value == pytest.approx(stats.ks_2samp(a[:400], b[:300]).pvalue, rel=1e-9)
+    assert _seen(few, "spend").value == pytest.approx(stats.ks_2samp(a[:400], b[:300])[1], rel=1e-9)
     counts = [[np.sum(side == letter) for letter in "abc"] for side in (letters[0][:400], letters[1][:300])]
-    assert _seen(few, "c").value == pytest.approx(stats.chi2_contingency(counts, correction=False).pvalue, rel=1e-9)
+    assert _seen(few, "c").value == pytest.approx(stats.chi2_contingency(counts, correction=False)[1], rel=1e-9)
     assert {test.limit for test in few.tests} == {0.05 / 2}
 
 
@@ -95,7 +95,7 @@ def _every_kind(rows: int, seed: int, later: bool) -> pa.Table:
             "bool": rng.random(rows) < (0.7 if later else 0.3),
             "string": rng.choice(["new", "a"] if later else ["b", "a"], rows),
             "timestamp": pa.array([dt.datetime(2024, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=int(d)) for d in days]),
-            "naive": pa.array([dt.datetime(2024, 1, 1) + dt.timedelta(days=int(d)) for d in days]),  # noqa: DTZ001
+            "naive": pa.array([dt.datetime(2024, 1, 1) + dt.timedelta(days=int(d)) for d in days]),
             "date": pa.array([dt.date(2024, 1, 1) + dt.timedelta(days=int(d)) for d in days]),
             "few": rng.integers(0, 3, rows) + (1 if later else 0),
         }
@@ -178,8 +178,8 @@ def test_one_small_side_is_enough_to_ask_for_a_p_value_and_the_least_likely_come
 
 
 def test_many_rare_strings_are_no_drift() -> None:
-    sides = [pa.table({"id": np.random.default_rng(seed).integers(0, 400, 2_500).astype(str)}) for seed in (1, 2)]
-    assert detect_feature_drift(*sides, ["id"]).drifted == []
+    then, now = (pa.table({"id": np.random.default_rng(seed).integers(0, 400, 2_500).astype(str)}) for seed in (1, 2))
+    assert detect_feature_drift(then, now, ["id"]).drifted == []
 
 
 @pytest.mark.parametrize("kind", ["arrow", "pandas", "polars"])

@@ -150,7 +150,7 @@ def test_a_report_reads_as_a_leak_with_its_cure() -> None:
     assert repr(report) == (
         'LEAK  customer_features.txn_count_30d and 1 more closes at the label\'s own instant (closed="both"):\n'
         "      the event being predicted is counted.\n"
-        "      61,204 labels, 100 % have an event at exactly event_ts. Cure: closed=\"left\" (the default), or\n"
+        '      61,204 labels, 100 % have an event at exactly event_ts. Cure: closed="left" (the default), or\n'
         "      shift the label."
     )
 
