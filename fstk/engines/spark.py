@@ -113,7 +113,7 @@ class SparkEngine:
         """Call ``kernel`` on each batch of rows as Spark holds them; nothing is shuffled."""
         target = arrow_schema(schema)
 
-        def each(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        def each(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 try:
                     made = conform(kernel(canonical(pa.Table.from_batches([batch]))), target)
@@ -151,8 +151,8 @@ class SparkEngine:
                 raise kernel_failure(error) from error
 
         with translated():
-            number = self._buckets(left, right)
-            one, two = buckets.spread(left, left_types, number), buckets.spread(right, right_types, number)
+            chosen = self._buckets(left, right)
+            one, two = buckets.spread(left, left_types, chosen), buckets.spread(right, right_types, chosen)
             grouped = one.groupBy(buckets.COLUMN).cogroup(two.groupBy(buckets.COLUMN))
             return grouped.applyInArrow(pair, spark_schema(target))
 
@@ -172,10 +172,11 @@ class SparkEngine:
         types = self.schema(frame)
         return {key: types[key] for key in keys}
 
-    def _buckets(self, *frames: DataFrame) -> int:
-        rows = [self._rows.get(frame) for frame in frames]
-        at_hand = self.session.conf.get("spark.sql.shuffle.partitions")
-        return buckets.number(rows, int(at_hand or buckets.UNKNOWN))
+    def _buckets(self, *frames: DataFrame) -> buckets.Buckets:
+        at_hand = self.session.conf.get("spark.sql.shuffle.partitions") or ""
+        return buckets.plan(
+            [self._rows.get(frame) for frame in frames], int(at_hand) if at_hand.isdigit() else buckets.UNKNOWN
+        )
 
 
 def stopped(session: SparkSession) -> bool:

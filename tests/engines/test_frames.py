@@ -95,7 +95,7 @@ def test_categories_and_nested_large_types_are_plain() -> None:
 
 def test_doubled_and_unnamed_columns_are_refused() -> None:
     with pytest.raises(InvalidInput, match="two columns are called a"):
-        to_arrow(pd.DataFrame([[1, 2]], columns=["a", "a"]), "df")
+        to_arrow(pd.DataFrame([[1, 2]], columns=pd.Index(["a", "a"])), "df")
     with pytest.raises(InvalidInput, match="names must be strings"):
         to_arrow(pd.DataFrame([[1, 2]]), "df")
 

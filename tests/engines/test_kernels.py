@@ -3,11 +3,16 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from fstk.engines import buckets
 from fstk.engines.base import Engine
 from fstk.errors import DuplicateKeys
 
 
-def test_every_row_reaches_one_call_with_its_equals(engine: Engine) -> None:
+@pytest.mark.parametrize("apart", [True, False])
+def test_every_row_reaches_one_call_with_its_equals(
+    engine: Engine, apart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buckets, "plan", lambda rows, at_hand: buckets.Buckets(7, apart))
     keys = [0.0, -0.0, float("nan"), float("nan"), None, None, 1.5, 2.5]
     left = engine.frame(pa.table({"k": pa.array(keys), "i": range(8)}), "left")
     right = engine.frame(pa.table({"j": pa.array([-0.0, float("nan"), 7.0])}), "right")
