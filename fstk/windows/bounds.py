@@ -14,7 +14,6 @@ PART_ROWS = 262_144
 """Events and points of one part; an entity is never divided, so one hot entity makes a larger part."""
 _MOST_PARTS = 60_000  # part numbers fit 16 bits, which NumPy sorts in linear time
 _ROOM = 1 << 62
-_INT64 = np.iinfo(np.int64)
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,6 @@ def divide(events: Rows, points: Rows, size: int = PART_ROWS) -> list[tuple[np.n
         weight += np.bincount(rows.entity[(rows.entity >= 0) & (rows.entity < entities)], minlength=entities)
     filled = np.cumsum(weight)
     part = (filled - weight) // max(size, int(filled[-1]) // _MOST_PARTS + 1)
-    part = np.cumsum(np.diff(part, prepend=part[0]) > 0)
     event_rows = _by_part(events, part)
     point_rows = event_rows if points is events else _by_part(points, part)
     return [pair for pair in zip(event_rows, point_rows, strict=True) if len(pair[0]) and len(pair[1])]
@@ -133,15 +131,12 @@ def lay_out(
         point_time, base = point_time[point_order], base[point_order]
 
     def position(back: int) -> np.ndarray:
-        # Events at or after point − back. The instants are clipped before they are shifted, so that nothing wraps.
-        lowest, highest = (min(max(edge + back, _INT64.min), _INT64.max) for edge in (first, last + 1))
-        return np.searchsorted(key, base + place(np.clip(point_time, lowest, highest) - back))
+        # Events before point − back: instants lie within 2^61 µs and lengths within 2^62, so nothing wraps.
+        return np.searchsorted(key, base + place(point_time - back))
 
     high = position(0 if closed == "left" else -1)
     low = [
-        np.searchsorted(key, base)
-        if length is None
-        else position(min(length - 1 if closed == "right" else length, _ROOM))
+        np.searchsorted(key, base) if length is None else position(min(length, _ROOM) - (closed == "right"))
         for length in lengths
     ]
     return Part(event_rows[order], entity[order], point_rows[point_order], low, high)

@@ -18,7 +18,7 @@ Decode = Callable[[np.ndarray, np.ndarray], pa.Array]
 """Turns (ordinals, valid) back into an Arrow array of the column's type, null where not valid."""
 
 _DAY = 86_400_000_000
-_DAYS = 100_000_000  # days past which an instant in microseconds would leave int64; far outside 0001..9999
+_FAR = 1 << 61  # microseconds, some 73,000 years: beyond all instants of the rules, with room for arithmetic
 _INT64_DIGITS = 18
 
 
@@ -49,9 +49,8 @@ def ordinals(column: pa.ChunkedArray) -> Ordinals:
 def instants(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray | None]:
     """Return a DATE or timestamp column as (microseconds since 1970 UTC, valid rows or None when all are)."""
     array = whole(column)
-    if pa.types.is_date32(array.type):
-        return np.clip(integers(array), -_DAYS, _DAYS) * _DAY, valid_rows(array)
-    return integers(array), valid_rows(array)
+    unit = _DAY if pa.types.is_date32(array.type) else 1
+    return np.clip(integers(array), -_FAR // unit, _FAR // unit) * unit, valid_rows(array)
 
 
 def whole(column: pa.ChunkedArray) -> pa.Array:

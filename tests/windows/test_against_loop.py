@@ -163,7 +163,7 @@ def _too_large(case: dict[str, Any], wanted: tuple[list[list[Any]], list[list[An
 
 @pytest.mark.parametrize("function", [*_NUMERIC, *_COMPARED])
 @settings(
-    max_examples=220,
+    max_examples=400,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

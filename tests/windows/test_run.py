@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from fstk.windows.seed import create_time_windowed_features
 from fstk.windows.spec import Aggregate, WindowedFeatures
 
 _ENGINE = direct()
+_DAY_MICROS = 86_400_000_000
 
 
 def _at(day: int, hour: int = 0) -> dt.datetime:
@@ -169,12 +171,32 @@ def test_a_calendar_of_no_events_or_no_instants_is_empty() -> None:
 def test_dates_and_times_without_a_zone_are_instants() -> None:
     days = pa.array([dt.date(2024, 3, 1), dt.date(2024, 3, 8)])
     events = pa.table({"customer": ["x", "x"], "day": days})
-    naive = pa.array([dt.datetime(2024, 3, 8), dt.datetime(2024, 3, 8, 0, 0, 0, 1)])  # noqa: DTZ001
+    naive = pa.array([dt.datetime(2024, 3, 8), dt.datetime(2024, 3, 8, 0, 0, 0, 1)])
     points = pa.table({"customer": ["x", "x"], "day": naive})
     found = _features(source=events, timestamp="day", windows=["7d"]).compute(points, engine=_ENGINE)
     assert found.column("f0_7d").to_pylist() == [1, 1]
     found = _features(source=events, timestamp="day", windows=["7d"], closed="both").compute("events", engine=_ENGINE)
     assert found.column("f0_7d").to_pylist() == [1, 2]
+
+
+def test_the_time_zone_of_the_process_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    naive = pa.array([_DAY_MICROS - 1, _DAY_MICROS, 2 * _DAY_MICROS]).view(pa.timestamp("us"))
+    days = pa.array([0, 1, 2], pa.int32()).view(pa.date32())
+    events = pa.table({"id": [1, 1, 1], "at": naive.cast(pa.timestamp("us", tz="UTC")), "naive": naive, "day": days})
+    answers = []
+    for zone in ("UTC", "America/New_York", "Asia/Kolkata"):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        answer = []
+        for column in ("at", "naive", "day"):
+            features = _features("max(day)", "count(*)", source=events, entity="id", timestamp=column, windows=[1])
+            points = ("events", events.to_pandas(), Calendar(dt.date(1970, 1, 1), dt.date(1970, 1, 5)))
+            answer += [features.compute(each, engine=_ENGINE).to_pylist() for each in points]
+        answers.append(answer)
+    monkeypatch.undo()
+    time.tzset()
+    assert answers[0] == answers[1] == answers[2]
+    assert [row["f1_1d"] for row in answers[0][0]] == [0, 1, 1]
 
 
 def test_frames_of_other_kinds() -> None:
@@ -248,6 +270,23 @@ def test_overflow_is_an_error_only_where_a_window_overflows() -> None:
     assert isinstance(caught.value, ValueError | ArithmeticError)
     average = _features("avg(x)", source=events, windows=[None], closed="both").compute("events", engine=_ENGINE)
     assert average.column("f0_lifetime").to_pylist() == [float(large)] * 3
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_decimal_sums_are_exact_to_38_digits(sign: int) -> None:
+    largest, nearly, one = (decimal.Decimal(sign * number) for number in (10**38 - 1, 10**38 - 2, 1))
+
+    def total(*values: decimal.Decimal, window: str | None = None) -> list[decimal.Decimal | None]:
+        at = [_at(1 + 9 * position) for position in range(len(values))]
+        events = pa.table({"customer": [1] * len(values), "at": at, "x": pa.array(values, pa.decimal128(38, 0))})
+        features = _features("sum(x)", source=events, windows=[window], closed="both")
+        return features.compute("events", engine=_ENGINE).column(f"f0_{window or 'lifetime'}").to_pylist()
+
+    assert total(nearly, one) == [nearly, largest]
+    assert total(largest, largest, largest, window="7d") == [largest] * 3  # no window holds two
+    for values in ((largest, one), (largest, largest), (largest,) * 9):
+        with pytest.raises(NumericOverflow, match=r"exceeds decimal\(38, 0\)"):
+            total(*values)
 
 
 def test_the_report_counts_events_that_belong_to_no_window() -> None:

@@ -141,8 +141,8 @@ def test_calendar_instants() -> None:
 @pytest.mark.parametrize(
     ("start", "end", "error", "named"),
     [
-        (dt.datetime(2024, 1, 1), dt.date(2024, 2, 1), NaiveDatetime, "start"),  # noqa: DTZ001
-        (dt.date(2024, 1, 1), dt.datetime(2024, 2, 1), NaiveDatetime, "end"),  # noqa: DTZ001
+        (dt.datetime(2024, 1, 1), dt.date(2024, 2, 1), NaiveDatetime, "start"),
+        (dt.date(2024, 1, 1), dt.datetime(2024, 2, 1), NaiveDatetime, "end"),
         ("2024-01-01", dt.date(2024, 2, 1), InvalidInput, "start must be a date"),
         (dt.date(2024, 1, 1), 20240201, InvalidInput, "end must be a date"),
         (dt.date(2024, 2, 1), dt.date(2024, 1, 1), InvalidInput, "before start"),
