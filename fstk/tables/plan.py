@@ -40,10 +40,8 @@ class TablePlan(Displayed):
     def display(self) -> Table:
         """Return what happens to each column."""
         changes = {**dict.fromkeys(self.added, "new, null before"), **dict.fromkeys(self.kept, "not given, kept")}
-        title = (
-            f"{self.table.name} · plan: {self.action.upper()}, keys {keys_text(self.table)}, {features_text(self.table)}"
-            "      nothing written yet"
-        )
+        what = f"{self.action.upper()}, keys {keys_text(self.table)}, {features_text(self.table)}"
+        title = f"{self.table.name} · plan: {what}      nothing written yet"
         rows = [(name, kind, role(self.table, name), changes.get(name, "")) for name, kind in self.table.schema.items()]
         notes = textwrap.wrap(str(self.refusal), WIDTH) if self.refusal else []
         return Table(title, ("column", "type", "role", "change"), rows, notes)
