@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fstk import errors, journal, settings
-from fstk.display import Displayed, Table
+from fstk.display import Displayed, Table, line_of
 from fstk.errors import FstkError, InvalidInput, JobFailed
 from fstk.jobs.exchange import CellError, Closing, Start, receive
 from fstk.jobs.lease import hold
@@ -294,7 +294,7 @@ def _said(record: RunRecord, skipped: bool) -> str:
     if record.failure is None:
         return NOTHING if record.changed is False else record.summary
     place = f" in cell {record.failure.cell} of {record.failure.cells}" if record.failure.cell else ""
-    why = record.failure.message.strip().partition("\n")[0]
+    why = line_of(record.failure.message.strip().partition("\n")[0])  # the record has it all
     return f"{record.status.upper()}{place} after {record.seconds:.0f} s: {record.failure.error}" + (
         f" ({why})" if why else ""
     )

@@ -16,7 +16,7 @@ import psutil
 from fstk import journal
 
 _EVERY_SECONDS = 0.5
-_PATIENCE_SECONDS = 5.0  # for processes of a kernel that has ended, such as a JVM removing its temporary files
+_PATIENCE_SECONDS = 10.0  # for processes of a kernel that has ended, such as a JVM removing its temporary files
 
 
 class Watch(threading.Thread):
