@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +46,7 @@ class Demo(Displayed):
         )
 
 
-def run(as_of: date | None = None, every: str | None = None) -> Demo:
+def run() -> Demo:
     """Load the purchases unless they are there, run the job ``churn``, and return the closing screen.
 
     Raises:
@@ -56,11 +55,9 @@ def run(as_of: date | None = None, every: str | None = None) -> Demo:
     """
     if not (settings.root() / "databricks.yml").is_file():
         raise InvalidInput(f"no databricks.yml in {settings.root()}: the demo runs the jobs of a clone of the project.")
-    loaded = load()
-    print(f"fstk demo · CDNOW, {cdnow.PURCHASES:,} purchases of {cdnow.CUSTOMERS:,} customers, 1997-01-01 to 1998-06-30")
-    print("" if loaded else " purchases are in the warehouse: nothing to do", flush=True)
-    given = {"as_of": as_of, "every": every}
-    done = run_job("churn", {name: value for name, value in given.items() if value is not None})
+    print(f"fstk demo · CDNOW, {cdnow.PURCHASES:,} purchases of {cdnow.CUSTOMERS:,} customers, 1997-01-01 to 1998-06-30", flush=True)
+    print(" the purchases go into the warehouse" if load() else " the purchases are in the warehouse already", flush=True)
+    done = run_job("churn")
     records = {task.record.task: task.record for task in done.tasks}
     row = FeatureEngineeringClient().read_online(
         name="feature_store.customer_features", keys=[{"customer_id": _CUSTOMER}]

@@ -33,7 +33,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def counted(rows: pa.Table, plan: TrainingPlan) -> pa.Table:
     """Return what a summary needs of some rows of an explanation, in few rows that add up over all parts.
 
-    Kinds: ``status`` (its name), ``later`` (rows refused), ``age`` (``value`` in µs, ages that agree in their leading
+    Kinds: ``status`` (its name), ``later`` (rows refused), ``future`` (matched rows that come after their label), ``age`` (``value`` in µs, ages that agree in their leading
     digits under the smallest), ``oldest`` (``value`` in µs), ``worst`` (``name`` says which label and why, least
     ``value`` first).
     """
@@ -44,6 +44,7 @@ def counted(rows: pa.Table, plan: TrainingPlan) -> pa.Table:
             counts.append((position, "status", item["values"], 0, item["counts"]))
         counts.append((position, "later", "", 0, pc.sum(part.column("later_rows")).as_py() or 0))
         ages = np.rint(part.column("age_seconds").drop_null().to_numpy() * 1e6).astype(np.int64)
+        counts.append((position, "future", "", 0, int((ages < 0).sum())))
         counts += [(position, "age", "", value, count) for value, count in _binned(ages)]
         counts += [(position, "oldest", "", int(ages.max()), 1)] if len(ages) else []
         counts += [(position, "worst", text, value, 1) for value, text in _worst(part, plan, position)]
@@ -59,7 +60,8 @@ def without_time(features: pa.Table, column: str) -> pa.Table:
 
 @dataclass(frozen=True)
 class LookupSummary:
-    """What one lookup came to over all labels; ``later_rows`` counts pairs of a label and a row refused as later."""
+    """What one lookup came to over all labels; ``later_rows`` counts pairs of a label and a row refused as later,
+    ``future`` the labels whose row comes after them, counted from the times of both, whatever chose the row."""
 
     table: str
     statuses: dict[str, int]
@@ -68,6 +70,7 @@ class LookupSummary:
     median_age: timedelta | None
     oldest: timedelta | None
     later_rows: int
+    future: int
     rows_without_time: int
 
 
@@ -78,6 +81,11 @@ class Summary(Displayed):
     labels: int
     lookups: tuple[LookupSummary, ...]
     worst: tuple[str, ...]
+
+    @property
+    def future(self) -> int:
+        """Pairs of a label and a row of its future that it was given: more than none is a defect of fstk."""
+        return sum(lookup.future for lookup in self.lookups)
 
     def display(self) -> Table:
         """Return shares of labels per status; a share is 0.0 % or 100.0 % only when it is none or all."""
@@ -100,7 +108,7 @@ class Summary(Displayed):
             notes.append("\n  ".join([f"{served}: {self.worst[0]}", *self.worst[1:]]))
         labels, lookups = _count(self.labels, "label"), _count(len(self.lookups), "lookup")
         return Table(
-            f"{labels} × {lookups} · no label sees a row of its future",
+            f"{labels} × {lookups} · {self.future:,} saw the future",
             ("lookup", *names, "median age", "oldest"),
             rows,
             notes,
@@ -140,6 +148,7 @@ def summed_up(plan: TrainingPlan, counts: pa.Table, rows_without_time: Sequence[
                 median_age=_median([(value, count) for value, _, count in of.get((position, "age"), [])]),
                 oldest=timedelta(microseconds=max(oldest)) if oldest else None,
                 later_rows=sum(count for _, _, count in of.get((position, "later"), [])),
+                future=sum(count for _, _, count in of.get((position, "future"), [])),
                 rows_without_time=rows_without_time[number],
             )
         )
