@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from fstk.display import Displayed, Table
@@ -52,6 +52,7 @@ def literal(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(f'{literal(key)}: {literal(item)}' for key, item in value.items())}}}"
     if isinstance(value, datetime):
+        value = value.astimezone(UTC)
         parts = [value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond]
         while len(parts) > 3 and parts[-1] == 0:
             parts.pop()

@@ -151,8 +151,10 @@ def _label_of(labels: Any, plan: TrainingPlan, key: str) -> pa.Table:
             found = connect.engine_of(found.sparkSession).arrow(found.select(*map(quoted_name, columns)))
         found = found.select(columns)
         if found.num_rows:
-            ordered = found if join.label_time is None else found.sort_by(join.label_time)
-            return ordered.slice(found.num_rows - 1)
+            if join.label_time is not None:  # a label without a time is the last to ask for
+                timed = found.filter(pc.field(join.label_time).is_valid()).sort_by(join.label_time)
+                found = timed if timed.num_rows else found
+            return found.slice(found.num_rows - 1)
     keys = " or ".join(dict.fromkeys(", ".join(join.label_keys) for join in plan.joins))
     raise UnknownName(f"no label has {keys} {key}.")
 

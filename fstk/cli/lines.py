@@ -15,10 +15,11 @@ from fstk.windows.length import read_length
 from fstk.windows.spec import Aggregate
 
 _NAMED = re.compile(r"(?P<expression>.*\S)\s+as\s+`?(?P<name>\w+)`?", re.IGNORECASE | re.DOTALL)
+_COLUMN = r"(?:`[^`]+`|[^\s,()`]+)"
 _LOOKUP = re.compile(
     r"(?P<table>[\w.]+)(?:\s*\((?P<features>[^()]*)\))?"
-    r"\s+on\s+(?P<keys>[^()\s][^()]*?)(?:\s+within\s+(?P<within>\w+))?",
-    re.IGNORECASE | re.DOTALL,
+    rf"\s+on\s+(?P<keys>{_COLUMN}(?:\s*,\s*{_COLUMN})*)(?:\s+within\s+(?P<within>\w+))?",
+    re.IGNORECASE,
 )
 _AS_LOOKUP = "feature_store.customer_features (spend_30d as spend) on customer_id within 30d"
 

@@ -16,7 +16,7 @@ def lint(
     names: Annotated[
         list[str] | None,
         Argument(
-            metavar="NAME",
+            metavar="TABLE|FILE|VARIABLE",
             help="Feature tables, notebooks, SQL or Python files, or variables that hold training sets. Default: all "
             "feature tables, with this notebook's cells, or in a terminal those of notebooks/.",
         ),

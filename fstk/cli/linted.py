@@ -74,9 +74,9 @@ def _file(path: Path) -> list[Finding]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"{path} cannot be read as a notebook or text: {error}.") from error
     if path.suffix == ".sql":
-        return lint_sql(text, str(path))
+        return lint_sql(text, path.name)
     if path.suffix == ".py":
-        return lint_cell(text, str(path))
+        return lint_cell(text, path.name)
     found = []
     for number, cell in enumerate(cells, 1):
         if cell.get("cell_type") == "code":

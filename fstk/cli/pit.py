@@ -46,7 +46,9 @@ def pit(
 
 def explain(
     context: Context,
-    name: Annotated[str, Argument(metavar="NAME", help="A variable that holds a training set, or a feature table.")],
+    name: Annotated[
+        str, Argument(metavar="TABLE|VARIABLE", help="A training set of the notebook, or a feature table.")
+    ],
     key: Annotated[str, Argument(metavar="KEY", help="The key; of several columns with commas between.")],
 ) -> Displayed:
     """Why the labels of one key see what they see of each table, or which rows a feature table holds of it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import deltalake
 import deltalake.exceptions
@@ -14,7 +15,9 @@ from fstk.engines.base import Kernel, PairKernel, Schema, TableVersion
 from fstk.engines.expressions import evaluate
 from fstk.engines.frames import canonical, conform, is_spark, to_arrow
 from fstk.engines.types import arrow_schema, schema_of
-from fstk.errors import DamagedTable, ExpiredSnapshot, InvalidInput, UnknownTable
+from fstk.errors import DamagedTable, ExpiredSnapshot, InvalidInput, UnknownTable, UnsupportedType
+
+_NANOS = 2**63 // 1000  # microseconds from 1970 that nanoseconds of 64 bits reach
 
 
 class DirectEngine:
@@ -37,6 +40,7 @@ class DirectEngine:
 
         Raises:
             UnknownTable: nothing is there. ExpiredSnapshot: no such version. DamagedTable: it cannot be read.
+            UnsupportedType: times that only Spark reads rightly.
         """
         return self.read_part(table, None, {})
 
@@ -54,7 +58,8 @@ class DirectEngine:
                 one = pc.field(name).isin(values.combine_chunks().unique().drop_null())
                 wanted = one if wanted is None else wanted & one
         try:
-            if set(opened.protocol().reader_features or ()) & {"deletionVectors", "columnMapping"}:
+            if _needs_scan(opened):
+                _check_times(opened, table.name)
                 read = canonical(pa.table(opened.scan().read_all()))
                 read = read if wanted is None else read.filter(wanted)
                 return read if columns is None else read.select(list(columns))
@@ -78,6 +83,7 @@ class DirectEngine:
         """Return the change data feed from ``since`` to ``table.version``; raises as :meth:`read`."""
         opened = _open(TableVersion(table.name, table.location))
         try:
+            _check_times(opened, table.name)
             feed = opened.load_cdf(starting_version=since, ending_version=table.version)
             read = canonical(pa.table(feed.read_all()))
             position = read.column_names.index("_commit_version")  # unsigned in delta-rs, bigint in Spark
@@ -120,6 +126,34 @@ class DirectEngine:
     def batches(self, frame: pa.Table) -> Iterator[pa.RecordBatch]:
         """Yield the frame in slices."""
         yield from frame.to_batches()
+
+
+def _needs_scan(opened: deltalake.DeltaTable) -> bool:
+    """Tell whether the files alone mislead: rows are deleted by a vector, or columns stored under other names."""
+    mapped = opened.metadata().configuration.get("delta.columnMapping.mode", "none") != "none"
+    return mapped or "deletionVectors" in (opened.protocol().reader_features or ())
+
+
+def _check_times(opened: deltalake.DeltaTable, name: str) -> None:
+    """Refuse files whose times delta-rs would read wrongly: INT96, Spark's default, outside the years 1677 to 2262.
+
+    Raises:
+        UnsupportedType: there is such a file.
+    """
+    import pyarrow.parquet as pq  # brings pandas with it, which only a read should wait for
+
+    for file in opened.file_uris():
+        path = unquote(file.removeprefix("file://"))
+        schema = pq.ParquetFile(path).schema
+        old = [schema.column(i).path for i in range(len(schema)) if schema.column(i).physical_type == "INT96"]
+        for column in old:
+            times = pq.read_table(path, columns=[column], coerce_int96_timestamp_unit="us").column(0).cast(pa.int64())
+            bounds = pc.min_max(times).as_py()
+            if bounds["min"] is not None and (bounds["min"] < -_NANOS or bounds["max"] > _NANOS):
+                raise UnsupportedType(
+                    f"{name}, column {column}: times before 1677 or after 2262 in an old format, which cannot be read "
+                    "without Spark. Read it through a session, or rewrite the table with fstk.connect()'s settings."
+                )
 
 
 def _open(table: TableVersion) -> deltalake.DeltaTable:

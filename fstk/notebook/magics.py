@@ -20,7 +20,9 @@ from fstk.errors import InvalidInput, UnknownName, nearest
 from fstk.notebook.completion import matcher
 from fstk.notebook.words import insert, split
 
-_GRAMMAR = "fstk.cli.app"  # takes longer to import than `%load_ext fstk` should
+# Both take longer to import than `%load_ext fstk` should.
+_GRAMMAR = "fstk.cli.app"
+_CANDIDATES = "fstk.notebook.candidates"
 _NO_SUCH_MAGIC = re.compile(r"(?:Line|Cell) magic (?:function )?`%+(\w+)` not found")
 _NOTHING_BELOW = re.compile(r"%%fstk is a cell magic, but the cell body is empty")
 
@@ -52,7 +54,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     if matcher not in shell.Completer.custom_matchers:
         shell.Completer.custom_matchers.append(matcher)
         _refuse_unknown_magics(shell)
-    threading.Thread(target=importlib.import_module, args=(_GRAMMAR,), name="fstk-grammar").start()
+    threading.Thread(target=importlib.import_module, args=(_CANDIDATES,), name="fstk-grammar").start()
 
 
 def _refuse_unknown_magics(shell: InteractiveShell) -> None:

@@ -1,9 +1,11 @@
-import gc
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
+
+from tests.notebook.tables import fill
 
 
 @pytest.fixture
@@ -14,4 +16,10 @@ def shell() -> Iterator[InteractiveShell]:
     shell.run_line_magic("load_ext", "fstk")
     yield shell
     InteractiveShell.clear_instance()
-    gc.collect()
+
+
+@pytest.fixture
+def filled(warehouse: Path) -> Path:
+    """The warehouse with purchases and feature tables of them, made without a JVM."""
+    fill(warehouse)
+    return warehouse

@@ -95,7 +95,7 @@ def test_a_long_line_goes_on_below_after_a_backslash(shell: InteractiveShell, se
     ],
 )
 def test_what_cannot_be_put_in_is_said(shell: InteractiveShell, seen: Seen, line: str, kind: type, says: str) -> None:
-    shell.user_ns.update(table="t", at=datetime.datetime(1998, 3, 31), frame={"a": 1})  # noqa: DTZ001 - what is refused
+    shell.user_ns.update(table="t", at=datetime.datetime(1998, 3, 31), frame={"a": 1})
     with capture_output():
         result = shell.run_cell(f"%fstk {line}")
     assert type(result.error_in_exec) is kind

@@ -1,0 +1,111 @@
+"""``fstk lint`` names what is planted, where it is, and nothing else."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pyarrow as pa
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from fstk.errors import InvalidInput, UnknownName
+from tests.notebook.cells import refused, shown
+from tests.notebook.tables import START, labels, spend, write
+
+CLOCK = 'spark.sql("SELECT *, current_timestamp() AS loaded_at FROM transactions")'
+
+
+def test_a_clean_warehouse_has_no_findings(shell: InteractiveShell, filled: Path) -> None:
+    shell.user_ns["labels"] = labels()
+    shown(shell, "%%fstk pit labels --at event_ts -o ts\nfeature_store.customer_features on customer_id\n")
+    assert shown(shell, "%fstk lint") == "lint: clean."
+    assert shown(shell, "%fstk lint ts feature_store.customer_features feature_store.regions") == "lint: clean."
+
+
+def test_cells_that_were_run_are_looked_at(shell: InteractiveShell, filled: Path) -> None:
+    shell.run_cell(f"if False:\n    {CLOCK}", store_history=True)
+    text = shown(shell, "%fstk lint")
+    assert text.startswith("LEAK  In[1], line 2, uses current_timestamp()")
+    assert "Cure: " in text
+
+
+def test_tables_are_looked_at(shell: InteractiveShell, filled: Path) -> None:
+    rows = spend()
+    stamped = rows.set_column(1, "as_of", pa.array([START] * rows.num_rows, rows.schema.field("as_of").type))
+    write(
+        filled / "feature_store" / "stamped",
+        stamped,
+        primary_keys='["customer_id"]',
+        timeseries_column="as_of",
+    )
+    write(filled / "feature_store" / "loose", rows.slice(0, 1), primary_keys='["customer_id"]')
+    write(
+        filled / "feature_store" / "closed",
+        spend().rename_columns(["customer_id", "as_of", "n", "s"]).slice(0, 2),
+        primary_keys='["customer_id"]',
+        timeseries_column="as_of",
+        **{"tag.source": "transactions", "tag.event_time": "purchased_at", "tag.closed": "both"},
+    )
+    text = shown(shell, "%fstk lint")
+    assert "LEAK  feature_store.stamped.as_of is 1997-01-01 in all" in text
+    assert "LEAK  feature_store.loose.as_of is a time outside the table's keys" in text
+    assert "feature_store.closed" not in text  # no purchase at the instants of its rows
+    assert text.count("LEAK") == 2
+
+
+def test_a_training_set_is_looked_at(shell: InteractiveShell, filled: Path) -> None:
+    shell.user_ns["labels"] = pa.concat_tables([labels()] * 20)
+    copy = pa.table({"customer_id": pa.array([1, 2, 99], pa.int64()), "gone": [True, True, False]})
+    write(filled / "feature_store" / "outcomes", copy, primary_keys='["customer_id"]')
+    shell.user_ns["labels"] = pa.table(
+        {"customer_id": pa.array(range(60), pa.int64()), "is_churned": [n % 2 == 0 for n in range(60)]}
+    )
+    outcomes = pa.table({"customer_id": pa.array(range(60), pa.int64()), "gone": [n % 2 == 0 for n in range(60)]})
+    write(filled / "feature_store" / "gone", outcomes, primary_keys='["customer_id"]')
+    text = shown(shell, "%%fstk pit labels --label is_churned -o ts\nfeature_store.gone on customer_id\n")
+    assert text.startswith("LEAK  feature_store.gone.gone is the label is_churned itself under another name.")
+    assert "label is_churned itself" in shown(shell, "%fstk lint ts")
+
+
+def test_notebooks_and_sql_files_are_looked_at(shell: InteractiveShell, filled: Path, tmp_path: Path) -> None:
+    book = new_notebook(cells=[new_markdown_cell("current_date()"), new_code_cell("x = 1"), new_code_cell(CLOCK)])
+    nbformat.write(book, tmp_path / "features.ipynb")
+    (tmp_path / "features.sql").write_text("SELECT * FROM t WHERE d >= current_date() - INTERVAL 30 DAYS")
+    assert "features.ipynb, cell 3, line 1, uses current_timestamp()" in shown(
+        shell, f"%fstk lint {tmp_path / 'features.ipynb'}"
+    )
+    assert "uses current_date()" in shown(shell, f"%fstk lint {tmp_path / 'features.sql'}")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "says"),
+    [
+        ("feature_store.region", UnknownName, "Nearest: feature_store.regions"),
+        ("nothing.ipynb", InvalidInput, "nothing.ipynb cannot be read"),
+    ],
+)
+def test_a_name_of_nothing_is_said(shell: InteractiveShell, filled: Path, name: str, kind: type, says: str) -> None:
+    error = refused(shell, f"%fstk lint {name}")
+    assert type(error) is kind
+    assert says in str(error)
+
+
+def test_in_a_terminal_findings_are_exit_code_3(filled: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.sql").write_text("SELECT now()")
+    (tmp_path / "b.sql").write_text("SELECT at FROM t")
+    for name, code, out in (("a.sql", 3, "LEAK  a.sql uses now()"), ("b.sql", 0, "lint: clean.")):
+        done = subprocess.run(
+            [sys.executable, "-c", "from fstk.cli.app import main; raise SystemExit(main())", "lint", name],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        assert done.stdout.startswith(out)
+        assert done.stderr.startswith("GateRefused: 1 leak found." if code else "")
