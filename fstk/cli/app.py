@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.exceptions import TyperException
 
-from fstk.cli import doctor, pit, publish, run, tables, tag, windows
+from fstk.cli import demo, doctor, lint, pit, publish, run, tables, tag, windows
 from fstk.cli.call import Call
 from fstk.errors import FstkError, InvalidInput, UnknownName, nearest
 
@@ -25,6 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
+app.command("demo")(demo.demo)
 app.command("tables")(tables.tables)
 app.command("show")(tables.show)
 app.command("tag")(tag.tag)
@@ -32,6 +33,7 @@ app.command("publish")(publish.publish)
 app.command("windows")(windows.windows)
 app.command("pit")(pit.pit)
 app.command("explain")(pit.explain)
+app.command("lint")(lint.lint)
 app.command("doctor")(doctor.doctor)
 
 
