@@ -19,7 +19,7 @@ def publish(
     ] = None,
     feature: Annotated[
         list[str] | None,
-        Option("--feature", metavar="NAME", help="A feature to publish; may be repeated. Default: all."),
+        Option("--feature", metavar="FEATURE", help="A feature to publish; may be repeated. Default: all."),
     ] = None,
     where: Annotated[
         str | None, Option("--where", metavar="CONDITION", help="Only rows for which this SQL condition is true.")
@@ -35,12 +35,12 @@ def publish(
     from fstk.tables.catalog import open_catalog
 
     source = open_catalog().get(table)
-    with _bar(source.rows) as progress:
+    with _bar() as progress:
         return publish_table(source, to, features=feature, filter_condition=where, dry_run=dry_run, progress=progress)
 
 
 @contextmanager
-def _bar(rows: int | None) -> Iterator[Callable[[int], None] | None]:
+def _bar() -> Iterator[Callable[[int, int | None], None] | None]:
     if not sys.stdout.isatty():
         yield None
         return
@@ -49,5 +49,5 @@ def _bar(rows: int | None) -> Iterator[Callable[[int], None] | None]:
 
     columns = (BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(file=sys.stdout), transient=True) as bar:
-        task = bar.add_task("", total=rows)
-        yield lambda done: bar.update(task, completed=done)
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -17,8 +17,8 @@ from fstk.online.spec import OnlineSpec, spec_of
 from fstk.online.store import Counts, OnlineStore, Row, verdict
 from fstk.tables.spec import FeatureTable
 
-Progress = Callable[[int], None]
-"""Called after every batch with the number of rows dealt with so far."""
+Progress = Callable[[int, int | None], None]
+"""Called after every batch with the rows dealt with so far, and with those there are in all (None: not known)."""
 
 _ATTEMPTS = 5  # at describing the table to the store while other publishers do the same
 
@@ -204,7 +204,7 @@ class _Offer:
                 ) from error
             self.counts = self.counts.plus(counts)
             if self._progress is not None:
-                self._progress(sum(self.counts))
+                self._progress(sum(self.counts), portion.total)
 
     def _written(self, rows: list[Row]) -> Counts:
         return self._online.write(self._planned.target, rows)

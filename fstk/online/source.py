@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fstk.engines import connect
 from fstk.engines.base import Engine, Frame
@@ -28,10 +29,12 @@ _CELLS = 200_000_000  # values of a local table that are read into this process;
 
 
 class Portion(NamedTuple):
-    """Rows to offer, and the earliest event time met so far that lies after the instant published up to."""
+    """Rows to offer, the earliest event time met so far that lies after the instant published up to, and how many rows
+    there are in all, where that is known."""
 
     rows: list[Row]
     waiting: datetime | None
+    total: int | None
 
 
 def engine_for(table: FeatureTable, filter_condition: str | None = None) -> Engine:
@@ -106,12 +109,13 @@ class Source:
         schema = {**keys, **features, EVENT_TIME: "bigint", WAITING: "boolean"}
         picked = self.engine.map(self.engine.select(frame, expressions), list(keys), newest, schema)
         codecs = KeyCodec(keys), RowCodec(features)
+        total = pc.sum(pc.invert(picked.column(WAITING))).as_py() if isinstance(picked, pa.Table) else None
         waiting: datetime | None = None
         for batch in self.engine.batches(picked):
             for start in range(0, batch.num_rows, PORTION):
                 rows, later = self._rows(batch.slice(start, PORTION), *codecs)
                 waiting = _earlier(waiting, later)
-                yield Portion(rows, waiting)
+                yield Portion(rows, waiting, total)
 
     def watermark(self, waiting: datetime | None, extent: Extent) -> Watermark:
         """Return what to record once all was published; ``waiting`` is what was met in this publication."""

@@ -121,6 +121,7 @@ class SQLiteStore:
     def write(self, table: OnlineTable, rows: Sequence[Row]) -> Counts:
         with self._writing() as db:
             _check_same(db, table)
+            db.execute(_OFFERED)
             db.execute("DELETE FROM temp.fstk_offered")
             db.executemany("INSERT INTO temp.fstk_offered VALUES (?, ?, ?, ?, ?)", rows)
             counts = Counts(*db.execute(_COUNT, (int(table.generation),)).fetchone())
@@ -200,8 +201,6 @@ class SQLiteStore:
             self._connection = db
             # After a power cut the newest batches may be missing, watermark included; what is there is whole.
             db.execute("PRAGMA synchronous = NORMAL")
-            db.execute("PRAGMA temp_store = MEMORY")
-            db.execute(_OFFERED)
         return self._connection
 
     @contextmanager

@@ -157,7 +157,7 @@ def test_strings_compare_exactly() -> None:
 
 def test_a_naive_datetime_is_named() -> None:
     with pytest.raises(NaiveDatetime, match=r"keys\[0\]: k .*zone"):
-        _one("timestamp", datetime(2024, 1, 1))  # noqa: DTZ001 - naive on purpose
+        _one("timestamp", datetime(2024, 1, 1))
 
 
 def test_null_equals_nothing() -> None:

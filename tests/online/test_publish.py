@@ -300,7 +300,7 @@ def test_a_type_that_cannot_be_held_is_refused_by_name_before_anything_is_writte
     ("arguments", "error", "message"),
     [
         ({"mode": "overwrite"}, InvalidInput, "mode must be 'merge'"),
-        ({"as_of": datetime(2024, 1, 1)}, NaiveDatetime, "as_of"),  # noqa: DTZ001 - naive on purpose
+        ({"as_of": datetime(2024, 1, 1)}, NaiveDatetime, "as_of"),
         ({"as_of": "2024-01-01"}, InvalidInput, "as_of must be"),
         ({"features": ["wrod"]}, UnknownColumn, "Nearest: word"),
         ({"features": "word"}, InvalidInput, r"write \['word'\]"),
@@ -377,9 +377,9 @@ def test_a_store_that_fails_half_way_is_taken_up_again(
         publish(table, store)
     with pytest.raises(StoreUnavailable, match="published for the first time"):
         online(store, 1)
-    told: list[int] = []
-    assert counts(publish(table, store, progress=told.append)) == (15, 20, 0, 0)
-    assert told == [10, 20, 30, 35]
+    told: list[tuple[int, int | None]] = []
+    assert counts(publish(table, store, progress=lambda *state: told.append(state))) == (15, 20, 0, 0)
+    assert told == [(10, 35), (20, 35), (30, 35), (35, 35)]
     assert check_parity(table, store).ok
 
 
@@ -389,7 +389,7 @@ def test_publishers_killed_at_any_moment_never_leave_an_older_row(made: Made, st
     script = (
         "import pickle, sys; from fstk.online import source; from fstk.online.publish import publish\n"
         "source.PORTION = 20; table, store = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
-        "publish(table, store, progress=lambda rows: print(rows, flush=True))"
+        "publish(table, store, progress=lambda rows, _: print(rows, flush=True))"
     )
 
     def start(version: int) -> subprocess.Popen[str]:
