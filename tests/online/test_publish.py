@@ -32,6 +32,7 @@ from fstk.online import source
 from fstk.online.parity import check_parity
 from fstk.online.publish import PublishReport, publish
 from fstk.online.read import read_online
+from fstk.online.source import engine_for
 from fstk.online.spec import SQLiteSpec
 from fstk.online.sqlite import SQLiteStore
 from fstk.online.store import Counts, OnlineTable, Row
@@ -158,6 +159,11 @@ def test_a_late_publisher_of_an_older_version_changes_nothing(made: Made, store:
     assert read_online("s.t", [], store=store).source_version == new.version
 
 
+def test_a_name_of_one_part_is_read_by_it(made: Made, store: SQLiteSpec) -> None:
+    publish(replace(made.append(row(1, 1, 1)), name="default.t"), store)
+    assert read_online("T", [{"id": 1}], ["n"], store=store) == [{"id": 1, "n": 1}]
+
+
 def test_keys_that_left_the_source_stay_online(made: Made, store: SQLiteSpec) -> None:
     publish(made.append(row(1, 1, 1), row(2, 1, 2)), store)
     table = made.delete("id = 2")
@@ -237,6 +243,30 @@ def test_a_row_that_no_longer_meets_the_condition_is_not_published(made: Made, s
     table = made.merge(row(1, 2, 3, "b"))
     assert counts(publish(table, store, filter_condition="word = 'a'")) == (0, 1, 0, 0)
     assert online(store, 1) == {1: 1}
+
+
+@pytest.mark.spark
+def test_a_filter_condition_beyond_the_direct_engine_goes_through_spark(
+    made: Made, store: SQLiteSpec, spark: Any
+) -> None:
+    table = made.append(row(1, 1, 1, "abc"), row(2, 1, 2, "xbc"), row(2, 2, 3, "xyz"))
+    condition = "regexp_replace(word, '[a-z]$', '') = 'xb'"
+    assert engine_for(table, "n > 1").name == "direct"
+    assert engine_for(table, condition).name == "spark"
+    assert counts(publish(table, store, filter_condition=condition)) == (1, 0, 0, 0)
+    assert online(store, 1, 2) == {1: None, 2: 2}
+    assert check_parity(table, store).ok
+
+
+@pytest.mark.spark
+def test_a_table_too_large_for_this_process_goes_through_spark(
+    made: Made, store: SQLiteSpec, spark: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "_CELLS", 100)
+    table = replace(made.append(*(row(key, at, at) for key in range(20) for at in range(3))), rows=60)
+    assert engine_for(table).name == "spark"
+    assert counts(publish(table, store)) == (20, 0, 0, 0)
+    assert check_parity(table, store).ok
 
 
 @pytest.mark.parametrize(("condition", "error"), [("nn > 1", UnknownColumn), ("n + 1", BadExpression)])
