@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from fstk.engines.types import spark_type
 from fstk.errors import NumericOverflow
 from fstk.windows.bounds import Part
 from fstk.windows.distinct import distinct
@@ -193,7 +194,7 @@ class Reduced:
             self._refuse(~fits, "bigint", "sum(cast(… as decimal(38,0)))")
             return (total,)
         low, high, fits = int128(digits, 32)
-        self._refuse(~fits | _reaches(low, high, 10**kind.precision), str(kind), "sum(cast(… as double))")
+        self._refuse(~fits | _reaches(low, high, 10**kind.precision), spark_type(kind), "sum(cast(… as double))")
         return low, high
 
     def _refuse(self, wrong: np.ndarray, kind: str, cure: str) -> None:

@@ -284,8 +284,8 @@ def test_decimal_sums_are_exact_to_38_digits(sign: int) -> None:
 
     assert total(nearly, one) == [nearly, largest]
     assert total(largest, largest, largest, window="7d") == [largest] * 3  # no window holds two
-    for values in ((largest, one), (largest, largest), (largest,) * 9):
-        with pytest.raises(NumericOverflow, match=r"exceeds decimal\(38, 0\)"):
+    for values in ((largest, one), (largest, largest), (largest,) * 4):
+        with pytest.raises(NumericOverflow, match=r"exceeds decimal\(38,0\)"):
             total(*values)
 
 
