@@ -22,12 +22,10 @@ setup: $(DONE)/jars  ## .venv, packages, Java 17, Delta's jars, the class archiv
 demo: setup  ## the churn journey on 69,659 real purchases
 	@$(BIN)/fstk demo
 
-check: setup $(DONE)/pyright  ## style, types, import contract, fast tests
-	@$(MAKE) --no-print-directory lint
+check: setup lint  ## style, types, import contract, fast tests
 	$(BIN)/python -m pytest -q -m "not spark and not server and not browser"
 
-test: setup $(DONE)/pyright $(DONE)/chromium  ## all that CI runs
-	@$(MAKE) --no-print-directory lint
+test: setup $(DONE)/chromium lint  ## all that CI runs
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 bench: setup  ## joins, windows, start-up, memory, beside DuckDB, Polars and native Spark SQL
@@ -37,7 +35,7 @@ clean:  ## forget the environment; warehouse and runs stay
 	rm -rf .venv
 
 .PHONY: lint
-lint:
+lint: $(DONE)/packages $(DONE)/pyright
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
