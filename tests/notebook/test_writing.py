@@ -152,8 +152,9 @@ def test_spark_frames_serve_as_source_points_and_labels(notebook: InteractiveShe
     assert repr(result(notebook, f"{HEAD.replace('transactions', 'bought')} --windows 7d\n{LINES}")) == local
     notebook.user_ns["asked"] = engine.frame(labels().select(["customer_id", "event_ts"]), "asked")
     seen = result(notebook, f"{HEAD} --windows 7d --points asked,event_ts\n{LINES}")
-    assert {sample.where for sample in seen.samples} == {"1 at 1997-01-02", "1 at 1997-01-21", "2 at 1997-02-20"}
-    cell = "%%fstk pit labels --label is_churned --at event_ts --all --one 2\nfeature_store.customer_features on customer_id\n"
+    assert {sample.where for sample in seen.samples} == {"1 at 1997-01-21", "2 at 1997-02-20"}
+    cell = "%%fstk pit labels --label is_churned --at event_ts --all --one 2\n"
+    cell += "feature_store.customer_features on customer_id\n"
     expected = repr(result(notebook, cell))
     notebook.user_ns["labels"] = engine.frame(labels(), "labels")
     assert repr(result(notebook, cell)) == expected
@@ -162,7 +163,7 @@ def test_spark_frames_serve_as_source_points_and_labels(notebook: InteractiveShe
 def test_what_the_engine_without_a_jvm_cannot_do_is_shown_by_spark(notebook: InteractiveShell) -> None:
     text = shown(notebook, f"{HEAD} --windows 30d\ncount(distinct date_trunc('week', purchased_at)) as weeks\n")
     assert "Starting Spark for it." in text
-    assert "weeks_30d  bigint" in text
+    assert "weeks_30d bigint" in " ".join(text.split())
     assert "sample: 1 at 1997-01-07" in text
 
 
