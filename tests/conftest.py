@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,4 +72,14 @@ def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "warehouse"
     folder.mkdir()
     monkeypatch.setenv("FSTK_WAREHOUSE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def purchases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project folder whose warehouse holds CDNOW's purchases as the table ``transactions``."""
+    folder = tmp_path_factory.mktemp("purchases")
+    (folder / "fstk.toml").write_text('warehouse = "fstk-warehouse"\n')
+    program = "from fstk.demo.churn import load; assert load(); assert not load()"
+    subprocess.run([sys.executable, "-c", program], cwd=folder, check=True, timeout=300)
     return folder

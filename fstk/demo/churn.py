@@ -55,8 +55,13 @@ def run() -> Demo:
     """
     if not (settings.root() / "databricks.yml").is_file():
         raise InvalidInput(f"no databricks.yml in {settings.root()}: the demo runs the jobs of a clone of the project.")
-    print(f"fstk demo · CDNOW, {cdnow.PURCHASES:,} purchases of {cdnow.CUSTOMERS:,} customers, 1997-01-01 to 1998-06-30", flush=True)
-    print(" the purchases go into the warehouse" if load() else " the purchases are in the warehouse already", flush=True)
+    print(
+        f"fstk demo · CDNOW, {cdnow.PURCHASES:,} purchases of {cdnow.CUSTOMERS:,} customers, 1997-01-01 to 1998-06-30",
+        flush=True,
+    )
+    print(
+        " the purchases go into the warehouse" if load() else " the purchases are in the warehouse already", flush=True
+    )
     done = run_job("churn")
     records = {task.record.task: task.record for task in done.tasks}
     row = FeatureEngineeringClient().read_online(

@@ -48,7 +48,7 @@ class FolderCatalog(Catalog):
 
     def _located(self, name: str) -> TableVersion | None:
         folder = self._folder(name)
-        return TableVersion(name, str(folder)) if local.is_table(folder) else None
+        return TableVersion(name, str(folder), local.newest(name, folder)) if local.is_table(folder) else None
 
     def _history(self, name: str) -> builtins.list[Version]:
         return local.history(name, self._folder(name))

@@ -128,9 +128,7 @@ def _instant(value: Any) -> datetime:
     return datetime.fromtimestamp(int(value) / 1000, UTC)
 
 
-def choose(
-    name: str, versions: list[Version], version: int | None, timestamp: datetime | date | None
-) -> int | None:
+def choose(name: str, versions: list[Version], version: int | None, timestamp: datetime | date | None) -> int | None:
     """Return the number of the version that is meant, None for the newest; ``versions`` are newest first.
 
     ``timestamp`` means the newest version committed at or before it; a date is its midnight UTC.

@@ -73,6 +73,11 @@ def read(name: str, folder: Path) -> FeatureTable | None:
     )
 
 
+def newest(name: str, folder: Path) -> int:
+    """Return the newest version of the Delta table at a folder; raises DamagedTable."""
+    return _open(name, folder).version()
+
+
 def history(name: str, folder: Path) -> list[Version]:
     """Return the versions of the Delta table at a folder, newest first; raises DamagedTable."""
     return _history(name, _open(name, folder))

@@ -233,8 +233,11 @@ def _untyped(kind: pa.DataType) -> bool:
 
 
 def _time_column(named: str | Sequence[str] | None, older: str | Sequence[str] | None) -> str | None:
-    given = {_names(argument, value) for argument, value in
-             (("timeseries_column", named), ("timestamp_keys", older)) if value}
+    given = {
+        _names(argument, value)
+        for argument, value in (("timeseries_column", named), ("timestamp_keys", older))
+        if value
+    }
     if len(given) > 1:
         raise InvalidInput(f"timeseries_column {named!r} and timestamp_keys {older!r} disagree; give one of them.")
     columns = given.pop() if given else ()

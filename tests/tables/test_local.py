@@ -148,7 +148,7 @@ def test_versions_and_their_rows(warehouse: Path) -> None:
     versions = catalog.versions("s.t")
     assert [version.version for version in versions] == [2, 1, 0]
     assert {version.run for version in versions} == {"r"}
-    assert catalog.find("s.t").version is None
+    assert catalog.find("s.t").version == 2
     assert catalog.find("s.t", 1).version == 1
     assert catalog.find("s.t", timestamp=versions[1].timestamp).version == 1
 

@@ -1,0 +1,166 @@
+"""The demo as a newcomer meets it: twice, then the commands that README names."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import deltalake
+import duckdb
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[2]
+pytestmark = [pytest.mark.spark, pytest.mark.server, pytest.mark.xdist_group("demo")]
+TASKS = (
+    "10_build_features",
+    "20_build_training_set",
+    "30_train_model",
+    "40_publish_online",
+    "50_score_batch",
+    "60_watch_drift",
+)
+
+
+def fstk(project: Path, line: str) -> subprocess.CompletedProcess[str]:
+    """Run ``fstk …`` in a project as the command does, without the settings of this process."""
+    program = "import sys; from fstk.cli.app import main; sys.exit(main())"
+    words = line.split()
+    assert words[0] == "fstk"
+    return subprocess.run(
+        [sys.executable, "-c", program, *words[1:]],
+        cwd=project,
+        env={name: value for name, value in os.environ.items() if not name.startswith(("FSTK_", "MLFLOW_"))},
+        capture_output=True,
+        text=True,
+        timeout=1500,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("clone")
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    for name in ("databricks.yml", "fstk.toml"):
+        shutil.copy(ROOT / name, folder / name)
+    yield folder
+
+
+@pytest.fixture(scope="module")
+def first(project: Path) -> str:
+    """What ``make demo`` prints the first time."""
+    assert "fstk demo" in (ROOT / "Makefile").read_text()
+    done = fstk(project, "fstk demo")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def versions(project: Path) -> dict[str, int]:
+    logs = sorted((project / "fstk-warehouse").glob("*/*/_delta_log"))
+    return {str(log.parent.name): deltalake.DeltaTable(str(log.parent)).version() for log in logs}
+
+
+def test_each_task_says_what_it_did(first: str) -> None:
+    lines = [line for line in first.splitlines() if re.match(r" \d/6  ", line) and " cell " not in line]
+    assert [line.split()[1] for line in lines] == list(TASKS)
+    assert "94,280 labels · 4 as-of dates · 100% kept · 0 saw the future" in lines[1]
+    assert "churn_model v1 @champion" in lines[2]
+    assert "23,583 written · 0 unchanged · 0 stale" in lines[3]
+    assert "23,570 scored" in lines[4]
+    assert max(len(line) for line in first.splitlines()) <= 100
+
+
+def test_the_model_is_better_than_recency_alone(first: str) -> None:
+    found = re.search(r"AUC (0\.\d+) \(recency alone (0\.\d+)\)", first)
+    assert found is not None
+    assert float(found[1]) > float(found[2])
+
+
+def test_the_closing_screen_tells_why_a_feature_is_null_and_shows_one_customer(first: str) -> None:
+    assert re.search(r"why a feature is null +customer_features +cohort_features", first)
+    assert re.search(r"customer 17 online +txn_count_30d 0 · total_spend_30d 0.00 · as of 1998-03-25", first)
+
+
+def test_the_features_are_those_that_duckdb_counts(project: Path, first: str) -> None:
+    warehouse = project / "fstk-warehouse"
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone='UTC'")
+    for name, folder in (("features", "feature_store/customer_features"), ("purchases", "default/transactions")):
+        connection.register(name, deltalake.DeltaTable(str(warehouse / folder)).to_pyarrow_table())
+    different = connection.execute(
+        """
+        SELECT count(*) FROM (
+            SELECT f.customer_id, f.as_of,
+                   any_value(f.txn_count_30d) AS count_30d, any_value(f.total_spend_90d) AS spend_90d,
+                   count(*) FILTER (WHERE p.purchased_at >= f.as_of - INTERVAL 30 DAY) AS oracle_count,
+                   sum(p.amount) FILTER (WHERE p.purchased_at >= f.as_of - INTERVAL 90 DAY) AS oracle_spend
+            FROM features f JOIN purchases p ON p.customer_id = f.customer_id AND p.purchased_at < f.as_of
+            GROUP BY ALL
+        ) WHERE count_30d <> oracle_count OR (spend_90d IS NULL) <> (oracle_spend IS NULL)
+             OR abs(spend_90d - oracle_spend) > 1e-6
+        """
+    ).fetchone()
+    assert different == (0,)
+
+
+def test_each_record_names_what_was_read_and_written(project: Path, first: str) -> None:
+    for task in TASKS:
+        record = json.loads((project / "runs" / "churn" / "1998-03-31" / f"{task}.json").read_text())
+        assert record["status"] == "succeeded"
+        assert record["accesses"]
+        assert all(access["version"] is not None for access in record["accesses"])
+        notebook = nbformat.read(record["executed"], as_version=4)
+        assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+
+
+def test_the_second_time_changes_nothing(project: Path, first: str) -> None:
+    before = versions(project)
+    online = (project / "fstk-warehouse" / "online.db").read_bytes()
+    again = fstk(project, "fstk demo")
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
+    assert versions(project) == before
+    assert (project / "fstk-warehouse" / "online.db").read_bytes() == online
+    lines = [line for line in again.stdout.splitlines() if re.match(r" \d/6  ", line) and " cell " not in line]
+    assert all("nothing to do" in line for line in lines), again.stdout
+
+
+def test_the_older_form_of_the_model_address_scores_alike(project: Path, first: str) -> None:
+    before = versions(project)
+    run = fstk(project, "fstk run notebooks/50_score_batch.ipynb -p model_uri=models:/churn_model/Production")
+    assert run.returncode == 0, run.stderr
+    assert versions(project) == before
+
+
+def test_the_commands_that_readme_names(project: Path, first: str) -> None:
+    tables = fstk(project, "fstk tables")
+    assert "feature_store.customer_features" in tables.stdout
+    shown = fstk(project, "fstk show feature_store.customer_features")
+    assert "total_spend_90d" in shown.stdout
+    assert "ok" in fstk(project, "fstk doctor").stdout
+    resumed = fstk(project, "fstk run churn -p as_of=1998-03-31 --resume")
+    assert resumed.stdout.count("skipped") == len(TASKS)
+    refused = fstk(project, "fstk run churn -p as_of=1998-13-01")
+    assert refused.returncode == 2
+    assert "as_of must be a date (YYYY-MM-DD)" in refused.stderr
+    assert "Nothing was started" in refused.stderr
+
+
+def test_a_job_notebook_runs_under_nbmake_with_its_defaults(project: Path, first: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--nbmake", "-q", "-p", "no:cacheprovider", "notebooks"],
+        cwd=project,
+        env={name: value for name, value in os.environ.items() if not name.startswith(("FSTK_", "MLFLOW_", "PYTEST_"))},
+        capture_output=True,
+        text=True,
+        timeout=1500,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "6 passed" in done.stdout

@@ -1,0 +1,85 @@
+"""README promises nothing that a test does not run: its Python blocks here, its commands in the tests named here."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fstk import settings
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+RUN_BY = {
+    "make demo": "tests/demo/test_demo.py",
+    "make test": ".ci/run",
+    ".venv/bin/fstk run churn -p as_of=1998-03-31": "tests/demo/test_demo.py",
+    ".venv/bin/fstk run churn -p as_of=1998-03-31 --resume": "tests/demo/test_demo.py",
+    ".venv/bin/fstk tables": "tests/demo/test_demo.py",
+    ".venv/bin/fstk show feature_store.customer_features": "tests/demo/test_demo.py",
+    ".venv/bin/fstk doctor": "tests/demo/test_demo.py",
+}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_every_command_is_run_by_a_test() -> None:
+    lines = [line.split(" #")[0].strip() for block in blocks("bash") for line in block.splitlines()]
+    assert set(lines) == set(RUN_BY)
+    for command, home in RUN_BY.items():
+        assert command.removeprefix(".venv/bin/") in (ROOT / home).read_text(), f"{command} is not in {home}"
+
+
+def test_every_picture_is_there_and_small() -> None:
+    pictures = re.findall(r"!\[.*?\]\((.*?)\)", README)
+    assert pictures
+    for picture in pictures:
+        assert (ROOT / picture).stat().st_size < 150_000, picture
+
+
+def test_the_settings_are_those_that_exist_with_their_defaults() -> None:
+    rows = re.findall(r"^\| `FSTK_(\w+)` \| `(.*?)` \|", README, flags=re.MULTILINE)
+    fields = settings.Settings.model_fields
+    for name, default in rows:
+        assert name.lower() in fields
+        if name != "ONLINE_STORE":
+            assert str(fields[name.lower()].default) == default
+
+
+@pytest.mark.spark
+@pytest.mark.xdist_group("demo")
+def test_the_journey_runs_as_written(purchases: Path) -> None:
+    program = purchases / "journey.py"
+    program.write_text("\n".join(blocks("python")))
+    done = subprocess.run(
+        [sys.executable, program], cwd=purchases, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "4 labels × 1 lookup · 0 saw the future" in done.stdout
+    assert "prediction" in done.stdout
+    assert "feature_store.monthly_spend online" in done.stdout
+
+
+@pytest.mark.spark
+@pytest.mark.xdist_group("demo")
+def test_the_cell_runs_as_written(purchases: Path) -> None:
+    cell = next(block for block in re.findall(r"^```\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL))
+    program = "\n".join(
+        [
+            "from IPython.core.interactiveshell import InteractiveShell",
+            "shell = InteractiveShell.instance()",
+            "shell.run_line_magic('load_ext', 'fstk')",
+            f"done = shell.run_cell({cell!r})",
+            "assert done.success, done.error_in_exec",
+        ]
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=purchases, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "txn_count_30d" in done.stdout
