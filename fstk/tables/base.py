@@ -144,8 +144,9 @@ class Catalog(ABC):
         return self._history(self.get(name).name)
 
     def find(self, name: str, version: int | None = None, timestamp: datetime | date | None = None) -> TableVersion:
-        """Return what an engine reads: a version by number, the newest committed at or before ``timestamp``, or the newest
-        of all, pinned where the catalog can tell it without a session.
+        """Return what an engine reads: a version by number, or the newest committed at or before ``timestamp``.
+
+        With neither it is the newest of all, pinned where the catalog can tell it without a session.
 
         Any Delta table of the catalog can be read, a source as well as a feature table.
 
