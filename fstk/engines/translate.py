@@ -69,6 +69,11 @@ _KINDS: tuple[tuple[str, type[FstkError], str], ...] = (
         EngineUnavailable,
         "Spark ran out of memory ({line}) Give it more, for example FSTK_DRIVER_MEMORY=8g.",
     ),
+    (
+        r"PYTHON_VERSION_MISMATCH|Python versions in the Spark Connect client and server are different",
+        EngineUnavailable,
+        "this Python and that of Spark's workers are not of one version: use the workers' (3.11 or 3.12) here.",
+    ),
     (r"No space left on device", Infrastructure, "the disk is full: {line}"),
     (
         r"stopped SparkContext|SparkContext was shut down|Py4JNetworkError|UNAVAILABLE|Connection refused"

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import types
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,32 @@ def test_databricks_beside_pyspark_or_spark_without_it(versions: dict[str, str |
     assert "cannot share an environment with pyspark" in refusal(EngineUnavailable, "databricks")
     versions |= {"databricks-connect": "19.3.1", "pyspark": None}
     assert "no Spark of its own" in refusal(EngineUnavailable, "spark")
+
+
+def test_databricks_gets_what_was_given(versions: dict[str, str | None], monkeypatch: pytest.MonkeyPatch) -> None:
+    versions |= {"databricks-connect": "19.3.0", "pyspark": None}
+    called: list[tuple[str, Any]] = []
+
+    class Recorder:
+        def __getattr__(self, name: str) -> Any:
+            return lambda *values: (called.append((name, *values)), self)[1]
+
+    recorder = Recorder()
+    module = types.ModuleType("databricks.connect")
+    module.__dict__["DatabricksSession"] = type("DatabricksSession", (), {"builder": recorder})
+    monkeypatch.setitem(sys.modules, "databricks", types.ModuleType("databricks"))
+    monkeypatch.setitem(sys.modules, "databricks.connect", module)
+    recorder.__dict__["conf"] = recorder
+    options = {"profile": "dev", "host": "https://adb", "token": "geheim", "cluster_id": "0-1", "serverless": "False"}
+    databricks.start(settings.load(), options)
+    assert called == [
+        ("profile", "dev"),
+        ("host", "https://adb"),
+        ("token", "geheim"),
+        ("clusterId", "0-1"),
+        ("getOrCreate",),
+        ("set", "spark.sql.session.timeZone", "UTC"),
+    ]
 
 
 def test_unknown_engines_and_options() -> None:
