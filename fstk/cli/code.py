@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from fstk.display import Displayed, Table
+from fstk.display import Displayed, Table, line_of
+
+_UNCUT = 1_000_000  # columns: what is to be pasted must be whole
 
 
 @dataclass(frozen=True, repr=False)
@@ -22,10 +24,10 @@ class Code(Displayed):
         return Table("", (), (), [self.text])
 
     def __repr__(self) -> str:
-        return self.text
+        return "\n".join(line_of(line, _UNCUT) for line in self.text.splitlines())
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.text)}</pre>"
+        return f"<pre>{html.escape(repr(self))}</pre>"
 
 
 def call(function: str, arguments: Sequence[tuple[str, str]]) -> str:
