@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -11,9 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import deltalake
-import mlflow
-import mlflow.pyfunc
-import mlflow.sklearn
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -34,6 +32,10 @@ from fstk.models.score import score_batch, scored
 from fstk.models.spec import FILE
 from fstk.training.training_set import TrainingSet, create_training_set
 from tests.models.conftest import Shelf, customer, day
+
+MLFLOW = importlib.import_module("mlflow")  # which pyright takes for private, part by part
+PYFUNC = importlib.import_module("mlflow.pyfunc")
+SKLEARN = importlib.import_module("mlflow.sklearn")
 
 LOOKUPS = [
     FeatureLookup(
@@ -73,9 +75,7 @@ def fitted(training_set: TrainingSet, model: Any = None) -> Any:
     return model.fit(frame.drop(columns="churned"), frame["churned"])
 
 
-def log(
-    shelf: Shelf, name: str, model: Any = None, df: pa.Table | None = None, flavor: Any = mlflow.sklearn
-) -> ModelVersion:
+def log(shelf: Shelf, name: str, model: Any = None, df: pa.Table | None = None, flavor: Any = SKLEARN) -> ModelVersion:
     training_set = trained(shelf, df)
     return log_model(fitted(training_set) if model is None else model, "model", flavor, training_set, name)
 
@@ -99,7 +99,7 @@ def looked_up(shelf: Shelf, row: dict[str, Any]) -> dict[str, Any]:
 def test_a_model_scores_with_the_features_each_row_could_know(shelf: Shelf) -> None:
     training_set = trained(shelf)
     model = fitted(training_set)
-    version = log_model(model, "model", mlflow.sklearn, training_set, "scores")
+    version = log_model(model, "model", SKLEARN, training_set, "scores")
     assert (version.name, version.version, version.uri, version.created) == ("scores", 1, "models:/scores/1", True)
     df = labels(40).select(["when", "cohort", "amount", "customer_id"])
     rows = score(shelf, "models:/scores/1", df)
@@ -118,8 +118,8 @@ def test_a_model_scores_with_the_features_each_row_could_know(shelf: Shelf) -> N
 def test_what_the_model_keeps_of_its_training_set(shelf: Shelf, tmp_path: Path) -> None:
     version = log(shelf, "keeps")
     with quiet():
-        folder = mlflow.artifacts.download_artifacts("models:/keeps/1", dst_path=str(tmp_path / "model"))
-        described = mlflow.models.Model.load(folder)
+        folder = MLFLOW.artifacts.download_artifacts("models:/keeps/1", dst_path=str(tmp_path / "model"))
+        described = MLFLOW.models.Model.load(folder)
     kept = json.loads((Path(folder) / FILE).read_text())
     assert kept["inputs"] == {
         "customer_id": "bigint",
@@ -146,6 +146,7 @@ def test_the_same_model_of_the_same_training_set_is_registered_once(shelf: Shelf
     assert journal.entries()[-1] == journal.Entry("model", "once", 1, 0)
     assert log(shelf, "once", fitted(trained(shelf), RandomForestRegressor(3, random_state=0))).version == 2
     model = fitted(trained(shelf))
+    assert log(shelf, "once", model, df=labels().take(list(reversed(range(24))))).version == 1
     assert log(shelf, "once", model, df=labels(23)).version == 3
     shelf.customers.append(customer(99, 1, 1, 1.0))
     assert log(shelf, "once", model).version == 4
@@ -170,7 +171,7 @@ def test_a_fit_in_another_process_is_the_same_model(shelf: Shelf, tmp_path: Path
 def test_a_column_of_the_caller_stands_for_the_stored_feature(shelf: Shelf) -> None:
     training_set = trained(shelf)
     model = fitted(training_set)
-    log_model(model, "model", mlflow.sklearn, training_set, "overridden")
+    log_model(model, "model", SKLEARN, training_set, "overridden")
     df = labels(12).select(["customer_id", "amount", "when", "cohort"])
     rows = score(shelf, "models:/overridden/1", df.append_column("v", pa.array([1000, None, *range(10)], pa.int32())))
     assert [row["v"] for row in rows] == [1000, None, *range(10)]
@@ -217,7 +218,7 @@ def test_a_frame_that_does_not_fit_is_refused_before_anything_runs(
 
 def test_a_model_without_lookups_is_told_apart(shelf: Shelf, tmp_path: Path) -> None:
     with quiet():
-        mlflow.sklearn.save_model(LinearRegression(), str(tmp_path / "plain"), pip_requirements=[])
+        SKLEARN.save_model(LinearRegression(), str(tmp_path / "plain"), pip_requirements=[])
     with pytest.raises(InvalidInput, match=r"plain carries no feature lookups: it was not logged with"):
         scored(str(tmp_path / "plain"), labels(), "double", engine=DirectEngine(), catalog=shelf)
 
@@ -284,7 +285,7 @@ def test_a_model_that_fails_says_so_in_a_sentence(shelf: Shelf) -> None:
     training_set = trained(shelf, labels(2))
     model = LinearRegression().fit(training_set.to_pandas().drop(columns="churned").fillna(0), [0, 1])
     with pytest.raises(InvalidInput, match="the model fails on rows of its own training set: ValueError: Input X cont"):
-        log_model(model, "model", mlflow.sklearn, training_set)
+        log_model(model, "model", SKLEARN, training_set)
 
 
 def test_a_model_is_loaded_once_for_all_batches(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,7 +320,7 @@ def doubled(values: Any) -> Any:
     return np.nan_to_num(np.asarray(values, dtype=float)) * 2
 
 
-class First(mlflow.pyfunc.PythonModel):
+class First(PYFUNC.PythonModel):
     """Predicts one of its inputs."""
 
     def predict(self, context: Any, model_input: pd.DataFrame) -> Any:
@@ -329,19 +330,19 @@ class First(mlflow.pyfunc.PythonModel):
 @pytest.mark.parametrize(
     ("name", "model", "flavor"),
     [
-        ("forest", RandomForestRegressor(3, random_state=0), mlflow.sklearn),
-        ("own_code", make_pipeline(FunctionTransformer(doubled), LinearRegression()), mlflow.sklearn),
-        ("python", First(), mlflow.pyfunc),
+        ("forest", RandomForestRegressor(3, random_state=0), SKLEARN),
+        ("own_code", make_pipeline(FunctionTransformer(doubled), LinearRegression()), SKLEARN),
+        ("python", First(), PYFUNC),
     ],
 )
 def test_models_of_any_kind_are_logged(
     shelf: Shelf, name: str, model: Any, flavor: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # what a Python model imports, MLflow finds out in a process of its own, which takes its time
-    monkeypatch.setattr(mlflow.models, "infer_pip_requirements", lambda *_, **__: [])
+    monkeypatch.setattr(MLFLOW.models, "infer_pip_requirements", lambda *_, **__: [])
     training_set = trained(shelf)
     frame = training_set.to_pandas().fillna(0)
-    if flavor is mlflow.sklearn:
+    if flavor is SKLEARN:
         model.fit(frame.drop(columns="churned"), frame["amount"])
     defaults = {"s.customers": {"spend": 0.0, "v": 0}, "s.cohorts": {"size": 0}}
     lookups = [
@@ -359,31 +360,31 @@ def test_models_of_any_kind_are_logged(
     version = log_model(model, "model", flavor, training_set, name)
     rows = score(shelf, version.uri, labels(4))
     frame = pd.DataFrame(rows)[["customer_id", "amount", "spend", "v", "size"]]
-    direct = model.predict(None, frame) if flavor is mlflow.pyfunc else model.predict(frame)
+    direct = model.predict(None, frame) if flavor is PYFUNC else model.predict(frame)
     assert [row["prediction"] for row in rows] == pytest.approx(list(direct))
 
 
 def test_a_model_that_is_not_registered_scores_by_its_address(shelf: Shelf) -> None:
     training_set = trained(shelf)
-    version = log_model(fitted(training_set), "unregistered", mlflow.sklearn, training_set)
+    version = log_model(fitted(training_set), "unregistered", SKLEARN, training_set)
     assert (version.name, version.version, version.created) == (None, None, True)
     assert version.uri.startswith("models:/m-")
     assert len(score(shelf, version.uri, labels(3))) == 3
 
 
 def test_a_model_belongs_to_the_active_run(shelf: Shelf) -> None:
-    with quiet(), mlflow.start_run() as run:
+    with quiet(), MLFLOW.start_run() as run:
         version = log(shelf, "in_a_run")
     assert version.run_id == run.info.run_id
 
 
-@pytest.mark.parametrize("flavor", ["sklearn", None, json, mlflow])
+@pytest.mark.parametrize("flavor", ["sklearn", None, json, MLFLOW])
 def test_a_flavor_is_a_module_of_mlflow(shelf: Shelf, flavor: Any) -> None:
     training_set = trained(shelf)
     with pytest.raises(InvalidInput, match=r"flavor must be an MLflow module, such as mlflow\.sklearn"):
         log_model(fitted(training_set), "model", flavor, training_set)
     with pytest.raises(InvalidInput, match="training_set must be a TrainingSet; got DataFrame"):
-        log_model(object(), "model", mlflow.sklearn, training_set.to_pandas())  # type: ignore[arg-type]
+        log_model(object(), "model", SKLEARN, training_set.to_pandas())  # type: ignore[arg-type]
 
 
 def test_mlflow_says_nothing(shelf: Shelf, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -393,7 +394,7 @@ def test_mlflow_says_nothing(shelf: Shelf, tmp_path: Path, capfd: pytest.Capture
         patch.chdir(tmp_path)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/new.db")
         patch.delenv("MLFLOW_EXPERIMENT_NAME")
-        version = log_model(model, "model", mlflow.sklearn, training_set, "silent")
+        version = log_model(model, "model", SKLEARN, training_set, "silent")
         score(shelf, version.uri, labels(3))
     assert capfd.readouterr() == ("", "")
 
@@ -425,5 +426,5 @@ def test_spark_labels_register_the_same_model_once(shelf: Shelf, spark_engine: A
     versions = []
     for frame in (df, df.orderBy("amount", ascending=False), df.limit(20)):
         training_set = create_training_set(frame, LOOKUPS, "churned", ["when", "cohort"], catalog=shelf)
-        versions.append(log_model(fitted(trained(shelf)), "model", mlflow.sklearn, training_set, name))
+        versions.append(log_model(fitted(trained(shelf)), "model", SKLEARN, training_set, name))
     assert [(version.version, version.created) for version in versions] == [(1, True), (1, False), (2, True)]

@@ -21,7 +21,9 @@ def registered(request: pytest.FixtureRequest) -> str:
     name = f"churn_{abs(hash(request.node.name)):x}"
     with quiet():
         client = mlflow.MlflowClient()
-        model = client.create_logged_model(client.get_experiment_by_name("tests").experiment_id, name="m")
+        experiment = client.get_experiment_by_name("tests")
+        assert experiment is not None
+        model = client.create_logged_model(experiment.experiment_id, name="m")
         for digest in ("a", "b", "a"):
             Registry(None).register(name, f"models:/{model.model_id}", None, digest)
         client.set_registered_model_alias(name, "champion", "2")

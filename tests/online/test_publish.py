@@ -113,9 +113,9 @@ def test_where_changes_are_no_longer_kept_everything_is_compared(made: Made, sto
     class Later(DirectEngine):
         """Sees the newest version, as a reader of a checkpoint does, but no commit of its own to take changes from."""
 
-        def read(self, version: TableVersion) -> Any:
+        def read(self, table: TableVersion) -> Any:
             (Path(made.folder) / "kept aside").rename(Path(made.folder) / "_delta_log" / f"{table.version:020}.json")
-            return super().read(version)
+            return super().read(table)
 
     report = publish(table, store, engine=Later())
     assert counts(report) == (2, 1, 0, 0)
@@ -418,25 +418,26 @@ def test_publishers_killed_at_any_moment_never_leave_an_older_row(made: Made, st
         made.append(*(row(key, version, version * 1000 + key) for key in range(version % 2, 300)))
     script = (
         "import pickle, sys; from fstk.online import source; from fstk.online.publish import publish\n"
-        "source.PORTION = 20; table, store = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
-        "publish(table, store, progress=lambda rows, _: print(rows, flush=True))"
+        "source.PORTION = 20; table, store, last = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
+        "def told(rows, total):\n"
+        "    print(rows, flush=True)\n"
+        "    if rows == last: sys.stdin.read()\n"  # until the test kills it
+        "publish(table, store, progress=told)"
     )
 
-    def start(version: int) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", script, pickle.dumps((made.at(version), store)).hex()]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    def start(version: int, last: int | None = None) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", script, pickle.dumps((made.at(version), store, last)).hex()]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    running = {version: start(version) for version in (1, 2, 3)}
-    for version, lines in ((3, 4), (1, 2)):
-        process = running[version]
+    whole = start(2)
+    for process, last in ((start(3, 80), 80), (start(1, 40), 40)):
         assert process.stdout is not None
-        for _ in range(lines):
-            assert process.stdout.readline()
+        while process.stdout.readline() != f"{last}\n":
+            assert process.poll() is None
         process.kill()
-        assert process.wait() == -9
-        process.stdout.close()
-    again = [start(version) for version in (1, 3)]
-    for process in [running[2], *again]:
+        process.communicate()
+        assert process.returncode == -9
+    for process in [whole, start(1), start(3)]:
         process.communicate()
         assert process.returncode == 0
     assert check_parity(made.at(), store).ok
