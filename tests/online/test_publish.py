@@ -187,6 +187,30 @@ def test_nothing_later_than_the_instant_asked_for(made: Made, store: SQLiteSpec)
     assert online(store, 1, 2, 3) == {1: 5, 2: 9, 3: 8}
 
 
+def test_a_row_that_waits_is_remembered_over_publications_of_other_changes(made: Made, store: SQLiteSpec) -> None:
+    publish(made.append(row(1, 1, 1), row(2, 9, 9)), store, as_of=day(4))
+    report = publish(made.append(row(1, 2, 2)), store, as_of=day(5))
+    assert report.reason == "versions 2 to 2"
+    assert counts(publish(made.append(row(1, 3, 3)), store, as_of=day(9))) == (2, 0, 0, 0)
+    assert online(store, 1, 2) == {1: 3, 2: 9}
+
+
+def test_a_publication_with_rows_that_failed_is_not_complete(
+    made: Made, store: SQLiteSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = made.append(row(1, 1, 1), row(2, 1, 2))
+    write = SQLiteStore.write
+
+    def refuses_one(self: SQLiteStore, online: OnlineTable, rows: list[Row]) -> Counts:
+        return write(self, online, rows[1:])._replace(failed=1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SQLiteStore, "write", refuses_one)
+        assert counts(publish(table, store)) == (1, 0, 0, 1)
+    assert counts(publish(table, store)) == (1, 1, 0, 0)
+    assert online(store, 1, 2) == {1: 1, 2: 2}
+
+
 def test_by_default_nothing_later_than_now(made: Made, store: SQLiteSpec) -> None:
     ahead = datetime.now(UTC) + timedelta(days=1)
     table = made.append(row(1, 1, 1), {**row(1, 0, 2), "at": ahead})
