@@ -13,14 +13,10 @@ def test_exit_codes_follow_the_kind() -> None:
 
 
 def test_a_notebook_shows_one_line_first_and_the_cause_after() -> None:
-    try:
-        try:
-            raise OSError("disk")
-        except OSError as error:
-            raise UnknownTable("no feature table x.") from error
-    except UnknownTable as error:
-        assert error._render_traceback_() == ["UnknownTable: no feature table x."]
-        assert any("OSError: disk" in line for line in error._render_traceback_())
+    with pytest.raises(UnknownTable) as caught:
+        raise UnknownTable("no feature table x.") from OSError("disk")
+    assert caught.value._render_traceback_() == ["UnknownTable: no feature table x."]
+    assert any("OSError: disk" in line for line in caught.value._render_traceback_())
 
 
 def test_the_nearest_names_come_first() -> None:

@@ -1,7 +1,7 @@
 """CDNOW: 69,659 purchases of 23,570 customers, 1997-01-01 to 1998-06-30.
 
-The reference set of the churn and customer-value literature (Fader and Hardie, 2001), as it ships inside the ``Lifetimes``
-package (MIT), whose file is read without importing the package.
+The reference set of the churn and customer-value literature (Fader and Hardie, 2001), as it ships inside the
+``Lifetimes`` package (MIT), whose file is read without importing the package.
 
 The source has days and no clock times: a purchase is stamped with its day's midnight UTC, so several purchases of one
 customer can share an instant. A purchase of 0.00 (a free CD) is a purchase: it counts, and adds nothing to the spend.
@@ -19,6 +19,7 @@ from fstk.errors import MissingPackage
 
 PURCHASES = 69_659
 CUSTOMERS = 23_570
+TITLE = f"CDNOW, {PURCHASES:,} purchases of {CUSTOMERS:,} customers, 1997-01-01 to 1998-06-30"
 
 
 def purchases() -> pa.Table:

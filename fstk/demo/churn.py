@@ -1,4 +1,4 @@
-"""``fstk demo``: CDNOW's purchases into the warehouse, the job ``churn`` over them, and a closing screen read from its records."""
+"""``fstk demo``: CDNOW's purchases into the warehouse, the job ``churn`` over them, and a closing screen."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import deltalake
@@ -45,12 +44,12 @@ def fstk(project: Path, line: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clone")
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
     for name in ("databricks.yml", "fstk.toml"):
         shutil.copy(ROOT / name, folder / name)
-    yield folder
+    return folder
 
 
 @pytest.fixture(scope="module")
