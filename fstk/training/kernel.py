@@ -20,6 +20,7 @@ from fstk.training.keys import instants, pair_ids
 from fstk.training.resolve import Join
 
 _BITS = 62  # of an int64 that key and time may share
+_ARRAY = 2**31  # bytes of strings that one Arrow array cannot hold
 SHOWN = 5
 """Keys named in an error."""
 
@@ -77,11 +78,26 @@ def with_outputs(labels: pa.Table, features: pa.Table, found: Found, join: Join)
     """Return ``labels`` with the outputs of ``join`` taken from the rows that were found."""
     rows = pa.array(found.row, mask=found.row < 0)
     for output in join.outputs:
-        column = features.column(output.feature).take(rows)
+        column = _taken(features.column(output.feature), rows)
         if output.default is not None:
             column = pc.fill_null(column, pa.scalar(output.default, column.type))
         labels = labels.append_column(output.name, column)
     return labels
+
+
+def _taken(column: pa.ChunkedArray, rows: pa.Array) -> pa.ChunkedArray:
+    """Return the values of ``rows``, null where a row is null, also of a column past what Arrow puts in one array."""
+    if column.nbytes < _ARRAY:
+        return column.take(rows)
+    size = max(1, len(column) * (_ARRAY // 2) // column.nbytes)  # rows whose values fill half an array
+    parts = []
+    for start in range(0, len(rows), size):
+        part = rows.slice(start, size)
+        used = np.zeros(len(column), dtype=bool)
+        used[part.drop_null().to_numpy()] = True
+        place = pa.array(np.cumsum(used) - 1)
+        parts += column.filter(pa.array(used)).take(place.take(part)).chunks
+    return pa.chunked_array(parts, column.type)
 
 
 def find(labels: pa.Table, features: pa.Table, join: Join, *, later: bool = False) -> Found:

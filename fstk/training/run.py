@@ -54,7 +54,7 @@ def explanation(plan: TrainingPlan, labels: Frame, engine: Engine, as_known: boo
         match = partial(explain.answered, join=one, number=number, find=partial(find, join=one, later=True))
         features = _features(one, [], engine, as_known)
         frame = engine.map_pair(frame, one.label_keys, features, one.table_keys, match, schema)
-    return engine.map(frame, [explain.ROW], partial(explain.spelled_out, plan=plan), explain.schema(plan))
+    return engine.map_slices(frame, partial(explain.spelled_out, plan=plan), explain.schema(plan))
 
 
 def summary(plan: TrainingPlan, rows: Frame, engine: Engine) -> Summary:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fstk.errors import DuplicateKeys
-from fstk.training.bitemporal import as_known_join, find_known
+from fstk.training.bitemporal import _painted, as_known_join, find_known
 from fstk.training.resolve import Join, Output
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -87,13 +87,16 @@ def starts(commits: list[tuple[int, Commit]], entity: int) -> list[int]:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[tuple[int, Commit]]:
-    key = st.tuples(st.integers(0, 2), st.integers(0, 6))
+    key = st.tuples(st.integers(0, 1), st.integers(0, 6))
     commits = draw(st.lists(st.dictionaries(key, st.none() | st.integers(0, 99), max_size=5), max_size=8))
     days = sorted(draw(st.lists(st.integers(0, 8), min_size=len(commits), max_size=len(commits))))
     return list(zip(days, commits, strict=True))
 
 
-LABELS = st.lists(st.tuples(st.integers(0, 3) | st.none(), st.integers(0, 9) | st.none()), max_size=12)
+# Mostly of two entities, so that each has a run of labels.
+LABELS = st.lists(
+    st.tuples(st.integers(0, 1) | st.integers(0, 2) | st.none(), st.integers(0, 9) | st.none()), max_size=16
+)
 
 
 def labels_of(labels: list[tuple[int | None, int | None]]) -> pa.Table:
@@ -143,6 +146,17 @@ def test_a_table_without_a_time_column_is_seen_as_it_was_written(
     for (entity, day), row in zip(labels, joined.to_pylist(), strict=True):
         want = None if entity is None or day is None else known(static, day).get((entity, 0))
         assert row["v"] == want
+
+
+@given(st.integers(1, 40), st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=30))
+@settings(max_examples=300, deadline=None)
+def test_the_last_range_over_a_place_wins(size: int, ranges: list[tuple[int, int]]) -> None:
+    ranges = [(min(low, size), min(high, size)) for low, high in ranges]
+    start, end = (np.array([pair[i] for pair in ranges], dtype=np.int64) for i in (0, 1))
+    want = [
+        max([i for i, (low, high) in enumerate(ranges) if low <= place < high], default=-1) for place in range(size)
+    ]
+    assert _painted(size, start, end).tolist() == want
 
 
 def test_a_backfill_cannot_leak() -> None:

@@ -63,6 +63,7 @@ MISFITS: list[tuple[Any, pa.DataType]] = [
     (pd.Timestamp("2024-01-01T00:00:00.000000001+00:00"), INSTANT),
     (pd.NaT, INSTANT),
     (Decimal("9.995"), pa.decimal128(3, 2)),
+    (0.005, pa.decimal128(3, 2)),
     (10, pa.decimal128(3, 2)),
     (Decimal("9" * 39), pa.decimal128(38, 0)),
     (Decimal("NaN"), pa.decimal128(3, 2)),

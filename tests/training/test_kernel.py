@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fstk.errors import DuplicateKeys
+from fstk.training import kernel
 from fstk.training.kernel import as_of_join, duplicates, find
 from fstk.training.resolve import Join, Output
 
@@ -278,6 +279,31 @@ def test_features_and_labels_of_every_type_pass_untouched(kind: pa.DataType, val
     assert repr(joined.column("v").to_pylist()) == repr([*pa.array([value], kind).to_pylist(), None])
     filled = as_of_join(labels, features.slice(0, 0), simple(outputs=(Output("v", "v", "?", value),)))
     assert repr(filled.column("v").to_pylist()) == repr(pa.array([value, value], kind).to_pylist())
+
+
+def test_a_column_too_large_for_one_array_is_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "_ARRAY", 256)
+    features = pa.concat_tables(
+        [pa.table({"k": [i], "ts": instants(EPOCH), "v": [[f"value {i}"] * 5]}) for i in range(40)]
+    )
+    keys = [*range(39, -1, -1), None, 99, 7, 7]
+    labels = pa.table({"k": pa.array(keys, pa.int64()), "at": instants(*[EPOCH] * len(keys))})
+    joined = as_of_join(labels, features, simple())
+    want = [[f"value {key}"] * 5 if key is not None and key < 40 else None for key in keys]
+    assert joined.column("v").to_pylist() == want
+    assert joined.column("v").num_chunks > 1
+
+
+@pytest.mark.parametrize("width", [8, 4], ids=["double", "float"])
+def test_every_nan_is_the_same_key(width: int) -> None:
+    quiet, negative = (0x7FF8 << 48, 0xFFF8_0000_0000_0001) if width == 8 else (0x7FC0 << 16, 0xFFC0_0001)
+    bits = np.array([quiet, negative], dtype=f"u{width}")
+    features = pa.table({"k": pa.array(bits[:1].view(f"f{width}")), "v": [1.0]})
+    labels = pa.table({"k": pa.array(bits.view(f"f{width}"))})
+    static = simple(label_time=None, table_time=None)
+    assert as_of_join(labels, features, static).column("v").to_pylist() == [1.0, 1.0]
+    twice = pa.table({"k": pa.array(bits.view(f"f{width}")), "v": [1.0, 2.0]})
+    assert duplicates(twice, ("k",), None).num_rows == 1
 
 
 def test_chunks_are_no_borders() -> None:
