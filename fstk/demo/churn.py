@@ -41,7 +41,7 @@ class Demo(Displayed):
                 f" customer {_CUSTOMER} online    txn_count_30d {self.customer['txn_count_30d']} · "
                 f"total_spend_30d {spend:.2f} · as of {self.customer['as_of']:%Y-%m-%d}",
                 f" notebooks             {_near(self.run.folder)}/   the jobs that ran, open any of them",
-                " next                  .venv/bin/jupyter lab notebooks/   ·   fstk show feature_store.customer_features",
+                " next                  .venv/bin/jupyter lab notebooks/   ·   .venv/bin/fstk -h",
             ],
         )
 
