@@ -19,7 +19,7 @@ _SQLITE = "sqlite:///"
 
 
 def root() -> Path:
-    """Return the project's root: the nearest folder, from the working folder upwards, with a ``fstk.toml``; else the working folder."""
+    """Return the project's root: the nearest folder from here upwards with a ``fstk.toml``; else the working folder."""
     here = Path.cwd()
     return next((folder for folder in (here, *here.parents) if (folder / _FILE).is_file()), here)
 
