@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from fstk.windows.ordinals import instants, ordinals
 
-PART_ROWS = 262_144
+PART_ROWS = 32_768
 """Events and points of one part; an entity is never divided, so one hot entity makes a larger part."""
 _MOST_PARTS = 60_000  # part numbers fit 16 bits, which NumPy sorts in linear time
 _ROOM = 1 << 62

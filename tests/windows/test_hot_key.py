@@ -71,7 +71,7 @@ def test_the_order_of_rows_changes_no_bit() -> None:
     points = events.select(["key", "at"]).slice(0, 200)
     reductions = tuple(Reduction(name, name, "value", None, name) for name in ("sum", "avg", "stddev"))
     results = []
-    for part_rows, threads in ((262_144, 1), (100, 2), (262_144, 1)):
+    for part_rows, threads in ((32_768, 1), (100, 2), (32_768, 1)):
         kernel = WindowKernel(("key",), "at", (("7d", 7 * 86_400_000_000),), "both", reductions, threads, part_rows)
         results.append(kernel.at_points(points, events, ("key",), "at"))
         events = events.take(pa.array(random.permutation(rows)))
