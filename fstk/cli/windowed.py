@@ -60,6 +60,8 @@ class Request:
         frames = [frame for frame in (self.features.source, self.points) if is_spark(frame)]
         if frames:
             return self._preview(connect.engine_of(frames[0].sparkSession))
+        if isinstance(self.features.source, str) and local(self.features.source) is None:
+            return self._preview(connect.active())
         try:
             return self._preview(connect.direct())
         except BadExpression as error:

@@ -192,3 +192,18 @@ def test_rows_of_a_table_that_is_no_local_folder_come_through_the_session(
     assert found.num_rows == 2
     assert rows_among(table, among, ["amount"]).column_names == ["amount"]
     spark.catalog.dropTempView("bought_there")
+
+
+def test_a_view_of_the_session_serves_as_source_and_as_labels(
+    notebook: InteractiveShell, spark: "SparkSession"
+) -> None:
+    engine = connect.engine_of(spark)
+    engine.frame(purchases(), "p").createOrReplaceTempView("bought_view")
+    engine.frame(labels(), "l").createOrReplaceTempView("labels_view")
+    local = repr(result(notebook, f"{HEAD} --windows 7d\n{LINES}"))
+    assert repr(result(notebook, f"{HEAD.replace('transactions', 'bought_view')} --windows 7d\n{LINES}")) == local
+    cell = "%%fstk pit labels --at event_ts --all --one 2\nfeature_store.customer_features on customer_id\n"
+    expected = repr(result(notebook, cell))
+    assert repr(result(notebook, cell.replace("labels", "labels_view"))) == expected
+    spark.catalog.dropTempView("bought_view")
+    spark.catalog.dropTempView("labels_view")

@@ -1,0 +1,296 @@
+"""The widgets without a browser: what choices come to, what the Code view says, what is refused in place."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from fstk import FeatureEngineeringClient
+from fstk.cli.app import main, run_command
+from fstk.errors import InvalidInput, UnknownName
+from fstk.notebook import JoinPreview, PublishPanel, WindowBuilder
+from fstk.training.training_set import TrainingSet
+from tests.notebook.cells import refused, result
+from tests.notebook.tables import labels
+
+LOOKUP = "feature_store.customer_features on customer_id within 30d"
+HARD = re.compile(r"#[0-9a-fA-F]{3,8}\b|rgb|hsl|\b(?:black|white|red|green|blue|gr[ae]y)\b")
+
+
+def words(html: str) -> str:
+    """Return the text of HTML, one space between words."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
+
+
+def pasted(code: str, **variables: Any) -> dict[str, Any]:
+    """Run the text of a Code view as a cell of its own; return the variables it leaves."""
+    namespace = dict(variables)
+    exec(compile(code, "pasted", "exec"), namespace)
+    return namespace
+
+
+@pytest.fixture
+def joining(filled: Path) -> JoinPreview:
+    return JoinPreview("labels", label="is_churned", lookups=LOOKUP, namespace={"labels": labels()})
+
+
+def test_a_source_offers_its_columns_and_the_likely_ones_are_chosen(filled: Path) -> None:
+    builder = WindowBuilder(source="transactions", namespace={"events": labels()})
+    controls = builder.controls
+    assert controls["source"].options == (
+        "events",
+        "transactions",
+        "feature_store.customer_features",
+        "feature_store.regions",
+    )
+    assert (controls["entity"].value, controls["time"].value) == (("customer_id",), "purchased_at")
+    controls["source"].value = "events"
+    assert (controls["entity"].value, controls["time"].value) == (("customer_id",), "event_ts")
+    assert controls["entity"].options == ("customer_id", "region", "is_churned")
+    assert controls["time"].options == ("event_ts",)
+
+
+def test_plan_rows_and_code_follow_every_change(filled: Path) -> None:
+    builder = WindowBuilder(source="transactions", namespace={})
+    assert "2 features" in words(builder.result.value)
+    assert "event_count_30d" in words(builder.result.value)
+    builder.controls["aggregates"].value = "sum(amount) as spend\nmax(quantity) as most"
+    builder.controls["windows"].value = "7d,14d,lifetime"
+    builder.controls["closed"].value = "both"
+    shown = words(builder.result.value)
+    assert "6 features" in shown
+    assert "max(quantity) over [purchased_at − 14 d, purchased_at]" in shown
+    assert 'windows=["7d", "14d", None]' in builder.python
+    assert 'closed="both"' in builder.python
+    builder.controls["calendar"].value = "1997-01-08,1997-03-01,7d"
+    assert "as_of TIMESERIES" in words(builder.result.value)
+    assert "features.compute(Calendar(date(1997, 1, 8)" in builder.python
+
+
+def test_what_is_refused_stands_in_place_of_plan_and_code(filled: Path) -> None:
+    builder = WindowBuilder(source="transactions", namespace={})
+    builder.controls["aggregates"].value = "sum(<b>amont</b>) as spend"
+    error = builder.error.value
+    assert 'role="alert"' in error
+    assert "<b>" not in error
+    assert "\n" not in error
+    assert (builder.result.value, builder.python) == ("", "")
+    builder.controls["aggregates"].value = "sum(amont) as spend"
+    assert "UnknownColumn" in builder.error.value
+    assert "amount" in builder.error.value
+    builder.controls["aggregates"].value = "sum(amount) as spend"
+    assert builder.error.value == ""
+    assert "2 features" in words(builder.result.value)
+
+
+def test_a_defect_is_told_in_place_and_raised(filled: Path) -> None:
+    builder = WindowBuilder(source="transactions", namespace={})
+
+    def broken() -> None:
+        assert "working" in builder.status.value
+        raise KeyError("defect")
+
+    with pytest.raises(KeyError):
+        builder.work(broken)
+    assert "KeyError" in builder.error.value
+    assert "working" not in builder.status.value
+
+
+def test_without_tables_or_lookups_the_next_step_is_said(warehouse: Path) -> None:
+    assert "no table yet" in WindowBuilder(namespace={}).result.value
+    assert "no table yet" in PublishPanel().result.value
+    assert "Write a lookup a line" in JoinPreview(namespace={"labels": labels()}).result.value
+
+
+def test_labels_are_stepped_through_one_status_at_a_time(joining: JoinPreview) -> None:
+    controls = joining.controls
+    assert [text for text, _ in controls["status"].options] == [
+        "any",
+        "matched (2)",
+        "unknown key (1)",
+        "only later rows (1)",
+        "null key (1)",
+        "null timestamp (1)",
+    ]
+    assert "label 1 of 6 · customer_id 1, event_ts 1997-01-21" in words(joining.one.value)
+    assert "<svg" in joining.one.value
+    controls["status"].value = "only_later_rows"
+    assert "label 1 of 1 · customer_id 1, event_ts 1997-01-02" in words(joining.one.value)
+    assert "later, refused" in words(joining.one.value)
+    controls["status"].value = "matched"
+    controls["next"].click()
+    assert "label 2 of 2 · customer_id 2, event_ts 1997-02-20" in words(joining.one.value)
+    controls["next"].click()
+    assert controls["number"].value == 2
+    controls["previous"].click()
+    assert "label 1 of 2" in words(joining.one.value)
+
+
+def test_a_changed_lookup_keeps_the_status_where_it_still_occurs(joining: JoinPreview) -> None:
+    joining.controls["status"].value = "matched"
+    joining.controls["lookups"].value = "feature_store.customer_features on customer_id"
+    assert joining.controls["status"].value == "matched"
+    joining.controls["status"].value = "only_later_rows"
+    joining.controls["lookups"].value = "feature_store.regions on region"
+    assert joining.controls["status"].value == ""
+
+
+def test_the_join_pasted_is_the_join_previewed(joining: JoinPreview) -> None:
+    training_set = pasted(joining.python, labels=labels())["training_set"]
+    assert isinstance(training_set, TrainingSet)
+    namespace = {"labels": labels()}
+    line = "pit labels --label is_churned --at event_ts -o ts"
+    run_command(line.split(), namespace, LOOKUP)
+    assert training_set.to_arrow().equals(namespace["ts"].to_arrow())
+    assert training_set.label == "is_churned"
+
+
+def test_the_join_as_known_is_pasted_as_known(joining: JoinPreview) -> None:
+    joining.controls["as_known"].value = True
+    assert "matched as known" in words(joining.result.value)
+    assert pasted(joining.python, labels=labels())["training_set"].as_known
+
+
+def test_a_table_is_tried_published_and_tried_again(filled: Path, tmp_path: Path) -> None:
+    panel = PublishPanel("feature_store.customer_features", to=f"sqlite:///{tmp_path}/online.db")
+    panel.controls["dry_run"].click()
+    assert "dry run, nothing written" in words(panel.result.value)
+    assert not (tmp_path / "online.db").exists()
+    seen: list[int] = []
+    panel.controls["progress"].observe(lambda change: seen.append(change["new"]), "value")
+    panel.controls["publish"].click()
+    assert "written unchanged stale failed source version seconds 3 0 0 0" in words(panel.result.value)
+    assert (panel.controls["progress"].value, panel.controls["progress"].max) == (3, 3)
+    assert seen[-1] == 3
+    panel.controls["where"].value = "total_spend_30d > 0"
+    assert panel.result.value == ""
+    panel.controls["dry_run"].click()
+    assert panel.error.value == ""
+
+
+def test_the_publication_pasted_is_the_publication_clicked(filled: Path, tmp_path: Path) -> None:
+    reports = []
+    for name, publish in (("clicked", False), ("pasted", True)):
+        store = f"sqlite:///{tmp_path}/{name}.db"
+        panel = PublishPanel("feature_store.customer_features", to=store, features=["txn_count_30d"])
+        if publish:
+            pasted(panel.python)
+        else:
+            panel.controls["publish"].click()
+        reports.append(
+            FeatureEngineeringClient().read_online(
+                name="feature_store.customer_features",
+                keys=[{"customer_id": key} for key in (1, 2, 3, 4)],
+                online_store=store,
+            )
+        )
+    assert list(reports[0]) == list(reports[1])
+    assert reports[0][0]["txn_count_30d"] is not None
+    assert "total_spend_30d" not in reports[0][0]
+
+
+def test_a_store_that_is_none_is_refused_in_place(filled: Path) -> None:
+    panel = PublishPanel("feature_store.customer_features", to="nowhere://x")
+    panel.controls["publish"].click()
+    assert "InvalidInput: no online store 'nowhere://…'." in words(panel.error.value)
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [
+        ("%fstk windows --widget", WindowBuilder),
+        ("%fstk pit --widget", JoinPreview),
+        ("%fstk publish --widget", PublishPanel),
+    ],
+)
+def test_a_verb_opens_its_widget_without_further_words(
+    shell: InteractiveShell, filled: Path, cell: str, kind: type
+) -> None:
+    assert type(result(shell, cell)) is kind
+
+
+def test_words_and_lines_are_what_the_controls_begin_with(shell: InteractiveShell, filled: Path) -> None:
+    shell.user_ns["mine"] = labels()
+    builder = result(
+        shell,
+        "%%fstk windows a.b --widget --source mine --entity customer_id,region --time event_ts --windows 3d "
+        "--closed both --calendar 1997-01-08,1997-02-01,7d\ncount(*) as n",
+    )
+    values = {name: control.value for name, control in builder.controls.items()}
+    assert values == {
+        "source": "mine",
+        "entity": ("customer_id", "region"),
+        "time": "event_ts",
+        "aggregates": "count(*) as n",
+        "windows": "3d",
+        "closed": "both",
+        "calendar": "1997-01-08,1997-02-01,7d",
+        "table": "a.b",
+    }
+    assert "n_3d" in words(builder.result.value)
+    preview = result(shell, f"%%fstk pit mine --widget --label is_churned --at event_ts --as-known\n{LOOKUP}")
+    assert preview.controls["label"].value == "is_churned"
+    assert "2 lookups" not in words(preview.result.value)
+    assert "as_known=True" in preview.python
+    panel = result(
+        shell, "%fstk publish feature_store.customer_features --widget --feature txn_count_30d --where 'x > 1'"
+    )
+    assert 'features=["txn_count_30d"]' in panel.python
+    assert panel.controls["where"].value == "x > 1"
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("%fstk windows --widget --source nothing", "source: there is no 'nothing'"),
+        ("%fstk windows --widget --closed leftt", "--closed takes left, right or both"),
+        ("%fstk publish feature_store.regions more --widget", "more is a word too many"),
+        ("%fstk pit --widgt", "No such option"),
+    ],
+)
+def test_words_that_fit_nothing_are_refused(shell: InteractiveShell, filled: Path, cell: str, says: str) -> None:
+    error = refused(shell, cell)
+    assert isinstance(error, UnknownName | InvalidInput)
+    assert says in str(error)
+
+
+def test_a_terminal_has_no_widgets(
+    filled: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["fstk", "windows", "--widget"])
+    assert main() == 2
+    assert "a terminal has no widgets" in capsys.readouterr().err
+
+
+def test_a_saved_view_holds_nothing_that_was_typed(filled: Path) -> None:
+    panel = PublishPanel("feature_store.regions", to="sqlite:///secret-place.db")
+    bundle = panel._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "text/html", "application/vnd.jupyter.widget-view+json"}
+    assert "regions" not in str(bundle)
+    assert "secret" not in str(bundle)
+
+
+def test_no_colour_is_fixed(joining: JoinPreview) -> None:
+    builder = WindowBuilder(source="transactions", namespace={})
+    builder.controls["windows"].value = "x"
+    for html in (builder.error.value, joining.result.value, joining.one.value, joining.code.value):
+        assert not HARD.search(re.sub(r">[^<]*<", "><", html)), html
+
+
+@pytest.mark.spark
+def test_the_windows_pasted_make_the_table_that_was_previewed(spark: Any, filled: Path) -> None:
+    builder = WindowBuilder(
+        "feature_store.spend", source="transactions", aggregates="sum(amount) as spend", windows="30d", namespace={}
+    )
+    pasted(builder.python)
+    found = FeatureEngineeringClient().get_table(name="feature_store.spend")
+    assert found.features == ["spend_30d"]
+    assert f"keys ({', '.join(found.primary_keys)}, {found.timeseries_column} TIMESERIES)" in words(
+        builder.result.value
+    )
+    assert found.rows == 7
