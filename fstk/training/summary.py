@@ -33,9 +33,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def counted(rows: pa.Table, plan: TrainingPlan) -> pa.Table:
     """Return what a summary needs of some rows of an explanation, in few rows that add up over all parts.
 
-    Kinds: ``status`` (its name), ``later`` (rows refused), ``future`` (matched rows that come after their label), ``age``
-    (``value`` in µs, ages that agree in their leading digits under the smallest), ``oldest`` (``value`` in µs), ``worst``
-    (``name`` says which label and why, least ``value`` first).
+    Kinds: ``status`` (its name), ``later`` (rows refused), ``future`` (matched rows that come after their label),
+    ``age`` (``value`` in µs, ages that agree in their leading digits under the smallest), ``oldest`` (``value`` in
+    µs), ``worst`` (``name`` says which label and why, least ``value`` first).
     """
     counts: list[tuple[int, str, str, int, int]] = []
     for position in range(len(plan.lookups)):
