@@ -25,14 +25,14 @@ REMOTE = pytest.param("remote", marks=[pytest.mark.spark, pytest.mark.server])
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """The session of ``fstk.connect()``, small: two threads, 1 GiB, quick to compile."""
+    """The session of ``fstk.connect()``, small: two threads, 1 GiB."""
     from fstk.engines.connect import connect
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FSTK_WAREHOUSE", str(tmp_path_factory.mktemp("spark")))
         patch.setenv("FSTK_DRIVER_MEMORY", "1g")
         patch.delenv("SPARK_REMOTE", raising=False)
-        session = connect("spark", master="local[2]", **{"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"})
+        session = connect("spark", master="local[2]")
     yield session
     session.stop()
 

@@ -29,7 +29,6 @@ def connect_server(folder: Path) -> Iterator[str]:
         "spark.driver.memory": "1g",
         "spark.sql.warehouse.dir": str(folder / "spark-warehouse"),
     }
-    conf["spark.driver.extraJavaOptions"] += " -XX:TieredStopAtLevel=1"
     command = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit")]
     for name, value in conf.items():
         command += ["--conf", f"{name}={value}"]

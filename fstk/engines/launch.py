@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 _LOGGING = Path(__file__).with_name("log4j2.properties")
 _JAVA = "spark.driver.extraJavaOptions"
+_COLLECTOR = " -XX:+UseParallelGC"
+# Measured on two cores, processor seconds of the JVM against Java's defaults: start, first Delta write and MERGE 8.6
+# instead of 20.2; a point-in-time join of 1 M labels with 5 M rows 12.8 instead of 21.9 the first time, 6.6 instead of
+# 5.7 once warm. On a cluster, where the driver lives longer and does less, Java's defaults stay.
+_QUICK = f"{_COLLECTOR} -XX:TieredStopAtLevel=1"
 _logs: list[IO[bytes]] = []
 
 
@@ -50,6 +55,8 @@ def start(settings: Settings, options: dict[str, str]) -> SparkSession:
     java.find()
     conf = configuration(settings, master, name)
     more_java = given.pop(_JAVA, "")
+    if re.search(r"-XX:\+Use\w+GC", more_java):
+        conf[_JAVA] = conf[_JAVA].replace(_COLLECTOR, "")  # two collectors are refused by Java
     conf |= given
     conf[_JAVA] = f"{conf[_JAVA]} {more_java}".strip()
     if master.startswith("local"):
@@ -115,6 +122,7 @@ def configuration(settings: Settings, master: str, name: str) -> dict[str, str]:
         conf[_JAVA] += f" -XX:SharedArchiveFile={archive} -Xshare:auto -Xlog:disable -Xlog:all=error:stderr"
     if not master.startswith("local"):
         return conf | {"spark.jars": ",".join(found)}
+    conf[_JAVA] += _QUICK
     return conf | {
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",

@@ -264,7 +264,7 @@ from pathlib import Path
 from fstk.engines import jars
 from fstk import settings
 jars.archive(settings.load().jars).write_bytes(b"an archive of another world")
-first = fstk.connect("spark", master="local[1]")
+first = fstk.connect("spark", master="local[1]", **{"spark.driver.extraJavaOptions": "-XX:+UseSerialGC"})
 first.range(3).write.format("delta").save("t")
 first.stop()
 second = fstk.connect("spark", master="local[1]")
