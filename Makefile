@@ -26,7 +26,7 @@ check: setup lint  ## style, types, import contract, fast tests
 	$(BIN)/python -m pytest -q -m "not spark and not server and not browser"
 
 test: setup $(DONE)/chromium lint  ## all that CI runs
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -q
 
 bench: setup  ## joins, windows, start-up, memory, beside DuckDB, Polars and native Spark SQL
 	@$(BIN)/python -m bench
