@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import keyword
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from typer import Context
+from typer import Context, Option
 
 from fstk.errors import InvalidInput
 
@@ -34,6 +34,45 @@ class Call:
         if not name.isidentifier() or keyword.iskeyword(name):
             raise InvalidInput(f"-o {name}: that is no name of a variable.")
         self.namespace[name] = value
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A widget that a notebook is to show: its name in ``fstk.notebook``, and what its controls begin with."""
+
+    widget: str
+    given: dict[str, Any]
+
+
+def _let_words_be_missing(context: Context, asked: bool) -> bool:
+    # the controls will ask for them; an eager option is read before the words that are required
+    context.resilient_parsing = context.resilient_parsing or asked
+    return asked
+
+
+AsWidget = Annotated[
+    bool,
+    Option(
+        "--widget",
+        is_eager=True,
+        callback=_let_words_be_missing,
+        help="Choose with controls, in a notebook; words given are what they begin with.",
+    ),
+]
+"""The option ``--widget`` of a verb."""
+
+
+def opened(context: Context, widget: str, **given: Any) -> Opened:
+    """Return the widget that ``--widget`` asks for.
+
+    Raises:
+        InvalidInput: there is no notebook to show it, or a word too many.
+    """
+    if not call_of(context).in_notebook:
+        raise InvalidInput("--widget: a terminal has no widgets; --widget is for a notebook.")
+    if context.args:
+        raise InvalidInput(f"--widget: {' '.join(context.args)} is a word too many.")
+    return Opened(widget, given)
 
 
 def call_of(context: Context) -> Call:

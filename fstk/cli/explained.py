@@ -19,6 +19,7 @@ from fstk.tables.catalog import open_catalog
 from fstk.tables.spec import FeatureTable
 from fstk.training.explain import label_schema, shown_as
 from fstk.training.held import rows_among
+from fstk.training.plan import TrainingPlan
 from fstk.training.preview import pictures_of, short_names
 from fstk.training.timeline import Timeline
 from fstk.training.training_set import TrainingSet
@@ -93,23 +94,32 @@ def _of_training_set(training_set: TrainingSet, name: str, key: str) -> Explaine
         (column, way) for column, way in ((shown.get(time or ""), "descending"), ("label_row", "ascending")) if column
     ]
     found = found.sort_by([*order, ("lookup", "ascending")])
-    short = short_names([join.table for join in plan.joins])
-    lines = []
-    for row in found.to_pylist():
-        age = None if row["age_seconds"] is None else timedelta(seconds=row["age_seconds"])
-        at = None if time is None else row[shown[time]]
-        status = row["status"].replace("_", " ")
-        lines.append(
-            (at, short[row["table_name"]], status, row["feature_time"], age, row["later_rows"], row["next_time"])
-        )
     first = found.slice(0, 1)
     label = pa.table({column: first.column(shown[column]) for column in label_schema(plan)})
     tables = {join.table: open_catalog().get(join.table) for join in plan.joins}
     pictures = pictures_of(plan, label, tables, sources_of(tables), as_known=training_set.as_known)
     labels = len(set(found.column("label_row").to_pylist()))
     return Explained(
-        f"{name} · key {key} · {labels:,} label{'s' if labels != 1 else ''}, newest first", tuple(lines), pictures
+        f"{name} · key {key} · {labels:,} label{'s' if labels != 1 else ''}, newest first",
+        lines_of(found, plan),
+        pictures,
     )
+
+
+def lines_of(answers: pa.Table, plan: TrainingPlan) -> tuple[tuple[Any, ...], ...]:
+    """Return the lines of :class:`Explained` for rows of an explanation, in their order."""
+    shown = shown_as(plan)
+    time = next((join.label_time for join in plan.joins if join.label_time is not None), None)
+    short = short_names([join.table for join in plan.joins])
+    lines = []
+    for row in answers.to_pylist():
+        age = None if row["age_seconds"] is None else timedelta(seconds=row["age_seconds"])
+        at = None if time is None else row[shown[time]]
+        status = row["status"].replace("_", " ")
+        lines.append(
+            (at, short[row["table_name"]], status, row["feature_time"], age, row["later_rows"], row["next_time"])
+        )
+    return tuple(lines)
 
 
 def _of_table(table: FeatureTable, key: str) -> KeyRows:

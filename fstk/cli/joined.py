@@ -49,12 +49,7 @@ class Request:
 
     def preview(self, *, every: bool, one: str | None, bound: str | None) -> JoinPreview:
         """Return the preview on a sample, or on ``every`` label; ``one`` is the key whose label is drawn."""
-        schema = (
-            connect.engine_of(self.labels.sparkSession).schema(self.labels)
-            if is_spark(self.labels)
-            else schema_of(self.labels.schema)
-        )
-        plan = plan_training_set(schema, self.lookups, self.tables, self.label)
+        plan = self.plan()
         rows, of = some_labels(self.labels, list(plan.label_columns), every)
         drawn = None if one is None else _label_of(self.labels, plan, one)
         picture = f"one label: %fstk explain {bound} KEY" if bound else "one label: --one KEY   make it: -o NAME"
@@ -68,6 +63,15 @@ class Request:
             sources=sources_of(self.tables),
             closing=f"{picture}   plain Python: --code",
         )
+
+    def plan(self) -> TrainingPlan:
+        """Return what will be joined with what; reads no row."""
+        schema = (
+            connect.engine_of(self.labels.sparkSession).schema(self.labels)
+            if is_spark(self.labels)
+            else schema_of(self.labels.schema)
+        )
+        return plan_training_set(schema, self.lookups, self.tables, self.label)
 
     def code(self) -> Code:
         """Return the training set as plain Python."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Context, Option
 
-from fstk.cli.call import call_of
+from fstk.cli.call import AsWidget, Opened, call_of, opened
 from fstk.display import Displayed
 
 
@@ -29,11 +29,15 @@ def pit(
         str | None, Option("-o", "--output", metavar="NAME", help="Bind the training set to this variable.")
     ] = None,
     code: Annotated[bool, Option("--code", help="Print the same as plain Python; no row is read.")] = False,
-) -> Displayed:
+    widget: AsWidget = False,
+) -> Displayed | Opened:
     """What each label would see of feature tables, and why not more. One lookup a line below:
 
     feature_store.customer_features (spend_30d as spend, txn_count_30d) on customer_id within 30d
     """
+    if widget:
+        lookups = call_of(context).cell
+        return opened(context, "JoinPreview", labels=labels, label=label, at=at, lookups=lookups, as_known=as_known)
     # the grammar must be there at once: what a verb needs is loaded by the verb
     from fstk.cli.joined import asked
 

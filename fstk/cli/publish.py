@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Argument, Context, Option
 
+from fstk.cli.call import AsWidget, Opened, opened
 from fstk.display import Displayed
 
 
 def publish(
+    context: Context,
     table: Annotated[str, Argument(metavar="TABLE", help="The table's name.")],
     to: Annotated[
         str | None, Option("--to", metavar="URL", help="The online store; by default that of the settings.")
@@ -25,18 +27,23 @@ def publish(
         str | None, Option("--where", metavar="CONDITION", help="Only rows for which this SQL condition is true.")
     ] = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Say what would be written; write nothing.")] = False,
-) -> Displayed:
+    code: Annotated[bool, Option("--code", help="Print the same as plain Python; nothing is written.")] = False,
+    widget: AsWidget = False,
+) -> Displayed | Opened:
     """Publish a table to the online store.
 
     The newest row of every key is written, unless the row that is there is as new.
     """
+    if widget:
+        return opened(context, "PublishPanel", table=table, to=to, features=feature, where=where)
     # the grammar must be there at once: what a verb needs is loaded by the verb
-    from fstk.online.publish import publish as publish_table
-    from fstk.tables.catalog import open_catalog
+    from fstk.cli.published import Request
 
-    source = open_catalog().get(table)
+    request = Request(table, to, None if feature is None else tuple(feature), where, dry_run)
+    if code:
+        return request.code()
     with _bar() as progress:
-        return publish_table(source, to, features=feature, filter_condition=where, dry_run=dry_run, progress=progress)
+        return request.run(progress)
 
 
 @contextmanager

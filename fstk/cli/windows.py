@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from typer import Argument, Context, Option
 
-from fstk.cli.call import call_of
+from fstk.cli.call import AsWidget, Opened, call_of, opened
 from fstk.display import Displayed
+from fstk.errors import InvalidInput
 
 
 def windows(
@@ -33,11 +34,27 @@ def windows(
         str | None, Option("-o", "--output", metavar="NAME", help="Bind the features to this variable.")
     ] = None,
     code: Annotated[bool, Option("--code", help="Print the same as plain Python; nothing is read or written.")] = False,
-) -> Displayed:
+    widget: AsWidget = False,
+) -> Displayed | Opened:
     """Windowed features of a source: plan, real rows of a few entities, findings. One aggregate a line below:
 
     sum(amount) filter (where quantity > 1) as bulk
     """
+    if widget:
+        if closed is None:  # with --widget typer passes over what does not fit
+            raise InvalidInput("--closed takes left, right or both.")
+        return opened(
+            context,
+            "WindowBuilder",
+            table=table,
+            source=source,
+            entity=entity,
+            time=time,
+            aggregates=call_of(context).cell,
+            windows=windows,
+            closed=closed,
+            calendar=calendar,
+        )
     # the grammar must be there at once: what a verb needs is loaded by the verb
     from fstk.cli.windowed import asked
 

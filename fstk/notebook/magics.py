@@ -20,8 +20,9 @@ from fstk.errors import InvalidInput, UnknownName, nearest
 from fstk.notebook.completion import matcher
 from fstk.notebook.words import insert, split
 
-# Both take longer to import than `%load_ext fstk` should.
+# These take longer to import than `%load_ext fstk` should.
 _GRAMMAR = "fstk.cli.app"
+_CALL = "fstk.cli.call"
 _CANDIDATES = "fstk.notebook.candidates"
 _NO_SUCH_MAGIC = re.compile(r"(?:Line|Cell) magic (?:function )?`%+(\w+)` not found")
 _NOTHING_BELOW = re.compile(r"%%fstk is a cell magic, but the cell body is empty")
@@ -40,6 +41,9 @@ class FstkMagics(Magics):
         argv = [insert(word, namespace) for word in argv]
         cell = None if cell is None else insert(cell, namespace)
         shown = importlib.import_module(_GRAMMAR).run_command(argv, namespace, cell)
+        if isinstance(shown, importlib.import_module(_CALL).Opened):
+            given = {name: value for name, value in shown.given.items() if value is not None}
+            shown = getattr(importlib.import_module("fstk.notebook"), shown.widget)(**given)
         if shown is not None:
             display(shown)  # and not returned: a verb in the middle of a cell shows what it did, too
 

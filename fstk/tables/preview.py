@@ -47,6 +47,7 @@ class WindowPreview(Stacked):
     windows: WindowPlan
     samples: tuple[Sample, ...]
     lint: LintReport
+    closing: str = "write it: --write   plain Python: --code"
 
     def parts(self) -> Sequence[Displayed | Table]:
         """Return what lint found, the plan, and further rows."""
@@ -57,7 +58,7 @@ class WindowPreview(Stacked):
             [(one.column, *(sample.values[one.column] for sample in more)) for one in self.windows.features],
         )
         clean = "lint: clean.   " if self.lint.clean else ""
-        closing = f"{clean}nothing written yet.   write it: --write   plain Python: --code"
+        closing = f"{clean}nothing written yet.   {self.closing}"
         shown = [self._plan(), *([rows] if more else []), Table("", (), (), [closing])]
         return shown if self.lint.clean else [self.lint, *shown]
 

@@ -1,0 +1,197 @@
+"""``JoinPreview``: what each label would see of feature tables, label by label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import ipywidgets
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fstk.cli.call import Call
+from fstk.cli.explained import Explained, lines_of
+from fstk.cli.joined import Request, asked, some_labels, sources_of
+from fstk.cli.names import frames_in, tables
+from fstk.display import instant
+from fstk.notebook.widgets.columns import schema, times
+from fstk.notebook.widgets.panel import Panel, as_in_cells, choice, lines, observe, variables
+from fstk.tables.catalog import open_catalog
+from fstk.training.explain import STATUSES, label_schema, shown_as
+from fstk.training.plan import TrainingPlan
+from fstk.training.preview import pictures_of
+
+_NONE = "(none)"
+_EXAMPLE = "feature_store.customer_features (spend_30d) on customer_id within 30d"
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """Labels that were looked at: the request, its plan, and what an explanation says of each."""
+
+    request: Request
+    plan: TrainingPlan
+    answers: pa.Table
+
+
+class JoinPreview(Panel):
+    """Choose labels, their time and lookups; see what the join comes to, and step through single labels.
+
+    Only labels of one status are stepped through once it is chosen. Of many labels a sample is looked at. All arguments
+    are what the controls begin with, in the words of ``%fstk pit``; ``namespace`` are the notebook's variables, by
+    default those of its cells.
+    """
+
+    def __init__(
+        self,
+        labels: str | None = None,
+        *,
+        label: str | None = None,
+        at: str | None = None,
+        lookups: str | None = None,
+        as_known: bool = False,
+        namespace: dict[str, Any] | None = None,
+    ) -> None:
+        self._namespace = variables(namespace)
+        controls = {
+            "labels": choice("Labels", [*frames_in(self._namespace), *tables()], labels),
+            "label": choice("To predict", [_NONE, *([label] if label else [])], label),
+            "at": choice("Time", [_NONE, *([at] if at else [])], at),
+            "lookups": lines("Lookups", (lookups or "").strip(), _EXAMPLE),
+            "as_known": ipywidgets.Checkbox(value=as_known, description="as known at the label's time", indent=False),
+            "status": choice("Status", [("any", "")]),
+            "number": ipywidgets.BoundedIntText(description="Label no.", value=1, min=1, max=1),
+            "previous": ipywidgets.Button(description="Previous"),
+            "next": ipywidgets.Button(description="Next"),
+        }
+        rows = [["labels", "at", "label"], ["lookups"], ["as_known"], ["status", "number", "previous", "next"]]
+        super().__init__(controls, rows, "Point-in-time join")
+        self.one = ipywidgets.HTML()
+        as_in_cells(self.one)
+        self.box.children = [*self.box.children[:-1], self.one, self.result]
+        self._looked: _Looked | None = None
+        self._rows: list[int] = []
+        self._choosing = False
+        controls["labels"].observe(lambda change: self._take_labels(), "value")
+        observe([controls[name] for name in ("label", "at", "lookups", "as_known")], self._refresh)
+        observe([controls["status"]], lambda: self._if_free(self._filter))
+        observe([controls["number"]], lambda: self._if_free(self._draw))
+        controls["previous"].on_click(lambda button: self._step(-1))
+        controls["next"].on_click(lambda button: self._step(1))
+        self._take_labels()
+
+    def _take_labels(self) -> None:
+        """Offer the columns of the labels."""
+        self.work(self._offer_columns)
+        if not self.error.value:
+            self._refresh()
+
+    def _offer_columns(self) -> None:
+        labels = self.controls["labels"].value
+        if labels is None:
+            return
+        columns = schema(labels, self._namespace)
+        moments = times(columns)
+        label, at = self.controls["label"], self.controls["at"]
+        to_predict, time = label.value, at.value
+        self._choosing = True
+        try:
+            label.options = [_NONE, *(name for name in columns if name not in moments)]
+            label.value = to_predict if to_predict in label.options else _NONE
+            at.options = [_NONE, *moments]
+            at.value = time if time in moments else [*moments, _NONE][0]
+        finally:
+            self._choosing = False
+
+    def _if_free(self, do: Any) -> None:
+        if not self._choosing:
+            self.work(do)
+
+    def _refresh(self) -> None:
+        self._if_free(self._preview)
+
+    def _preview(self) -> None:
+        chosen = {name: self.controls[name].value for name in ("labels", "label", "at", "lookups", "as_known")}
+        self._looked = None
+        self.one.value = ""
+        if chosen["labels"] is None or not chosen["lookups"].strip():
+            self.ask(f"Write a lookup a line, as in: {_EXAMPLE}")
+            return
+        request = asked(
+            Call(self._namespace, chosen["lookups"]),
+            chosen["labels"],
+            None if chosen["label"] == _NONE else chosen["label"],
+            None if chosen["at"] == _NONE else chosen["at"],
+            chosen["as_known"],
+        )
+        shown = request.preview(every=False, one=None, bound=None)
+        plan = request.plan()
+        rows, _ = some_labels(request.labels, list(plan.label_columns), False)
+        answers = replace(request, labels=rows).training_set().explain().to_arrow()
+        self._looked = _Looked(request, plan, answers)
+        self.show(replace(shown, pictures=(), closing="one label at a time: above"))
+        self.tell(request.code().text)
+        self._offer_statuses()
+        self._filter()
+
+    def _offer_statuses(self) -> None:
+        """Offer the statuses that labels have, each with its number of labels."""
+        if self._looked is None:
+            return
+        status = self.controls["status"]
+        chosen = status.value
+        answers = self._looked.answers
+        counts = {
+            name: len(set(answers.filter(pc.field("status") == name).column("label_row").to_pylist()))
+            for name in STATUSES
+        }
+        there = [(f"{name.replace('_', ' ')} ({count:,})", name) for name, count in counts.items() if count]
+        self._choosing = True
+        try:
+            status.options = [("any", ""), *there]
+            status.value = chosen if counts.get(chosen) else ""
+        finally:
+            self._choosing = False
+
+    def _filter(self) -> None:
+        """Keep the labels of the chosen status, and draw the first of them."""
+        if self._looked is None:
+            return
+        status = self.controls["status"].value
+        answers = self._looked.answers
+        kept = answers.filter(pc.field("status") == status) if status else answers
+        self._rows = sorted(set(kept.column("label_row").to_pylist()))
+        number = self.controls["number"]
+        self._choosing = True
+        try:
+            number.value = 1
+            number.max = max(1, len(self._rows))
+        finally:
+            self._choosing = False
+        self._draw()
+
+    def _step(self, by: int) -> None:
+        number = self.controls["number"]
+        number.value = min(max(number.value + by, number.min), number.max)
+
+    def _draw(self) -> None:
+        """Show why one label sees what it sees, and its picture."""
+        looked = self._looked
+        if looked is None:
+            return
+        if not self._rows:
+            self.one.value = "<p>There are no labels.</p>"
+            return
+        place = self.controls["number"].value - 1
+        found = looked.answers.filter(pc.field("label_row") == self._rows[place])
+        shown = shown_as(looked.plan)
+        label = pa.table({column: found.slice(0, 1).column(shown[column]) for column in label_schema(looked.plan)})
+        names = {join.table: open_catalog().get(join.table) for join in looked.plan.joins}
+        pictures = pictures_of(looked.plan, label, names, sources_of(names), as_known=looked.request.as_known)
+        keys = ", ".join(
+            f"{name} {instant(value) if isinstance(value, datetime) else value}"
+            for name, value in label.to_pylist()[0].items()
+        )
+        title = f"label {place + 1:,} of {len(self._rows):,} · {keys}"
+        self.one.value = Explained(title, lines_of(found, looked.plan), pictures)._repr_html_()

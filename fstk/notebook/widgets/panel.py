@@ -1,0 +1,167 @@
+"""What all widgets share: controls above, an error or a busy kernel told in place, a result below, its Code view.
+
+The controls are ipywidgets' own, so that a keyboard reaches them; colours are the theme's.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ipywidgets
+from IPython.core.getipython import get_ipython
+
+from fstk.display import Displayed
+from fstk.errors import FstkError, UnknownName, nearest
+
+_WIDE = ipywidgets.Layout(width="auto", flex="1 1 20em")
+_ROW = ipywidgets.Layout(flex_flow="row wrap")
+_NAMES = {"description_width": "6.5em"}
+_MARKED = "border-left: 3px solid var(--jp-error-color1, currentColor); padding-left: 0.6em; margin: 0.3em 0"
+
+
+class Panel:
+    """A widget: rows of controls, and below them what came of the choices made there.
+
+    ``controls`` are its controls by name, ``status`` says whether the kernel works, ``error`` what was refused,
+    ``result`` what there is to see, ``code`` the same as plain Python.
+    """
+
+    def __init__(self, controls: dict[str, Any], rows: Sequence[Sequence[str]], heading: str) -> None:
+        self.controls = controls
+        self.status = ipywidgets.HTML()
+        self.error = ipywidgets.HTML()
+        self.result = ipywidgets.HTML()
+        self.code = ipywidgets.HTML()
+        for shown in (self.result, self.code):
+            as_in_cells(shown)
+        self.toggle = ipywidgets.ToggleButton(description="Code", tooltip="The same as plain Python, to be pasted")
+        self.toggle.observe(lambda change: self._show_code(change["new"]), "value")
+        self._show_code(False)
+        self._text = ""
+        self._say("")
+        for control in controls.values():
+            control.style = _NAMES if hasattr(control.style, "description_width") else control.style
+        lines = [ipywidgets.HBox([controls[name] for name in row], layout=_ROW) for row in rows]
+        foot = ipywidgets.HBox([self.toggle, self.status], layout=_ROW)
+        self.box = ipywidgets.VBox(
+            [
+                ipywidgets.HTML(f"<strong>{html.escape(heading)}</strong>"),
+                *lines,
+                foot,
+                self.error,
+                self.code,
+                self.result,
+            ]
+        )
+
+    @property
+    def python(self) -> str:
+        """The text of the Code view; empty while the choices are not enough."""
+        return self._text
+
+    def work(self, do: Callable[[], None]) -> None:
+        """Carry out ``do``, telling that the kernel is busy meanwhile, and in one line what was refused.
+
+        What was shown for other choices goes away with an error: it would be taken for what these come to.
+        """
+        self._say("working …")
+        try:
+            do()
+        except FstkError as error:
+            self._refuse(f"{type(error).__name__}: {error}")
+        except Exception as error:  # a defect: told here, too, where the person looks
+            self._refuse(f"{type(error).__name__}: {error}")
+            raise
+        else:
+            self.error.value = ""
+        finally:
+            self._say("")
+
+    def show(self, *parts: Displayed) -> None:
+        """Show objects as cells show them."""
+        self.result.value = "".join(part._repr_html_() for part in parts)
+
+    def tell(self, text: str) -> None:
+        """Make ``text`` the Code view's."""
+        self._text = text
+        self.code.value = f'<pre tabindex="0">{html.escape(text)}</pre>' if text else "<p>Nothing is chosen yet.</p>"
+
+    def ask(self, hint: str) -> None:
+        """Show what is to be chosen next, and nothing else."""
+        self.error.value = ""
+        self.tell("")
+        self.result.value = f"<p>{html.escape(hint)}</p>"
+
+    def _refuse(self, message: str) -> None:
+        line = html.escape(" ".join(message.split()))
+        self.error.value = f'<p role="alert" style="{_MARKED}">{line}</p>'
+        self.tell("")
+        self.result.value = ""
+
+    def _say(self, words: str) -> None:
+        self.status.value = f'<span role="status" aria-live="polite">{words}</span>'
+
+    def _show_code(self, shown: bool) -> None:
+        self.code.layout.display = "" if shown else "none"
+
+    def _repr_mimebundle_(self, **_unused: Any) -> dict[str, Any]:
+        """Return the view, and what stands for it where there is no kernel: a saved file holds nothing that was
+        chosen."""
+        name = type(self).__name__
+        view: Any = self.box._repr_mimebundle_()
+        closed = f"{name}: run this cell to open it."
+        return {**view, "text/plain": closed, "text/html": f"<p>{closed}</p>"}
+
+
+def as_in_cells(shown: ipywidgets.HTML) -> None:
+    """Make HTML look as the output of a cell does: its tables, fonts and margins are the theme's."""
+    shown.add_class("jp-OutputArea-output")
+    shown.add_class("jp-RenderedHTMLCommon")
+
+
+def variables(namespace: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the notebook's variables: those given, else those of the cells."""
+    if namespace is not None:
+        return namespace
+    shell = get_ipython()
+    return {} if shell is None else shell.user_ns
+
+
+def choice(name: str, options: Sequence[Any], value: Any = None) -> ipywidgets.Dropdown:
+    """Return a list to choose one of, first ``value`` if there is one.
+
+    Raises:
+        UnknownName: ``value`` is not among the options.
+    """
+    options = list(options)
+    values = [one[1] if isinstance(one, tuple) else one for one in options]
+    if value is not None and value not in values:
+        raise UnknownName(f"{name.lower()}: there is no {value!r}.{nearest(str(value), map(str, values))}")
+    first = value if value is not None else (values[0] if values else None)
+    return ipywidgets.Dropdown(description=name, options=options, value=first, layout=_WIDE)
+
+
+def several(name: str, options: Sequence[str], value: Sequence[str] = (), rows: int = 3) -> ipywidgets.SelectMultiple:
+    """Return a list to choose several of."""
+    chosen = tuple(one for one in value if one in options)
+    return ipywidgets.SelectMultiple(description=name, options=list(options), value=chosen, rows=rows, layout=_WIDE)
+
+
+def line(name: str, value: str, example: str = "") -> ipywidgets.Text:
+    """Return a line to write in, read when it is left or Enter is pressed."""
+    return ipywidgets.Text(description=name, value=value, placeholder=example, continuous_update=False, layout=_WIDE)
+
+
+def lines(name: str, value: str, example: str, rows: int = 3) -> ipywidgets.Textarea:
+    """Return lines to write in, read when they are left."""
+    return ipywidgets.Textarea(
+        description=name, value=value, placeholder=example, rows=rows, continuous_update=False, layout=_WIDE
+    )
+
+
+def observe(controls: Sequence[Any], do: Callable[[], None]) -> None:
+    """Carry out ``do`` whenever one of the controls takes another value."""
+    for control in controls:
+        control.observe(lambda change: do(), "value")

@@ -1,0 +1,111 @@
+"""``PublishPanel``: what publishing a table would write, then the writing of it, with its progress."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import ipywidgets
+
+from fstk import settings
+from fstk.cli.published import Request
+from fstk.notebook.widgets.panel import Panel, choice, line, observe, several
+from fstk.tables.catalog import open_catalog
+
+_TOLD = 50  # times that a publication says how far it is
+
+
+class PublishPanel(Panel):
+    """Choose a feature table, a store and features; try it dry, publish, see the result.
+
+    All arguments are what the controls begin with, in the words of ``%fstk publish``.
+    """
+
+    def __init__(
+        self,
+        table: str | None = None,
+        *,
+        to: str | None = None,
+        features: Sequence[str] | None = None,
+        where: str | None = None,
+    ) -> None:
+        controls = {
+            "table": choice("Table", open_catalog().names(), table),
+            "to": line("Store", to or settings.load().online_store, "sqlite:///online.db"),
+            "features": several("Features", list(features or ()), list(features or ())),
+            "where": line("Where", where or "", "all rows; or a condition such as total_spend_30d > 0"),
+            "dry_run": ipywidgets.Button(description="Dry run", tooltip="Say what would be written; write nothing"),
+            "publish": ipywidgets.Button(description="Publish", tooltip="Write the newest row of every key"),
+            "progress": ipywidgets.IntProgress(value=0, min=0, max=1, description="Rows"),
+        }
+        rows = [["table", "to"], ["features", "where"], ["dry_run", "publish", "progress"]]
+        super().__init__(controls, rows, "Publish to an online store")
+        self._choosing = False
+        controls["progress"].layout.visibility = "hidden"
+        controls["table"].observe(lambda change: self._take_table(), "value")
+        observe([controls[name] for name in ("to", "features", "where")], self._refresh)
+        controls["dry_run"].on_click(lambda button: self.work(lambda: self._run(dry_run=True)))
+        controls["publish"].on_click(lambda button: self.work(lambda: self._run(dry_run=False)))
+        self._take_table()
+
+    def _take_table(self) -> None:
+        self.work(self._offer_features)
+        if not self.error.value:
+            self._refresh()
+
+    def _offer_features(self) -> None:
+        table = self.controls["table"].value
+        if table is None:
+            return
+        chosen = self.controls["features"]
+        features = open_catalog().get(table).features
+        kept = tuple(one for one in chosen.value if one in features)
+        self._choosing = True
+        try:
+            chosen.options = features
+            chosen.value = kept or tuple(features)
+        finally:
+            self._choosing = False
+
+    def _refresh(self) -> None:
+        """Forget a result of other choices, and say what the new ones are in Python."""
+        if not self._choosing:
+            self.work(self._told)
+
+    def _told(self) -> None:
+        request = self._request()
+        if request is None:
+            self.ask("Choose a table and its features." if self.controls["table"].options else "There is no table yet.")
+            return
+        self.controls["progress"].layout.visibility = "hidden"
+        self.result.value = ""
+        self.tell(request.code().text)
+
+    def _request(self) -> Request | None:
+        table, features = self.controls["table"].value, self.controls["features"]
+        if table is None or not features.value:
+            return None
+        some = None if len(features.value) == len(features.options) else tuple(features.value)
+        where = self.controls["where"].value.strip() or None
+        return Request(table, self.controls["to"].value.strip() or None, some, where)
+
+    def _run(self, *, dry_run: bool) -> None:
+        request = self._request()
+        if request is None:
+            self._told()
+            return
+        self.controls["progress"].layout.visibility = "visible"
+        self.controls["progress"].value = 0
+        report = replace(request, dry_run=dry_run).run(self._advance)
+        self.controls["progress"].value = self.controls["progress"].max
+        self.tell(request.code().text)
+        self.show(report)
+
+    def _advance(self, done: int, total: int | None) -> None:
+        progress: Any = self.controls["progress"]
+        progress.max = max(total or done, 1)
+        # what is told travels to the browser: not once per batch of a long publication
+        if done >= progress.max or done - progress.value >= progress.max // _TOLD:
+            progress.value = done
+        progress.description = f"{done:,}"

@@ -1,0 +1,107 @@
+"""``WindowBuilder``: windowed features chosen with controls, their plan and rows shown at every change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from fstk.cli.call import Call
+from fstk.cli.names import frames_in, tables
+from fstk.cli.windowed import asked
+from fstk.notebook.widgets.columns import key, schema, times
+from fstk.notebook.widgets.panel import Panel, choice, line, lines, observe, several, variables
+from fstk.windows.spec import Closed
+
+_EXAMPLE = "sum(amount) as total_spend"
+
+
+class WindowBuilder(Panel):
+    """Choose a source, its entity and time, aggregates and windows; see the feature table that they would make.
+
+    Nothing is written: the Code view is what writes, once it is pasted. All arguments are what the controls begin with,
+    in the words of ``%fstk windows``; ``namespace`` are the notebook's variables, by default those of its cells.
+    """
+
+    def __init__(
+        self,
+        table: str | None = None,
+        *,
+        source: str | None = None,
+        entity: str | Sequence[str] | None = None,
+        time: str | None = None,
+        aggregates: str | None = None,
+        windows: str | None = None,
+        closed: Closed = "left",
+        calendar: str | None = None,
+        namespace: dict[str, Any] | None = None,
+    ) -> None:
+        self._namespace = variables(namespace)
+        sources = [*frames_in(self._namespace), *tables()]
+        entity = entity.split(",") if isinstance(entity, str) else list(entity or ())
+        controls = {
+            "source": choice("Source", sources, source),
+            "entity": several("Entity", entity, entity),
+            "time": choice("Time", [time] if time else []),
+            "aggregates": lines("Aggregates", (aggregates or "count(*) as event_count").strip(), _EXAMPLE),
+            "windows": line("Windows", windows or "7d,30d", "7d,30d,lifetime"),
+            "closed": choice("Closed", ["left", "right", "both"], closed),
+            "calendar": line("Calendar", calendar or "", "START,END,EVERY"),
+            "table": line("Table", table or "feature_store.new_features", "feature_store.customer_features"),
+        }
+        rows = [["source", "table"], ["entity", "time"], ["aggregates"], ["windows", "closed", "calendar"]]
+        super().__init__(controls, rows, "Windowed features")
+        self._choosing = False
+        controls["source"].observe(lambda change: self._take_source(), "value")
+        observe([control for name, control in controls.items() if name != "source"], self._refresh)
+        self._take_source()
+
+    def _take_source(self) -> None:
+        """Offer the columns of the source, and choose the likely ones unless the ones chosen are among them."""
+        self.work(self._offer_columns)
+        if not self.error.value:
+            self._refresh()
+
+    def _offer_columns(self) -> None:
+        source = self.controls["source"].value
+        if source is None:
+            return
+        columns = schema(source, self._namespace)
+        entity, time = self.controls["entity"], self.controls["time"]
+        chosen = tuple(one for one in entity.value if one in columns) or tuple(filter(None, [key(columns)]))
+        at = time.value
+        moments = times(columns)
+        self._choosing = True
+        try:
+            entity.options = [name for name in columns if name not in moments]
+            entity.value = tuple(one for one in chosen if one in entity.options)
+            time.options = moments
+            time.value = at if at in moments else (moments[0] if moments else None)
+        finally:
+            self._choosing = False
+
+    def _refresh(self) -> None:
+        if not self._choosing:
+            self.work(self._preview)
+
+    def _preview(self) -> None:
+        chosen = {name: control.value for name, control in self.controls.items()}
+        missing = [name for name in ("source", "entity", "time", "aggregates", "windows", "table") if not chosen[name]]
+        if missing:
+            self.ask(
+                f"Choose {' and '.join(missing)}." if self.controls["source"].options else "There is no table yet."
+            )
+            return
+        request = asked(
+            Call(self._namespace, chosen["aggregates"]),
+            chosen["table"].strip(),
+            chosen["source"],
+            ",".join(chosen["entity"]),
+            chosen["time"],
+            chosen["windows"],
+            chosen["closed"],
+            chosen["calendar"].strip() or None,
+            None,
+        )
+        self.show(replace(request.preview(), closing="the Code view, pasted in a cell, writes it"))
+        self.tell(request.code().text)
