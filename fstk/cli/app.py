@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.exceptions import TyperException
 
-from fstk.cli import demo, doctor, lint, pit, publish, run, tables, tag, windows
+from fstk.cli import demo, doctor, lint, new, pit, publish, run, tables, tag, windows
 from fstk.cli.call import Call
 from fstk.errors import FstkError, InvalidInput, UnknownName, nearest
 
@@ -34,6 +34,7 @@ app.command("windows")(windows.windows)
 app.command("pit")(pit.pit)
 app.command("explain")(pit.explain)
 app.command("lint")(lint.lint)
+app.command("new")(new.new)
 app.command("doctor")(doctor.doctor)
 
 
