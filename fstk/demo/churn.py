@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from deltalake import DeltaTable
 
@@ -15,6 +14,7 @@ from fstk.display import Displayed, Table
 from fstk.engines import connect, location
 from fstk.errors import InvalidInput
 from fstk.jobs.runner import JobRun, run_job
+from fstk.online.read import OnlineRows
 
 TABLE = "transactions"
 """Name of the purchases in the warehouse."""
@@ -28,18 +28,19 @@ class Demo(Displayed):
 
     run: JobRun
     nulls: dict[str, dict[str, int]]
-    customer: dict[str, Any]
+    customer: OnlineRows
 
     def display(self) -> Table:
         """Show, for each looked-up table, how many labels found no row and why; then where to go from here."""
-        spend = self.customer["total_spend_30d"] or 0.0
+        [row], [found] = self.customer, self.customer.found
+        spend = row["total_spend_30d"] or 0.0
         return Table(
             "",
             ("why a feature is null", *(name.rpartition(".")[2] for name in self.nulls)),
             [(words, *(statuses[status] for statuses in self.nulls.values())) for words, status in _REASONS],
             [
-                f" customer {_CUSTOMER} online    txn_count_30d {self.customer['txn_count_30d']} · "
-                f"total_spend_30d {spend:.2f} · as of {self.customer['as_of']:%Y-%m-%d}",
+                f" customer {_CUSTOMER} online    txn_count_30d {row['txn_count_30d']} · "
+                f"total_spend_30d {spend:.2f} · as of {found.event_time:%Y-%m-%d}",
                 f" notebooks             {_near(self.run.folder)}/   the jobs that ran, open any of them",
                 " next                  .venv/bin/jupyter lab notebooks/   ·   .venv/bin/fstk -h",
             ],
@@ -64,10 +65,10 @@ def run() -> Demo:
     )
     done = run_job("churn")
     records = {task.record.task: task.record for task in done.tasks}
-    row = FeatureEngineeringClient().read_online(
+    customer = FeatureEngineeringClient().read_online(
         name="feature_store.customer_features", keys=[{"customer_id": _CUSTOMER}]
     )
-    return Demo(done, records["20_build_training_set"].rows["why_null"], row[0])
+    return Demo(done, records["20_build_training_set"].rows["why_null"], customer)
 
 
 def load() -> bool:
