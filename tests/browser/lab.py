@@ -1,0 +1,148 @@
+"""JupyterLab on a free port of this machine, and one notebook of it as a person sees it in Chromium."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
+from playwright.sync_api import Locator, Page, expect
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+CELLS = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell"
+KEYSTROKES = 20  # a page that is still settling loses some
+STARTED = re.compile(r"is running at")
+SETTINGS = {  # nothing of the outside is asked, and every cell is in the page, whether it is in sight or not
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none", "autoStartDefaultKernel": True},
+    "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
+}
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running JupyterLab: where it listens, what it lets in, its folder of notebooks, its settings."""
+
+    port: int
+    token: str
+    folder: Path
+    settings: Path
+
+    def theme(self, name: str) -> None:
+        """Make ``JupyterLab Light`` or ``JupyterLab Dark`` the theme of pages opened from now on."""
+        configure(self.settings, "@jupyterlab/apputils-extension/themes", {"theme": name})
+
+    def notebook(self, name: str, cells: Sequence[str]) -> Path:
+        """Write a notebook and return its path."""
+        book = new_notebook(cells=[new_code_cell(source) for source in cells])
+        book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+        path = self.folder / name
+        nbformat.write(book, path)
+        return path
+
+    def url(self, notebook: Path) -> str:
+        """Return the address that shows one notebook and nothing else."""
+        return f"http://127.0.0.1:{self.port}/doc/tree/{notebook.name}?token={self.token}"
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook open in a page."""
+
+    page: Page
+
+    @classmethod
+    def open(cls, page: Page, lab: Lab, notebook: Path) -> Notebook:
+        """Open a notebook and wait for its kernel."""
+        page.goto(lab.url(notebook), wait_until="networkidle")
+        opened = cls(page)
+        expect(page.locator(CELLS).first).to_be_visible(timeout=120_000)
+        expect(page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')).to_be_visible(timeout=120_000)
+        return opened
+
+    def cell(self, number: int) -> Locator:
+        """Return the code cell of that number, from 0."""
+        return self.page.locator(CELLS).nth(number)
+
+    def output(self, number: int) -> Locator:
+        """Return what that cell shows."""
+        return self.cell(number).locator(".jp-OutputArea-output").first
+
+    def run(self, number: int) -> Locator:
+        """Run a cell as a person does, wait until it is done, and return what it shows."""
+        prompt = self.cell(number).locator(".jp-InputPrompt").first
+        for _ in range(KEYSTROKES):
+            self.cell(number).locator(".cm-content").click()
+            self.page.keyboard.press("Control+Enter")
+            self.page.wait_for_timeout(500)
+            if prompt.inner_text().strip() != "[ ]:":
+                break
+        expect(prompt).to_have_text(re.compile(r"\[\d+\]"), timeout=60_000)
+        return self.output(number)
+
+    def save(self) -> None:
+        """Save the notebook and wait until it is on disk."""
+        with self.page.expect_response(lambda answer: answer.request.method == "PUT" and "contents" in answer.url):
+            self.page.keyboard.press("Control+s")
+
+    def picture(self, name: str, number: int) -> None:
+        """Keep a picture of a cell and what it shows, if pictures are asked for."""
+        if os.environ.get("FSTK_SCREENSHOTS"):
+            self.cell(0).locator(".jp-InputPrompt").first.click()  # the chosen cell would carry its buttons
+            self.page.mouse.move(0, 0)
+            IMAGES.mkdir(parents=True, exist_ok=True)
+            self.cell(number).screenshot(path=IMAGES / f"{name}.png")
+
+
+def configure(settings: Path, plugin: str, values: dict[str, object]) -> None:
+    """Write the user's settings of one of JupyterLab's plugins."""
+    file = settings / f"{plugin}.jupyterlab-settings"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(values))
+
+
+@contextmanager
+def jupyterlab(home: Path, project: Path) -> Iterator[Lab]:
+    """Run JupyterLab on ``project`` with settings, kernels and history of its own under ``home``."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(16)
+    folders = ["CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"]
+    environment = {
+        **os.environ,
+        **{f"JUPYTER_{name}": str(home / name.lower()) for name in folders},
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "JUPYTER_TOKEN": token,  # and not a word of the command line, which others on the machine can read
+    }
+    for plugin, values in SETTINGS.items():
+        configure(home / "settings", plugin, values)
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
+    command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={project}"]
+    server = subprocess.Popen(command, cwd=project, env=environment, stderr=subprocess.PIPE, text=True)
+    assert server.stderr is not None
+    try:
+        said: list[str] = []
+        for line in server.stderr:
+            said.append(line)
+            if STARTED.search(line):
+                break
+        assert server.poll() is None, "".join(said)
+        threading.Thread(target=server.stderr.read, daemon=True).start()  # a full pipe would stop it
+        yield Lab(port, token, project, home / "settings")
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
