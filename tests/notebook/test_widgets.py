@@ -119,10 +119,10 @@ def test_labels_are_stepped_through_one_status_at_a_time(joining: JoinPreview) -
     ]
     assert "label 1 of 6 · customer_id 1, event_ts 1997-01-21" in words(joining.one.value)
     assert "<svg" in joining.one.value
-    controls["status"].value = "only_later_rows"
+    controls["status"].value = (0, "only_later_rows")
     assert "label 1 of 1 · customer_id 1, event_ts 1997-01-02" in words(joining.one.value)
     assert "later, refused" in words(joining.one.value)
-    controls["status"].value = "matched"
+    controls["status"].value = (0, "matched")
     controls["next"].click()
     assert "label 2 of 2 · customer_id 2, event_ts 1997-02-20" in words(joining.one.value)
     controls["next"].click()
@@ -132,12 +132,21 @@ def test_labels_are_stepped_through_one_status_at_a_time(joining: JoinPreview) -
 
 
 def test_a_changed_lookup_keeps_the_status_where_it_still_occurs(joining: JoinPreview) -> None:
-    joining.controls["status"].value = "matched"
+    joining.controls["status"].value = (0, "matched")
     joining.controls["lookups"].value = "feature_store.customer_features on customer_id"
-    assert joining.controls["status"].value == "matched"
-    joining.controls["status"].value = "only_later_rows"
+    assert joining.controls["status"].value == (0, "matched")
+    joining.controls["status"].value = (0, "only_later_rows")
     joining.controls["lookups"].value = "feature_store.regions on region"
     assert joining.controls["status"].value == ""
+
+
+def test_a_status_is_that_of_one_lookup(joining: JoinPreview) -> None:
+    joining.controls["lookups"].value = f"{LOOKUP}\nfeature_store.regions on region"
+    offered = [text for text, _ in joining.controls["status"].options]
+    assert "customer_features: matched (2)" in offered
+    assert "regions: matched (4)" in offered
+    joining.controls["status"].value = (1, "matched")
+    assert "label 1 of 4" in words(joining.one.value)
 
 
 def test_the_join_pasted_is_the_join_previewed(joining: JoinPreview) -> None:

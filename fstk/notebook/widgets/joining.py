@@ -20,7 +20,7 @@ from fstk.notebook.widgets.panel import Panel, as_in_cells, choice, lines, obser
 from fstk.tables.catalog import open_catalog
 from fstk.training.explain import STATUSES, label_schema, shown_as
 from fstk.training.plan import TrainingPlan
-from fstk.training.preview import pictures_of
+from fstk.training.preview import pictures_of, short_names
 
 _NONE = "(none)"
 _EXAMPLE = "feature_store.customer_features (spend_30d) on customer_id within 30d"
@@ -38,9 +38,9 @@ class _Looked:
 class JoinPreview(Panel):
     """Choose labels, their time and lookups; see what the join comes to, and step through single labels.
 
-    Only labels of one status are stepped through once it is chosen. Of many labels a sample is looked at. All arguments
-    are what the controls begin with, in the words of ``%fstk pit``; ``namespace`` are the notebook's variables, by
-    default those of its cells.
+    Once a status of a lookup is chosen, only labels that come to it are stepped through. Of many labels a sample is
+    looked at. All arguments are what the controls begin with, in the words of ``%fstk pit``; ``namespace`` are the
+    notebook's variables, by default those of its cells.
     """
 
     def __init__(
@@ -136,21 +136,25 @@ class JoinPreview(Panel):
         self._filter()
 
     def _offer_statuses(self) -> None:
-        """Offer the statuses that labels have, each with its number of labels."""
+        """Offer the statuses that each lookup comes to, with their numbers of labels."""
         if self._looked is None:
             return
         status = self.controls["status"]
         chosen = status.value
-        answers = self._looked.answers
-        counts = {
-            name: len(set(answers.filter(pc.field("status") == name).column("label_row").to_pylist()))
-            for name in STATUSES
-        }
-        there = [(f"{name.replace('_', ' ')} ({count:,})", name) for name, count in counts.items() if count]
+        answers, plan = self._looked.answers, self._looked.plan
+        counts = answers.group_by(["lookup", "status"]).aggregate([([], "count_all")]).to_pylist()
+        known = {(one["lookup"], one["status"]): one["count_all"] for one in counts}
+        tables = [plan.joins[number].table for number in plan.joined]
+        short = short_names(tables)
+        there = []
+        for place, table in enumerate(tables):
+            of = f"{short[table]}: " if len(tables) > 1 else ""
+            found = [(place, name) for name in STATUSES if (place, name) in known]
+            there += [(f"{of}{one[1].replace('_', ' ')} ({known[one]:,})", one) for one in found]
         self._choosing = True
         try:
             status.options = [("any", ""), *there]
-            status.value = chosen if counts.get(chosen) else ""
+            status.value = chosen if chosen in known else ""
         finally:
             self._choosing = False
 
@@ -160,7 +164,9 @@ class JoinPreview(Panel):
             return
         status = self.controls["status"].value
         answers = self._looked.answers
-        kept = answers.filter(pc.field("status") == status) if status else answers
+        kept = answers
+        if status:
+            kept = answers.filter((pc.field("lookup") == status[0]) & (pc.field("status") == status[1]))
         self._rows = sorted(set(kept.column("label_row").to_pylist()))
         number = self.controls["number"]
         self._choosing = True
