@@ -41,7 +41,11 @@ def fill(warehouse: Path) -> None:
         .then(pl.lit(_LABELS_AT))
         .otherwise(pl.col("event_ts") + timedelta(days=2))
     )
-    labels = labels.with_columns(at.dt.cast_time_unit("us").alias("event_ts"), churned).join(firsts, "customer_id")
+    labels = (
+        labels.with_columns(at.dt.cast_time_unit("us").alias("event_ts"), churned)
+        .join(firsts, "customer_id")
+        .sort("customer_id")
+    )
     cohorts = firsts.group_by("cohort").agg(pl.len().cast(pl.Int64).alias("cohort_customers")).sort("cohort")
     write(warehouse / "default" / "transactions", purchases.to_arrow())
     write(warehouse / "default" / "churn_labels", labels.to_arrow())

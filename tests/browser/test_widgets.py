@@ -1,0 +1,129 @@
+"""The three widgets in JupyterLab, clicked through and used from the keyboard, in both themes."""
+
+from __future__ import annotations
+
+import re
+
+import nbformat
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.lab import Lab, Notebook
+
+pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.xdist_group("browser")]
+
+CELLS = [
+    "%load_ext fstk",
+    "%fstk windows feature_store.spend --source transactions --widget",
+    """%%fstk pit churn_labels --label is_churned --at event_ts --widget
+feature_store.customer_features on customer_id within 30d
+feature_store.cohort_features on cohort""",
+    "%fstk publish feature_store.customer_features --to sqlite:///online-{theme}.db --widget",
+]
+WATCH = """status => {
+  window.seen = [];
+  const note = () => window.seen.push(status.innerText);
+  new MutationObserver(note).observe(status, {childList: true, subtree: true, characterData: true});
+}"""  # what the status line says meanwhile
+
+
+def test_three_widgets_are_clicked_through(lab: Lab, page: Page, theme: str) -> None:
+    path = lab.notebook(f"widgets_{theme}.ipynb", [cell.replace("{theme}", theme) for cell in CELLS])
+    notebook = Notebook.open(page, lab, path)
+    notebook.run(0)
+
+    windows = notebook.run(1)
+    build(page, windows)
+    notebook.picture(f"window-builder-{theme}", 1)
+
+    pit = notebook.run(2)
+    step(page, pit)
+    notebook.picture(f"join-preview-{theme}", 2)
+
+    panel = notebook.run(3)
+    publish(panel)
+    notebook.picture(f"publish-panel-{theme}", 3)
+
+    assert readable(windows) == theme
+    assert readable(pit) == theme
+    assert readable(panel) == theme
+    notebook.save()
+    kept = nbformat.read(path, 4)
+    assert "widgets" not in kept.metadata
+    assert "total_spend" not in str([cell.get("outputs") for cell in kept.cells])
+
+
+def build(page: Page, windows: Locator) -> None:
+    """Change what a WindowBuilder builds, with the keyboard alone; see plan, rows and code follow, errors in place."""
+    expect(windows.locator("tbody tr", has_text="event_count_30d").first).to_be_visible()
+    windows.locator(".widget-html", has=page.get_by_role("status")).evaluate(WATCH)
+    windows.get_by_label("Aggregates").focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("count(*) as txn_count\nsum(amount) as total_spend")
+    page.keyboard.press("Tab")
+    expect(windows.get_by_label("Windows")).to_be_focused()
+    expect(windows.locator("tbody tr", has_text="total_spend_30d").first).to_be_visible()
+    assert any("working" in text for text in page.evaluate("window.seen"))
+    page.keyboard.press("Control+a")
+    page.keyboard.type("7d,30x")
+    page.keyboard.press("Enter")
+    expect(windows.get_by_role("alert")).to_contain_text("InvalidInput: windows: '30x' is not a positive length")
+    expect(windows.locator("tbody tr")).to_have_count(0)
+    page.keyboard.press("Control+a")
+    page.keyboard.type("7d,30d,lifetime")
+    page.keyboard.press("Enter")
+    expect(windows.locator("td", has_text="sum(amount) over all before purchased_at")).to_be_visible()
+    expect(windows.get_by_role("alert")).to_have_count(0)
+    code = windows.get_by_role("button", name="Code")
+    code.focus()
+    page.keyboard.press("Space")
+    expect(windows.locator("pre", has_text='windows=["7d", "30d", None]')).to_be_visible()
+    page.keyboard.press("Space")
+    expect(windows.locator("pre", has_text="WindowedFeatures")).to_be_hidden()
+
+
+def step(page: Page, pit: Locator) -> None:
+    """Step through labels, then through those of one status, with the picture of each."""
+    expect(pit.get_by_text(re.compile(r"label 1 of 1,500 · customer_id"))).to_be_visible()
+    expect(pit.get_by_role("img").first).to_be_visible()
+    following = pit.get_by_role("button", name="Next")
+    following.focus()
+    page.keyboard.press("Enter")
+    expect(pit.get_by_text(re.compile(r"label 2 of 1,500"))).to_be_visible()
+    pit.get_by_label("Status").select_option(index=place(pit, "customer_features: only later rows"))
+    expect(pit.get_by_text(re.compile(r"label 1 of \d+ · customer_id"))).to_be_visible()
+    expect(pit.get_by_text("later, refused").first).to_be_visible()
+    pit.get_by_label("Status").select_option(index=place(pit, "customer_features: matched"))
+    expect(pit.get_by_text(re.compile(r"· matched, age")).first).to_be_visible()
+
+
+def publish(panel: Locator) -> None:
+    """Try dry, publish, see the result, and that nothing is left to write."""
+    panel.get_by_role("button", name="Dry run").click()
+    expect(panel.get_by_text("dry run, nothing written")).to_be_visible()
+    panel.get_by_role("button", name="Publish").click()
+    expect(panel.locator("th", has_text=re.compile("^written"))).to_be_visible()
+    expect(panel.locator("tbody td").first).to_have_text("1,500")
+    expect(panel.locator(".widget-hprogress", has_text="1,500")).to_be_visible()
+    panel.get_by_role("button", name="Dry run").click()
+    expect(panel.locator("tbody td").first).to_have_text("0")
+    panel.get_by_role("button", name="Publish").click()
+    expect(panel.locator("th", has_text=re.compile("^written"))).to_be_visible()
+
+
+def place(pit: Locator, status: str) -> int:
+    """Return the place of a status among those offered, which carry their numbers of labels and hard spaces."""
+    offered = [
+        text.replace("\N{NO-BREAK SPACE}", " ")
+        for text in pit.get_by_label("Status").locator("option").all_text_contents()
+    ]
+    return next(number for number, text in enumerate(offered) if text.startswith(status))
+
+
+def readable(widget: Locator) -> str:
+    """Return the theme whose text is readable: light where text is dark on bright, dark where it is the other way."""
+    inks = widget.locator("th, td, strong, p").evaluate_all("all => all.map(it => getComputedStyle(it).color)")
+    sums = [sum(float(part) for part in re.findall(r"[\d.]+", ink)[:3]) for ink in inks]
+    assert sums
+    assert all(one > 382 for one in sums) or all(one < 382 for one in sums)
+    return "dark" if sums[0] > 382 else "light"
