@@ -1,0 +1,98 @@
+"""Every template runs as shipped, copied by ``fstk new`` into a project with a small warehouse."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import polars as pl
+import pytest
+
+from fstk.cli.app import run_command
+from fstk.demo import cdnow
+from fstk.errors import InvalidInput
+from tests.notebook.tables import write
+
+TEMPLATES = Path(__file__).parents[2] / "templates"
+IN_ORDER = ["new_feature_table", "training_set_and_model", "publish", "drift_monitor"]
+
+
+def run(notebook: Path, report: Path) -> list[nbformat.NotebookNode]:
+    """Run a notebook under nbmake in its folder; return its code cells with their outputs."""
+    environment = {**os.environ, "FSTK_DRIVER_MEMORY": "1g", "MLFLOW_TRACKING_URI": f"sqlite:///{report}/mlflow.db"}
+    command = [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", "--nbmake-timeout=600", "-q"]
+    command += ["-p", "no:cacheprovider", str(notebook)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=notebook.parent, env=environment, timeout=900, check=False
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    return [cell for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]
+
+
+def said(cell: nbformat.NotebookNode) -> str:
+    """Return what a cell shows, as text."""
+    return "\n".join(str(one.get("data", {}).get("text/plain", one.get("text", ""))) for one in cell.outputs)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of its own, the working folder."""
+    (tmp_path / "fstk.toml").write_text('warehouse = "fstk-warehouse"\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FSTK_WAREHOUSE", raising=False)
+    return tmp_path
+
+
+def test_fstk_new_copies_a_notebook_and_never_over_another(project: Path) -> None:
+    shown = run_command(["new", "publish", "mine"])
+    assert "mine.ipynb is yours" in repr(shown)
+    assert (project / "mine.ipynb").read_bytes() == (TEMPLATES / "publish.ipynb").read_bytes()
+    with pytest.raises(InvalidInput, match="mine.ipynb is there already"):
+        run_command(["new", "flights", "mine.ipynb"])
+    with pytest.raises(InvalidInput, match="no folder nowhere"):
+        run_command(["new", "flights", "nowhere/mine"])
+    with pytest.raises(InvalidInput, match="'flight' is not one of"):
+        run_command(["new", "flight"])
+
+
+def test_every_template_is_offered_and_thin() -> None:
+    shipped = sorted(path.stem for path in TEMPLATES.iterdir())
+    assert shipped == sorted([*IN_ORDER, "flights"])
+    for name in shipped:
+        book = nbformat.read(TEMPLATES / f"{name}.ipynb", 4)
+        cells = [cell for cell in book.cells if cell.cell_type == "code"]
+        assert [cell.outputs for cell in cells] == [[]] * len(cells)
+        assert not any(line.startswith(("def ", "class ")) for cell in cells for line in cell.source.splitlines())
+        assert sum("parameters" in cell.metadata.get("tags", []) for cell in cells) == 1
+        assert any(cell.source.startswith("job = fstk.job(globals())") for cell in cells)
+        assert "job.done(" in cells[-1].source
+
+
+@pytest.mark.spark
+@pytest.mark.server
+def test_templates_run_one_after_the_other_as_shipped(project: Path, tmp_path: Path) -> None:
+    purchases = pl.DataFrame(cdnow.purchases()).filter(pl.col("customer_id") <= 600).to_arrow()
+    write(project / "fstk-warehouse" / "default" / "transactions", purchases)
+    closing = {}
+    for name in IN_ORDER:
+        run_command(["new", name])
+        closing[name] = said(run(project / f"{name}.ipynb", tmp_path)[-1])
+    assert "feature_store.my_features v0" in closing["new_feature_table"]
+    assert "my_model v1 · AUC 0." in closing["training_set_and_model"]
+    assert "600 written · 0 unchanged · 0 stale" in closing["publish"]
+    assert "of 4 features drifted" in closing["drift_monitor"]
+
+
+@pytest.mark.spark
+@pytest.mark.server
+def test_all_flights_meet_weather_delays_and_planes_as_shipped(project: Path, tmp_path: Path) -> None:
+    run_command(["new", "flights"])
+    cells = run(project / "flights.ipynb", tmp_path)
+    texts = [said(cell) for cell in cells]
+    assert "336,776 flights · 0 saw the future · 2,512 without a tail number" in texts[-1]
+    assert any("LEAK" in text for text in texts)
+    assert json.dumps(texts).count("correlation of a flight") == 2
