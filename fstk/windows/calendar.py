@@ -44,8 +44,7 @@ class Calendar:
         step = self.step.micros
         if step is None:
             raise InvalidInput("Calendar: every must be a length such as '7d'; got None.")
-        start, end = _instant(self.start, "start"), _instant(self.end, "end")
-        return start, end, min(step, max(end - start, 1))  # a longer step gives the same instants, and fits 64 bits
+        return _instant(self.start, "start"), _instant(self.end, "end"), step
 
 
 def _instant(value: object, name: str) -> int:

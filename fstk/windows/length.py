@@ -39,7 +39,7 @@ def read_length(value: object, argument: str) -> Length:
         micros = value // dt.timedelta(microseconds=1)
         unit = next((unit for unit, size in _UNITS.items() if micros % size == 0), "")
         text = f"{micros // _UNITS.get(unit, 1)}{unit}"
-    elif isinstance(value, Integral) and not isinstance(value, bool):
+    elif isinstance(value, Integral):  # True and False become no length either
         text = f"{value}d"
     written = _WRITTEN.fullmatch(text)
     if not written:

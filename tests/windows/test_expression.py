@@ -74,6 +74,7 @@ def test_what_is_read(text: str, wanted: Parsed) -> None:
         ("sum(sum(a))", "sum is itself an aggregate"),
         ("sum(first_value(a))", "first_value is itself"),
         ("sum(some(a))", "some is itself"),
+        ("sum(quantile(a, 0.5))", "quantile is itself"),
         ("sum(row_number())", "row_number is a window function"),
         ("sum((select max(b) from t))", "subquery"),
         ("sum(case when exists (select 1 from t) then a end)", "subquery"),

@@ -23,9 +23,11 @@ def test_lifetime_windows_of_one_hot_key() -> None:
             "key": pa.array(np.zeros(_ROWS, np.int64)),
             "at": pa.array(order * 1_000_000).view(pa.timestamp("us", tz="UTC")),
             "value": pa.array(value[order]),
+            "large": pa.array(order + 2**53),
         }
     )
-    reductions = tuple(Reduction(name, name, "value", None, name) for name in _FUNCTIONS)
+    large = Reduction("large", "stddev", "large", None, "stddev(large)")
+    reductions = (*(Reduction(name, name, "value", None, name) for name in _FUNCTIONS), large)
     windows = (("lifetime", None), ("200000s", 200_000_000_000))
     found = WindowKernel(("key",), "at", windows, "both", reductions).at_events(events, ("key",))
     n = order + 1.0
@@ -42,6 +44,7 @@ def test_lifetime_windows_of_one_hot_key() -> None:
     np.testing.assert_allclose(column["avg_200000s"][late], last - 100_000, rtol=1e-15)
     np.testing.assert_array_equal(column["min_200000s"][late], last - 200_000)
     np.testing.assert_allclose(column["stddev_200000s"][late], np.sqrt(n * (n + 1) / 12), rtol=1e-14)
+    np.testing.assert_allclose(column["large_200000s"][late], np.sqrt(n * (n + 1) / 12), rtol=1e-14)
     np.testing.assert_array_equal(column["count_distinct_200000s"][late], n)
 
 

@@ -123,19 +123,23 @@ def test_events_are_points_with_all_their_columns() -> None:
 
 def test_arguments_and_filters_are_evaluated_before_the_window() -> None:
     texts = (
-        "sum(amount * 2)", "count(*) filter (where shop = 'b')", "count(shop)", "count(tags) filter (where amount > 6)",
-        "sum(case when amount > 6 then pieces end)", "count(1)",
+        "sum(amount * 2)", "count(*) filter (where shop = 'b')", "count(shop)",
+        "count(tags) filter (where amount > 15)", "sum(case when amount > 6 then pieces end)", "count(1)",
     )  # fmt: skip
     found = _features(*texts, windows=[None]).compute(_points(), timestamp="as_of", engine=_ENGINE)
     first = [found.column(f"f{i}_lifetime")[0].as_py() for i in range(6)]
-    assert first == [20.0, 1, 1, 1, 2, 1]
+    assert first == [20.0, 1, 1, 0, 2, 1]
     assert found.column("f0_lifetime").to_pylist()[1:3] == [10.0, None]
 
 
 def test_evaluated_columns_do_not_meet_the_sources_own() -> None:
-    events = _events().append_column("FSTK_0", pa.array(range(5))).append_column("key_0", pa.array(range(5)))
-    features = _features("sum(fstk_0)", "sum(amount)", source=events)
-    assert features.compute("events", engine=_ENGINE).column_names[:9] == events.column_names
+    events = (
+        _events().append_column("fstk_0", pa.array([10, 20, 30, 40, 50])).append_column("key_0", pa.array(range(5)))
+    )
+    features = _features("sum(amount)", "sum(fstk_0)", source=events, windows=[None], closed="both")
+    found = features.compute("events", engine=_ENGINE)
+    assert found.select(events.column_names).equals(events)
+    assert found.column("f1_lifetime").to_pylist() == [10, 20, 50, None, None]
 
 
 def test_a_calendar_gives_each_entity_its_instants_after_its_first_event() -> None:
@@ -149,6 +153,8 @@ def test_a_calendar_gives_each_entity_its_instants_after_its_first_event() -> No
     ]
     both = _features(closed="both").compute(calendar, engine=_ENGINE)
     assert both.column_names[:2] == ["customer", "at"]
+    once = Calendar(dt.date(2024, 3, 9), dt.date(2024, 3, 12), every="999999999999d")
+    assert _features().compute(once, engine=_ENGINE).column("customer").to_pylist() == [1]
     assert both.num_rows == 2  # an event at an instant is not before it, whatever is closed
 
 
@@ -290,9 +296,11 @@ def test_decimal_sums_are_exact_to_38_digits(sign: int) -> None:
 
 
 def test_the_report_counts_events_that_belong_to_no_window() -> None:
-    report = _features().report(engine=_ENGINE)
-    assert (report.events, report.null_key, report.null_time, report.ignored) == (5, 1, 1, 2)
-    assert "2 of 5 belong to no window" in repr(report)
+    events = _events().select(["customer", "at"])
+    nothing = pa.table({"customer": [None], "at": [None]}, schema=events.schema)  # counted once, for its key
+    report = _features(source=pa.concat_tables([events, nothing])).report(engine=_ENGINE)
+    assert (report.events, report.null_key, report.null_time, report.ignored) == (6, 2, 1, 3)
+    assert "3 of 6 belong to no window" in repr(report)
     empty = _features(source=_events().slice(0, 0)).report(engine=_ENGINE)
     assert (empty.events, empty.ignored) == (0, 0)
 

@@ -95,7 +95,8 @@ def _asked(events: Any, **changed: Any) -> WindowedFeatures:
         "timestamp": "at",
         "windows": ["1d", "7d", None],
     }
-    return WindowedFeatures(**(asked | {"aggregates": aggregates} | changed))
+    asked["aggregates"] = aggregates
+    return WindowedFeatures(**(asked | changed))
 
 
 @pytest.mark.parametrize("closed", ["left", "right", "both"])
