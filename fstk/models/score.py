@@ -87,7 +87,7 @@ def scored(
     if any(column.lower() == PREDICTION for column in schema):
         raise NameCollision(f"df has a column {PREDICTION}, as the model's answer is called; rename it.")
     scorer = Scorer(model, name, tuple(record.inputs), result_type)
-    journal.note("model", found.name or model_uri, found.version, None)
+    journal.note("read", found.name or model_uri, found.version, None)
     joined = join(rows.plan, engine.frame(df, "df"), engine, record.as_known)
     return engine.map_slices(joined, scorer, schema | {PREDICTION: result_type})
 

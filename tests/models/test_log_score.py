@@ -112,7 +112,7 @@ def test_a_model_scores_with_the_features_each_row_could_know(shelf: Shelf) -> N
     assert rows == expected
     assert {row["prediction"] for row in rows} == {0.0, 1.0}
     assert list(rows[0]) == ["when", "cohort", "amount", "customer_id", "spend", "v", "size", "prediction"]
-    assert journal.entries()[-3] == journal.Entry("model", "scores", 1, None)
+    assert journal.entries()[-3] == journal.Entry("read", "scores", 1, None)
 
 
 def test_what_the_model_keeps_of_its_training_set(shelf: Shelf, tmp_path: Path) -> None:
@@ -183,8 +183,8 @@ def test_a_column_of_the_caller_stands_for_the_stored_feature(shelf: Shelf) -> N
 def test_features_added_to_a_table_later_change_nothing(shelf: Shelf) -> None:
     version = log(shelf, "later")
     before = score(shelf, version.uri, labels(5))
-    shelf.cohorts.schema = {**shelf.cohorts.schema, "amount": "double"}
-    rows = pa.table({"cohort": ["late"], "size": pa.array([1], pa.int32()), "amount": [1.0]})
+    shelf.cohorts.schema = {**shelf.cohorts.schema, "fresh": "double"}
+    rows = pa.table({"cohort": ["late"], "size": pa.array([1], pa.int32()), "fresh": [1.0]})
     deltalake.write_deltalake(shelf.cohorts.folder, rows, mode="append", schema_mode="merge")
     assert score(shelf, version.uri, labels(5)) == before
 

@@ -121,7 +121,8 @@ def _explanation() -> Explanation:
 
 
 def _demo() -> Demo:
-    customer = {"txn_count_30d": 2, "total_spend_30d": 41.98, "as_of": AT}
+    row = {"txn_count_30d": 2, "total_spend_30d": 41.98}
+    customer = OnlineRows(HOSTILE, [row], [Found("present", AT)], 3, AT)
     return Demo(_made(JobRun), {HOSTILE: _STATUSES}, customer)
 
 
