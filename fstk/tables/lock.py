@@ -1,8 +1,9 @@
 """One writer at a time to a local feature table.
 
-Delta settles two commits of one version by a rename that must not replace a file. On a local disk that holds inside one
-JVM only: two JVMs can both find the name free, and the second rename silently discards the first commit. So writers of
-fstk also take turns by an advisory lock, which the system releases however its holder ends.
+Delta settles two commits of one version by a rename that must not replace a file. On a local disk, where that is a look
+followed by a rename, it holds inside one JVM only: two JVMs may both find the name free, and the second rename would
+put its commit in the place of the first. So writers of fstk also take turns by an advisory lock, which the system
+releases however its holder ends.
 """
 
 from __future__ import annotations

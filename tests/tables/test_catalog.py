@@ -6,17 +6,23 @@ import shutil
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import deltalake
 import pyarrow as pa
 import pytest
 
+from fstk.engines.connect import engine_of
 from fstk.engines.spark import SparkEngine
-from fstk.errors import DuplicateKeys, InvalidInput, TableExists, TypeMismatch, UnknownName, UnknownTable
+from fstk.errors import DuplicateKeys, InvalidInput, TableExists, TypeMismatch, UnknownName, UnknownTable, WriteConflict
+from fstk.tables import lock
 from fstk.tables.catalog import open_catalog
 from fstk.tables.folder import FolderCatalog
 from fstk.tables.unity import TAG, UnityCatalog
 from tests.tables.reading import rows
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.spark
 
@@ -179,7 +185,27 @@ def test_rows_that_others_doubled_are_refused_before_they_spread(
         catalog.write("s.t", ROWS)
 
 
-def test_two_threads_write_two_tables_of_one_session(catalog: FolderCatalog) -> None:
+def test_no_verb_writes_while_another_writer_does(
+    catalog: FolderCatalog, warehouse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog.create("s.t", ["id"], ROWS, timeseries_column="as_of", tags={"a": "1"})
+    monkeypatch.setattr(lock, "PATIENCE", 0.0)
+    with lock.exclusive(warehouse / "s" / "t", "s.t"):
+        for verb in (
+            lambda: catalog.create("s.t", ["id"], ROWS, timeseries_column="as_of"),
+            lambda: catalog.write("s.t", ROWS),
+            lambda: catalog.set_tag("s.t", "b", "2"),
+            lambda: catalog.delete_tag("s.t", "a"),
+            lambda: catalog.drop("s.t"),
+        ):
+            with pytest.raises(WriteConflict, match=r"s\.t: another process is writing it"):
+                verb()
+        assert catalog.get("s.t").rows == 2
+    catalog.drop("s.t")
+
+
+def test_two_threads_write_two_tables_of_one_session(warehouse: Path, spark: SparkSession) -> None:
+    catalog = FolderCatalog(warehouse, engine_of(spark))
     failed: list[BaseException] = []
 
     def create(name: str) -> None:
@@ -224,11 +250,14 @@ class StatementsOfDatabricks:
         return self._session.sql(text) if args is None else self._session.sql(text, args=args)
 
 
-def test_unity_catalog_runs_its_statements(spark_engine: SparkEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.server
+def test_unity_catalog_runs_its_statements(remote: SparkSession) -> None:
+    # Over Connect, as databricks-connect is.
+    spark_engine = engine_of(remote)
     session = StatementsOfDatabricks(spark_engine)
     engine = SparkEngine(session, "databricks")  # type: ignore[arg-type]
     catalog = UnityCatalog(engine)
-    name = f"t_{spark_engine.name}"
+    name = "t_of_unity"
     full = f"spark_catalog.default.{name}"
     session.tables = [full]
     spark_engine.session.sql(f"DROP TABLE IF EXISTS {full}")

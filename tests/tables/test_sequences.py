@@ -19,7 +19,7 @@ from tests.tables.reading import rows
 
 pytestmark = pytest.mark.spark
 
-CASES, STEPS = 200, 4
+CASES, STEPS = 300, 3
 START = datetime(2024, 1, 1, tzinfo=UTC)
 NUMBERS = [None, 0.0, -0.0, float("nan"), float("inf"), 1e300, 5e-324, 1.0]
 _names = count()

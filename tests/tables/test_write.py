@@ -185,23 +185,37 @@ def test_every_type_is_written_exactly_and_equals_itself(catalog: FolderCatalog)
     report = catalog.write("s.every", table)
     assert (report.changed, report.unchanged) == (False, 3)
 
-    shuffled = table.set_column(
-        table.column_names.index("map"), "map", pa.array([[("b", None), ("a", [1])], [], None], EVERY["map"][0])
-    )
-    assert not catalog.write("s.every", shuffled).changed
-    for name, value in (
-        ("map", [("a", [1]), ("b", [None])]),
-        ("deep", [{"m": [(1, NAN), (2, 0.5)]}, None]),
-        ("list", [1.0, None]),
-        ("record", {"a": 1, "b": ""}),
-        ("at", datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=UTC)),
-        ("text", None),
-    ):
-        kind, values = EVERY[name]
-        changed = table.set_column(table.column_names.index(name), name, pa.array([value, *values[1:]], kind))
-        report = catalog.write("s.every", changed)
-        assert (report.updated, report.unchanged) == (1, 2), name
-        table = changed
+    shuffled = pa.array([[("b", None), ("a", [1])], [], None], EVERY["map"][0])
+    assert not catalog.write("s.every", table.set_column(table.column_names.index("map"), "map", shuffled)).changed
+
+
+CHANGES = [
+    ("int", 7),
+    ("double", 5e-323),
+    ("dec", Decimal("99999999999999999999.999999999999999998")),
+    ("text", None),
+    ("bytes", b"\x00"),
+    ("flag", False),
+    ("day", date(1, 1, 2)),
+    ("at", datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=UTC)),
+    ("wall", datetime(1, 1, 1, 0, 0, 0, 1)),
+    ("list", [1.0, None]),
+    ("record", {"a": 1, "b": ""}),
+    ("map", [("a", [1]), ("b", [None])]),
+    ("map", [("a", [1])]),
+    ("deep", [{"m": [(1, NAN), (2, 0.5)]}, None]),
+    ("deep", [{"m": None}, None]),
+]
+
+
+def test_a_change_in_any_type_is_seen(catalog: FolderCatalog) -> None:
+    alike = [{name: values[0] for name, (_, values) in EVERY.items()} | {"k": k} for k in range(len(CHANGES) + 1)]
+    changed = [row | {name: value} for row, (name, value) in zip(alike, CHANGES, strict=False)]
+    schema = pa.schema([(name, kind) for name, (kind, _) in EVERY.items()])
+    catalog.create("s.every", "k", pa.Table.from_pylist(alike, schema))
+    report = catalog.write("s.every", pa.Table.from_pylist([*changed, alike[-1]], schema))
+    assert (report.updated, report.unchanged) == (len(CHANGES), 1)
+    assert not catalog.write("s.every", pa.Table.from_pylist(changed, schema)).changed
 
 
 def test_keys_are_equal_as_spark_has_it(catalog: FolderCatalog) -> None:
