@@ -1,7 +1,7 @@
 """Settings: ``FSTK_*`` variables, then ``fstk.toml``, then the defaults below.
 
-``fstk.toml`` is looked for in the working folder and above it; its folder is the project's root, against which relative paths
-are read, so that a notebook in ``notebooks/`` and a job started at the root meet the same warehouse.
+``fstk.toml`` is looked for in the working folder and above it; its folder is the project's root, against which relative
+paths are read, so that a notebook in ``notebooks/`` and a job started at the root meet the same warehouse.
 """
 
 from __future__ import annotations
