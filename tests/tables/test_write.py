@@ -194,6 +194,7 @@ CHANGES = [
     ("double", 5e-323),
     ("dec", Decimal("99999999999999999999.999999999999999998")),
     ("text", None),
+    ("single", None),
     ("bytes", b"\x00"),
     ("flag", False),
     ("day", date(1, 1, 2)),
@@ -205,6 +206,7 @@ CHANGES = [
     ("map", [("a", [1])]),
     ("deep", [{"m": [(1, NAN), (2, 0.5)]}, None]),
     ("deep", [{"m": None}, None]),
+    ("deep", [{"m": [(1, NAN), (2, -0.0)]}, {"m": None}]),
 ]
 
 
@@ -213,9 +215,11 @@ def test_a_change_in_any_type_is_seen(catalog: FolderCatalog) -> None:
     changed = [row | {name: value} for row, (name, value) in zip(alike, CHANGES, strict=False)]
     schema = pa.schema([(name, kind) for name, (kind, _) in EVERY.items()])
     catalog.create("s.every", "k", pa.Table.from_pylist(alike, schema))
+    # One way and back: from a value to null, and from null to a value.
     report = catalog.write("s.every", pa.Table.from_pylist([*changed, alike[-1]], schema))
     assert (report.updated, report.unchanged) == (len(CHANGES), 1)
     assert not catalog.write("s.every", pa.Table.from_pylist(changed, schema)).changed
+    assert catalog.write("s.every", pa.Table.from_pylist(alike, schema)).updated == len(CHANGES)
 
 
 def test_keys_are_equal_as_spark_has_it(catalog: FolderCatalog) -> None:
@@ -250,6 +254,19 @@ def test_frames_of_every_kind_are_written_alike(catalog: FolderCatalog, spark_en
     with pytest.raises(InvalidInput, match=r"^writing s\.t: .*zero") as caught:
         catalog.write("s.t", spark.selectExpr("id", "as_of", "CAST(id / (id - 1) AS DOUBLE) AS x"))
     assert "\n" not in str(caught.value)
+
+
+def test_a_spark_frame_is_written_by_its_own_session(
+    warehouse: Path, spark_engine: SparkEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_other() -> SparkEngine:
+        pytest.fail("another session was asked for")
+
+    monkeypatch.setattr("fstk.engines.connect.active", no_other)
+    catalog = FolderCatalog(warehouse)
+    spark = spark_engine.session.createDataFrame(frame([1, 2], days(0, 1), [1.0, None]))
+    assert catalog.create("s.t", ["id"], spark, timeseries_column="as_of").rows == 2
+    assert catalog.write("s.t", spark.selectExpr("id + 1 AS id", "as_of", "x")).inserted == 2
 
 
 def test_a_column_of_nothing_but_nulls_takes_the_type_that_is_known(catalog: FolderCatalog) -> None:

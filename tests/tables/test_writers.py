@@ -128,6 +128,23 @@ def test_writers_that_never_stop_coming_between_are_a_conflict(
     assert catalog.get("s.t").version == 0
 
 
+def test_a_write_that_lost_to_another_is_made_again(
+    warehouse: Path, spark_engine: SparkEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = FolderCatalog(warehouse, spark_engine)
+    catalog.create("s.t", "id", frame([1], ["old"]))
+    commit, lost = write._commit, [WriteConflict("lost")]
+
+    def once_lost(*arguments: Any) -> Any:
+        if lost:
+            raise lost.pop()
+        return commit(*arguments)
+
+    monkeypatch.setattr(write, "_commit", once_lost)
+    report = catalog.write("s.t", frame([1, 2], ["new", "new"]))
+    assert (report.version, report.inserted, report.updated, lost) == (1, 1, 1, [])
+
+
 def test_delta_itself_refuses_two_inserts_of_one_key(
     warehouse: Path, spark_engine: SparkEngine, tmp_path: Path
 ) -> None:
