@@ -91,7 +91,6 @@ def make_archive(folder: Path) -> Path:
         stale.unlink()
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         new = Path(scratch) / made.name
-        # The pipes stay open until the JVM, which writes the archive as it ends, is gone: run() waits for that.
         run = subprocess.run(
             [sys.executable, "-m", "fstk.engines.rehearsal", str(new)],
             env=os.environ | {"FSTK_WAREHOUSE": str(Path(scratch) / "warehouse"), "FSTK_JARS": str(folder)},

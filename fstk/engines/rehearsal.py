@@ -10,6 +10,7 @@ from fstk import settings
 from fstk.engines.base import TableVersion
 from fstk.engines.connect import active, connect
 from fstk.engines.location import folder
+from fstk.optional import need
 
 _SCHEMA = {"k": "string", "t": "timestamp", "v": "double"}
 
@@ -36,6 +37,10 @@ def rehearse(archive: str) -> None:
     engine.arrow(engine.select(stored, {"k": "upper(k)", "v": "CASE WHEN v > 1 THEN v ELSE 0 END"}))
     stored.groupBy("k").count().toPandas()
     session.stop()
+    gateway = need("pyspark").SparkContext._gateway
+    gateway.shutdown()
+    gateway.proc.stdin.close()  # the JVM ends with it, and writes the archive as it ends
+    gateway.proc.wait(timeout=300)
 
 
 if __name__ == "__main__":
