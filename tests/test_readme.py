@@ -68,7 +68,7 @@ def test_the_journey_runs_as_written(purchases: Path) -> None:
 @pytest.mark.spark
 @pytest.mark.xdist_group("demo")
 def test_the_cell_runs_as_written(purchases: Path) -> None:
-    cell = next(block for block in re.findall(r"^```\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL))
+    [cell] = re.findall(r"^```\n(%%fstk.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
     program = "\n".join(
         [
             "from IPython.core.interactiveshell import InteractiveShell",
