@@ -15,8 +15,8 @@ from IPython.core.getipython import get_ipython
 from fstk.display import Displayed
 from fstk.errors import FstkError, UnknownName, nearest
 
-_WIDE = ipywidgets.Layout(width="auto", flex="1 1 20em")
-_ROW = ipywidgets.Layout(flex_flow="row wrap")
+_WIDE = {"width": "auto", "flex": "1 1 20em"}  # a Layout made here would be a widget made by the import
+_ROW = {"flex_flow": "row wrap"}
 _NAMES = {"description_width": "6.5em"}
 _MARKED = "border-left: 3px solid var(--jp-error-color1, currentColor); padding-left: 0.6em; margin: 0.3em 0"
 
