@@ -5,7 +5,6 @@ Prints its times as one JSON line, then writes the answer of the last run to ``F
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench import local, spark
+from bench import local, spark, watched
 
 LOCAL = {"direct": local.direct, "DuckDB": local.duck, "Polars": local.polars}
 SPARK = {"spark": spark.fstk, "Spark SQL": spark.native}
@@ -43,7 +42,7 @@ def main(case: str, contender: str, folder: Path, repeats: int) -> None:
     target = answer(folder, case, contender)
     if contender in LOCAL:
         seconds, result = timed(LOCAL[contender](case, folder), repeats)
-        print(json.dumps({"seconds": seconds}), flush=True)
+        watched.say(seconds=seconds)
         table = result.to_arrow() if isinstance(result, pl.DataFrame) else result
         pq.write_table(pa.table(table), target)
     else:
@@ -51,7 +50,7 @@ def main(case: str, contender: str, folder: Path, repeats: int) -> None:
         spark.warm_up()
         # The frame is made anew each time, so that planning counts; "noop" computes every row and keeps none.
         seconds, _ = timed(lambda: make(case, folder).write.format("noop").mode("overwrite").save(), repeats)
-        print(json.dumps({"seconds": seconds}), flush=True)
+        watched.say(seconds=seconds)
         make(case, folder).write.mode("overwrite").parquet(str(target))
 
 

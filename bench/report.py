@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import textwrap
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import psutil
 
 from bench.data import Size
-from fstk.display import Displayed, Table
+from fstk.display import WIDTH, Displayed, Table
 
 _PACKAGES = ("fstk", "duckdb", "polars", "pyarrow", "numpy", "pyspark", "delta-spark", "deltalake")
 
@@ -61,8 +62,12 @@ class Report(Displayed):
             f"{' · '.join(packages[:5])}\n{' · '.join(packages[5:])}",
             ("case", "contender", "seconds", "spread", "ratio", "against", "aim", "peak MB"),
             [self._row(line) for line in self.lines],
-            [*self.notes, *(f"{line.case}, {line.contender}: {line.failure}" for line in self.lines if line.failure)],
+            ["\n".join(textwrap.wrap(note, WIDTH)) for note in self._all_notes()],
         )
+
+    def _all_notes(self) -> list[str]:
+        failures = [f"{line.case}, {line.contender}: {line.failure}." for line in self.lines if line.failure]
+        return [*self.notes, *failures]
 
     def _row(self, line: Line) -> tuple[Any, ...]:
         ratio = self.ratio(line)
@@ -75,7 +80,7 @@ class Report(Displayed):
         return (
             line.case,
             line.contender,
-            None if line.best is None else f"{line.best:.2f}",
+            None if line.best is None else f"{line.best:.2f}" if line.best >= 0.1 else f"{line.best:.3f}",
             spread,
             None if ratio is None else f"{ratio:.2f}",
             line.rival,
@@ -102,8 +107,6 @@ def machine() -> str:
     return f"{name} · {os.cpu_count()} cores · {psutil.virtual_memory().total / 2**30:.0f} GiB · {platform.system()}"
 
 
-def versions() -> str:
+def versions() -> list[str]:
     """Return the versions of all that takes part."""
-    return " · ".join(
-        [f"Python {platform.python_version()}", *(f"{name} {metadata.version(name)}" for name in _PACKAGES)]
-    )
+    return [f"Python {platform.python_version()}", *(f"{name} {metadata.version(name)}" for name in _PACKAGES)]

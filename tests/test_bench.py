@@ -93,7 +93,10 @@ def test_the_table_says_ratio_and_aim_and_fits() -> None:
     assert max(map(len, text.splitlines())) <= 100
     row = next(line for line in text.splitlines() if line.split()[3:4] == ["spark"])
     assert " ".join(row.split()) == "windows on calendar spark 1.00 40% 0.50 Spark SQL ≤ 1.00 met 1,000"
-    assert "first Delta write, fstk: stopped after 600 s" in text
+    assert "first Delta write, fstk: stopped after 600 s." in text
+    assert {"Python", "fstk", "duckdb", "delta-spark"} <= {
+        word for line in text.splitlines()[:4] for word in line.split()
+    }
     assert json.loads(json.dumps(report.as_dict()))["lines"][1]["ratio"] == 0.5
 
 
