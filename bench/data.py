@@ -30,7 +30,7 @@ class Size:
 
 
 FULL = Size(events=5_000_000, labels=1_000_000, keys=50_000, repeats=3, seconds=600)
-QUICK = Size(events=20_000, labels=5_000, keys=500, repeats=1, seconds=120)
+QUICK = Size(events=20_000, labels=5_000, keys=500, repeats=1, seconds=300)
 
 
 def make(folder: Path, size: Size) -> None:
