@@ -20,6 +20,7 @@ from fstk.training.resolve import Join
 from fstk.windows.lint import Finding, LintReport, percent
 
 _MOST = 0.5
+_PREDICTION = "prediction"  # what score_batch adds: a table of scores, honestly all of one instant after one scoring
 _INSTANTS = ("timestamp", "timestamp_ntz")
 # A date may well be an attribute (a birthday, the first purchase); one called like this says when the row was known.
 _STAMP = re.compile(
@@ -42,7 +43,7 @@ def lint_table(table: FeatureTable, rows: pa.Table | None = None) -> LintReport:
             for column, kind in _times_of(table.schema, table.primary_keys).items()
             if kind in _INSTANTS or _STAMP.fullmatch(column)
         )
-    if rows is None:
+    if rows is None or _PREDICTION in table.schema:
         return LintReport()
     return LintReport.of(_one_instant(table.name, table.timeseries_column, rows.column(table.timeseries_column)))
 

@@ -99,6 +99,13 @@ def test_one_row_or_two_instants_are_no_finding() -> None:
     assert lint_table(_table("two", ["customer_id"], "as_of", two)).clean
 
 
+def test_scores_of_one_instant_are_no_finding() -> None:
+    rows = pa.table({"customer_id": np.arange(50), "as_of": _days(np.full(50, 90)), "prediction": RNG.random(50)})
+    assert lint_table(_table("scores", ["customer_id"], "as_of", rows), rows).clean
+    kept = rows.drop_columns(["prediction"])
+    assert not lint_table(_table("scores", ["customer_id"], "as_of", kept), kept).clean
+
+
 def test_features_newer_than_most_labels() -> None:
     report = _lint(_labels(), _with_features(_features(first_day=170)))
     assert _codes(report) == [("newer-than-labels", "fs.customer_features.as_of")]
