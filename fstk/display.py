@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import math
+import textwrap
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ WIDTH = 100
 _ROWS = 200  # more rows, columns or letters than a person reads
 _COLUMNS = 32
 _VALUE = 200
+_LINES = 3
 _BYTES = 90_000  # of a table's rows as HTML; with title and notes a rendering stays under 100 kB
 
 
@@ -33,9 +35,10 @@ class Table:
     notes: Sequence[str] = field(default=())
 
     def text(self, width: int = WIDTH) -> str:
-        """Return the table as plain text, no line longer than ``width``; a cell that does not fit is cut with ``…``."""
+        """Return the table as plain text, no line longer than ``width``: a title or note that does not fit goes on in
+        the next lines, at most three; a cell that does not fit is cut with ``…``."""
         columns, rows = self._cells()
-        lines = [line_of(line, width) for line in self.title.split("\n")] if self.title else []
+        lines = _folded(self.title, width) if self.title else []
         if columns:
             right = self._right(rows)
             cells = [columns, *rows]
@@ -47,7 +50,7 @@ class Table:
             for row in cells:
                 parts = [_pad(_fit(cell, w), w, right[i]) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
                 lines.append(_fit(("  " + (" " * gap).join(parts)).rstrip(), width))
-        lines += [line_of(line, width) for note in self._notes(len(rows)) for line in note.split("\n")]
+        lines += [line for note in self._notes(len(rows)) for line in _folded(note, width)]
         return "\n".join(lines)
 
     def html(self, room: int = _BYTES) -> str:
@@ -139,6 +142,17 @@ class Stacked(Displayed):
 def line_of(text: str, width: int = WIDTH) -> str:
     """Return ``text`` as one line of printable characters, cut with ``…`` where it is wider than ``width`` columns."""
     return _fit(_printable(text), width)
+
+
+def _folded(text: str, width: int) -> list[str]:
+    lines = []
+    for line in map(_printable, text.split("\n")):
+        if _width(line) <= width:
+            lines.append(line)
+        else:
+            parts = textwrap.wrap(line, width, subsequent_indent="  ", max_lines=_LINES, placeholder=" …")
+            lines += [_fit(part, width) for part in parts]
+    return lines
 
 
 def duration(length: timedelta) -> str:

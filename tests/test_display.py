@@ -14,6 +14,12 @@ def test_no_line_is_longer_than_the_width() -> None:
     assert max(len(line) for line in table.text(100).splitlines()) <= 100
 
 
+def test_a_long_title_or_note_goes_on_in_the_next_lines_and_is_cut_at_last() -> None:
+    table = Table("one two three", [], [], notes=["four\nfive six seven eight nine ten", "東京 東京東京"])
+    want = ["one two", "  three", "four", "five six", "  seven", "  eight …", "東京 東…"]
+    assert table.text(9).splitlines() == want
+
+
 def test_columns_move_closer_before_a_cell_is_cut() -> None:
     table = Table("", ["abcdef", "gh"], [["uvwxyz", "12"]])
     assert table.text(12).splitlines() == ["  abcdef  gh", "  uvwxyz  12"]

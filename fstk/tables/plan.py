@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fstk.display import WIDTH, Displayed, Table
+from fstk.display import Displayed, Table
 from fstk.engines.base import Schema
 from fstk.engines.types import arrow_type, spark_type
 from fstk.errors import FstkError, InvalidInput, SchemaChange, TableExists, TypeMismatch, UnknownColumn, nearest
@@ -43,7 +42,7 @@ class TablePlan(Displayed):
         what = f"{self.action.upper()}, keys {keys_text(self.table)}, {features_text(self.table)}"
         title = f"{self.table.name} · plan: {what}      nothing written yet"
         rows = [(name, kind, role(self.table, name), changes.get(name, "")) for name, kind in self.table.schema.items()]
-        notes = textwrap.wrap(str(self.refusal), WIDTH) if self.refusal else []
+        notes = [str(self.refusal)] if self.refusal else []
         return Table(title, ("column", "type", "role", "change"), rows, notes)
 
 

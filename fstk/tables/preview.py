@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
 from operator import and_, or_
-from textwrap import wrap
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk import settings
-from fstk.display import WIDTH, Displayed, Stacked, Table, instant
+from fstk.display import Displayed, Stacked, Table, instant
 from fstk.engines.base import Engine, Frame, Schema, TableVersion
 from fstk.engines.direct import DirectEngine
 from fstk.engines.location import folder
@@ -65,7 +64,7 @@ class WindowPreview(Stacked):
     def _plan(self) -> Table:
         table, change = self.table.table, self.table.action.upper()
         features = f"{len(self.windows.features)} features" if len(self.windows.features) != 1 else "1 feature"
-        title = "\n".join(wrap(f"{table.name} · plan: {change}, keys {keys_text(table)}, {features}", WIDTH))
+        title = f"{table.name} · plan: {change}, keys {keys_text(table)}, {features}"
         columns = ["column", "type", "meaning"]
         first = self.samples[0] if self.samples else None
         rows = []
@@ -151,7 +150,7 @@ def _source(features: WindowedFeatures, engine: Engine) -> tuple[Frame, Schema]:
     schema = engine.columns(table)
     asked = [*features.keys, features.timestamp, *(name for one in features.aggregates for name in one.parsed.columns)]
     used = [name for name in dict.fromkeys(spelled(schema, name) for name in asked) if name in schema]
-    return engine.read_part(table, used, {}), schema
+    return engine.read(table, used), schema
 
 
 def _entities(source: Frame, keys: list[str], time: str, engine: Engine) -> list[dict[str, Any]]:
