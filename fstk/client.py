@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fstk import journal
 from fstk.engines.connect import active, engine_of
 from fstk.errors import InvalidInput
+from fstk.models import registry
 from fstk.models.log import ModelVersion, log_model
 from fstk.models.score import score_batch
 from fstk.online.publish import PublishReport, publish
@@ -35,6 +36,7 @@ class FeatureEngineeringClient:
     def __init__(self, spark: SparkSession | None = None, *, model_registry_uri: str | None = None) -> None:
         self._given = None if spark is None else engine_of(spark)
         self._registry = model_registry_uri
+        registry.tracking()
 
     @property
     def _catalog(self) -> Catalog:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import textwrap
 import time
@@ -100,7 +99,9 @@ def _online() -> str:
 
 
 def _models() -> str:
-    where = os.environ.get("MLFLOW_TRACKING_URI", "its own default place")
+    from fstk.models import registry
+
+    where = registry.tracking() or "mlflow.db of this folder"
     return f"MLflow {_installed('mlflow', 'models')} · tracking in {where}"
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from fstk import FeatureEngineeringClient
 from fstk.errors import FstkError, Infrastructure, UnknownModel
 from fstk.models.quiet import quiet
-from fstk.models.registry import Found, Registry
+from fstk.models.registry import Found, Registry, tracking
 
 
 @pytest.fixture
@@ -95,6 +96,38 @@ def test_a_registry_of_its_own(registered: str, tmp_path: Path) -> None:
     with pytest.raises(UnknownModel, match="no registered model"):
         Registry(f"sqlite:///{tmp_path}/registry.db").find(f"models:/{registered}/1")
     assert Registry(os.environ["MLFLOW_TRACKING_URI"]).find(f"models:/{registered}/1").version == 1
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["sqlite", "mlruns"])
+def test_mlflow_keeps_to_the_project_wherever_in_it_the_work_is(
+    old: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    (tmp_path / "fstk.toml").touch()
+    (tmp_path / "notebooks").mkdir()
+    if old:
+        (tmp_path / "mlruns" / "0").mkdir(parents=True)
+        (tmp_path / "mlruns" / "0" / "meta.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    FeatureEngineeringClient()
+    at_root = mlflow.get_tracking_uri()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    FeatureEngineeringClient()
+    assert mlflow.get_tracking_uri() == at_root
+    assert at_root == ((tmp_path / "mlruns").as_uri() if old else f"sqlite:///{tmp_path}/mlflow.db")
+
+
+@pytest.mark.parametrize("variables", [{"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, {"FSTK_ENGINE": "databricks"}])
+def test_mlflow_stays_where_it_was_put(
+    variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    (tmp_path / "fstk.toml").touch()
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert tracking() == variables.get("MLFLOW_TRACKING_URI")
 
 
 def test_a_server_that_does_not_answer_is_infrastructure(monkeypatch: pytest.MonkeyPatch) -> None:
