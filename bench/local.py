@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,10 @@ class InMemory(DirectEngine):
     def __init__(self, tables: dict[str, pa.Table]) -> None:
         self._tables = tables
 
-    def read(self, table: TableVersion) -> pa.Table:
-        """Return a table that lies in memory."""
-        return self._tables[table.name]
+    def read(self, table: TableVersion, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return ``columns`` (None for all) of a table that lies in memory."""
+        rows = self._tables[table.name]
+        return rows if columns is None else rows.select(list(columns))
 
 
 def direct(case: str, folder: Path) -> Run:

@@ -40,6 +40,8 @@ class Engine(Protocol):
     """
 
     name: str
+    threads: int
+    """What a kernel may use: a Spark worker has one core, the engine ``direct`` the whole process."""
 
     def frame(self, data: Any, argument: str) -> Frame:
         """Turn a Spark, pandas, Polars or Arrow frame into this engine's own; ``argument`` names it in errors.
@@ -55,8 +57,8 @@ class Engine(Protocol):
         """Return the frame's columns and types; starts no computation."""
         ...
 
-    def read(self, table: TableVersion) -> Frame:
-        """Return the rows of a Delta table, lazily where the engine can."""
+    def read(self, table: TableVersion, columns: Sequence[str] | None = None) -> Frame:
+        """Return ``columns`` (None for all) of a Delta table, lazily where the engine can."""
         ...
 
     def changes(self, table: TableVersion, since: int = 0) -> Frame:

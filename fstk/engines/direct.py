@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -24,6 +25,7 @@ class DirectEngine:
     """Computes on ``pyarrow.Table`` frames that fit in memory; reads tables, never writes them."""
 
     name = "direct"
+    threads = os.cpu_count() or 1
 
     def frame(self, data: Any, argument: str) -> pa.Table:
         """Return ``data`` as Arrow; see :meth:`fstk.engines.base.Engine.frame`."""
@@ -35,14 +37,14 @@ class DirectEngine:
         """Return column names and types, in order."""
         return schema_of(frame.schema)
 
-    def read(self, table: TableVersion) -> pa.Table:
-        """Return the rows of a local Delta table.
+    def read(self, table: TableVersion, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return ``columns`` (None for all) of a local Delta table.
 
         Raises:
             UnknownTable: nothing is there. ExpiredSnapshot: no such version. DamagedTable: it cannot be read.
             UnsupportedType: times that only Spark reads rightly.
         """
-        return self.read_part(table, None, {})
+        return self.read_part(table, columns, {})
 
     def read_part(
         self, table: TableVersion, columns: Sequence[str] | None, among: Mapping[str, pa.ChunkedArray]

@@ -27,6 +27,8 @@ class SparkEngine:
     Every method builds plans only, except :meth:`arrow`, which runs them.
     """
 
+    threads = 1
+
     def __init__(self, session: SparkSession, name: str = "spark") -> None:
         self.session = session
         self.name = name
@@ -48,8 +50,8 @@ class SparkEngine:
         with translated():
             return struct_type(frame.schema)
 
-    def read(self, table: TableVersion) -> DataFrame:
-        """Return a Delta table at a version.
+    def read(self, table: TableVersion, columns: Sequence[str] | None = None) -> DataFrame:
+        """Return ``columns`` (None for all) of a Delta table at a version.
 
         Raises:
             UnknownTable: nothing is there. ExpiredSnapshot: no such version. DamagedTable: it cannot be read.
@@ -59,6 +61,8 @@ class SparkEngine:
             if table.version is not None:
                 reader = reader.option("versionAsOf", table.version)
             frame = reader.format("delta").load(table.location) if table.location else reader.table(table.name)
+            if columns is not None:
+                frame = frame.select(*map(quoted_name, columns))
             _ = frame.schema  # a Connect session would otherwise find out at the first action only
         if table.location:
             rows = buckets.stored_rows(table.location, table.version)

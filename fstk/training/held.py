@@ -20,9 +20,10 @@ class Held(DirectEngine):
         self.rows = rows
         self._changes: dict[TableVersion, pa.Table] = {}
 
-    def read(self, table: TableVersion) -> pa.Table:
-        """Return the rows that are kept of a table."""
-        return self.rows[table]
+    def read(self, table: TableVersion, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return ``columns`` (None for all) of the rows that are kept of a table."""
+        rows = self.rows[table]
+        return rows if columns is None else rows.select(list(columns))
 
     def changes(self, table: TableVersion, since: int = 0) -> pa.Table:
         """Return the table's change data feed, read once."""

@@ -3,11 +3,12 @@ point-in-time join.
 
 All keys at once: (key, time) of a row is packed into one int64, the feature rows are sorted by it, and one binary
 search per label finds the last row not after it. Extreme times, or more keys than bits, are first replaced by their
-ranks.
+ranks. Sorting goes by parts of the keys, small enough for a core's cache.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from fstk.training.resolve import Join
 
 _BITS = 62  # of an int64 that key and time may share
 _ARRAY = 2**31  # bytes of strings that one Arrow array cannot hold
+_PART_ROWS = 2**15  # feature rows that are sorted at a time; many more leave a core's cache
 SHOWN = 5
 """Keys named in an error."""
 
@@ -62,7 +64,7 @@ class Found:
         self.next_at[labels[some]] = at[first[some]]
 
 
-def as_of_join(labels: pa.Table, features: pa.Table, join: Join) -> pa.Table:
+def as_of_join(labels: pa.Table, features: pa.Table, join: Join, threads: int = 1) -> pa.Table:
     """Return ``labels`` with the join's outputs: of each label's keys the newest row with feature time ≤ label time
     and within the look-back, whole; nulls where there is none; defaults in place of nulls.
 
@@ -71,7 +73,7 @@ def as_of_join(labels: pa.Table, features: pa.Table, join: Join) -> pa.Table:
     Raises:
         DuplicateKeys: a label's row is not the only one with its keys and time.
     """
-    return with_outputs(labels, features, find(labels, features, join), join)
+    return with_outputs(labels, features, find(labels, features, join, threads=threads), join)
 
 
 def with_outputs(labels: pa.Table, features: pa.Table, found: Found, join: Join) -> pa.Table:
@@ -100,7 +102,7 @@ def _taken(column: pa.ChunkedArray, rows: pa.Array) -> pa.ChunkedArray:
     return pa.chunked_array(parts, column.type)
 
 
-def find(labels: pa.Table, features: pa.Table, join: Join, *, later: bool = False) -> Found:
+def find(labels: pa.Table, features: pa.Table, join: Join, *, later: bool = False, threads: int = 1) -> Found:
     """Return what each label sees, with ``later`` also what comes after it.
 
     Raises:
@@ -115,24 +117,52 @@ def find(labels: pa.Table, features: pa.Table, join: Join, *, later: bool = Fals
     if not len(asking) or not len(usable):
         return found
     label_at, feature_at, bits = _coordinates(label_time[asking], feature_time[usable], size)
-    label_code = (label_id[asking] << bits) | label_at
-    feature_code = (feature_id[usable] << bits) | feature_at
-    order = np.argsort(feature_code)
-    codes = feature_code[order]
-    by_code = np.argsort(label_code)  # searching in order is many times faster than at random
-    wanted = label_code[by_code]
-    asking, first = asking[by_code], (wanted >> bits) << bits
-    position = np.searchsorted(codes, wanted, side="right")
-    seen = position > 0
-    seen[seen] = codes[position[seen] - 1] >= first[seen]
-    last, who = position[seen] - 1, asking[seen]
-    _refuse_ties(codes, last, features, usable[order], join)
-    rows = usable[order[last]]
-    found.see(who, rows, feature_time[rows], recent(label_time[who], feature_time[rows], join))
-    if later:
-        end = np.searchsorted(codes, first + (1 << bits))
-        found.miss(asking, end - position, feature_time[usable[order]], position)
+    few = min(8, (len(usable) // _PART_ROWS).bit_length())
+    shift = bits + max(0, size.bit_length() - few)  # no key lies in two parts
+    wanted = _Parted.of((label_id[asking] << bits) | label_at, asking, shift)
+    stored = _Parted.of((feature_id[usable] << bits) | feature_at, usable, shift)
+
+    def search(part: int) -> None:
+        labels_code, who = wanted.part(part)  # searching in order is many times faster than at random
+        codes, rows = stored.part(part)
+        first = (labels_code >> bits) << bits
+        position = np.searchsorted(codes, labels_code, side="right")
+        seen = position > 0
+        seen[seen] = codes[position[seen] - 1] >= first[seen]
+        last = position[seen] - 1
+        _refuse_ties(codes, last, features, rows, join)
+        newest, seeing = rows[last], who[seen]
+        at = feature_time[newest]
+        found.see(seeing, newest, at, recent(label_time[seeing], at, join))
+        if later:
+            end = np.searchsorted(codes, first + (1 << bits))
+            found.miss(who, end - position, feature_time[rows], position)
+
+    with ThreadPoolExecutor(threads) as pool:  # NumPy sorts and searches without Python's lock
+        list(pool.map(search, range(1 << few)))
     return found
+
+
+@dataclass(frozen=True)
+class _Parted:
+    """Codes and the rows that they are of, those of part 0 first; ``ends`` says where each part ends."""
+
+    codes: np.ndarray
+    rows: np.ndarray
+    ends: np.ndarray
+
+    @classmethod
+    def of(cls, codes: np.ndarray, rows: np.ndarray, shift: int) -> _Parted:
+        """Part by the bits above ``shift``, of which there are at most eight."""
+        part = (codes >> shift).astype(np.uint8)
+        order = np.argsort(part, kind="stable")  # of bytes a radix sort
+        return cls(codes[order], rows[order], np.cumsum(np.bincount(part, minlength=256)))
+
+    def part(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the codes of one part, sorted, and their rows."""
+        part = slice(self.ends[number - 1] if number else 0, self.ends[number])
+        order = np.argsort(self.codes[part])
+        return self.codes[part][order], self.rows[part][order]
 
 
 def times(table: pa.Table, column: str | None) -> tuple[np.ndarray, np.ndarray]:

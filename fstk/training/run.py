@@ -32,7 +32,7 @@ def join(plan: TrainingPlan, labels: Frame, engine: Engine, as_known: bool = Fal
     """
     schema = plan.label_columns
     frame = _columns(labels, list(schema), engine)
-    match = bitemporal.as_known_join if as_known else kernel.as_of_join
+    match = bitemporal.as_known_join if as_known else partial(kernel.as_of_join, threads=engine.threads)
     for one in plan.joins_as_known() if as_known else plan.joins:
         if not one.outputs:
             continue
@@ -58,11 +58,12 @@ def explanation(plan: TrainingPlan, labels: Frame, engine: Engine, as_known: boo
 
 
 def summary(plan: TrainingPlan, rows: Frame, engine: Engine) -> Summary:
-    """Return the summary of the rows of :func:`explanation`; runs them, and counts feature rows without a time."""
+    """Return the summary of the rows of :func:`explanation`; runs them, and counts the feature rows without a time,
+    which only others than fstk write."""
     parts = engine.arrow(engine.map(rows, ["label_row"], partial(counted, plan=plan), COUNTS))
     nulls = []
     for one in plan.joins:
-        if one.table_time is None:
+        if one.table_time is None or one.keys_known_unique:
             nulls.append(0)
             continue
         features = _features(one, [], engine, as_known=False)
@@ -91,7 +92,7 @@ def refuse_duplicates(plan: TrainingPlan, engine: Engine) -> None:
 def _features(one: Join, outputs: list[str], engine: Engine, as_known: bool) -> Frame:
     columns = list(dict.fromkeys([*one.table_columns, *outputs]))
     if not as_known:
-        return _columns(engine.read(one.source), columns, engine)
+        return engine.read(one.source, columns)
     columns += [bitemporal.CHANGE, bitemporal.VERSION, bitemporal.COMMITTED]
     try:
         return _columns(engine.changes(one.source), columns, engine)

@@ -3,7 +3,6 @@ kernel."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -123,9 +122,7 @@ class _Request:
 
     def kernel(self, keys: tuple[str, ...], time: str) -> WindowKernel:
         windows = tuple((length.name, length.micros) for length in self.features.lengths)
-        # A Spark worker has one core; here the process has them all.
-        threads = (os.cpu_count() or 1) if self.engine.name == "direct" else 1
-        return WindowKernel(keys, time, windows, self.features.closed, self.reductions, threads)
+        return WindowKernel(keys, time, windows, self.features.closed, self.reductions, self.engine.threads)
 
     def events(self) -> tuple[Frame, tuple[str, ...], WindowKernel]:
         """Return the events with nothing but what the kernel needs, their key columns, and the kernel."""

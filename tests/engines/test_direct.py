@@ -49,6 +49,9 @@ def _write(spark: SparkSession, folder: Path, kind: str, rows: pa.Table = ROWS) 
 def test_every_kind_of_table_is_the_same_without_spark(spark: SparkSession, tmp_path: Path, kind: str) -> None:
     table = _write(spark, tmp_path / "t", kind)
     theirs, ours = engine_of(spark).arrow(engine_of(spark).read(table)), direct().read(table)
+    two = ["at", "id"]
+    assert direct().read(table, two).equals(ours.select(two))
+    assert engine_of(spark).read(table, two).columns == two
     assert ours.schema.names == theirs.schema.names
     assert ours.schema.types == theirs.schema.types
     assert [str(row) for row in ours.sort_by("id").to_pylist()] == [

@@ -94,7 +94,7 @@ def test_only_keys_that_changed_are_read_the_second_time(made: Made, store: SQLi
     table = made.merge(row(5, 1, 55), row(6, 1, 6))
 
     class NoFullRead(DirectEngine):
-        def read(self, table: Any) -> Any:
+        def read(self, table: Any, columns: Any = None) -> Any:
             raise AssertionError("the whole table was read")
 
     report = publish(table, store, engine=NoFullRead())
@@ -113,9 +113,9 @@ def test_where_changes_are_no_longer_kept_everything_is_compared(made: Made, sto
     class Later(DirectEngine):
         """Sees the newest version, as a reader of a checkpoint does, but no commit of its own to take changes from."""
 
-        def read(self, table: TableVersion) -> Any:
+        def read(self, table: TableVersion, columns: Any = None) -> Any:
             (Path(made.folder) / "kept aside").rename(Path(made.folder) / "_delta_log" / f"{table.version:020}.json")
-            return super().read(table)
+            return super().read(table, columns)
 
     report = publish(table, store, engine=Later())
     assert counts(report) == (2, 1, 0, 0)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -91,11 +91,11 @@ class LateReader(SparkEngine):
 
     looked = False
 
-    def read(self, table: TableVersion) -> Any:
+    def read(self, table: TableVersion, columns: Sequence[str] | None = None) -> Any:
         if not self.looked:
             self.looked = True
             table = replace(table, version=0)
-        return super().read(table)
+        return super().read(table, columns)
 
 
 def test_a_writer_that_came_between_is_seen_and_the_outcome_is_that_of_one_after_the_other(

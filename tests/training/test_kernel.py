@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -168,8 +169,17 @@ def cases(draw: st.DrawFn) -> tuple[pa.Table, pa.Table, Join]:
     return label_table, feature_table, join
 
 
+@pytest.fixture(scope="module", params=[kernel._PART_ROWS, 3], ids=["one part", "parts"])
+def parted(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Feature rows all in one part, or about three in each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernel, "_PART_ROWS", request.param)
+        yield
+
+
+@pytest.mark.usefixtures("parted")
 @given(cases())
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1000, deadline=None)
 def test_each_label_sees_the_newest_row_that_it_may(case: tuple[pa.Table, pa.Table, Join]) -> None:
     labels, features, join = case
     joined = as_of_join(labels, features, join)
@@ -181,8 +191,9 @@ def test_each_label_sees_the_newest_row_that_it_may(case: tuple[pa.Table, pa.Tab
         assert got["n"] == (want["number"] if want else -7)
 
 
+@pytest.mark.usefixtures("parted")
 @given(cases())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_the_reason_of_every_null_is_told(case: tuple[pa.Table, pa.Table, Join]) -> None:
     labels, features, join = case
     found = find(labels, features, join, later=True)
@@ -204,8 +215,9 @@ def test_the_reason_of_every_null_is_told(case: tuple[pa.Table, pa.Table, Join])
             assert found.next_at[i] == (after[0] - EPOCH) // MICRO
 
 
+@pytest.mark.usefixtures("parted")
 @given(cases(), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_rows_that_share_keys_and_time_are_refused_not_guessed(
     case: tuple[pa.Table, pa.Table, Join], data: Any
 ) -> None:
@@ -315,7 +327,8 @@ def test_chunks_are_no_borders() -> None:
 
 
 @pytest.mark.parametrize("spread", [1, 10**6, 10**12], ids=["few bits", "more", "ranks"])
-def test_many_keys_and_wide_times_agree_with_a_search_per_key(spread: int) -> None:
+def test_many_keys_and_wide_times_agree_with_a_search_per_key(spread: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "_PART_ROWS", 100)
     random = np.random.default_rng(spread)
     keys, at = random.integers(-300, 300, 20_000) * spread, random.integers(-(10**5), 10**5, 20_000) * spread
     _, first = np.unique(np.stack([keys, at]), axis=1, return_index=True)

@@ -34,7 +34,7 @@ def at(*days: float | None) -> pa.Array:
 def shelf(tmp_path: Path) -> Shelf:
     shelf = Shelf(tmp_path)
     moving = {"id": pa.array([1, 1, 1, 2, 3]), "ts": at(0, 5, 10, 3, None), "spend": [10.0, None, 30.5, -0.0, 7.0]}
-    shelf.add("moving", pa.table(moving), ["id"], "ts")
+    shelf.add("moving", pa.table(moving), ["id"], "ts", unique=False)  # fstk refuses a row without a time
     shelf.add("still", pa.table({"code": ["a", "é"], "price": [1.25, None]}), ["code"])
     return shelf
 
