@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 DONE := .venv/done
+# Two at a time, a file at a time, in the files' order: the long ones are not the last.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 EXTRAS := spark,jobs,models,monitoring,notebook,demo,dev
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120
 # Root installs Debian packages; anybody else is told the line. $(call debian,PACKAGES,WHAT FOR)
@@ -23,10 +25,10 @@ demo: setup  ## the churn journey on 69,659 real purchases
 	@$(BIN)/fstk demo
 
 check: setup lint  ## style, types, import contract, fast tests
-	$(BIN)/python -m pytest -q -m "not spark and not server and not browser"
+	$(PYTEST) -m "not spark and not server and not browser"
 
 test: setup $(DONE)/chromium lint  ## all that CI runs
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 bench: setup  ## joins, windows, start-up, memory, beside DuckDB, Polars and native Spark SQL
 	@$(BIN)/python -m bench

@@ -52,7 +52,6 @@ def test_the_settings_are_those_that_exist_with_their_defaults() -> None:
 
 
 @pytest.mark.spark
-@pytest.mark.xdist_group("demo")
 def test_the_journey_runs_as_written(purchases: Path) -> None:
     program = purchases / "journey.py"
     program.write_text("\n".join(blocks("python")))
@@ -66,7 +65,6 @@ def test_the_journey_runs_as_written(purchases: Path) -> None:
 
 
 @pytest.mark.spark
-@pytest.mark.xdist_group("demo")
 def test_the_cell_runs_as_written(purchases: Path) -> None:
     [cell] = re.findall(r"^```\n(%%fstk.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
     program = "\n".join(

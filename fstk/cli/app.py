@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
@@ -48,13 +48,19 @@ def verbs() -> list[str]:
     return sorted(command.name for command in app.registered_commands if command.name)
 
 
-def run_command(argv: Sequence[str], namespace: dict[str, Any] | None = None, cell: str | None = None) -> Any:
+def run_command(
+    argv: Sequence[str],
+    namespace: dict[str, Any] | None = None,
+    cell: str | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Any:
     """Carry out ``fstk ARGV`` and return what is to be shown, None when there is nothing (more) to show.
 
     Args:
         argv: the words after ``fstk``.
         namespace: of the notebook's cells, when called from a magic.
         cell: the text below a cell magic.
+        progress: told how many rows are done, and of how many, by a verb that takes a while.
 
     Raises:
         UnknownName: no such verb.
@@ -67,7 +73,7 @@ def run_command(argv: Sequence[str], namespace: dict[str, Any] | None = None, ce
         raise UnknownName(f"fstk has no verb {first!r}.{nearest(first, verbs())}   See them all: fstk -h")
     command = typer.main.get_command(app)
     try:
-        shown = command.main(argv, prog_name="fstk", standalone_mode=False, obj=Call(namespace, cell))
+        shown = command.main(argv, prog_name="fstk", standalone_mode=False, obj=Call(namespace, cell, progress))
     except TyperException as error:
         where = f"fstk {first}" if first else "fstk"
         raise InvalidInput(f"{error.format_message().rstrip('.')}.   How it is used: {where} -h") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -13,10 +14,12 @@ from fstk.errors import InvalidInput
 
 @dataclass(frozen=True)
 class Call:
-    """In a notebook: the namespace of its cells and the text below a cell magic; in a terminal: neither."""
+    """In a notebook: the namespace of its cells, the text below a cell magic, and what is told how far a verb is (rows
+    done, and of how many); in a terminal: none of them."""
 
     namespace: dict[str, Any] | None = None
     cell: str | None = None
+    progress: Callable[[int, int | None], None] | None = None
 
     @property
     def in_notebook(self) -> bool:

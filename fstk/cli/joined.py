@@ -52,7 +52,7 @@ class Request:
         plan = self.plan()
         rows, of = some_labels(self.labels, list(plan.label_columns), every)
         drawn = None if one is None else _label_of(self.labels, plan, one)
-        picture = f"one label: %fstk explain {bound} KEY" if bound else "one label: --one KEY   make it: -o NAME"
+        picture = f"one label: %fstk explain {bound} KEY" if bound else "one label: --one KEY · make it: -o NAME"
         return preview(
             plan,
             rows,
@@ -61,7 +61,7 @@ class Request:
             as_known=self.as_known,
             one=drawn,
             sources=sources_of(self.tables),
-            closing=f"{picture}   plain Python: --code",
+            closing=f"{picture} · plain Python: --code",
         )
 
     def plan(self) -> TrainingPlan:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from typer import Argument, Context, Option
 
-from fstk.cli.call import AsWidget, Opened, opened
+from fstk.cli.call import AsWidget, Call, Opened, call_of, opened
 from fstk.display import Displayed
 
 
@@ -42,14 +42,14 @@ def publish(
     request = Request(table, to, None if feature is None else tuple(feature), where, dry_run)
     if code:
         return request.code()
-    with _bar() as progress:
+    with _bar(call_of(context)) as progress:
         return request.run(progress)
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[int, int | None], None] | None]:
-    if not sys.stdout.isatty():
-        yield None
+def _bar(call: Call) -> Iterator[Callable[[int, int | None], None] | None]:
+    if call.in_notebook or not sys.stdout.isatty():
+        yield call.progress
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn

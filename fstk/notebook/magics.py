@@ -14,9 +14,9 @@ from typing import cast
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
-from IPython.display import display
 
 from fstk.errors import InvalidInput, UnknownName, nearest
+from fstk.notebook.bar import Bar
 from fstk.notebook.completion import matcher
 from fstk.notebook.words import insert, split
 
@@ -40,12 +40,13 @@ class FstkMagics(Magics):
         argv, cell = split(line, cell)
         argv = [insert(word, namespace) for word in argv]
         cell = None if cell is None else insert(cell, namespace)
-        shown = importlib.import_module(_GRAMMAR).run_command(argv, namespace, cell)
+        bar = Bar()
+        shown = importlib.import_module(_GRAMMAR).run_command(argv, namespace, cell, bar)
         if isinstance(shown, importlib.import_module(_CALL).Opened):
             given = {name: value for name, value in shown.given.items() if value is not None}
             shown = getattr(importlib.import_module("fstk.notebook"), shown.widget)(**given)
         if shown is not None:
-            display(shown)  # and not returned: a verb in the middle of a cell shows what it did, too
+            bar.show(shown)  # and not returned: a verb in the middle of a cell shows what it did, too
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

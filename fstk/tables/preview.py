@@ -46,7 +46,7 @@ class WindowPreview(Stacked):
     windows: WindowPlan
     samples: tuple[Sample, ...]
     lint: LintReport
-    closing: str = "write it: --write   plain Python: --code"
+    closing: str = "write it: --write · plain Python: --code"
 
     def parts(self) -> Sequence[Displayed | Table]:
         """Return what lint found, the plan, and further rows."""
@@ -56,8 +56,8 @@ class WindowPreview(Stacked):
             ("column", *(sample.where for sample in more)),
             [(one.column, *(sample.values[one.column] for sample in more)) for one in self.windows.features],
         )
-        clean = "lint: clean.   " if self.lint.clean else ""
-        closing = f"{clean}nothing written yet.   {self.closing}"
+        clean = "lint: clean · " if self.lint.clean else ""
+        closing = f"{clean}nothing written yet · {self.closing}"
         shown = [self._plan(), *([rows] if more else []), Table("", (), (), [closing])]
         return shown if self.lint.clean else [self.lint, *shown]
 

@@ -61,7 +61,7 @@ class JoinPreview(Stacked):
         shown: list[Displayed | Table] = [] if self.lint.clean else [self.lint]
         shown += [self._lookups(), self._features()]
         shown += [self._known()] if self.known else []
-        clean = "lint: clean.   " if self.lint.clean else ""
+        clean = "lint: clean · " if self.lint.clean else ""
         return [*shown, *self.pictures, Table("", (), (), [clean + self.closing])]
 
     def _lookups(self) -> Table:

@@ -1,7 +1,8 @@
 """The picture of one label: what had happened, which feature row it saw, and which rows it may not see.
 
 One frozen record, drawn twice on the same lanes: as text, and as static HTML whose lanes are inline SVG in the theme's
-own colour. Where a viewer strips SVG (an untrusted notebook) the text inside each lane stays, so the picture stays too.
+colours: the row that was used in that of success, those that were refused in that of errors. Where a viewer strips SVG
+(an untrusted notebook) the text inside each lane stays, so the picture stays too.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ _GLYPHS: Mapping[Kind, str] = {  # where two share a column, the later entry is 
     "used": "●",
 }
 _ATTRIBUTES = 'fill="none" stroke="currentColor" stroke-width="1.5"'
+_USED = "var(--jp-success-color1, currentColor)"
+_REFUSED = 'fill="none" stroke="var(--jp-error-color1, currentColor)" stroke-width="1.5" stroke-dasharray="3 2"'
 _DIAMOND = '<path d="M{x} 6l7 7l-7 7l-7 -7z"'
 _SHAPES = {
     "○": f'<circle cx="{{x}}" cy="13" r="6" {_ATTRIBUTES}/>',
     "×": f'<path d="M{{x}} 13m-5 -5l10 10m0 -10l-10 10" {_ATTRIBUTES}/>',
-    "◇": f'{_DIAMOND} {_ATTRIBUTES} stroke-dasharray="3 2" opacity="0.6"/>',
-    "◌": f'<circle cx="{{x}}" cy="13" r="6" {_ATTRIBUTES} stroke-dasharray="3 2" opacity="0.6"/>',
-    "●": '<circle cx="{x}" cy="13" r="6.5" fill="currentColor"/>',
+    "◇": f"{_DIAMOND} {_REFUSED}/>",
+    "◌": f'<circle cx="{{x}}" cy="13" r="6" {_REFUSED}/>',
+    "●": f'<circle cx="{{x}}" cy="13" r="6.5" fill="{_USED}"/>',
     "·": '<circle cx="{x}" cy="13" r="3" fill="currentColor"/>',
     "◆": f'{_DIAMOND} fill="currentColor"/>',
 }
@@ -132,7 +135,9 @@ class Timeline(Displayed):
         rows += [f"{self.hidden:,} further rows not drawn"] if self.hidden else []
         events = [f"{_EVENT} event"] if any(event != self.at for event in self.events) else []
         events += [f"{_EVENT_AT_LABEL} event at the label's own instant"] if self.at in self.events else []
-        lines = ["  ".join(words) for words in (rows or ["no feature rows of this entity"], events) if words]
+        rows = rows or ["no feature rows of this entity"]
+        together = "  ".join([*rows, *events])
+        lines = [together] if len(together) <= _LANE else ["  ".join(words) for words in (rows, events) if words]
         return [f" {'':<12}{line}" for line in lines]
 
     def _lanes(self) -> list[_Lane]:
@@ -200,8 +205,8 @@ class _Lane:
         shapes.append(f'<path d="M{x} 0v26" {_ATTRIBUTES}/>')
         if self.bar is not None:
             line, start = self.bar
-            width = 4 if line == "━" else 1.5
-            shapes.append(f'<path d="M{_x(start)} 13H{x}" stroke="currentColor" stroke-width="{width}"/>')
+            colour, width = (_USED, 4) if line == "━" else ("currentColor", 1.5)
+            shapes.append(f'<path d="M{_x(start)} 13H{x}" stroke="{colour}" stroke-width="{width}"/>')
         for column, mark in self.marks.items():
             shape = _SHAPES.get(mark, f'<path d="M{{x}} 6v14" {_ATTRIBUTES}/>')
             shapes.append(shape.format(x=_x(column)))

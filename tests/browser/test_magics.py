@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.lab import Lab, Notebook
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.server]
 
 WINDOWS = """%%fstk windows feature_store.spend --source transactions \\
   --entity customer_id --time purchased_at --windows 7d,30d

@@ -16,7 +16,7 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.spark, pytest.mark.server, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.spark, pytest.mark.server]
 TASKS = (
     "10_build_features",
     "20_build_training_set",

@@ -21,7 +21,7 @@ def result(shell: InteractiveShell, cell: str) -> Any:
     """Run a cell of one magic that must succeed; return the object that it shows."""
     found: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fstk.notebook.magics.display", found.append)
+        patch.setattr("fstk.notebook.bar.Bar.show", lambda _bar, shown: found.append(shown))
         shown(shell, cell)
     return found[0]
 

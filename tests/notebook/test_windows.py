@@ -37,7 +37,7 @@ def test_the_plan_and_its_closing_line_say_what_would_happen(shell: InteractiveS
     assert lines[0] == "feature_store.spend · plan: CREATE, keys (customer_id, purchased_at TIMESERIES), 4 features"
     assert lines[2].split()[:2] == ["txn_count_7d", "bigint"]
     assert "count(*) over [purchased_at − 7 d, purchased_" in lines[2]
-    assert lines[-1] == "lint: clean.   nothing written yet.   write it: --write   plain Python: --code"
+    assert lines[-1] == "lint: clean · nothing written yet · write it: --write · plain Python: --code"
     assert max(len(line) for line in lines) <= 100
 
 

@@ -16,7 +16,7 @@ from fstk.cli.joined import Request, asked, some_labels, sources_of
 from fstk.cli.names import frames_in, tables
 from fstk.display import instant
 from fstk.notebook.widgets.columns import schema, times
-from fstk.notebook.widgets.panel import Panel, as_in_cells, choice, lines, observe, variables
+from fstk.notebook.widgets.panel import NARROW, Panel, as_in_cells, button, choice, lines, observe, variables
 from fstk.tables.catalog import open_catalog
 from fstk.training.explain import STATUSES, label_schema, shown_as
 from fstk.training.plan import TrainingPlan
@@ -61,9 +61,9 @@ class JoinPreview(Panel):
             "lookups": lines("Lookups", (lookups or "").strip(), _EXAMPLE),
             "as_known": ipywidgets.Checkbox(value=as_known, description="as known at the label's time", indent=False),
             "status": choice("Status", [("any", "")]),
-            "number": ipywidgets.BoundedIntText(description="Label no.", value=1, min=1, max=1),
-            "previous": ipywidgets.Button(description="Previous"),
-            "next": ipywidgets.Button(description="Next"),
+            "number": ipywidgets.BoundedIntText(description="Label no.", value=1, min=1, max=1, layout=NARROW),
+            "previous": button("Previous", "The label before this one"),
+            "next": button("Next", "The label after this one"),
         }
         rows = [["labels", "at", "label"], ["lookups"], ["as_known"], ["status", "number", "previous", "next"]]
         super().__init__(controls, rows, "Point-in-time join")

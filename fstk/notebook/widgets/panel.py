@@ -16,6 +16,9 @@ from fstk.display import Displayed
 from fstk.errors import FstkError, UnknownName, nearest
 
 _WIDE = {"width": "auto", "flex": "1 1 20em"}  # a Layout made here would be a widget made by the import
+NARROW = {"width": "13em"}
+"""Layout of a control for a number."""
+_BUTTON = {"width": "auto"}
 _ROW = {"flex_flow": "row wrap"}
 _NAMES = {"description_width": "6.5em"}
 _MARKED = "border-left: 3px solid var(--jp-error-color1, currentColor); padding-left: 0.6em; margin: 0.3em 0"
@@ -36,7 +39,9 @@ class Panel:
         self.code = ipywidgets.HTML()
         for shown in (self.result, self.code):
             as_in_cells(shown)
-        self.toggle = ipywidgets.ToggleButton(description="Code", tooltip="The same as plain Python, to be pasted")
+        self.toggle = ipywidgets.ToggleButton(
+            description="Code", tooltip="The same as plain Python, to be pasted", layout=_BUTTON
+        )
         self.toggle.observe(lambda change: self._show_code(change["new"]), "value")
         self._show_code(False)
         self._text = ""
@@ -159,6 +164,11 @@ def lines(name: str, value: str, example: str, rows: int = 3) -> ipywidgets.Text
     return ipywidgets.Textarea(
         description=name, value=value, placeholder=example, rows=rows, continuous_update=False, layout=_WIDE
     )
+
+
+def button(name: str, tooltip: str) -> ipywidgets.Button:
+    """Return a button as wide as its name."""
+    return ipywidgets.Button(description=name, tooltip=tooltip, layout=_BUTTON)
 
 
 def observe(controls: Sequence[Any], do: Callable[[], None]) -> None:

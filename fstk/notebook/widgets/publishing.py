@@ -10,7 +10,7 @@ import ipywidgets
 
 from fstk import settings
 from fstk.cli.published import Request
-from fstk.notebook.widgets.panel import Panel, choice, line, observe, several
+from fstk.notebook.widgets.panel import Panel, button, choice, line, observe, several
 from fstk.tables.catalog import open_catalog
 
 _TOLD = 50  # times that a publication says how far it is
@@ -35,8 +35,8 @@ class PublishPanel(Panel):
             "to": line("Store", to or settings.load().online_store, "sqlite:///online.db"),
             "features": several("Features", list(features or ()), list(features or ())),
             "where": line("Where", where or "", "all rows; or a condition such as total_spend_30d > 0"),
-            "dry_run": ipywidgets.Button(description="Dry run", tooltip="Say what would be written; write nothing"),
-            "publish": ipywidgets.Button(description="Publish", tooltip="Write the newest row of every key"),
+            "dry_run": button("Dry run", "Say what would be written; write nothing"),
+            "publish": button("Publish", "Write the newest row of every key"),
             "progress": ipywidgets.IntProgress(value=0, min=0, max=1, description="Rows"),
         }
         rows = [["table", "to"], ["features", "where"], ["dry_run", "publish", "progress"]]
