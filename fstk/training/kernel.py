@@ -117,52 +117,55 @@ def find(labels: pa.Table, features: pa.Table, join: Join, *, later: bool = Fals
     if not len(asking) or not len(usable):
         return found
     label_at, feature_at, bits = _coordinates(label_time[asking], feature_time[usable], size)
-    few = min(8, (len(usable) // _PART_ROWS).bit_length())
-    shift = bits + max(0, size.bit_length() - few)  # no key lies in two parts
-    wanted = _Parted.of((label_id[asking] << bits) | label_at, asking, shift)
-    stored = _Parted.of((feature_id[usable] << bits) | feature_at, usable, shift)
+    part_bits = min(8, (len(usable) // _PART_ROWS).bit_length())
+    shift = bits + max(0, size.bit_length() - part_bits)  # no key lies in two parts
+    wanted = _Parted.of((label_id[asking] << bits) | label_at, shift)
+    stored = _Parted.of((feature_id[usable] << bits) | feature_at, shift)
 
     def search(part: int) -> None:
-        labels_code, who = wanted.part(part)  # searching in order is many times faster than at random
+        label_code, who = wanted.part(part)  # searching in order is many times faster than at random
         codes, rows = stored.part(part)
-        first = (labels_code >> bits) << bits
-        position = np.searchsorted(codes, labels_code, side="right")
+        first = (label_code >> bits) << bits
+        position = np.searchsorted(codes, label_code, side="right")
         seen = position > 0
         seen[seen] = codes[position[seen] - 1] >= first[seen]
         last = position[seen] - 1
-        _refuse_ties(codes, last, features, rows, join)
-        newest, seeing = rows[last], who[seen]
+        tied = np.unique(last[(last > 0) & (codes[last] == codes[last - 1])])[:SHOWN]
+        if len(tied):
+            raise duplicate_keys(join, shown(features, join.table_columns, usable[rows[tied]]))
+        newest, seeing = usable[rows[last]], asking[who[seen]]
         at = feature_time[newest]
         found.see(seeing, newest, at, recent(label_time[seeing], at, join))
         if later:
             end = np.searchsorted(codes, first + (1 << bits))
-            found.miss(who, end - position, feature_time[rows], position)
+            found.miss(asking[who], end - position, feature_time[usable[rows]], position)
 
     with ThreadPoolExecutor(threads) as pool:  # NumPy sorts and searches without Python's lock
-        list(pool.map(search, range(1 << few)))
+        list(pool.map(search, range(1 << part_bits)))
     return found
 
 
 @dataclass(frozen=True)
 class _Parted:
-    """Codes and the rows that they are of, those of part 0 first; ``ends`` says where each part ends."""
+    """Codes, and their positions in an order in which those of part 0 come first; ``ends`` says where a part ends."""
 
     codes: np.ndarray
-    rows: np.ndarray
+    order: np.ndarray
     ends: np.ndarray
 
     @classmethod
-    def of(cls, codes: np.ndarray, rows: np.ndarray, shift: int) -> _Parted:
+    def of(cls, codes: np.ndarray, shift: int) -> _Parted:
         """Part by the bits above ``shift``, of which there are at most eight."""
         part = (codes >> shift).astype(np.uint8)
         order = np.argsort(part, kind="stable")  # of bytes a radix sort
-        return cls(codes[order], rows[order], np.cumsum(np.bincount(part, minlength=256)))
+        return cls(codes, order, np.cumsum(np.bincount(part, minlength=256)))
 
     def part(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the codes of one part, sorted, and their rows."""
-        part = slice(self.ends[number - 1] if number else 0, self.ends[number])
-        order = np.argsort(self.codes[part])
-        return self.codes[part][order], self.rows[part][order]
+        """Return the codes of one part, sorted, and their positions."""
+        here = self.order[self.ends[number - 1] if number else 0 : self.ends[number]]
+        codes = self.codes[here]
+        order = np.argsort(codes)
+        return codes[order], here[order]
 
 
 def times(table: pa.Table, column: str | None) -> tuple[np.ndarray, np.ndarray]:
@@ -220,13 +223,6 @@ def _coordinates(labels: np.ndarray, features: np.ndarray, size: int) -> tuple[n
     ranks = np.empty(len(features), dtype=np.int64)
     ranks[order] = np.cumsum(new)
     return np.searchsorted(ordered[new], labels, side="right"), ranks, int(new.sum()).bit_length()
-
-
-def _refuse_ties(codes: np.ndarray, last: np.ndarray, features: pa.Table, rows: np.ndarray, join: Join) -> None:
-    tied = last[(last > 0) & (codes[last] == codes[last - 1])]
-    if len(tied):
-        examples = shown(features, join.table_columns, rows[np.unique(tied)[:SHOWN]])
-        raise duplicate_keys(join, examples)
 
 
 def duplicate_keys(join: Join, examples: list[str], number: int | None = None) -> DuplicateKeys:
