@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
+# Where it is set, every start compiles all that it imports again.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 DONE := .venv/done
@@ -58,7 +60,7 @@ $(DONE)/python:
 
 # uv resolves in seconds what pip takes minutes for; where it cannot reach an index that pip can, pip does the work.
 $(DONE)/packages: $(DONE)/python pyproject.toml
-	@$(BIN)/uv pip install -q --python $(BIN)/python -e '.[$(EXTRAS)]' || $(BIN)/python -m pip install -q -e '.[$(EXTRAS)]'
+	@$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -e '.[$(EXTRAS)]' || $(BIN)/python -m pip install -q -e '.[$(EXTRAS)]'
 	touch $@
 
 $(DONE)/java: $(DONE)/packages

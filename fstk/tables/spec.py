@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-import sqlglot
-from sqlglot import exp
 
 from fstk.display import Displayed, Table
 from fstk.engines.base import Schema, TableVersion
@@ -190,6 +188,9 @@ def read_schema(schema: Any) -> Schema:
 
 
 def _from_ddl(text: str) -> Schema:
+    import sqlglot  # a third of a second, for which no worker and no listing of tables should wait
+    from sqlglot import exp
+
     try:
         parsed = sqlglot.parse_one(f"CREATE TABLE t ({text})", dialect="databricks")
     except sqlglot.ParseError as error:
