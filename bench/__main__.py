@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import compare, data, startup, watched
+from bench import compare, data, notebook, startup, watched
 from bench.asked import CASES
 from bench.child import LOCAL, SPARK, answer
 from bench.report import Line, Report
@@ -66,11 +66,20 @@ def measure_startup(report: Report, folder: Path) -> None:
         )
         documented = _starts(report, folder, startup.OFFLINE)
     ours = _starts(report, folder, "fstk")
-    for step in startup.STEPS[2:]:
+    for step in startup.STEPS:
         report.lines.append(documented.line(step, _DOCUMENTED))
         report.lines.append(ours.line(step, "fstk", _DOCUMENTED, _STARTUP_AIM))
-    extension = _starts(report, folder, "extension")
-    report.lines += [extension.line(step, "fstk") for step in startup.STEPS[:2]]
+
+
+def measure_notebook(report: Report, folder: Path) -> None:
+    """Add a line for each wait at a cell, held against the seconds it may take."""
+    found = watched.run("bench.notebook", "prepare", folder=folder, seconds=report.size.seconds)
+    if found.said is not None:
+        found = watched.run("bench.notebook", folder=folder, seconds=report.size.seconds)
+    steps = (found.said or {}).get("steps", {})
+    for step, limit in notebook.LIMITS.items():
+        seconds = [steps[step]] if step in steps else []
+        report.lines.append(Line(step, "fstk", seconds, found.peak, limit=limit, failure=found.failure))
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,7 @@ def main() -> None:
             [_REFERENCE, *(name for name in LOCAL if name != _REFERENCE), _NATIVE, *(n for n in SPARK if n != _NATIVE)],
         )
         measure_startup(report, folder)
+        measure_notebook(report, folder)
     print(report)
     if arguments.json:
         arguments.json.write_text(json.dumps(report.as_dict(), indent=1), encoding="utf-8")

@@ -21,7 +21,8 @@ _PACKAGES = ("fstk", "duckdb", "polars", "pyarrow", "numpy", "pyspark", "delta-s
 
 @dataclass(frozen=True)
 class Line:
-    """One contender in one case: best of its runs, in seconds, beside the ``rival`` it is held against."""
+    """One contender in one case: best of its runs, in seconds, beside the ``rival`` it is held against, whose time
+    times ``aim`` it should not pass; a wait of a person has a ``limit`` in seconds instead."""
 
     case: str
     contender: str
@@ -30,6 +31,7 @@ class Line:
     rival: str | None = None
     aim: float | None = None
     failure: str | None = None
+    limit: float | None = None
 
     @property
     def best(self) -> float | None:
@@ -74,6 +76,10 @@ class Report(Displayed):
         aim = None if line.aim is None else f"≤ {line.aim:.2f}"
         if aim and ratio is not None and line.aim is not None:
             aim += " met" if ratio <= line.aim else " MISSED"
+        if line.limit is not None:
+            aim = f"≤ {line.limit:g} s"
+            if line.best is not None:
+                aim += " met" if line.best <= line.limit else " MISSED"
         spread = None
         if len(line.seconds) > 1:
             spread = f"{(max(line.seconds) - min(line.seconds)) / statistics.median(line.seconds):.0%}"

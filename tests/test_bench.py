@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench import child, compare, data, watched
+from bench import child, compare, data, notebook, watched
 from bench.__main__ import contenders, measure
 from bench.asked import CASES
 from bench.report import Line, Report
@@ -86,6 +86,7 @@ def test_the_table_says_ratio_and_aim_and_fits() -> None:
         Line("windows on calendar", "spark", [1.0, 1.5], 1_000_000_000, "Spark SQL", 1.0),
         Line("first Delta write", "fstk", [], 0, "delta-spark", 0.5, "stopped after 600 s"),
         Line("first Delta write", "delta-spark", [3.0], 1, None, None),
+        Line("a preview", "fstk", [0.75], 1, limit=0.5),
     ]
     report = Report(data.FULL, 0.25, lines, ["a note"])
     assert report.ratio(lines[1]) == 0.5
@@ -93,6 +94,7 @@ def test_the_table_says_ratio_and_aim_and_fits() -> None:
     assert max(map(len, text.splitlines())) <= 100
     row = next(line for line in text.splitlines() if line.split()[3:4] == ["spark"])
     assert " ".join(row.split()) == "windows on calendar spark 1.00 40% 0.50 Spark SQL ≤ 1.00 met 1,000"
+    assert next(line for line in text.splitlines() if "a preview" in line).split()[-4:] == ["0.5", "s", "MISSED", "0"]
     assert "first Delta write, fstk: stopped after 600 s." in text
     assert {"Python", "fstk", "duckdb", "delta-spark"} <= {
         word for line in text.splitlines()[:4] for word in line.split()
@@ -123,6 +125,6 @@ def test_quick_bench_runs_from_end_to_end(tmp_path: Path) -> None:
     assert [line["failure"] for line in figures["lines"] if line["failure"]] == []
     measured = {(line["case"], line["contender"]) for line in figures["lines"]}
     assert {(case, contender) for case in CASES for contender in contenders()} <= measured
-    assert {("MERGE", "fstk"), ("MERGE", "delta-spark"), ("import fstk", "fstk")} <= measured
+    assert {("MERGE", "fstk"), ("MERGE", "delta-spark"), *((step, "fstk") for step in notebook.LIMITS)} <= measured
     assert all(line["peak"] > 0 for line in figures["lines"])
     assert "against" in done.stdout

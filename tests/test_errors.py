@@ -1,7 +1,14 @@
+import re
+import tomllib
+from pathlib import Path
+
 import pytest
 
+from fstk import optional
 from fstk.errors import GateRefused, Infrastructure, InvalidInput, MissingPackage, UnknownTable, nearest
 from fstk.optional import need
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_a_value_error_of_the_rules_is_a_value_error() -> None:
@@ -30,6 +37,15 @@ def test_a_missing_package_says_what_to_install() -> None:
         need("databricks.connect")
 
 
+def test_whatever_is_needed_is_brought_by_an_extra() -> None:
+    needed = {
+        name for file in (ROOT / "fstk").rglob("*.py") for name in re.findall(r'need\("(.+?)"\)', file.read_text())
+    }
+    assert {name.split(".")[0] for name in needed} == {name.split(".")[0] for name in optional._EXTRAS}
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(optional._EXTRAS.values()) <= set(extras)
+
+
 def test_a_missing_module_of_a_package_that_is_there_is_a_plain_import_error() -> None:
     with pytest.raises(ModuleNotFoundError):
-        need("altair.no_such_module")
+        need("evidently.no_such_module")

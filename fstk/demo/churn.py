@@ -56,10 +56,7 @@ def run() -> Demo:
     """
     if not (settings.root() / "databricks.yml").is_file():
         raise InvalidInput(f"no databricks.yml in {settings.root()}: the demo runs the jobs of a clone of the project.")
-    print(
-        f"fstk demo · CDNOW, {cdnow.PURCHASES:,} purchases of {cdnow.CUSTOMERS:,} customers, 1997-01-01 to 1998-06-30",
-        flush=True,
-    )
+    print(f"fstk demo · {cdnow.TITLE}", flush=True)
     print(
         " the purchases go into the warehouse" if load() else " the purchases are in the warehouse already", flush=True
     )
