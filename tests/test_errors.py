@@ -48,4 +48,4 @@ def test_whatever_is_needed_is_brought_by_an_extra() -> None:
 
 def test_a_missing_module_of_a_package_that_is_there_is_a_plain_import_error() -> None:
     with pytest.raises(ModuleNotFoundError):
-        need("evidently.no_such_module")
+        need("papermill.no_such_module")

@@ -92,7 +92,8 @@ def main() -> int:
             print(shown)
         sys.stdout.flush()
     except FstkError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        # what is to be typed next is told for a notebook, where most errors are read
+        print(f"{type(error).__name__}: {error}".replace("%fstk ", "fstk "), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED

@@ -14,6 +14,7 @@ from typer.core import TyperArgument, TyperOption
 from fstk import settings
 from fstk.cli.app import app
 from fstk.cli.names import columns_of, frames_in, tables
+from fstk.cli.new import TEMPLATES
 from fstk.errors import FstkError
 from fstk.jobs import bundle
 from fstk.tables.catalog import open_catalog
@@ -198,4 +199,5 @@ _PROVIDERS: Mapping[str, Callable[[_Given], list[str]]] = {
     "URL": _stores,
     "NOTEBOOK|JOB": _jobs,
     "LENGTHS": lambda given: _LENGTHS,
+    "TEMPLATE": lambda given: list(TEMPLATES),
 }

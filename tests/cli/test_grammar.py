@@ -51,6 +51,11 @@ def test_what_is_not_understood_exits_2_with_one_sentence(typed: Typed, words: l
     assert "Traceback" not in err
 
 
+def test_what_to_type_next_is_told_for_a_terminal(typed: Typed) -> None:
+    _, _, err = typed("show", "a.b")
+    assert err.splitlines()[-1] == "See them all: fstk tables"
+
+
 @pytest.mark.parametrize("words", [[], ["-h"], ["--help"], ["run", "-h"]])
 def test_help_is_shown_and_nothing_done(typed: Typed, words: list[str]) -> None:
     code, out, err = typed(*words)
