@@ -74,6 +74,12 @@ _KINDS: tuple[tuple[str, type[FstkError], str], ...] = (
         EngineUnavailable,
         "this Python and that of Spark's workers are not of one version: use the workers' (3.11 or 3.12) here.",
     ),
+    (
+        r"ModuleNotFoundError: No module named '(fstk|pyarrow|polars|numpy)\b",
+        EngineUnavailable,
+        "Spark's Python workers have no fstk. Install it where they run: pip install fstk on a server, the wheel as a "
+        "library of a Databricks cluster.",
+    ),
     (r"No space left on device", Infrastructure, "the disk is full: {line}"),
     (
         r"stopped SparkContext|SparkContext was shut down|Py4JNetworkError|UNAVAILABLE|Connection refused"

@@ -76,6 +76,15 @@ def test_a_damaged_table(spark_engine: SparkEngine, tmp_path: Path, damage: str)
     assert "awaitResult" not in _one_line(error)
 
 
+def test_workers_without_fstk(spark_engine: SparkEngine) -> None:
+    def unpickled(_: pa.Table) -> pa.Table:
+        raise ModuleNotFoundError("No module named 'fstk'")  # what a worker says that cannot load a kernel
+
+    with pytest.raises(EngineUnavailable) as error:
+        spark_engine.arrow(spark_engine.map(spark_engine.frame(ROWS, "rows"), ["k"], unpickled, {"k": "bigint"}))
+    assert "pip install fstk" in _one_line(error)
+
+
 def test_a_damaged_table_read_without_spark(spark_engine: SparkEngine, tmp_path: Path) -> None:
     from fstk.engines.connect import direct
 
