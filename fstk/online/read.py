@@ -16,6 +16,7 @@ from fstk.online.keys import KeyCodec
 from fstk.online.spec import OnlineSpec, open_store
 from fstk.online.store import OnlineStore, OnlineTable, Row
 
+_FEW = 6  # columns that a line holds readably
 Status = Literal["present", "missing", "expired"]
 
 
@@ -44,13 +45,18 @@ class OnlineRows(Displayed, list[dict[str, Any]]):
         self.now = now
 
     def display(self) -> Table:
-        """Return one line per key, with status and age."""
-        columns = ("status", "age", *(self[0] if self else ()))
-        lines = [
-            (found.status, None if found.event_time is None else duration(self.now - found.event_time), *row.values())
-            for row, found in zip(self, self.found, strict=True)
-        ]
-        return Table(f"{self.table} online · source version {self.source_version}", columns, lines)
+        """Return one line per key, with status and age; of few keys with many features one column per key."""
+        title = f"{self.table} online · source version {self.source_version}"
+        names = list(self[0]) if self else []
+        ages = [None if found.event_time is None else duration(self.now - found.event_time) for found in self.found]
+        if len(self) <= _FEW < len(names):
+            heads = [
+                found.status if age is None else f"{found.status}, {age}"
+                for found, age in zip(self.found, ages, strict=True)
+            ]
+            return Table(title, ("column", *heads), [(name, *(row[name] for row in self)) for name in names])
+        lines = [(found.status, age, *row.values()) for found, age, row in zip(self.found, ages, self, strict=True)]
+        return Table(title, ("status", "age", *names), lines)
 
 
 def read_online(
