@@ -37,18 +37,18 @@ class Portion(NamedTuple):
     total: int | None
 
 
-def engine_for(table: FeatureTable, filter_condition: str | None = None) -> Engine:
+def engine_for(table: FeatureTable, filter_condition: str | None = None, session: Engine | None = None) -> Engine:
     """Return the engine that reads ``table``: one without a JVM where it is local, fits in memory and has a filter
-    condition that is simple enough; else the session's."""
+    condition that is simple enough; else ``session`` (None: the current one)."""
     location = table.location
     local = location is not None and Path(location, "_delta_log").is_dir()
     if not local or (table.rows or 0) * len(table.schema) > _CELLS:
-        return connect.active()
+        return session or connect.active()
     engine = connect.direct()
     try:
         check_filter(engine, table, filter_condition)
     except BadExpression:
-        return connect.active()
+        return session or connect.active()
     return engine
 
 

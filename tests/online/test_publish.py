@@ -16,6 +16,7 @@ import pytest
 from fstk import journal
 from fstk.engines.base import TableVersion
 from fstk.engines.direct import DirectEngine
+from fstk.engines.spark import SparkEngine
 from fstk.errors import (
     BadExpression,
     DuplicateKeys,
@@ -277,6 +278,9 @@ def test_a_filter_condition_beyond_the_direct_engine_goes_through_spark(
     condition = "regexp_replace(word, '[a-z]$', '') = 'xb'"
     assert engine_for(table, "n > 1").name == "direct"
     assert engine_for(table, condition).name == "spark"
+    own = SparkEngine(spark, "a session of one's own")  # it serves where it is needed, no sooner
+    assert engine_for(table, "n > 1", own).name == "direct"
+    assert engine_for(table, condition, own) is own
     assert counts(publish(table, store, filter_condition=condition)) == (1, 0, 0, 0)
     assert online(store, 1, 2) == {1: None, 2: 2}
     assert check_parity(table, store).ok
