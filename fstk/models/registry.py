@@ -24,11 +24,12 @@ _TRACKING = "MLFLOW_TRACKING_URI"
 def tracking() -> str | None:
     """Return where MLflow keeps runs and models, None for a place of its own choice.
 
-    Its default lies in the working folder. Where nothing else is set this makes it the project's root instead, so that
-    a notebook in ``notebooks/`` and a job started at the root meet the same models.
+    Its default lies in the working folder. Where nothing else is set, and not on Databricks, this makes it the
+    project's root instead, so that a notebook in ``notebooks/`` and a job started at the root meet the same models.
     """
     root = settings.root()
-    if _TRACKING not in os.environ and root != Path.cwd() and settings.load().engine != "databricks":
+    settled = _TRACKING in os.environ or root == Path.cwd() or "DATABRICKS_RUNTIME_VERSION" in os.environ
+    if not settled and settings.load().engine != "databricks":
         files = root / "mlruns"  # the older form, which MLflow goes on with where it is
         old = any(files.glob("[0-9]*/meta.yaml"))
         os.environ[_TRACKING] = files.as_uri() if old else f"sqlite:///{root}/mlflow.db"

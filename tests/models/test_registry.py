@@ -117,7 +117,14 @@ def test_mlflow_keeps_to_the_project_wherever_in_it_the_work_is(
     assert at_root == ((tmp_path / "mlruns").as_uri() if old else f"sqlite:///{tmp_path}/mlflow.db")
 
 
-@pytest.mark.parametrize("variables", [{"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, {"FSTK_ENGINE": "databricks"}])
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"},
+        {"FSTK_ENGINE": "databricks"},
+        {"DATABRICKS_RUNTIME_VERSION": "17.3"},
+    ],
+)
 def test_mlflow_stays_where_it_was_put(
     variables: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
