@@ -29,14 +29,14 @@ demo: setup  ## the churn journey on 69,659 real purchases
 check: setup lint  ## style, types, import contract, fast tests
 	$(PYTEST) -m "not spark and not server and not browser"
 
-test: setup $(DONE)/chromium lint  ## all that CI runs
+test: setup $(DONE)/chromium $(DONE)/databricks lint  ## all that CI runs
 	$(PYTEST)
 
 bench: setup  ## joins, windows, start-up, memory, beside DuckDB, Polars and native Spark SQL
 	@$(BIN)/python -m bench
 
 clean:  ## forget the environment; warehouse and runs stay
-	rm -rf .venv
+	rm -rf .venv .venv-databricks
 
 .PHONY: lint
 lint: $(DONE)/packages $(DONE)/pyright
@@ -78,6 +78,23 @@ $(DONE)/pyright: $(DONE)/packages
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --version
 	touch $@
 
-$(DONE)/chromium: $(DONE)/python
-	@command -v chromium >/dev/null || { $(call debian,chromium fonts-dejavu-core,Chromium); }
+# libatomic1 is for the Node.js that Playwright brings.
+$(DONE)/chromium: $(DONE)/packages
+	@{ command -v chromium && $(BIN)/playwright --version; } >/dev/null 2>&1 \
+		|| { $(call debian,chromium fonts-dejavu-core libatomic1,Chromium); }
+	touch $@
+
+# databricks-connect wants Python 3.12 and excludes PySpark: it is tested in an environment of its own, where there is one.
+$(DONE)/databricks: $(DONE)/python pyproject.toml
+	@fits='import sys; sys.exit(sys.version_info[:2] != (3, 12))'
+	for python in python3.12 $(wildcard $(HOME)/.pyenv/versions/3.12*/bin/python3.12) none; do
+		if "$$python" -c "$$fits" 2>/dev/null; then break; fi
+	done
+	if [ "$$python" = none ]; then
+		echo "no Python 3.12 here: databricks-connect will not be tested" >&2
+	else
+		"$$python" -m venv .venv-databricks
+		$(BIN)/uv pip install -q --compile-bytecode --python .venv-databricks/bin/python -e '.[databricks]' duckdb pytest \
+			|| .venv-databricks/bin/python -m pip install -q -e '.[databricks]' duckdb pytest
+	fi
 	touch $@

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 DIRECT = pytest.param("direct")
 SPARK = pytest.param("spark", marks=pytest.mark.spark)
 REMOTE = pytest.param("remote", marks=[pytest.mark.spark, pytest.mark.server])
+DATABRICKS = os.environ.get("FSTK_TEST_DATABRICKS")
+"""Address of a Spark Connect server for databricks-connect, set by ``tests/engines/test_databricks.py`` alone: in the
+environment of that package there is no other engine."""
+SPARKS = [SPARK, REMOTE] if DATABRICKS is None else [pytest.param("databricks")]
+ENGINES = [DIRECT, *SPARKS] if DATABRICKS is None else SPARKS
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +55,18 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         session.stop()
 
 
-@pytest.fixture(params=[DIRECT, SPARK, REMOTE])
+@pytest.fixture(scope="session")
+def databricks() -> Iterator[SparkSession]:
+    """A session of databricks-connect."""
+    from fstk.engines import databricks as databricks_engine
+
+    assert DATABRICKS is not None
+    session = databricks_engine.start(settings.load(), {"url": DATABRICKS})
+    yield session
+    session.stop()
+
+
+@pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """Every engine in turn; a Spark one is also what ``active()`` returns."""
     if request.param == "direct":
@@ -59,7 +76,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
             yield found
 
 
-@pytest.fixture(params=[SPARK, REMOTE])
+@pytest.fixture(params=SPARKS)
 def spark_engine(request: pytest.FixtureRequest) -> Iterator[SparkEngine]:
     """Every engine that is a Spark session, in turn; it is also what ``active()`` returns."""
     with using(engine_of(request.getfixturevalue(request.param))) as found:

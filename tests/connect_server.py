@@ -18,8 +18,11 @@ from fstk.engines.launch import configuration
 
 
 @contextmanager
-def connect_server(folder: Path) -> Iterator[str]:
-    """Start a server that logs into ``folder``; yield its ``sc://`` address; stop it by its process id."""
+def connect_server(folder: Path, python: str = sys.executable, **more: str) -> Iterator[str]:
+    """Start a server that logs into ``folder``; yield its ``sc://`` address; stop it by its process id.
+
+    ``python`` runs its workers; ``more`` are settings of Spark.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -28,12 +31,13 @@ def connect_server(folder: Path) -> Iterator[str]:
         "spark.connect.grpc.binding.port": str(port),
         "spark.driver.memory": "1g",
         "spark.sql.warehouse.dir": str(folder / "spark-warehouse"),
+        **more,
     }
     command = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit")]
     for name, value in conf.items():
         command += ["--conf", f"{name}={value}"]
     command += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
-    environment = os.environ | {"PYSPARK_PYTHON": sys.executable, "SPARK_NO_DAEMONIZE": "1"}
+    environment = os.environ | {"PYSPARK_PYTHON": python, "SPARK_NO_DAEMONIZE": "1"}
     environment.pop("SPARK_REMOTE", None)
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)

@@ -91,7 +91,7 @@ def checkout(tmp_path: Path) -> Path:
     done = tmp_path / ".venv" / "done"
     done.mkdir(parents=True)
     os.utime(tmp_path / "pyproject.toml", (1, 1))
-    for second, name in enumerate(("python", "packages", "java", "jars", "pyright", "chromium"), start=2):
+    for second, name in enumerate(("python", "packages", "java", "jars", "pyright", "chromium", "databricks"), start=2):
         (done / name).touch()
         os.utime(done / name, (second, second))
     return tmp_path
