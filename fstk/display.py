@@ -22,6 +22,7 @@ _ROWS = 200  # more rows, columns or letters than a person reads
 _COLUMNS = 32
 _VALUE = 200
 _LINES = 3
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 _BYTES = 90_000  # of a table's rows as HTML; with title and notes a rendering stays under 100 kB
 
 
@@ -150,8 +151,11 @@ def _folded(text: str, width: int) -> list[str]:
         if _width(line) <= width:
             lines.append(line)
         else:
+            facts = line.split(" · ")
+            if max(map(len, facts)) < width - 4:  # what stands between dots stays together
+                line = " · ".join(fact.replace(" ", _NO_BREAK) for fact in facts)
             parts = textwrap.wrap(line, width, subsequent_indent="  ", max_lines=_LINES, placeholder=" …")
-            lines += [_fit(part, width) for part in parts]
+            lines += [_fit(part.replace(_NO_BREAK, " "), width) for part in parts]
     return lines
 
 

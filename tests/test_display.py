@@ -20,6 +20,10 @@ def test_a_long_title_or_note_goes_on_in_the_next_lines_and_is_cut_at_last() -> 
     assert table.text(9).splitlines() == want
 
 
+def test_a_line_breaks_between_facts() -> None:
+    assert Table("abc · de fg h · ij", [], []).text(12).splitlines() == ["abc ·", "  de fg h ·", "  ij"]
+
+
 def test_columns_move_closer_before_a_cell_is_cut() -> None:
     table = Table("", ["abcdef", "gh"], [["uvwxyz", "12"]])
     assert table.text(12).splitlines() == ["  abcdef  gh", "  uvwxyz  12"]
