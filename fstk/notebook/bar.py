@@ -7,8 +7,6 @@ from typing import Any
 
 from IPython.display import DisplayHandle, display
 
-from fstk.display import Table
-
 _CELLS = 20
 _PAUSE = 0.2  # seconds between two looks
 
@@ -25,9 +23,9 @@ class Bar:
         """Tell that ``done`` rows of ``total`` (None: unknown) are done."""
         now = time.monotonic()
         if self._handle is None:
-            self._handle = display(self._line(done, total, now), display_id=True)
+            self._handle = display(self._line(done, total, now), raw=True, display_id=True)
         elif now - self._told >= _PAUSE:
-            self._handle.update(self._line(done, total, now))
+            self._handle.update(self._line(done, total, now), raw=True)
         else:
             return
         self._told = now
@@ -39,7 +37,7 @@ class Bar:
         else:
             self._handle.update(result)
 
-    def _line(self, done: int, total: int | None, now: float) -> Table:
+    def _line(self, done: int, total: int | None, now: float) -> dict[str, str]:
         full = 0 if not total else min(_CELLS, _CELLS * done // total)
         of = "" if total is None else f" / {total:,}"
-        return Table(f"{'█' * full}{'░' * (_CELLS - full)}  {done:,}{of}   {now - self._started:.1f} s", (), ())
+        return {"text/plain": f"{'█' * full}{'░' * (_CELLS - full)}  {done:,}{of}   {now - self._started:.1f} s"}

@@ -19,13 +19,13 @@ class Output:
         self.now += 0.125
         return self.now
 
-    def display(self, what: Any, display_id: bool = False) -> Any:
-        self.shown.append(str(what) if isinstance(what, str) else what.text())
+    def display(self, what: Any, raw: bool = False, display_id: bool = False) -> Any:
+        self.shown.append(what["text/plain"] if raw else what)
         return self if display_id else None
 
-    def update(self, what: Any) -> None:
+    def update(self, what: Any, raw: bool = False) -> None:
         self.shown[-1] += "\n"
-        self.display(what)
+        self.display(what, raw)
 
 
 def test_a_line_grows_now_and_then_and_gives_its_place_to_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
