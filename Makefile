@@ -86,7 +86,7 @@ $(DONE)/chromium: $(DONE)/packages
 
 # databricks-connect wants Python 3.12 and excludes PySpark: it is tested in an environment of its own, where there is one.
 $(DONE)/databricks: $(DONE)/python pyproject.toml
-	@fits='import sys; sys.exit(sys.version_info[:2] != (3, 12))'
+	@fits='import ensurepip, sys; sys.exit(sys.version_info[:2] != (3, 12))'
 	for python in python3.12 $(wildcard $(HOME)/.pyenv/versions/3.12*/bin/python3.12) none; do
 		if "$$python" -c "$$fits" 2>/dev/null; then break; fi
 	done
