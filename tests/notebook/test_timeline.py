@@ -61,6 +61,8 @@ def test_a_backfilled_row_is_told_apart_from_a_superseded_one() -> None:
     drawn = picture(times, used=times[0], written=written)
     assert [row.kind for row in drawn.rows] == ["used", "written later"]
     assert "◇ written later, refused" in repr(drawn)
+    at_label = picture([LABEL], written={LABEL: LABEL + DAY}, status="only_later_rows")
+    assert [row.kind for row in at_label.rows] == ["written later"]  # its time alone would have let it through
 
 
 def test_many_rows_are_cut_to_the_nearest_and_counted() -> None:

@@ -72,6 +72,14 @@ def test_plan_rows_and_code_follow_every_change(filled: Path) -> None:
     assert "features.compute(Calendar(date(1997, 1, 8)" in builder.python
 
 
+def test_code_is_shown_as_text(filled: Path) -> None:
+    builder = WindowBuilder(source="transactions", namespace={})
+    builder.controls["aggregates"].value = "count(*) filter (where amount < 3) as few"
+    assert "amount < 3" in builder.python
+    assert "amount &lt; 3" in builder.code.value
+    assert "amount < 3" not in builder.code.value
+
+
 def test_what_is_refused_stands_in_place_of_plan_and_code(filled: Path) -> None:
     builder = WindowBuilder(source="transactions", namespace={})
     builder.controls["aggregates"].value = "sum(<b>amont</b>) as spend"
