@@ -14,7 +14,6 @@ from fstk.models.log import ModelVersion, log_model
 from fstk.models.score import score_batch
 from fstk.online.publish import PublishReport, publish
 from fstk.online.read import OnlineRows, drop_online_table, read_online
-from fstk.online.source import engine_for
 from fstk.online.spec import OnlineSpec
 from fstk.tables.catalog import Catalog, open_catalog
 from fstk.tables.report import WriteReport
@@ -167,16 +166,15 @@ class FeatureEngineeringClient:
         table = _either("source_table_name", source_table_name, "name", name)
         if table is None:
             raise InvalidInput("publish_table needs source_table_name, the feature table to publish.")
-        source = self._catalog.get(table)
         return publish(
-            source,
+            self._catalog.get(table),
             _either("online_store", online_store, "online_store_spec", online_store_spec),
             mode=mode,
             filter_condition=filter_condition,
             features=features,
             as_of=as_of,
             dry_run=dry_run,
-            engine=engine_for(source, filter_condition, self._given),
+            session=self._given,
         )
 
     def read_online(

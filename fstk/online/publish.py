@@ -77,6 +77,7 @@ def publish(
     as_of: datetime | date | None = None,
     dry_run: bool = False,
     engine: Engine | None = None,
+    session: Engine | None = None,
     progress: Progress | None = None,
 ) -> PublishReport:
     """Publish the newest row of each key of ``table`` (of a static table, its rows) at ``table.version``.
@@ -92,7 +93,8 @@ def publish(
         features: names of the features to publish, None for all; keys and time are always published.
         as_of: the last event time that may be published; None is now. It may lie in the future.
         dry_run: report what would be written; write nothing.
-        engine: computes the rows; None is the direct engine for a local table that fits in memory, else the session's.
+        engine: computes the rows; None is the direct engine for a local table that fits in memory, else ``session``.
+        session: the Spark engine for that; None is the current one.
         progress: told how far it is.
 
     Raises:
@@ -109,7 +111,7 @@ def publish(
         raise InvalidInput(f"mode must be 'merge'; got {mode!r}. To start anew, call drop_online_table first.")
     spec = spec_of(store)
     until = _until(as_of)
-    reader = engine_for(table, filter_condition) if engine is None else engine
+    reader = engine_for(table, filter_condition, session) if engine is None else engine
     check_filter(reader, table, filter_condition)
     identity = reader.identity(table.at())
     with spec.open() as online:

@@ -278,10 +278,21 @@ def test_a_filter_condition_beyond_the_direct_engine_goes_through_spark(
     condition = "regexp_replace(word, '[a-z]$', '') = 'xb'"
     assert engine_for(table, "n > 1").name == "direct"
     assert engine_for(table, condition).name == "spark"
-    own = SparkEngine(spark, "a session of one's own")  # it serves where it is needed, no sooner
-    assert engine_for(table, "n > 1", own).name == "direct"
-    assert engine_for(table, condition, own) is own
-    assert counts(publish(table, store, filter_condition=condition)) == (1, 0, 0, 0)
+
+    class Own(SparkEngine):
+        """A session of one's own: it serves where it is needed, no sooner."""
+
+        served = False
+
+        def read(self, table: TableVersion, columns: Any = None) -> Any:
+            self.served = True
+            return super().read(table, columns)
+
+    own = Own(spark)
+    assert counts(publish(table, store, filter_condition="n > 9", dry_run=True, session=own)) == (0, 0, 0, 0)
+    assert not own.served
+    assert counts(publish(table, store, filter_condition=condition, session=own)) == (1, 0, 0, 0)
+    assert own.served
     assert online(store, 1, 2) == {1: None, 2: 2}
     assert check_parity(table, store).ok
 
