@@ -67,6 +67,28 @@ def test_one_failing_magic_turns_nbmake_red(tmp_path: Path, kind: str) -> None:
     assert RED[kind][2] in done.stdout
 
 
+def test_a_widget_that_nobody_can_answer_leaves_no_state_in_the_file(filled: Path, tmp_path: Path) -> None:
+    code = "from fstk.notebook import {0}\nwidget = {0}()\nprint(widget.python)\nwidget"
+    source = notebook(
+        tmp_path / "widgets.ipynb",
+        *(f"%fstk {verb} --widget" for verb in ("windows", "pit", "publish")),
+        *(code.format(name) for name in ("WindowBuilder", "JoinPreview", "PublishPanel")),
+        "from ipywidgets import Text\nText('of the user')",
+    )
+    papermill.execute_notebook(source, tmp_path / "out.ipynb", progress_bar=False, cwd=tmp_path)
+    done = nbformat.read(tmp_path / "out.ipynb", 4)
+    kept = done.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"].values()
+    assert {one["model_name"] for one in kept} == {"TextModel", "TextStyleModel", "LayoutModel"}  # papermill's doing
+    cells = [cell for cell in done.cells if cell.cell_type == "code"][1:-1]
+    for cell, name in zip(cells, ["WindowBuilder", "JoinPreview", "PublishPanel"] * 2, strict=True):
+        shown = cell.outputs[-1]
+        assert dict(shown.data) == {
+            "text/plain": f"{name}: run this cell to open it.",
+            "text/html": f"<p>{name}: run this cell to open it.</p>",
+        }
+    assert "FeatureEngineeringClient" in cells[-1].outputs[0].text  # its Code view is there without a browser
+
+
 def test_progress_gives_its_place_to_the_result(filled: Path, tmp_path: Path) -> None:
     source = notebook(
         tmp_path / "publish.ipynb",

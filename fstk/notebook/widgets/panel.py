@@ -6,10 +6,13 @@ The controls are ipywidgets' own, so that a keyboard reaches them; colours are t
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import comm
 import ipywidgets
+from comm.base_comm import BaseComm
 from IPython.core.getipython import get_ipython
 
 from fstk.display import Displayed
@@ -24,7 +27,41 @@ _NAMES = {"description_width": "6.5em"}
 _MARKED = "border-left: 3px solid var(--jp-error-color1, currentColor); padding-left: 0.6em; margin: 0.3em 0"
 
 
-class Panel:
+class _Quiet(BaseComm):
+    """The line to a browser that is not there."""
+
+    def publish_msg(self, *_message: Any, **_parts: Any) -> None:
+        """Tell nobody."""
+
+
+def answered() -> bool:
+    """Return whether somebody can answer a widget: whether the cell's request lets one type (Jupyter's messaging,
+    ``allow_stdin``).
+
+    nbclient, which papermill, nbmake and nbconvert run notebooks with, lets nobody, and saves the state of every widget
+    that it hears of in the notebook. Databricks lets nobody type either, but shows widgets.
+    """
+    kernel = getattr(get_ipython(), "kernel", None)
+    if kernel is None or "DATABRICKS_RUNTIME_VERSION" in os.environ:
+        return True
+    return kernel.get_parent("shell").get("content", {}).get("allow_stdin", True)
+
+
+class _Panel(type):
+    """Makes panels, and all widgets within them, that tell nobody of themselves where nobody can answer."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if answered():
+            return super().__call__(*args, **kwargs)
+        create = comm.create_comm
+        comm.create_comm = _Quiet
+        try:
+            return super().__call__(*args, **kwargs)
+        finally:
+            comm.create_comm = create
+
+
+class Panel(metaclass=_Panel):
     """A widget: rows of controls, and below them what came of the choices made there.
 
     ``controls`` are its controls by name, ``status`` says whether the kernel works, ``error`` what was refused,
@@ -112,10 +149,10 @@ class Panel:
         self.code.layout.display = "" if shown else "none"
 
     def _repr_mimebundle_(self, **_unused: Any) -> dict[str, Any]:
-        """Return the view, and what stands for it where there is no kernel: a saved file holds nothing that was
-        chosen."""
+        """Return the view where somebody can answer it, and what stands for it where there is no kernel: a saved file
+        holds nothing that was chosen."""
         name = type(self).__name__
-        view: Any = self.box._repr_mimebundle_()
+        view: Any = self.box._repr_mimebundle_() if answered() else {}
         closed = f"{name}: run this cell to open it."
         return {**view, "text/plain": closed, "text/html": f"<p>{closed}</p>"}
 
