@@ -1,20 +1,10 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from tests.browser.lab import Lab, jupyterlab
+from tests.browser.lab import Lab, chromium, jupyterlab, new_page
 from tests.browser.warehouse import fill
-
-ALONE = [  # Debian's Chromium, which then asks nothing of the outside
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="package")
@@ -29,11 +19,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Chromium; ended with the last test here, so that its event loop is in nobody's way."""
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ALONE)
-        yield chromium
-        chromium.close()
+    """Chromium; ended with the last test here."""
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -46,7 +34,6 @@ def theme(request: pytest.FixtureRequest, lab: Lab) -> str:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page of a browser that has seen nothing."""
-    context = browser.new_context(viewport={"width": 1080, "height": 1600})
-    context.set_default_timeout(60_000)
-    yield context.new_page()
-    context.close()
+    page = new_page(browser)
+    yield page
+    page.context.close()

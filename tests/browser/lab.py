@@ -17,10 +17,19 @@ from pathlib import Path
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 CELLS = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell"
+ALONE = [  # Debian's Chromium, which then asks nothing of the outside
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 KEYSTROKES = 20  # a page that is still settling loses some
 STARTED = re.compile(r"is running at")
 SETTINGS = {  # nothing of the outside is asked, and every cell is in the page, whether it is in sight or not
@@ -88,7 +97,7 @@ class Notebook:
             self.page.wait_for_timeout(500)
             if prompt.inner_text().strip() != "[ ]:":
                 break
-        expect(prompt).to_have_text(re.compile(r"\[\d+\]"), timeout=60_000)
+        expect(prompt).to_have_text(re.compile(r"\[\d+\]"), timeout=180_000)
         return self.output(number)
 
     def save(self) -> None:
@@ -103,6 +112,22 @@ class Notebook:
             self.page.mouse.move(0, 0)
             IMAGES.mkdir(parents=True, exist_ok=True)
             self.cell(number).screenshot(path=IMAGES / f"{name}.png")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Run Chromium; until it ends, its event loop is in the way of others in this thread."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ALONE)
+        yield browser
+        browser.close()
+
+
+def new_page(browser: Browser) -> Page:
+    """Return a page of a browser that has seen nothing; its context is to be closed."""
+    context = browser.new_context(viewport={"width": 1080, "height": 1600})
+    context.set_default_timeout(60_000)
+    return context.new_page()
 
 
 def configure(settings: Path, plugin: str, values: dict[str, object]) -> None:

@@ -15,6 +15,8 @@ import duckdb
 import nbformat
 import pytest
 
+from tests.browser.lab import CELLS, Notebook, chromium, jupyterlab, new_page
+
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.spark, pytest.mark.server]
 TASKS = (
@@ -163,3 +165,28 @@ def test_a_job_notebook_runs_under_nbmake_with_its_defaults(project: Path, first
     )
     assert done.returncode == 0, done.stdout[-3000:]
     assert "6 passed" in done.stdout
+
+
+@pytest.mark.browser
+def test_the_job_notebooks_run_in_jupyterlab_as_they_are(
+    project: Path, first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith(("FSTK_", "MLFLOW_"))]:
+        monkeypatch.delenv(name)
+    before = versions(project)
+    with jupyterlab(tmp_path, project / "notebooks") as lab, chromium() as browser:
+        for task in TASKS:
+            page = new_page(browser)
+            notebook = Notebook.open(page, lab, project / "notebooks" / f"{task}.ipynb")
+            for number in range(page.locator(CELLS).count()):
+                notebook.run(number)
+            notebook.save()
+            page.context.close()
+            cells = [
+                cell
+                for cell in nbformat.read(project / "notebooks" / f"{task}.ipynb", 4).cells
+                if cell.cell_type == "code"
+            ]
+            assert all(cell.execution_count for cell in cells)
+            assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
+    assert versions(project) == before
