@@ -38,8 +38,15 @@ def test_names_are_lower_cased(name: str) -> None:
     ],
 )
 def test_other_names_are_refused(name: Any) -> None:
-    with pytest.raises(InvalidName):
+    with pytest.raises(InvalidName, match="one to three parts joined by dots"):
         table_name(name)
+
+
+def test_a_refused_name_is_shown_as_it_was_written_unless_it_is_long() -> None:
+    with pytest.raises(InvalidName, match=r"table name '1a': "):
+        table_name("1a")
+    with pytest.raises(InvalidName, match=rf"table name '{'a' * 77}…': "):
+        table_name("a" * 256)
 
 
 def test_quoting_and_folders(tmp_path: Path) -> None:

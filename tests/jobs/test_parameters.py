@@ -141,7 +141,8 @@ def test_nothing_of_the_cell_is_executed(tmp_path: Any) -> None:
 def test_help_is_the_comment_beside() -> None:
     declaration = parse('"""Of the job."""\nn: int = 1  # how many\nt: str = "# no help"  # about #1', "n.ipynb")
     assert [parameter.help for parameter in declaration.parameters] == ["how many", "about #1"]
-    assert "how many" in repr(declaration)
+    assert declaration.display().rows == [("n", "int", 1, "how many"), ("t", "str", "# no help", "about #1")]
+    assert parse("n: int", "n.ipynb").display().rows == [("n", "int", "(required)", "")]
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,13 @@ def test_a_wrong_name_does_not_repeat_its_value(project: Project) -> None:
     assert str(raised.value) == "there is no parameter 'pasword'. Nearest: password. Nothing was started."
 
 
+def test_a_secret_equals_only_a_secret_of_the_same_reference() -> None:
+    assert Secret("env:A") == Secret("env:A")
+    assert hash(Secret("env:A")) == hash(Secret("env:A"))
+    assert Secret("env:A") != Secret("env:B")
+    assert Secret("env:A") != "env:A"
+
+
 @pytest.mark.parametrize(
     "text", ["", "env:", "env:A B", "env:A\n", "databricks:scope", "databricks:a/b/c", "vault:x/y"]
 )

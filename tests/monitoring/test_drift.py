@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,10 @@ def test_categories_of_equal_shares_are_no_drift_and_a_new_category_is(rows: int
 
 def test_evidently_agrees_with_scipy() -> None:
     reference, current = _normal(6_000), _normal(4_000, 0.05, seed=2)
-    letters = [np.random.default_rng(seed).choice(list("abc"), rows) for seed, rows in ((5, 6_000), (6, 4_000))]
+    letters = [
+        np.random.default_rng(seed).choice(list(of), rows) for seed, rows, of in ((5, 6_000, "ab"), (6, 4_000, "bc"))
+    ]
+    letters = [np.where(np.random.default_rng(7).random(len(side)) < 0.02, side, "b") for side in letters]
     reference = reference.append_column("c", pa.array(letters[0]))
     current = current.append_column("c", pa.array(letters[1]))
     many = detect_feature_drift(reference, current, ["spend", "c"])
@@ -81,6 +85,16 @@ def test_evidently_agrees_with_scipy() -> None:
     counts = [[np.sum(side == letter) for letter in "abc"] for side in (letters[0][:400], letters[1][:300])]
     assert _seen(few, "c").value == pytest.approx(stats.chi2_contingency(counts, correction=False)[1], rel=1e-9)
     assert {test.limit for test in few.tests} == {0.05 / 2}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0, "0.00"), (0.01, "0.01"), (0.00999, "0.01"), (0.0042, "0.0042"), (999.9, "999.90"), (1e5, "1e+05")],
+)
+def test_a_distance_is_shown_with_the_digits_that_tell_it_apart(value: float, shown: str) -> None:
+    report = detect_feature_drift(_normal(400), _normal(400, seed=2), ["spend"])
+    (row,) = replace(report, tests=(replace(_seen(report, "spend"), value=value),)).display().rows
+    assert shown in row
 
 
 def _every_kind(rows: int, seed: int, later: bool) -> pa.Table:

@@ -50,6 +50,7 @@ _ATOMS: dict[str, st.SearchStrategy[Any]] = {
     "date": st.dates(),
     "timestamp": st.datetimes(timezones=st.just(UTC)),
     "timestamp_ntz": st.datetimes(),
+    "decimal(38,9)": st.integers(1 - 10**38, 10**38 - 1).map(lambda digits: Decimal(f"{digits}e-9")),
     "decimal(12,3)": st.integers(1 - 10**12, 10**12 - 1).map(lambda digits: Decimal(f"{digits}e-3")),
 }
 _KEYS = st.lists(
@@ -66,6 +67,25 @@ def _meaning(key: list[tuple[str, Any]]) -> str:
             value = "nan" if math.isnan(value) else struct.pack("<d", 0.0 if value == 0 else value)
         parts.append((family, repr(value.replace(fold=0) if isinstance(value, datetime) else value)))
     return repr(parts)
+
+
+@pytest.mark.parametrize(
+    ("spark", "value", "stored"),
+    [
+        ("boolean", True, b"b1"),
+        ("smallint", -7, b"i-7"),
+        ("double", 1.5, b"f3ff8000000000000"),
+        ("float", math.nan, b"fnan"),
+        ("decimal(38,2)", Decimal("999999999999999999999999999999999999.99"), b"m" + 36 * b"9" + b".99"),
+        ("string", "é|1", "s3:é|1".encode()),
+        ("binary", b"\x00a", b"x0061"),
+        ("date", date(1970, 1, 3), b"d2"),
+        ("timestamp", NOON, b"t1709208000000001"),
+        ("timestamp_ntz", datetime(1969, 12, 31, 23, 59, 59), b"n-1000000"),
+    ],
+)
+def test_what_a_store_holds_is_found_by_every_later_version(spark: str, value: Any, stored: bytes) -> None:
+    assert _one(spark, value) == stored
 
 
 @settings(max_examples=500, deadline=None)
@@ -125,6 +145,13 @@ def test_keys_meet_exactly_when_they_are_equal(one: list[tuple[str, Any]], two: 
 def test_a_value_of_another_type_is_refused_not_missing(spark: str, value: Any) -> None:
     with pytest.raises(TypeMismatch, match=r"keys\[4\]: k is "):
         KeyCodec({"k": spark}).encode_one({"k": value}, 4)
+
+
+def test_what_is_refused_is_shown_shortened() -> None:
+    with pytest.raises(TypeMismatch, match=r"k is bigint; got '1' \(str\)\.$"):
+        _one("bigint", "1")
+    with pytest.raises(TypeMismatch, match=r"k is bigint; got '1{36}… \(str\)\.$"):
+        _one("bigint", "1" * 50)
 
 
 @pytest.mark.parametrize(
