@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
 
-def uncommented(line: str, mark: str, quotes: str = "'\"") -> str:
-    """Return ``line`` up to the first comment ``mark`` outside quotes; ``#`` begins one only at the start of a word."""
-    quote, before = "", " "
+
+class Quoting(NamedTuple):
+    """How a language quotes: its quotes, those in which a backslash takes the meaning of the next letter (an empty one:
+    outside of them), and what begins a comment; ``#`` does so only at the start of a word."""
+
+    quotes: str
+    escaping: tuple[str, ...]
+    comments: tuple[str, ...]
+
+
+SHELL = Quoting("'\"", ("", '"'), ("#",))
+SQL = Quoting("'\"`", ("'", '"'), ("--", "#"))
+"""Databricks SQL, and ``#`` as in Python."""
+
+
+def uncommented(line: str, quoting: Quoting) -> str:
+    """Return ``line`` up to the first comment outside quotes."""
+    for place, _ in _outside(line, quoting):
+        for mark in quoting.comments:
+            if line.startswith(mark, place) and (mark != "#" or _starts_word(line, place)):
+                return line[:place]
+    return line
+
+
+def _starts_word(line: str, place: int) -> bool:
+    return place == 0 or (line[place - 1].isspace() and line[place - 2 : place - 1] != "\\")
+
+
+def _outside(line: str, quoting: Quoting) -> Iterator[tuple[int, str]]:
+    quote = ""
     letters = iter(enumerate(line))
     for place, letter in letters:
-        if quote:
-            if letter == "\\" and quote == '"':
-                next(letters, None)
-            elif letter == quote:
-                quote = ""
-        elif letter == "\\":
+        if letter == "\\" and quote in quoting.escaping:
             next(letters, None)
-        elif letter in quotes:
+        elif quote:
+            quote = "" if letter == quote else quote
+        elif letter in quoting.quotes:
             quote = letter
-        elif line.startswith(mark, place) and (mark != "#" or before.isspace()):
-            return line[:place]
-        before = letter
-    return line
+        else:
+            yield place, letter
 
 
 def statements(text: str) -> list[str]:
@@ -31,8 +55,7 @@ def statements(text: str) -> list[str]:
     """
     found, open_line = [], ""
     for line in text.splitlines():
-        for mark in ("--", "#"):
-            line = uncommented(line, mark, "'\"`")
+        line = uncommented(line, SQL)
         open_line = f"{open_line} {line.strip()}".strip()
         if open_line and not _unclosed(open_line):
             found.append(open_line.rstrip(",").rstrip())
@@ -41,12 +64,4 @@ def statements(text: str) -> list[str]:
 
 
 def _unclosed(line: str) -> bool:
-    depth, quote = 0, ""
-    for letter in line:
-        if quote:
-            quote = "" if letter == quote else quote
-        elif letter in "'\"`":
-            quote = letter
-        else:
-            depth += {"(": 1, ")": -1}.get(letter, 0)
-    return depth > 0
+    return sum({"(": 1, ")": -1}.get(letter, 0) for _, letter in _outside(line, SQL)) > 0

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from fstk.cli.text import uncommented
+from fstk.cli.text import SHELL, uncommented
 from fstk.errors import InvalidInput, NaiveDatetime, UnknownName, nearest
 
 _VARIABLE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
@@ -28,7 +28,7 @@ def split(line: str, cell: str | None = None) -> tuple[list[str], str | None]:
         more, _, cell = cell.partition("\n")
         line = f"{line.rstrip()[:-1]} {more}"
     try:
-        return shlex.split(uncommented(_VARIABLE.sub(r"{{\1}}", line), "#")), cell
+        return shlex.split(uncommented(_VARIABLE.sub(r"{{\1}}", line), SHELL)), cell
     except ValueError as error:
         raise InvalidInput(
             f"cannot read {line.strip()!r}: {error}. Put a word that holds a quote in quotes."

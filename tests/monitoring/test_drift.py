@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import json
+import math
 import socket
 import subprocess
 import sys
@@ -189,6 +190,20 @@ def test_one_small_side_is_enough_to_ask_for_a_p_value_and_the_least_likely_come
     wide = pa.table({name: table[name] for table in undrifted for name in table.column_names})
     values = [test.value for test in detect_feature_drift(wide, wide.slice(0, 40), names).tests]
     assert values == sorted(values)
+
+
+@pytest.mark.parametrize(
+    ("test", "value", "limit", "severity"),
+    [
+        ("distance", 0.3, 0.1, 3.0),
+        ("KS p", 0.01, 0.05, 5.0),
+        ("KS p", 0.0, 0.05, math.inf),
+        ("distance", 0.0, 0.1, 0.0),
+    ],
+)
+def test_severity_is_how_far_past_its_limit_a_test_is(test: str, value: float, limit: float, severity: float) -> None:
+    one = detect_feature_drift(_normal(400), _normal(400, seed=2), ["spend"]).tests[0]
+    assert replace(one, test=test, value=value, limit=limit).severity == pytest.approx(severity)
 
 
 def test_many_rare_strings_are_no_drift() -> None:

@@ -87,7 +87,7 @@ def test_a_long_line_goes_on_below_after_a_backslash(shell: InteractiveShell, se
 @pytest.mark.parametrize(
     ("line", "kind", "says"),
     [
-        ("show {{tabel}}", UnknownName, r"\{\{tabel\}\}: no variable tabel. Nearest: table"),
+        ("show {{tabel}}", UnknownName, r"\{\{tabel\}\}: no variable tabel. Nearest: table\.$"),
         ("show {{table.upper()}}", InvalidInput, ".*only the name of a variable"),
         ("show {{at}}", NaiveDatetime, "{{at}}: 1998-03-31 00:00:00 has no time zone"),
         ("show {{frame}}", InvalidInput, ".*a dict cannot be written into a line.* named without braces: frame"),
@@ -95,7 +95,7 @@ def test_a_long_line_goes_on_below_after_a_backslash(shell: InteractiveShell, se
     ],
 )
 def test_what_cannot_be_put_in_is_said(shell: InteractiveShell, seen: Seen, line: str, kind: type, says: str) -> None:
-    shell.user_ns.update(table="t", at=datetime.datetime(1998, 3, 31), frame={"a": 1})
+    shell.user_ns.update(table="t", _tabel="hidden", at=datetime.datetime(1998, 3, 31), frame={"a": 1})
     with capture_output():
         result = shell.run_cell(f"%fstk {line}")
     assert type(result.error_in_exec) is kind

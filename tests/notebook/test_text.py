@@ -16,6 +16,12 @@ def test_comment_marks_inside_quotes_are_text() -> None:
     assert statements("sum(a#b) as n") == ["sum(a#b) as n"]
 
 
+def test_a_quote_after_a_backslash_closes_nothing_but_an_identifier() -> None:
+    for text in (r"count(*) filter (where a = 'it\'s -- (') as n", r'count(*) filter (where a = "\" # (") as n'):
+        assert statements(text) == [text]
+    assert statements(r"sum(`a\`) as n -- (") == [r"sum(`a\`) as n"]
+
+
 def test_what_is_left_open_is_still_a_statement() -> None:
     assert statements("sum(a\n") == ["sum(a"]
     assert statements("\n-- nothing\n") == []
