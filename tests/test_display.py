@@ -90,7 +90,7 @@ def test_numbers_are_given_to_the_digits_a_person_reads() -> None:
 
 class Two(Stacked):
     def parts(self) -> list[Displayed | Table]:
-        return [Table("first", ["a"], [["x" * 100] * 1] * 300), Table("second", ["a"], [["y" * 100]] * 300)]
+        return [Table(title, ["a", "b", "c"], [["x" * 100] * 3] * 300) for title in ("first", "second")]
 
 
 def test_parts_stand_below_each_other_and_share_the_room() -> None:

@@ -84,7 +84,7 @@ def read_history(entries: Iterable[Mapping[str, Any]]) -> list[Version]:
 
 def only_fstk(versions: list[Version]) -> bool:
     """Tell whether every commit of rows came from fstk; False where the beginning of the history is lost."""
-    whole = bool(versions) and versions[-1].version == 0 and len(versions) == versions[0].version + 1
+    whole = bool(versions) and len(versions) == versions[0].version + 1
     return whole and all(version.by_fstk or version.operation in _HARMLESS for version in versions)
 
 

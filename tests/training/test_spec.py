@@ -37,13 +37,13 @@ def test_what_is_given_is_copied() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"lookup_key": []}, ["lookup_key", "t"]),
+        ({"lookup_key": []}, ["lookup_key of t must be a column name or a list of column names; got []."]),
         ({"lookup_key": None}, ["lookup_key"]),
         ({"lookup_key": 7}, ["lookup_key", "7"]),
         ({"lookup_key": ["k", ""]}, ["lookup_key"]),
         ({"feature_names": []}, ["feature_names"]),
         ({"feature_names": ["a", 1]}, ["feature_names"]),
-        ({"rename_outputs": ["a"]}, ["rename_outputs"]),
+        ({"rename_outputs": ["a"]}, ["rename_outputs of t must map column names; got ['a']."]),
         ({"rename_outputs": {"a": 1}}, ["rename_outputs", "a"]),
         ({"default_values": [1]}, ["default_values"]),
         ({"timestamp_lookup_key": ["at", "on"]}, ["timestamp_lookup_key", "at", "on"]),
