@@ -129,12 +129,14 @@ def read_bundle(path: Path) -> dict[str, JobSpec]:
     """Return the jobs of a Databricks Asset Bundle by name; notebook paths are read against its folder.
 
     Raises:
-        InvalidInput: not YAML, a task that is not a notebook task, one that depends on an unknown task, or tasks in a
+        InvalidInput: a file that cannot be read, not YAML, a task that is not a notebook task, one that depends on an unknown task, or tasks in a
             circle.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         bundle = _Bundle.model_validate(content or {})
+    except (OSError, UnicodeError) as error:
+        raise InvalidInput(f"{path} cannot be read: {error}.") from error
     except yaml.YAMLError as error:
         raise InvalidInput(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
     except ValidationError as error:

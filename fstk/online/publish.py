@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
@@ -170,17 +171,16 @@ def _until(as_of: datetime | date | None) -> datetime:
 
 def _described(online: OnlineStore, plan: Callable[[], PublishPlan]) -> PublishPlan:
     """Record the planned table in the store and return the plan; plan again if another publisher was first."""
-    for attempt in range(_ATTEMPTS):
-        planned = plan()
-        held = planned.held
-        if held is not None and held == planned.target:
-            return planned
-        try:
-            return replace(planned, target=online.put_table(planned.target, held))
-        except WriteConflict:
-            if attempt == _ATTEMPTS - 1:
-                raise
-    raise AssertionError("unreachable")
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(WriteConflict):
+            return _recorded(online, plan())
+    return _recorded(online, plan())
+
+
+def _recorded(online: OnlineStore, planned: PublishPlan) -> PublishPlan:
+    if planned.held == planned.target:
+        return planned
+    return replace(planned, target=online.put_table(planned.target, planned.held))
 
 
 class _Offer:

@@ -55,10 +55,6 @@ class WideIntegers:
 
     exponent = 0
 
-    def bits(self) -> int:
-        """Return the bits of the largest magnitude, rounded up to the words."""
-        return 127
-
     def digits(self, width: int) -> Digits:
         """Return the digits; the highest carries the sign."""
         count = -(-128 // width)
@@ -109,10 +105,6 @@ class Floats:
             digits.append(digit.astype(np.int64))
         digits.append(scaled(rest, -self.exponent).astype(np.int64))
         return digits[::-1]
-
-    def take(self, rows: np.ndarray) -> Floats:
-        """Return the values of some rows."""
-        return Floats(self.values[rows])
 
 
 Numbers = Integers | WideIntegers | Floats

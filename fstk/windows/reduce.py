@@ -38,7 +38,7 @@ class Argument:
         self.keep = keep
         self.label = label
         self.ordinals: Ordinals | None = None
-        self._numbers: Numbers | np.ndarray | None = None
+        self._numbers: Integers | WideIntegers | np.ndarray | None = None
         if column is not None and functions & set(_ORDERED):
             self.ordinals = ordinals(column)
         if column is not None and functions & set(_NUMERIC):
@@ -57,7 +57,7 @@ class Argument:
         """Digits after the point of a decimal; 0 for all else."""
         return self.kind.scale if pa.types.is_decimal(self.kind) else 0
 
-    def numbers(self, rows: np.ndarray) -> Numbers | np.ndarray:
+    def numbers(self, rows: np.ndarray) -> Integers | WideIntegers | np.ndarray:
         """Return the numbers of some rows; a NumPy array of float64 may hold NaN and infinities."""
         assert self._numbers is not None
         return self._numbers[rows] if isinstance(self._numbers, np.ndarray) else self._numbers.take(rows)

@@ -35,6 +35,18 @@ COLUMNS: dict[str, tuple[pa.DataType, list[Any]]] = {
 }
 NUMBERS = "bhilfdmw"
 NUMERALS = ["0", "1", "2", "-3", "10", "2.5", "0.001", "1e3", "7L", "1.5D", "3.0BD", "2147483648", "NULL"]
+PAIRS = [
+    ("s", "'a'"),
+    ("s", "s"),
+    ("y", "DATE '2024-02-29'"),
+    ("z", "z"),
+    ("z", "TIMESTAMP '2024-02-29 01:02:03.000004'"),
+    ("z", "TIMESTAMP '0001-01-01T00:00:00Z'"),
+    ("t", "t"),
+    ("t", "TRUE"),
+    ("d", "f"),
+    ("NULL", "NULL"),
+]
 ROWS = 60
 
 
@@ -58,7 +70,7 @@ class _Writer:
         a, b = self.number(depth - 1), self.number(depth - 1)
         kind = r.randrange(9)
         if kind < 4:
-            return f"({a} {r.choice(['+', '-', '*', '/', '%'])} {b})"
+            return f"({a} {r.choice(['+', '-', '*', '/', '%', 'DIV'])} {b})"
         if kind == 4:
             return f"(- {a})"
         if kind == 5:
@@ -73,7 +85,7 @@ class _Writer:
         r = self.chosen
         sign = r.choice(["=", "<>", "<", "<=", ">", ">=", "<=>", "!="])
         if depth == 0:
-            pair = r.choice([("s", "'a'"), ("s", "s"), ("y", "DATE '2024-02-29'"), ("z", "z"), ("t", "t"), ("d", "f")])
+            pair = r.choice(PAIRS)
             return f"({pair[0]} {sign} {pair[1]})"
         kind = r.randrange(7)
         if kind == 0:
@@ -153,12 +165,20 @@ def test_random_expressions_as_spark_answers_them(spark: SparkSession, seed: int
         "~i",
         "i IN (SELECT 1)",
         "m DIV 2",
+        "d DIV 2",
+        "a = a",
+        "m + 123456789012345678901234567890123456789",
+        "TIMESTAMP '2024-02-30 00:00:00'",
+        "TIMESTAMP '2024-02-29'",
+        "TIMESTAMP '2024-02-29 00:00:00+01:00'",
+        "s IS TRUE",
+        "INTERVAL '1' DAY",
         "*",
     ],
 )
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(BadExpression):
-        direct().select(_rows(1), {"answer": text})
+        direct().select(_rows(1).append_column("a", pa.array([[1]] * ROWS)), {"answer": text})
 
 
 def test_an_unknown_column_gives_the_nearest() -> None:
@@ -174,7 +194,14 @@ def test_column_names_do_not_depend_on_case_but_ambiguity_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("i / z", "division by zero"), ("i % z", "division by zero"), ("i + 2147483647", "overflow"), ("-m", "overflow")],
+    [
+        ("i / z", "division by zero"),
+        ("i % z", "division by zero"),
+        ("i DIV z", "division by zero"),
+        ("i + 2147483647", "overflow"),
+        ("-m", "overflow"),
+        ("m DIV -1", "overflow"),
+    ],
 )
 def test_errors_quote_the_expression(text: str, says: str) -> None:
     table = pa.table({"i": pa.array([5], pa.int32()), "z": pa.array([0], pa.int32()), "m": pa.array([-(2**63)])})

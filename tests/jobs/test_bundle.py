@@ -92,6 +92,13 @@ def test_what_cannot_be_run_is_told(job_file: Callable[[str], Path], text: str, 
     assert message in str(raised.value)
 
 
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "latin.yml").write_bytes("# \xe9t\xe9".encode("latin-1"))
+    for name in ("none.yml", "latin.yml"):
+        with pytest.raises(InvalidInput, match=f"{name} cannot be read: "):
+            read_bundle(tmp_path / name)
+
+
 @pytest.mark.parametrize("reference", ["{{job.id}}", "{{tasks.a.values.x}}", "{{job.parameters.asof}}", "{{}}"])
 def test_a_reference_to_anything_else_is_refused(job_file: Callable[[str], Path], reference: str) -> None:
     job = read_bundle(job_file(bundle(task("a", x=reference), parameters=[{"name": "as_of", "default": ""}])))["j"]

@@ -20,15 +20,21 @@ from fstk.models.registry import Found, Registry, tracking
 def registered(request: pytest.FixtureRequest) -> str:
     """A model with three versions; the second has the alias champion."""
     name = f"churn_{abs(hash(request.node.name)):x}"
+    register(name, "a", "b", "a")
+    with quiet():
+        mlflow.MlflowClient().set_registered_model_alias(name, "champion", "2")
+    return name
+
+
+def register(name: str, *digests: str) -> None:
+    """Register a version for each digest."""
     with quiet():
         client = mlflow.MlflowClient()
         experiment = client.get_experiment_by_name("tests")
         assert experiment is not None
         model = client.create_logged_model(experiment.experiment_id, name="m")
-        for digest in ("a", "b", "a"):
+        for digest in digests:
             Registry(None).register(name, f"models:/{model.model_id}", None, digest)
-        client.set_registered_model_alias(name, "champion", "2")
-    return name
 
 
 @pytest.mark.parametrize(
@@ -71,6 +77,12 @@ def test_a_stage_counts_before_an_alias_and_an_alias_of_its_name_before_champion
 def test_what_is_not_there_is_answered_with_what_is(registered: str, address: str, message: str) -> None:
     with pytest.raises(UnknownModel, match=message):
         Registry(None).find(address.format(registered))
+
+
+def test_many_versions_are_told_by_the_first_and_the_last(registered: str) -> None:
+    register(registered, "c", "d", "e")
+    with pytest.raises(UnknownModel, match=r"has no version 7\. Versions: 1 … 6; "):
+        Registry(None).find(f"models:/{registered}/7")
 
 
 @pytest.mark.parametrize("uri", ["models:/m-0123", "runs:/abc/model", "/some/folder"])

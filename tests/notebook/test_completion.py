@@ -2,8 +2,10 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import jupyter_client
+import polars as pl
 import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
@@ -71,6 +73,25 @@ def test_words_of_every_kind(notebook: InteractiveShell, cell: str, ends: list[s
     found = offered(notebook, cell)
     assert len(found) == len(ends)
     assert all(any(one.endswith(end) for one in found) for end in ends), found
+
+
+def test_jobs_and_their_notebooks_are_offered(
+    notebook: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "10_build.ipynb").touch()
+    (tmp_path / "notebooks" / "notes.txt").touch()
+    assert offered(notebook, "%fstk run |") == ["%fstk run notebooks/10_build.ipynb"]
+    tasks = "[{task_key: a, notebook_task: {notebook_path: notebooks/10_build.ipynb}}]"
+    (tmp_path / "databricks.yml").write_text(f"resources: {{jobs: {{churn: {{tasks: {tasks}}}}}}}")
+    assert offered(notebook, "%fstk run |") == ["%fstk run churn", "%fstk run notebooks/10_build.ipynb"]
+
+
+@pytest.mark.parametrize("frame", [pl.LazyFrame(labels()), pl.DataFrame(labels()), labels().to_pandas()])
+def test_columns_of_every_local_frame_are_offered(notebook: InteractiveShell, frame: Any) -> None:
+    notebook.user_ns["labels"] = frame
+    assert offered(notebook, "%%fstk pit labels --at eve|") == ["%%fstk pit labels --at event_ts"]
 
 
 def test_an_option_is_offered_once_and_required_ones_first(notebook: InteractiveShell) -> None:

@@ -11,6 +11,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from fstk.cli.app import main
 from fstk.errors import InvalidInput, UnknownName
 from tests.notebook.cells import refused, shown
 from tests.notebook.tables import START, labels, spend, write
@@ -78,6 +79,8 @@ def test_notebooks_and_sql_files_are_looked_at(shell: InteractiveShell, filled: 
         shell, f"%fstk lint {tmp_path / 'features.ipynb'}"
     )
     assert "uses current_date()" in shown(shell, f"%fstk lint {tmp_path / 'features.sql'}")
+    (tmp_path / "features.py").write_text(CLOCK)
+    assert "features.py, line 1, uses current_timestamp()" in shown(shell, f"%fstk lint {tmp_path / 'features.py'}")
 
 
 @pytest.mark.parametrize(
@@ -91,6 +94,19 @@ def test_a_name_of_nothing_is_said(shell: InteractiveShell, filled: Path, name: 
     error = refused(shell, f"%fstk lint {name}")
     assert type(error) is kind
     assert says in str(error)
+
+
+def test_in_a_terminal_the_projects_notebooks_are_looked_at(
+    filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(new_notebook(cells=[new_code_cell("x = 1")]), tmp_path / "notebooks" / "10.ipynb")
+    monkeypatch.setattr(sys, "argv", ["fstk", "lint"])
+    assert main() == 0
+    nbformat.write(new_notebook(cells=[new_code_cell(CLOCK)]), tmp_path / "notebooks" / "20.ipynb")
+    assert main() == 3
+    assert "20.ipynb, cell 1, line 1, uses current_timestamp()" in capsys.readouterr().out
 
 
 def test_in_a_terminal_findings_are_exit_code_3(filled: Path, tmp_path: Path) -> None:

@@ -115,6 +115,28 @@ def test_without_tables_or_lookups_the_next_step_is_said(warehouse: Path) -> Non
     assert "Write a lookup a line" in JoinPreview(namespace={"labels": labels()}).result.value
 
 
+def test_without_a_table_or_a_feature_nothing_is_tried(warehouse: Path) -> None:
+    panel = PublishPanel()
+    panel.controls["publish"].click()
+    assert "There is no table yet." in words(panel.result.value)
+    assert panel.controls["progress"].layout.visibility == "hidden"
+
+
+def test_with_no_feature_chosen_nothing_is_tried(filled: Path) -> None:
+    panel = PublishPanel("feature_store.regions")
+    panel.controls["features"].value = ()
+    panel.controls["dry_run"].click()
+    assert "Choose a table and its features." in words(panel.result.value)
+    assert not panel.python
+
+
+def test_of_no_labels_none_is_drawn(filled: Path) -> None:
+    preview = JoinPreview("labels", lookups=LOOKUP, namespace={"labels": labels().slice(0, 0)})
+    assert words(preview.one.value) == "There are no labels."
+    preview.controls["next"].click()
+    assert words(preview.one.value) == "There are no labels."
+
+
 def test_labels_are_stepped_through_one_status_at_a_time(joining: JoinPreview) -> None:
     controls = joining.controls
     assert [text for text, _ in controls["status"].options] == [

@@ -28,6 +28,7 @@ from fstk.errors import (
     TypeMismatch,
     UnknownColumn,
     UnsupportedType,
+    WriteConflict,
 )
 from fstk.online import source
 from fstk.online.parity import check_parity
@@ -450,6 +451,40 @@ def test_a_store_that_fails_half_way_is_taken_up_again(
     assert counts(publish(table, store, progress=lambda *state: told.append(state))) == (15, 20, 0, 0)
     assert told == [(10, 35), (20, 35), (30, 35), (35, 35)]
     assert check_parity(table, store).ok
+
+
+def test_a_publisher_that_another_was_faster_than_plans_again(
+    made: Made, store: SQLiteSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = made.append(row(1, 1, 10))
+    put = SQLiteStore.put_table
+    first: list[OnlineTable] = []
+
+    def comes_second(self: SQLiteStore, online: OnlineTable, replaces: OnlineTable | None) -> OnlineTable:
+        if not first:
+            with SQLiteStore(store.path) as other:
+                first.append(put(other, online, replaces))
+        return put(self, online, replaces)
+
+    monkeypatch.setattr(SQLiteStore, "put_table", comes_second)
+    assert counts(publish(table, store)) == (1, 0, 0, 0)
+    assert online(store, 1) == {1: 10}
+
+
+def test_a_publisher_that_others_are_always_faster_than_gives_up_and_writes_nothing(
+    made: Made, store: SQLiteSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[OnlineTable] = []
+
+    def late(self: SQLiteStore, online: OnlineTable, replaces: OnlineTable | None) -> OnlineTable:
+        tried.append(online)
+        raise WriteConflict("s.t was published anew meanwhile.")
+
+    monkeypatch.setattr(SQLiteStore, "put_table", late)
+    with pytest.raises(WriteConflict, match="published anew meanwhile"):
+        publish(made.append(row(1, 1, 10)), store)
+    assert len(tried) == 5
+    assert not store.path.exists()
 
 
 def test_publishers_killed_at_any_moment_never_leave_an_older_row(made: Made, store: SQLiteSpec) -> None:

@@ -14,7 +14,16 @@ import pytest
 
 from fstk.engines.connect import engine_of
 from fstk.engines.spark import SparkEngine
-from fstk.errors import DuplicateKeys, InvalidInput, TableExists, TypeMismatch, UnknownName, UnknownTable, WriteConflict
+from fstk.errors import (
+    DuplicateKeys,
+    InvalidInput,
+    TableExists,
+    TypeMismatch,
+    UnknownColumn,
+    UnknownName,
+    UnknownTable,
+    WriteConflict,
+)
 from fstk.tables import lock
 from fstk.tables.catalog import open_catalog
 from fstk.tables.folder import FolderCatalog
@@ -146,6 +155,21 @@ def test_nothing_to_create_from_is_refused(catalog: FolderCatalog) -> None:
         catalog.create("s.t", ["id"])
     with pytest.raises(InvalidInput, match="df"):
         catalog.create("s.t", ["id"], 7)
+
+
+def test_rows_and_a_schema_must_agree_and_nothing_is_written(catalog: FolderCatalog, warehouse: Path) -> None:
+    types = {"id": "bigint", "as_of": "timestamp", "x": "double"}
+    for schema, kind, words in (
+        (types | {"y": "int"}, UnknownColumn, "schema has the column y, df has not. Nearest: "),
+        ({"id": "bigint", "as_of": "timestamp"}, UnknownColumn, "df has the column x, schema has not. There is: "),
+        (types | {"x": "int"}, TypeMismatch, "column x is int in schema and double in df; cast it."),
+    ):
+        with pytest.raises(kind) as caught:
+            catalog.create("s.t", ["id"], ROWS, timeseries_column="as_of", schema=schema)
+        assert words.split(" Nearest")[0].split(" There")[0] in str(caught.value)
+    assert not (warehouse / "s").exists()
+    empty = pa.table({"id": ROWS["id"], "as_of": ROWS["as_of"], "x": pa.nulls(2)})
+    assert catalog.create("s.t", ["id"], empty, timeseries_column="as_of", schema=types).schema == types
 
 
 def test_a_warehouse_that_cannot_be_written_is_one_line(spark_engine: SparkEngine, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from fstk.errors import DuplicateKeys
 from fstk.training import kernel
 from fstk.training.kernel import as_of_join, duplicates, find
+from fstk.training.keys import pair_ids
 from fstk.training.resolve import Join, Output
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -316,6 +317,25 @@ def test_every_nan_is_the_same_key(width: int) -> None:
     assert as_of_join(labels, features, static).column("v").to_pylist() == [1.0, 1.0]
     twice = pa.table({"k": pa.array(bits.view(f"f{width}")), "v": [1.0, 2.0]})
     assert duplicates(twice, ("k",), None).num_rows == 1
+
+
+def test_keys_of_more_combinations_than_numbers_are_told_apart() -> None:
+    rng = np.random.default_rng(4)
+    sides = []
+    for rows in (5_000, 4_000):
+        picked = rng.integers(0, 3, (4, rows)) * 10**9  # far apart: no column's values serve as ids as they stand
+        spread = [column + rng.integers(0, 2_000, rows) for column in picked]
+        sides.append(pa.table({f"k{place}": column for place, column in enumerate(spread)}))
+    left = pa.concat_tables([sides[0], sides[1].slice(0, 500)])
+    names = left.column_names
+    lefts, rights, size = pair_ids(left, names, sides[1], names)
+    assert max(lefts.max(), rights.max()) < size <= 2**31
+    known: dict[tuple[int, ...], int] = {}
+    for key, number in zip(zip(*left.to_pydict().values(), strict=True), lefts.tolist(), strict=True):
+        assert known.setdefault(key, number) == number
+    assert len(set(known.values())) == len(known)
+    wanted = [known.get(key, -1) for key in zip(*sides[1].to_pydict().values(), strict=True)]
+    assert rights.tolist() == wanted
 
 
 def test_chunks_are_no_borders() -> None:

@@ -195,6 +195,7 @@ OUTCOME = RNG.random(200) < 0.4
         (pa.array(np.where(OUTCOME, RNG.integers(0, 5, 200), RNG.integers(5, 9, 200))), "predictor"),
         (pa.array([f"{'x' if value else 'y'}{n % 6}" for n, value in enumerate(OUTCOME.tolist())]), "predictor"),
         (pa.array(np.where(OUTCOME, np.nan, RNG.random(200))), "predictor"),
+        (pa.array(np.where(OUTCOME, 10**15, 0) + RNG.integers(0, 10**9, 200), pa.timestamp("us", "UTC")), "predictor"),
     ],
 )
 def test_a_label_among_the_features(feature: pa.Array, code: str) -> None:
@@ -241,6 +242,7 @@ def test_a_label_that_is_a_quantity(change: Callable[[np.ndarray], np.ndarray], 
     revenue = RNG.exponential(50, 200)
     report = _planted(pa.array(revenue), pa.array(change(revenue)))
     assert _codes(report) == ([("label-copy", "fs.planted.feature")] if found else [])
+    assert _planted(pa.array(revenue), pa.array([f"customer {n}" for n in range(200)])).clean
 
 
 def test_several_classes() -> None:
