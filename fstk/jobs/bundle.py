@@ -129,8 +129,8 @@ def read_bundle(path: Path) -> dict[str, JobSpec]:
     """Return the jobs of a Databricks Asset Bundle by name; notebook paths are read against its folder.
 
     Raises:
-        InvalidInput: a file that cannot be read, not YAML, a task that is not a notebook task, one that depends on an unknown task, or tasks in a
-            circle.
+        InvalidInput: a file that cannot be read, not YAML, a task that is not a notebook task, one that depends on an
+            unknown task, or tasks in a circle.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
