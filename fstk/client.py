@@ -164,11 +164,12 @@ class FeatureEngineeringClient:
             InvalidInput: no table is named, or one argument by both its names.
         """
         table = _either("source_table_name", source_table_name, "name", name)
+        store = _either("online_store", online_store, "online_store_spec", online_store_spec)
         if table is None:
             raise InvalidInput("publish_table needs source_table_name, the feature table to publish.")
         return publish(
             self._catalog.get(table),
-            _either("online_store", online_store, "online_store_spec", online_store_spec),
+            store,
             mode=mode,
             filter_condition=filter_condition,
             features=features,

@@ -15,6 +15,8 @@ import deltalake
 import pyarrow as pa
 import pytest
 
+from fstk.engines.base import TableVersion
+from fstk.engines.connect import direct
 from fstk.errors import DamagedTable, InvalidName, UnknownTable
 from fstk.tables.catalog import open_catalog
 from fstk.tables.properties import to_properties
@@ -140,6 +142,18 @@ def test_a_damaged_log_is_one_line_and_hides_no_other_table(warehouse: Path, dam
     assert catalog.get("s.good").rows == 3
     with pytest.raises(DamagedTable, match=r"s\.bad"):
         catalog.list()
+
+
+def test_damage_behind_a_table_that_was_found_is_one_line_too(warehouse: Path) -> None:
+    put(warehouse / "s" / "t")
+    found = open_catalog().find("s.t")
+    for file in (warehouse / "s" / "t").glob("*.parquet"):
+        file.write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(DamagedTable, match=r"^reading s\.t: [^\n]*$"):
+        direct().read(found)
+    log(warehouse / "s" / "t", 0).write_text("garbage\n")
+    with pytest.raises(DamagedTable, match=r"^reading s\.t: [^\n]*$"):
+        direct().columns(TableVersion("s.t", found.location))
 
 
 def test_versions_and_their_rows(warehouse: Path) -> None:
