@@ -221,6 +221,9 @@ def test_a_model_without_lookups_is_told_apart(shelf: Shelf, tmp_path: Path) -> 
         SKLEARN.save_model(LinearRegression(), str(tmp_path / "plain"), pip_requirements=[])
     with pytest.raises(InvalidInput, match=r"plain carries no feature lookups: it was not logged with"):
         scored(str(tmp_path / "plain"), labels(), "double", engine=DirectEngine(), catalog=shelf)
+    (tmp_path / "plain" / FILE).write_text('{"format": 99}')
+    with pytest.raises(InvalidInput, match=r"plain was logged by another fstk \(format 99, expected \d+\)\."):
+        scored(str(tmp_path / "plain"), labels(), "double", engine=DirectEngine(), catalog=shelf)
 
 
 class Answers:
@@ -362,6 +365,29 @@ def test_models_of_any_kind_are_logged(
     frame = pd.DataFrame(rows)[["customer_id", "amount", "spend", "v", "size"]]
     direct = model.predict(None, frame) if flavor is PYFUNC else model.predict(frame)
     assert [row["prediction"] for row in rows] == pytest.approx(list(direct))
+
+
+class Adds(PYFUNC.PythonModel):
+    """Predicts from a list, a struct and a map."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame) -> Any:
+        rows = zip(model_input["vector"], model_input["basket"], model_input["prices"], strict=True)
+        return np.array([sum(vector) + basket["items"] + dict(prices)["a"] for vector, basket, prices in rows])
+
+
+def test_nested_columns_reach_the_model(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MLFLOW.models, "infer_pip_requirements", lambda *_, **__: [])
+    rows = range(24)
+    nested = {
+        "vector": pa.array([[row, 0.5] for row in rows], pa.list_(pa.float64())),
+        "basket": pa.array([{"items": row, "word": "x"} for row in rows]),
+        "prices": pa.array([[("a", 100.0 * row)] for row in rows], pa.map_(pa.string(), pa.float64())),
+    }
+    df = labels()
+    for name, column in nested.items():
+        df = df.append_column(name, column)
+    version = log(shelf, "nested", Adds(), df, PYFUNC)
+    assert [row["prediction"] for row in score(shelf, version.uri, df)] == [102 * row + 0.5 for row in rows]
 
 
 def test_a_model_that_is_not_registered_scores_by_its_address(shelf: Shelf) -> None:

@@ -213,3 +213,8 @@ def test_a_key_is_spelled_for_people() -> None:
     key = codec.encode_one({"a": "x|y:", "b": -7, "c": "", "d": 0.5, "e": NOON, "f": False}, 0)
     assert key is not None
     assert codec.spelled(key) == "a=x|y:, b=-7, c=, d=0.5, e=2024-02-29T12:00:00.000001+00:00, f=false"
+    days = KeyCodec({"a": "date", "b": "timestamp_ntz", "c": "binary", "d": "decimal(4,2)", "e": "double"})
+    of_day = {"a": date(2024, 2, 29), "b": datetime(2024, 2, 29, 12), "c": b"\x01", "d": Decimal("1.5"), "e": math.nan}
+    key = days.encode_one(of_day, 0)
+    assert key is not None
+    assert days.spelled(key) == "a=2024-02-29, b=2024-02-29T12:00:00, c=01, d=1.50, e=nan"

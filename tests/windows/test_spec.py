@@ -82,6 +82,12 @@ def test_lengths_that_are_none(written: Any) -> None:
         Calendar(dt.date(2024, 1, 1), dt.date(2024, 2, 1), every=written)
 
 
+def test_a_calendar_has_a_step() -> None:
+    endless: Any = None  # a length of windows, where it means all that was before
+    with pytest.raises(InvalidInput, match="Calendar: every must be a length such as '7d'; got None"):
+        Calendar(dt.date(2024, 1, 1), dt.date(2024, 2, 1), every=endless)
+
+
 @pytest.mark.parametrize(
     ("changed", "error", "named"),
     [
