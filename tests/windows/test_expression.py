@@ -60,7 +60,7 @@ def test_what_is_read(text: str, wanted: Parsed) -> None:
         ("count(distinct a, b)", "'a, b' is not one"),
         ("sum(a; b)", "not one SQL"),
         ("sum(a as b)", "not a scalar"),
-        ("sum(a) + 1", r"\+ 1"),
+        ("sum(a) + 1", r"only FILTER \(WHERE …\) may stand; got '\+ 1'"),
         ("sum(a) sum(b)", "after the aggregate"),
         ("sum(a) filter (where a > 1) filter (where b)", "after the aggregate"),
         ("sum(a) filter (a > 1)", "after the aggregate"),

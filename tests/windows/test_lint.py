@@ -39,7 +39,7 @@ def test_what_reads_the_clock_is_named(sql: str, uses: list[str]) -> None:
         "count(*) filter (where amount > 1) as txn_count",
         "sum(amount) -- until now()",
         "sum(amount) /* current_date */ as total",
-        "'now()' as text",
+        "'current_date' as text",
         "`current_date` + `now`",
         "t.current_date",
         "max(seen) as current_timestamp",
