@@ -9,7 +9,7 @@ import deltalake
 import pyarrow as pa
 
 from fstk.engines.types import schema_of
-from fstk.errors import UnknownTable, nearest
+from fstk.tables.catalog import open_catalog
 from fstk.tables.spec import FeatureTable, define
 
 
@@ -34,6 +34,5 @@ class Shelf:
         return table
 
     def get(self, name: str) -> FeatureTable:
-        if name not in self._tables:
-            raise UnknownTable(f"no feature table {name}.{nearest(name, self._tables)}")
-        return self._tables[name]
+        """Return a table of the shelf; what becomes of any other name is for the real catalog to say."""
+        return self._tables[name] if name in self._tables else open_catalog().get(name)
