@@ -242,7 +242,7 @@ def test_as_known_needs_the_changes(shelf: Shelf, engine: Engine, tmp_path: Path
 
 
 def test_refusals_come_from_creating(shelf: Shelf) -> None:
-    with pytest.raises(UnknownTable, match="no feature table default\.movin\."):
+    with pytest.raises(UnknownTable, match=r"no feature table default\.movin\."):
         create_training_set(LABELS, [FeatureLookup("movin", "id")], "y", catalog=shelf)
     naive = pd.DataFrame({"id": [1], "event": pd.Series([dt.datetime(2024, 1, 1)], dtype=object)})
     with pytest.raises(NaiveDatetime, match="df, column event"):
