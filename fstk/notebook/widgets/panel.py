@@ -39,7 +39,7 @@ def answered() -> bool:
     ``allow_stdin``).
 
     nbclient, which papermill, nbmake and nbconvert run notebooks with, lets nobody, and saves the state of every widget
-    that it hears of in the notebook. Databricks lets nobody type either, but shows widgets.
+    that it hears of in the notebook. Databricks shows widgets through a channel of its own, whatever its requests say.
     """
     kernel = getattr(get_ipython(), "kernel", None)
     if kernel is None or "DATABRICKS_RUNTIME_VERSION" in os.environ:
