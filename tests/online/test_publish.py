@@ -462,7 +462,7 @@ def test_a_publisher_that_another_was_faster_than_plans_again(
 
     def comes_second(self: SQLiteStore, online: OnlineTable, replaces: OnlineTable | None) -> OnlineTable:
         if not first:
-            with SQLiteStore(store.path) as other:
+            with SQLiteStore(Path(store.path)) as other:
                 first.append(put(other, online, replaces))
         return put(self, online, replaces)
 
@@ -484,7 +484,7 @@ def test_a_publisher_that_others_are_always_faster_than_gives_up_and_writes_noth
     with pytest.raises(WriteConflict, match="published anew meanwhile"):
         publish(made.append(row(1, 1, 10)), store)
     assert len(tried) == 5
-    assert not store.path.exists()
+    assert not Path(store.path).exists()
 
 
 def test_publishers_killed_at_any_moment_never_leave_an_older_row(made: Made, store: SQLiteSpec) -> None:
