@@ -14,6 +14,7 @@ import deltalake
 import duckdb
 import nbformat
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.lab import CELLS, Notebook, chromium, jupyterlab, new_page
 
@@ -176,17 +177,20 @@ def test_the_job_notebooks_run_in_jupyterlab_as_they_are(
     before = versions(project)
     with jupyterlab(tmp_path, project / "notebooks") as lab, chromium() as browser:
         for task in TASKS:
+            path = project / "notebooks" / f"{task}.ipynb"
+            cells = len(code_cells(path))
             page = new_page(browser)
-            notebook = Notebook.open(page, lab, project / "notebooks" / f"{task}.ipynb")
-            for number in range(page.locator(CELLS).count()):
+            notebook = Notebook.open(page, lab, path)
+            expect(page.locator(CELLS)).to_have_count(cells)  # they come one by one
+            for number in range(cells):
                 notebook.run(number)
             notebook.save()
             page.context.close()
-            cells = [
-                cell
-                for cell in nbformat.read(project / "notebooks" / f"{task}.ipynb", 4).cells
-                if cell.cell_type == "code"
-            ]
-            assert all(cell.execution_count for cell in cells)
-            assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
+            ran = code_cells(path)
+            assert all(cell.execution_count for cell in ran), task
+            assert not [output for cell in ran for output in cell.outputs if output.output_type == "error"]
     assert versions(project) == before
+
+
+def code_cells(notebook: Path) -> list[nbformat.NotebookNode]:
+    return [cell for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]

@@ -246,7 +246,7 @@ def test_the_report_is_a_table_of_plain_values(tmp_path: Path) -> None:
     assert lines[0] == "now against the reference (4,000 against 5,000 rows)"
     assert lines[1].split() == ["feature", "test", "value", "limit", "drifted", "reference", "now"]
     assert lines[2].split()[:2] == ["spend", "Wasserstein"]
-    assert str(path)[:60] in repr(report)
+    assert str(path) in "".join(line.strip() for line in lines)  # a long path goes on in the next line
     assert max(map(len, lines)) <= 100
     assert "<script" not in report._repr_html_()
 
