@@ -22,19 +22,16 @@ SQL = Quoting("'\"`", ("'", '"'), ("--", "#"))
 
 def uncommented(line: str, quoting: Quoting) -> str:
     """Return ``line`` up to the first comment outside quotes."""
-    for place, _ in _outside(line, quoting):
+    for place, before in _outside(line, quoting):
         for mark in quoting.comments:
-            if line.startswith(mark, place) and (mark != "#" or _starts_word(line, place)):
+            if line.startswith(mark, place) and (mark != "#" or before.isspace()):
                 return line[:place]
     return line
 
 
-def _starts_word(line: str, place: int) -> bool:
-    return place == 0 or (line[place - 1].isspace() and line[place - 2 : place - 1] != "\\")
-
-
 def _outside(line: str, quoting: Quoting) -> Iterator[tuple[int, str]]:
-    quote = ""
+    """Yield the place of each letter outside quotes and escapes, and the letter before it (or its backslash)."""
+    quote, before = "", " "
     letters = iter(enumerate(line))
     for place, letter in letters:
         if letter == "\\" and quote in quoting.escaping:
@@ -44,7 +41,8 @@ def _outside(line: str, quoting: Quoting) -> Iterator[tuple[int, str]]:
         elif letter in quoting.quotes:
             quote = letter
         else:
-            yield place, letter
+            yield place, before
+        before = letter
 
 
 def statements(text: str) -> list[str]:
@@ -64,4 +62,4 @@ def statements(text: str) -> list[str]:
 
 
 def _unclosed(line: str) -> bool:
-    return sum({"(": 1, ")": -1}.get(letter, 0) for _, letter in _outside(line, SQL)) > 0
+    return sum({"(": 1, ")": -1}.get(line[place], 0) for place, _ in _outside(line, SQL)) > 0

@@ -40,6 +40,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
         ("show a.b  # the table", ["show", "a.b"]),
         ("publish t --to redis://h:1/0#x '#y'", ["publish", "t", "--to", "redis://h:1/0#x", "#y"]),
         (r"show a\ b \#c", ["show", "a b", "#c"]),
+        (r"show a\ #b", ["show", "a #b"]),
+        (r"show a\\ # a backslash", ["show", "a\\"]),
         ("tag t k ''", ["tag", "t", "k", ""]),
         ("show {{table}} {{ table }} x{{n}}y", ["show", "a.b", "a.b", "x7y"]),
         ("tag t k {{words}} '{{words}}'", ["tag", "t", "k", "two 'words'", "two 'words'"]),
