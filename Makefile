@@ -46,12 +46,12 @@ lint: $(DONE)/packages $(DONE)/pyright
 	$(BIN)/lint-imports
 
 $(DONE)/python:
-	@fits='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))'
-	for python in .venv/bin/python $(PYTHON) python3.12 python3.11 python3; do
+	@fits='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))'
+	for python in .venv/bin/python $(PYTHON) python3.12 python3.11 python3.13 python3; do
 		if "$$python" -c "$$fits" 2>/dev/null; then break; fi
 		python=
 	done
-	test -n "$$python" || { echo "Python 3.11 or 3.12 is needed; name it: make setup PYTHON=/path/to/python3" >&2; exit 1; }
+	test -n "$$python" || { echo "Python 3.11, 3.12 or 3.13 is needed; name it: make setup PYTHON=/path/to/python3" >&2; exit 1; }
 	"$$python" -c 'import ensurepip, venv' 2>/dev/null || { $(call debian,python3-venv,venv of Python); }
 	test -x .venv/bin/python || "$$python" -m venv .venv
 	$(BIN)/python -m pip install -q --upgrade pip uv
@@ -63,9 +63,12 @@ $(DONE)/packages: $(DONE)/python pyproject.toml
 	@$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -e '.[$(EXTRAS)]' || $(BIN)/python -m pip install -q -e '.[$(EXTRAS)]'
 	touch $@
 
+# Debian 13 has 21 instead; the package is chosen when apt has read its lists.
+JRE := $$(apt-cache show openjdk-17-jre-headless >/dev/null 2>&1 && echo openjdk-17-jre-headless || echo openjdk-21-jre-headless)
+
 $(DONE)/java: $(DONE)/packages
 	@has() { $(BIN)/python -c 'from fstk.engines import java; java.find()' 2>/dev/null; }
-	has || { $(call debian,openjdk-17-jre-headless,Java 17); }
+	has || { $(call debian,$(JRE),Java 17 or 21); }
 	has || { $(BIN)/python -c 'from fstk.engines import java; java.find()' 2>&1 | tail -1 >&2; exit 1; }
 	touch $@
 

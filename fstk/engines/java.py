@@ -12,7 +12,12 @@ from pathlib import Path
 from fstk.errors import EngineUnavailable
 
 _OLDEST = 17
-_CURE = "Install it: apt-get install openjdk-17-jre-headless, or conda install openjdk=17."
+_NEWEST = 23  # 24 took away the security manager, by which Hadoop, inside Spark 4.1, knows who asks
+_NEEDED = "Spark needs Java 17 or 21"
+_CURE = (
+    "Install one: apt-get install openjdk-17-jre-headless (Debian 13: openjdk-21-jre-headless), or conda install "
+    "openjdk=17."
+)
 
 
 @dataclass(frozen=True)
@@ -33,16 +38,17 @@ def find() -> Java:
     """Return the Java of ``JAVA_HOME``, else of ``PATH``.
 
     Raises:
-        EngineUnavailable: there is none that runs, or it is older than 17; the message says how to get it.
+        EngineUnavailable: there is none that runs, or it is older than 17 or newer than 23; the message says how to
+            get one.
     """
     home = os.environ.get("JAVA_HOME")
     found = Path(home) / "bin" / "java" if home else shutil.which("java")
     if not found or not Path(found).is_file():
         where = f"in JAVA_HOME ({home})" if home else "on PATH"
-        raise EngineUnavailable(f"Spark needs Java {_OLDEST}, and there is none {where}. {_CURE}")
+        raise EngineUnavailable(f"{_NEEDED}, and there is none {where}. {_CURE}")
     java = Java(Path(found), _version(Path(found).resolve()))
-    if java.major < _OLDEST:
-        raise EngineUnavailable(f"Spark needs Java {_OLDEST}; {found} is {java.version}. {_CURE}")
+    if not _OLDEST <= java.major <= _NEWEST:
+        raise EngineUnavailable(f"{_NEEDED}; {found} is {java.version}. {_CURE} Of several, JAVA_HOME chooses.")
     return java
 
 

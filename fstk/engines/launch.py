@@ -71,7 +71,7 @@ def _launch(conf: dict[str, str]) -> None:
     """Start the JVM and its context, unless this process has a JVM already.
 
     What the JVM prints (its warnings, and stacks of tasks whose error arrives in Python anyway) goes to a file that
-    lasts as long as this process; when the JVM does not start, the file's first line becomes the error.
+    lasts as long as this process; when the JVM does not start, the file's first two lines become the error.
     """
     from pyspark import SparkConf, SparkContext
     from pyspark.errors import PySparkRuntimeError
@@ -86,7 +86,8 @@ def _launch(conf: dict[str, str]) -> None:
         gateway = launch_gateway(settings, {"stdout": log, "stderr": log})
     except PySparkRuntimeError as error:
         said = [line for line in Path(log.name).read_text(errors="replace").splitlines() if line.strip()]
-        raise EngineUnavailable(f"Java ended before Spark started: {said[0] if said else 'it said nothing'}") from error
+        words = " ".join(said[:2]) or "it said nothing"
+        raise EngineUnavailable(f"Java ended before Spark started: {words}") from error
     _logs.append(log)
     SparkContext(conf=settings, gateway=gateway)
 

@@ -38,7 +38,8 @@ _KINDS: tuple[tuple[str, type[FstkError], str], ...] = (
     ),
     (
         r"DELTA_VERSION_NOT_FOUND|Cannot time travel Delta table to version|DELTA_TIMESTAMP_(EARLIER|GREATER)"
-        r"|DELTA_MISSING_CHANGE_DATA|DELTA_CHANGE_DATA_FILE_NOT_FOUND|DELTA_VERSIONS_NOT_CONTIGUOUS",
+        r"|DELTA_MISSING_CHANGE_DATA|DELTA_CHANGE_DATA_FILE_NOT_FOUND|DELTA_VERSIONS_NOT_CONTIGUOUS"
+        r"|DELTA_UNSUPPORTED_TIME_TRAVEL_BEYOND",
         ExpiredSnapshot,
         "{line}",
     ),
@@ -72,7 +73,7 @@ _KINDS: tuple[tuple[str, type[FstkError], str], ...] = (
     (
         r"PYTHON_VERSION_MISMATCH|Python versions in the Spark Connect client and server are different",
         EngineUnavailable,
-        "this Python and that of Spark's workers are not of one version: use the workers' (3.11 or 3.12) here.",
+        "this Python and that of Spark's workers are not of one version: use the workers' here.",
     ),
     (
         r"ModuleNotFoundError: No module named '(fstk|pyarrow|polars|numpy)\b",

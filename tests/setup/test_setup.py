@@ -30,6 +30,13 @@ def _plain(requirement: str) -> str:
     return requirement.split(";")[0].strip()
 
 
+def _pythons() -> list[str]:
+    """Return the versions of Python that the package takes, oldest first."""
+    bounds = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", PROJECT["requires-python"])
+    assert bounds
+    return [f"3.{minor}" for minor in range(int(bounds[1]), int(bounds[2]))]
+
+
 def _name(requirement: str) -> str:
     found = re.match(r"[A-Za-z0-9._-]+", requirement)
     assert found
@@ -44,8 +51,16 @@ def test_conda_environments_are_those_of_pyproject(file: str) -> None:
     declared = PROJECT["dependencies"] + [entry for extra in ENVIRONMENTS[file] for entry in EXTRAS[extra]]
     assert sorted(pip) == sorted({*map(_plain, declared), "-e ."})
     python = next(entry.removeprefix("python=") for entry in conda if entry.startswith("python="))
-    assert python in {"3.11", "3.12"}
+    assert python in _pythons()
     assert ("openjdk=17" in conda) == ("spark" in ENVIRONMENTS[file])
+
+
+def test_set_up_takes_every_python_that_the_package_takes() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    oldest, newest = (tuple(map(int, version.split("."))) for version in (_pythons()[0], _pythons()[-1]))
+    assert f"{oldest} <= sys.version_info[:2] < ({newest[0]}, {newest[1] + 1})" in makefile
+    assert f"Python {', '.join(_pythons()[:-1])} or {_pythons()[-1]} is needed" in makefile
+    assert all(f" python{version} " in makefile for version in _pythons())
 
 
 def test_spark_and_databricks_exclude_each_other() -> None:
