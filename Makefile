@@ -64,7 +64,7 @@ $(DONE)/packages: $(DONE)/python pyproject.toml
 	touch $@
 
 # Debian 13 has 21 instead; the package is chosen when apt has read its lists.
-JRE := $$(apt-cache show openjdk-17-jre-headless >/dev/null 2>&1 && echo openjdk-17-jre-headless || echo openjdk-21-jre-headless)
+JRE := $$({ apt-cache search -n '^openjdk-(17|21)-jre-headless$$' 2>/dev/null | sort; echo openjdk-17-jre-headless; } | cut -d ' ' -f 1 | sed 1q)
 
 $(DONE)/java: $(DONE)/packages
 	@has() { $(BIN)/python -c 'from fstk.engines import java; java.find()' 2>/dev/null; }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from fstk import settings
 from fstk.engines import java
-from fstk.errors import EngineUnavailable
+from fstk.errors import EngineUnavailable, FstkError
 from fstk.optional import need
 
 
@@ -124,11 +125,14 @@ def _fetch(jar: Jar, folder: Path) -> None:
         command += ["-dependency", jar.group, jar.artifact, jar.version]
         command += ["-retrieve", f"{scratch}/[artifact]-[revision].[ext]"]
         try:
-            subprocess.run(command, capture_output=True, timeout=300, check=True, cwd=scratch)
+            subprocess.run(command, capture_output=True, text=True, timeout=300, check=True, cwd=scratch)
         except (OSError, subprocess.SubprocessError) as error:
+            # Ivy says the last exception in brackets at the end of its line.
+            said = re.findall(r"\(([\w.]+Exception: .*)\)$", getattr(error, "stdout", None) or "", re.MULTILINE)
+            why = f" ({said[-1]})" if said else ""
             raise EngineUnavailable(
-                f"{jar.file} is not in {folder} and cannot be fetched from Maven Central. "
-                f"Once online: python -m fstk.engines.jars. Or put the file there by hand."
+                f"{jar.file} is not in {folder} and cannot be fetched from Maven Central{why}. "
+                "Once online: python -m fstk.engines.jars. Or put the file there by hand."
             ) from error
         fetched = Path(scratch) / jar.file
         if not fetched.is_file() or hashlib.sha256(fetched.read_bytes()).hexdigest() != jar.sha256:
@@ -137,11 +141,14 @@ def _fetch(jar: Jar, folder: Path) -> None:
 
 
 def main() -> None:
-    """Fetch the jars and make the archive in the folder of the settings."""
-    folder = settings.load().jars
-    for path in paths(folder):
-        print(f"ok  {path}")
-    print(f"ok  {make_archive(folder)}")
+    """Fetch the jars and make the archive in the folder of the settings; what fails is one line, and exit 1."""
+    try:
+        folder = settings.load().jars
+        for path in paths(folder):
+            print(f"ok  {path}")
+        print(f"ok  {make_archive(folder)}")
+    except FstkError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

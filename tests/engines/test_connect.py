@@ -63,9 +63,7 @@ def test_a_java_that_spark_does_not_run_on(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "bin" / "java").touch(mode=0o755)
     (tmp_path / "release").write_text(f'JAVA_VERSION="{version}"\n')
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    with pytest.raises(
-        EngineUnavailable, match=f"needs Java 17 or 21; .* is {re.escape(version)}.*, JAVA_HOME"
-    ):
+    with pytest.raises(EngineUnavailable, match=f"needs Java 17 or 21; .* is {re.escape(version)}.*, JAVA_HOME"):
         java.find()
 
 

@@ -35,6 +35,21 @@ def test_no_network_is_one_line_that_says_what_to_do(tmp_path: Path, monkeypatch
     assert list((tmp_path / "jars").iterdir()) == []
 
 
+def test_why_nothing_could_be_fetched_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ivy = "	Server access error at url https://x/y.pom (java.net.ConnectException: Connection refused)"
+    _java(tmp_path, monkeypatch, f"echo '{ivy}'; exit 1")
+    monkeypatch.setenv("FSTK_JARS", str(tmp_path / "jars"))
+    with pytest.raises(SystemExit) as error:
+        jars.main()
+    said = str(error.value)
+    assert said.startswith("EngineUnavailable: ")
+    assert " Maven Central (java.net.ConnectException: Connection refused). Once online: " in said
+    assert len(said.splitlines()) == 1
+    assert capsys.readouterr().out == ""
+
+
 def test_another_file_than_the_published_one_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _java(tmp_path, monkeypatch, f'echo tampered > "{jars.JARS[0].file}"')
     with pytest.raises(EngineUnavailable, match="not the published file"):
