@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 from fstk.windows.ordinals import instants, ordinals
 
 PART_ROWS = 32_768
-"""Events and points of one part; an entity is never divided, so one hot entity makes a larger part."""
+"""Events and points of one part; one hot entity is divided by time, into parts that overlap by its longest window."""
 _MOST_PARTS = 60_000  # part numbers fit 16 bits, which NumPy sorts in linear time
 _ROOM = 1 << 62
 
@@ -27,7 +28,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Part:
-    """All events and points of some entities.
+    """Points of some entities, and all events that their windows may hold.
 
     ``events`` are row numbers of the events, ordered by entity and time, ``entity`` their entities; ``points`` are row
     numbers of the points; window w of a point holds the event positions ``low[w]`` ≤ position < ``high``.
@@ -73,9 +74,13 @@ def _dense(values: np.ndarray) -> np.ndarray:
     return pa.array(values).dictionary_encode().indices.to_numpy().astype(np.int64)
 
 
-def divide(events: Rows, points: Rows, size: int = PART_ROWS) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return (event row numbers, point row numbers) of groups of entities; points that can have no event are left
-    out."""
+def divide(
+    events: Rows, points: Rows, longest: int | None, size: int = PART_ROWS
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return (event row numbers, point row numbers) of parts; points that can have no event are left out.
+
+    ``longest`` is the longest window in µs, None when one has no beginning: a hot entity then stays in one part.
+    """
     entities = int(events.entity.max(initial=-1)) + 1
     if entities == 0:
         return []
@@ -83,10 +88,44 @@ def divide(events: Rows, points: Rows, size: int = PART_ROWS) -> list[tuple[np.n
     for rows in {id(events): events, id(points): points}.values():
         weight += np.bincount(rows.entity[(rows.entity >= 0) & (rows.entity < entities)], minlength=entities)
     filled = np.cumsum(weight)
-    part = (filled - weight) // max(size, int(filled[-1]) // _MOST_PARTS + 1)
+    size = max(size, int(filled[-1]) // _MOST_PARTS + 1)
+    part = (filled - weight) // size
     event_rows = _by_part(events, part)
     point_rows = event_rows if points is events else _by_part(points, part)
-    return [pair for pair in zip(event_rows, point_rows, strict=True) if len(pair[0]) and len(pair[1])]
+    pairs: list[tuple[np.ndarray, np.ndarray]] = []
+    for own_events, own_points in zip(event_rows, point_rows, strict=True):
+        if longest is not None and max(len(own_events), len(own_points)) > 2 * size:
+            pairs += _by_time(events, points, own_events, own_points, min(longest, _ROOM), size)
+        else:
+            pairs.append((own_events, own_points))
+    return [pair for pair in pairs if len(pair[0]) and len(pair[1])]
+
+
+def _by_time(
+    events: Rows, points: Rows, event_rows: np.ndarray, point_rows: np.ndarray, longest: int, size: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Divide a part at instants between its points; each slice gets the events that its windows reach back to.
+
+    A slice is as long as the longest window or longer, so that events are in two slices on average, not in all.
+    """
+    event_rows, event_time = _in_time(events, event_rows)
+    point_rows, point_time = (event_rows, event_time) if points is events else _in_time(points, point_rows)
+    moments = event_time if points is events else np.sort(np.concatenate([event_time, point_time]))
+    marks = moments[::size]
+    reach = np.searchsorted(event_time, marks, side="right") - np.searchsorted(event_time, marks - longest)
+    begin = np.searchsorted(point_time, moments[:: max(size, int(reach.max()))])
+    pairs = []
+    for start, end in itertools.pairwise([*begin.tolist(), len(point_time)]):
+        if start < end:
+            low = np.searchsorted(event_time, point_time[start] - longest)
+            high = np.searchsorted(event_time, point_time[end - 1], side="right")
+            pairs.append((event_rows[low:high], point_rows[start:end]))
+    return pairs
+
+
+def _in_time(rows: Rows, some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    some = some[np.argsort(rows.time[some])]
+    return some, rows.time[some]
 
 
 def _by_part(rows: Rows, part: np.ndarray) -> list[np.ndarray]:
@@ -111,10 +150,12 @@ def lay_out(
     """Order one part and find its windows; ``lengths`` in µs, None for all that was before; ``closed`` as in the
     rules."""
     entity, time = events.entity[event_rows], events.time[event_rows]
-    first_entity, first, last = int(entity.min()), int(time.min()), int(time.max())
+    asked = entity if point_rows is event_rows else points.entity[point_rows]
+    first_entity, last_entity = min(int(entity.min()), int(asked.min())), max(int(entity.max()), int(asked.max()))
+    first, last = int(time.min()), int(time.max())
     span = last - first + 2
     place: Callable[[np.ndarray], np.ndarray] = lambda at: np.clip(at, first, last + 1) - first  # noqa: E731
-    if span * (int(entity.max()) - first_entity + 1) >= _ROOM:
+    if span * (last_entity - first_entity + 1) >= _ROOM:
         moments = np.unique(time)
         span = len(moments) + 1
         place = lambda at: np.searchsorted(moments, at)  # noqa: E731
@@ -123,10 +164,10 @@ def lay_out(
     order = _order(key)
     key = key[order]
 
-    if points is events:
+    if point_rows is event_rows:
         point_order, point_time, base = order, time[order], (entity * span)[order]
     else:
-        point_time, base = points.time[point_rows], (points.entity[point_rows] - first_entity) * span
+        point_time, base = points.time[point_rows], (asked - first_entity) * span
         point_order = _order(base + place(point_time))
         point_time, base = point_time[point_order], base[point_order]
 

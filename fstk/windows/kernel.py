@@ -81,6 +81,9 @@ class WindowKernel:
         return self._with_features(points, events, rows, Rows(entity_of, at))
 
     def _with_features(self, points: pa.Table, events: pa.Table, event_rows: Rows, point_rows: Rows) -> pa.Table:
+        lengths = [length for _, length in self.windows]
+        bounded = [length for length in lengths if length is not None]
+        longest = max(bounded) if len(bounded) == len(lengths) else None
         arguments = self._arguments(events)
         counts: dict[int, _Columns] = {}
         found: list[_Columns] = []
@@ -90,7 +93,7 @@ class WindowKernel:
             found.append(_Columns(len(self.windows), points.num_rows, argument.words(reduction.function)))
 
         def fill(pair: tuple[np.ndarray, np.ndarray]) -> None:
-            part = lay_out(event_rows, point_rows, *pair, [length for _, length in self.windows], self.closed)
+            part = lay_out(event_rows, point_rows, *pair, lengths, self.closed)
             spans = Spans(np.stack(part.low), part.high)
             views: dict[int, View] = {}
             reduced: dict[int, Reduced] = {}
@@ -108,7 +111,7 @@ class WindowKernel:
                     ):  # empty windows divide by zero; what overflows is infinite by IEEE 754
                         columns.put(part.points, reduced[id(argument)].of(reduction.function))
 
-        pairs = divide(event_rows, point_rows, self.part_rows)
+        pairs = divide(event_rows, point_rows, longest, self.part_rows)
         if self.threads > 1 and len(pairs) > 1:
             with ThreadPoolExecutor(self.threads) as pool:
                 list(pool.map(fill, pairs))

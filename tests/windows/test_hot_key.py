@@ -8,9 +8,11 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from fstk.windows.bounds import Rows, divide
 from fstk.windows.kernel import Reduction, WindowKernel
 
 _ROWS = 300_000
+_DAY = 86_400_000_000
 _FUNCTIONS = ("count", "count_distinct", "sum", "avg", "min", "max", "stddev")
 
 
@@ -59,6 +61,37 @@ def test_many_entities_with_instants_at_both_ends_of_time() -> None:
     np.testing.assert_array_equal(found.column("n_1s").to_numpy(), 0)
     np.testing.assert_array_equal(found.column("n_lifetime").to_numpy(), np.tile([0, 1, 2], 5_000))
     np.testing.assert_array_equal(found.column("n_10000000d").to_numpy(), np.tile([0, 1, 2], 5_000))
+
+
+def test_entities_without_events_see_no_events_of_others() -> None:
+    # Their numbers times the microseconds of one part's events do not fit 64 bits, and once wrapped into its windows.
+    ends = [-62_135_596_800_000_000, 253_402_214_400_000_000, 0]
+    events = pa.table({"key": pa.array([0, 0, 100_000]), "at": pa.array(ends).view(pa.timestamp("us", tz="UTC"))})
+    keys = np.arange(100_000)
+    points = pa.table({"key": pa.array(keys), "at": pa.array(np.full(100_000, ends[1] + 1)).view(events["at"].type)})
+    windows = (("7d", 7 * _DAY), ("lifetime", None))
+    kernel = WindowKernel(("key",), "at", windows, "left", (Reduction("n", "count", None, None, "count(*)"),))
+    found = kernel.at_points(points, events, ("key",), "at")
+    np.testing.assert_array_equal(found.column("n_7d").to_numpy(), np.where(keys == 0, 1, 0))
+    np.testing.assert_array_equal(found.column("n_lifetime").to_numpy(), np.where(keys == 0, 2, 0))
+
+
+def test_one_hot_entity_goes_in_slices_of_time() -> None:
+    random = np.random.default_rng(7)
+    events = Rows(np.zeros(50_000, np.int64), random.integers(0, 1_000 * _DAY, 50_000))
+    points = Rows(np.zeros(20_000, np.int64), random.integers(_DAY, 1_000 * _DAY, 20_000))
+    for other in (events, points):
+        parts = divide(events, other, longest=10 * _DAY, size=1_000)
+        assert len(parts) > 20
+        np.testing.assert_array_equal(np.sort(np.concatenate([rows for _, rows in parts])), np.arange(len(other.time)))
+        for seen, asked in parts:
+            first, last = other.time[asked].min(), other.time[asked].max()
+            reached = np.flatnonzero((events.time >= first - 10 * _DAY) & (events.time <= last))
+            np.testing.assert_array_equal(np.sort(seen), reached)
+        assert sum(len(seen) for seen, _ in parts) < 2.2 * 50_000
+    # A window that reaches everything, or has no beginning, leaves the part whole.
+    assert len(divide(events, points, longest=2_000 * _DAY, size=1_000)) <= 2
+    assert len(divide(events, points, longest=None, size=1_000)) == 1
 
 
 def test_the_order_of_rows_changes_no_bit() -> None:
