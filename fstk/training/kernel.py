@@ -1,9 +1,9 @@
 """The as-of join: pure Arrow in, Arrow out. For each label the newest feature row that it may see, by RULES,
 point-in-time join.
 
-All keys at once: (key, time) of a row is packed into one int64, the feature rows are sorted by it, and one binary
-search per label finds the last row not after it. Extreme times, or more keys than bits, are first replaced by their
-ranks. Sorting goes by parts of the keys, small enough for a core's cache.
+Many keys at once, in parts small enough for a core's cache: (key within the part, time) of a row is packed into one
+int64, the feature rows are sorted by it, and one binary search per label finds the last row not after it. Times that
+leave no room for the keys are first replaced by their ranks.
 """
 
 from __future__ import annotations
@@ -116,11 +116,11 @@ def find(labels: pa.Table, features: pa.Table, join: Join, *, later: bool = Fals
     found = Found.nothing(label_id < 0, label_null)
     if not len(asking) or not len(usable):
         return found
-    label_at, feature_at, bits = _coordinates(label_time[asking], feature_time[usable], size)
     part_bits = min(8, (len(usable) // _PART_ROWS).bit_length())
-    shift = bits + max(0, size.bit_length() - part_bits)  # no key lies in two parts
-    wanted = _Parted.of((label_id[asking] << bits) | label_at, shift)
-    stored = _Parted.of((feature_id[usable] << bits) | feature_at, shift)
+    key_bits = max(0, size.bit_length() - part_bits)  # no key lies in two parts
+    label_at, feature_at, bits = _coordinates(label_time[asking], feature_time[usable], key_bits)
+    wanted = _Parted.of(label_id[asking], label_at, key_bits, bits)
+    stored = _Parted.of(feature_id[usable], feature_at, key_bits, bits)
 
     def search(part: int) -> None:
         label_code, who = wanted.part(part)  # searching in order is many times faster than at random
@@ -147,17 +147,21 @@ def find(labels: pa.Table, features: pa.Table, join: Join, *, later: bool = Fals
 
 @dataclass(frozen=True)
 class _Parted:
-    """Codes, and their positions in an order in which those of part 0 come first; ``ends`` says where a part ends."""
+    """Codes, and their positions in an order in which those of part 0 come first; ``ends`` says where a part ends.
+
+    Codes compare within a part only.
+    """
 
     codes: np.ndarray
     order: np.ndarray
     ends: np.ndarray
 
     @classmethod
-    def of(cls, codes: np.ndarray, shift: int) -> _Parted:
-        """Part by the bits above ``shift``, of which there are at most eight."""
-        part = (codes >> shift).astype(np.uint8)
+    def of(cls, ids: np.ndarray, at: np.ndarray, key_bits: int, bits: int) -> _Parted:
+        """Part by the bits of ``ids`` above ``key_bits``, at most eight; ``at`` has so many ``bits``."""
+        part = (ids >> key_bits).astype(np.uint8)
         order = np.argsort(part, kind="stable")  # of bytes a radix sort
+        codes = ((ids & ((1 << key_bits) - 1)) << bits) | at
         return cls(codes, order, np.cumsum(np.bincount(part, minlength=256)))
 
     def part(self, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -193,7 +197,7 @@ def duplicates(features: pa.Table, keys: tuple[str, ...], time: str | None) -> p
     usable = np.flatnonzero((ids >= 0) & ~null)
     codes = np.empty(0, dtype=np.int64)
     if len(usable):
-        _, at, bits = _coordinates(instant[usable], instant[usable], size)
+        _, at, bits = _coordinates(instant[usable], instant[usable], size.bit_length())
         codes = (ids[usable] << bits) | at
     order = np.argsort(codes)
     codes = codes[order]
@@ -210,12 +214,12 @@ def shown(table: pa.Table, columns: tuple[str, ...], rows: np.ndarray) -> list[s
     return [", ".join(f"{name} {text_of(value)}" for name, value in row.items()) for row in chosen]
 
 
-def _coordinates(labels: np.ndarray, features: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, int]:
+def _coordinates(labels: np.ndarray, features: np.ndarray, key_bits: int) -> tuple[np.ndarray, np.ndarray, int]:
     """Return small non-negative stand-ins for times, in which the same feature times are ≤ the same label times, and
-    their number of bits."""
+    their number of bits; with ``key_bits`` more they fit an int64."""
     low, high = int(features.min()), int(features.max())
     bits = (high - low + 1).bit_length()
-    if size.bit_length() + bits <= _BITS:
+    if key_bits + bits <= _BITS:
         return np.where(labels < low, 0, np.clip(labels, low, high) - low + 1), features - low + 1, bits
     order = np.argsort(features)
     ordered = features[order]

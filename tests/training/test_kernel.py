@@ -346,9 +346,15 @@ def test_chunks_are_no_borders() -> None:
     assert as_of_join(chunked, features, simple()).column("v").to_pylist() == [3.0, 4.0, 2.0]
 
 
-@pytest.mark.parametrize("spread", [1, 10**6, 10**12], ids=["few bits", "more", "ranks"])
-def test_many_keys_and_wide_times_agree_with_a_search_per_key(spread: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "_PART_ROWS", 100)
+@pytest.mark.parametrize(
+    ("spread", "part_rows"),
+    [(1, 100), (10**6, 100), (10**12, 100), (10**12, 10_000)],
+    ids=["few bits", "more", "most", "ranks"],
+)
+def test_many_keys_and_wide_times_agree_with_a_search_per_key(
+    spread: int, part_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel, "_PART_ROWS", part_rows)
     random = np.random.default_rng(spread)
     keys, at = random.integers(-300, 300, 20_000) * spread, random.integers(-(10**5), 10**5, 20_000) * spread
     _, first = np.unique(np.stack([keys, at]), axis=1, return_index=True)
