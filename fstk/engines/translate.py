@@ -31,6 +31,12 @@ _REFUSALS = {"AnalysisException", "ArithmeticException", "NumberFormatException"
 # First match wins; the left side is looked for in the class names and the text of the error.
 _KINDS: tuple[tuple[str, type[FstkError], str], ...] = (
     (
+        r"Python worker exited unexpectedly",
+        EngineUnavailable,
+        "a Python worker of Spark was ended, most often for want of memory. A worker holds all rows of a key: let "
+        "fewer run at once, for example connect(master='local[1]'), or give the machine more.",
+    ),
+    (
         r"Concurrent(Append|DeleteRead|DeleteDelete|Transaction|Write|Modification)Exception|MetadataChangedException"
         r"|ProtocolChangedException|DELTA_CONCURRENT_|DELTA_METADATA_CHANGED|DELTA_PROTOCOL_CHANGED",
         WriteConflict,
@@ -66,7 +72,7 @@ _KINDS: tuple[tuple[str, type[FstkError], str], ...] = (
         "this Spark session has no Delta Lake. Stop it (spark.stop()), restart Python and call fstk.connect().",
     ),
     (
-        r"OutOfMemoryError|Python worker exited unexpectedly",
+        r"OutOfMemoryError",
         EngineUnavailable,
         "Spark ran out of memory ({line}) Give it more, for example FSTK_DRIVER_MEMORY=8g.",
     ),

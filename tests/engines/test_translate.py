@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import pyarrow as pa
@@ -148,3 +150,12 @@ def test_other_errors_and_our_own_pass_unchanged() -> None:
         with pytest.raises(type(ours)) as error, translated():
             raise ours
         assert error.value is ours
+
+
+def test_a_worker_that_is_killed(spark_engine: SparkEngine) -> None:
+    def killed(rows: pa.Table) -> pa.Table:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return rows
+
+    with pytest.raises(EngineUnavailable, match=r"a Python worker of Spark was ended, most often for want of memory"):
+        spark_engine.arrow(spark_engine.map(spark_engine.frame(ROWS, "rows"), ["k"], killed, {"k": "bigint"}))
