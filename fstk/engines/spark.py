@@ -40,6 +40,8 @@ class SparkEngine:
         if is_spark(data):
             return data
         table = to_arrow(data, argument)
+        if not table.num_rows:
+            table = table.schema.empty_table()  # PySpark wants a chunk in every column
         with translated(f"loading {argument}"):
             frame = self.session.createDataFrame(table, schema=spark_schema(table.schema))
         self._rows[frame] = table.num_rows
@@ -101,32 +103,32 @@ class SparkEngine:
 
     def map(self, frame: DataFrame, keys: Sequence[str], kernel: Kernel, schema: Schema) -> DataFrame:
         """Hash ``frame`` by ``keys`` into buckets and call ``kernel`` on each."""
-        target = arrow_schema(schema)
+        target, names = arrow_schema(schema), frame.columns
 
         def one(table: pa.Table) -> pa.Table:
             try:
-                return conform(kernel(_without_bucket(table)), target)
+                return conform(kernel(_named(table, names)), target)
             except FstkError as error:
                 raise kernel_failure(error) from error
 
         with translated():
-            spread = buckets.spread(frame, self._types(frame, keys), self._buckets(frame))
+            spread = self._spread(frame, keys, self._buckets(frame))
             return spread.groupBy(buckets.COLUMN).applyInArrow(one, spark_schema(target))
 
     def map_slices(self, frame: DataFrame, kernel: Kernel, schema: Schema) -> DataFrame:
         """Call ``kernel`` on each batch of rows as Spark holds them; nothing is shuffled."""
-        target = arrow_schema(schema)
+        target, names = arrow_schema(schema), frame.columns
 
         def each(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 try:
-                    made = conform(kernel(canonical(pa.Table.from_batches([batch]))), target)
+                    made = conform(kernel(_named(pa.Table.from_batches([batch]), names)), target)
                 except FstkError as error:
                     raise kernel_failure(error) from error
                 yield from made.to_batches()
 
         with translated():
-            return frame.mapInArrow(each, spark_schema(target))
+            return _numbered(frame).mapInArrow(each, spark_schema(target))
 
     def map_pair(
         self,
@@ -146,17 +148,17 @@ class SparkEngine:
         for (name, kind), (other, other_kind) in zip(left_types.items(), right_types.items(), strict=True):
             if kind != other_kind:
                 raise TypeMismatch(f"key {name} is {kind}, but {other} is {other_kind}; cast one of them.")
-        target = arrow_schema(schema)
+        target, names, other_names = arrow_schema(schema), left.columns, right.columns
 
         def pair(one: pa.Table, two: pa.Table) -> pa.Table:
             try:
-                return conform(kernel(_without_bucket(one), _without_bucket(two)), target)
+                return conform(kernel(_named(one, names), _named(two, other_names)), target)
             except FstkError as error:
                 raise kernel_failure(error) from error
 
         with translated():
             chosen = self._buckets(left, right)
-            one, two = buckets.spread(left, left_types, chosen), buckets.spread(right, right_types, chosen)
+            one, two = self._spread(left, left_keys, chosen), self._spread(right, right_keys, chosen)
             grouped = one.groupBy(buckets.COLUMN).cogroup(two.groupBy(buckets.COLUMN))
             return grouped.applyInArrow(pair, spark_schema(target))
 
@@ -169,8 +171,14 @@ class SparkEngine:
         """Run the frame and yield its rows partition by partition; errors as :meth:`arrow`."""
         with translated():
             # A row of bytes per batch: rows sent one by one through toLocalIterator cost six times as much.
-            for row in frame.mapInArrow(_packed, "batch binary").toLocalIterator(prefetchPartitions=True):
-                yield from canonical(pa.ipc.open_stream(row.batch).read_all()).to_batches()
+            names = frame.columns
+            for row in _numbered(frame).mapInArrow(_packed, "batch binary").toLocalIterator(prefetchPartitions=True):
+                yield from _named(pa.ipc.open_stream(row.batch).read_all(), names).to_batches()
+
+    def _spread(self, frame: DataFrame, keys: Sequence[str], chosen: buckets.Buckets) -> DataFrame:
+        number = dict(zip(frame.columns, _numbers(frame), strict=True))
+        types = {number[key]: kind for key, kind in self._types(frame, keys).items()}
+        return buckets.spread(_numbered(frame), types, chosen)
 
     def _types(self, frame: DataFrame, keys: Sequence[str]) -> Schema:
         types = self.schema(frame)
@@ -202,5 +210,15 @@ def _packed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.record_batch([pa.array([sink.getvalue().to_pybytes()], pa.binary())], ["batch"])
 
 
-def _without_bucket(table: pa.Table) -> pa.Table:
-    return canonical(table.drop_columns([buckets.COLUMN]))
+def _numbered(frame: DataFrame) -> DataFrame:
+    # PySpark hands columns to Python functions by looking each up by its name, in which a dot means a field.
+    return frame.toDF(*_numbers(frame))
+
+
+def _numbers(frame: DataFrame) -> list[str]:
+    return [f"c{position}" for position in range(len(frame.columns))]
+
+
+def _named(table: pa.Table, names: list[str]) -> pa.Table:
+    """Return the columns of a numbered frame under their own ``names``, without the bucket that may follow them."""
+    return canonical(table.select(range(len(names))).rename_columns(names))

@@ -49,3 +49,35 @@ def test_an_error_of_a_kernel_arrives_as_itself(engine: Engine) -> None:
 
     with pytest.raises(DuplicateKeys, match="2 rows share k = 1: “ä”"):
         engine.arrow(engine.map(frame, ["k"], refuse, {"k": "bigint"}))
+
+
+ODD = ("a.b", "x`y", "select", "ünï 1", "it's", 'q"q', "c1", "UPPER.x")
+
+
+def test_columns_of_any_name_reach_the_kernels(engine: Engine) -> None:
+    rows = pa.table({name: pa.array([position, position + 10], pa.int64()) for position, name in enumerate(ODD)})
+    schema = dict.fromkeys(ODD, "bigint")
+    frame, key = engine.frame(rows, "rows"), ODD[:1]
+
+    def sorted_rows(table: pa.Table) -> pa.Table:
+        return table.sort_by(ODD[0])
+
+    assert sorted_rows(engine.arrow(engine.map(frame, key, sorted_rows, schema))).equals(rows)
+    assert sorted_rows(engine.arrow(engine.map_slices(frame, lambda table: table, schema))).equals(rows)
+    paired = engine.map_pair(frame, key, frame, key, lambda one, two: sorted_rows(two.select(one.column_names)), schema)
+    assert sorted_rows(engine.arrow(paired)).equals(rows)
+    assert sorted_rows(pa.Table.from_batches(list(engine.batches(frame)))).equals(rows)
+
+
+def test_frames_without_rows_or_chunks(engine: Engine) -> None:
+    kinds = {
+        "a": pa.int64(),
+        "b": pa.timestamp("us", "UTC"),
+        "c": pa.list_(pa.timestamp("us", "UTC")),
+        "d": pa.struct([("x", pa.string())]),
+    }
+    rows = pa.table({name: pa.chunked_array([], kind) for name, kind in kinds.items()})
+    frame = engine.frame(rows, "rows")
+    found = engine.arrow(engine.map(frame, ["a"], lambda table: table, engine.schema(frame)))
+    assert found.num_rows == 0
+    assert found.schema.types == list(kinds.values())
