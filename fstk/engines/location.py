@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from pathlib import Path
+from urllib.parse import unquote
 
 from fstk.errors import InvalidInput, InvalidName
 
@@ -51,9 +52,15 @@ def ready_warehouse(path: Path) -> Path:
     """Make sure that ``path`` is a folder that fstk may write Delta tables to, creating it; return it absolute.
 
     Raises:
-        InvalidInput: it cannot be created or written, is itself a table, or holds somebody else's files.
+        InvalidInput: it cannot be created or written, is itself a table, holds somebody else's files, or has a name
+            that not all readers of Delta read alike.
     """
     path = path.expanduser().absolute()
+    if unquote(str(path)) != str(path):
+        raise InvalidInput(
+            f"warehouse {path} holds a % and two digits, which delta-rs reads as one letter. Set FSTK_WAREHOUSE to "
+            "another folder."
+        )
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path, prefix=".fstk-write-"):

@@ -78,6 +78,13 @@ def test_somebody_elses_folder_is_refused_and_left_as_it_was(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_a_folder_that_delta_rs_would_not_find_again_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="holds a % and two digits"):
+        ready_warehouse(tmp_path / "a%20b")
+    assert list(tmp_path.iterdir()) == []
+    ready_warehouse(tmp_path / "100 % é ü'x")
+
+
 def test_a_table_is_no_warehouse(tmp_path: Path) -> None:
     (tmp_path / "_delta_log").mkdir()
     with pytest.raises(InvalidInput, match="itself a Delta table"):
