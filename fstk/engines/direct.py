@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -62,7 +63,7 @@ class DirectEngine:
         try:
             if _needs_scan(opened):
                 _check_times(opened, table.name)
-                read = canonical(pa.table(opened.scan().read_all()))
+                read = canonical(pa.RecordBatchReader.from_stream(opened.scan()).read_all())
                 read = read if wanted is None else read.filter(wanted)
                 return read if columns is None else read.select(list(columns))
             import pyarrow.dataset as ds  # brings pandas with it, which only a read should wait for
@@ -87,11 +88,13 @@ class DirectEngine:
         try:
             _check_times(opened, table.name)
             feed = opened.load_cdf(starting_version=since, ending_version=table.version)
-            read = canonical(pa.table(feed.read_all()))
+            read = canonical(pa.RecordBatchReader.from_stream(feed).read_all())
             position = read.column_names.index("_commit_version")  # unsigned in delta-rs, bigint in Spark
             return read.set_column(position, "_commit_version", read.column(position).cast(pa.int64()))
         except (deltalake.exceptions.DeltaError, OSError, pa.ArrowException) as error:
-            raise ExpiredSnapshot(f"reading the changes of {table.name}: {_line(error)}") from error
+            # delta-rs does not find change files in folders of partitions whose names Spark had to escape.
+            hint = " Of partitions, Spark may read them: load_df()." if opened.metadata().partition_columns else ""
+            raise ExpiredSnapshot(f"reading the changes of {table.name}: {_line(error)}{hint}") from error
 
     def identity(self, table: TableVersion) -> str:
         """Return the table's Delta id; raises as :meth:`read`."""
@@ -131,9 +134,16 @@ class DirectEngine:
 
 
 def _needs_scan(opened: deltalake.DeltaTable) -> bool:
-    """Tell whether the files alone mislead: rows are deleted by a vector, or columns stored under other names."""
-    mapped = opened.metadata().configuration.get("delta.columnMapping.mode", "none") != "none"
-    return mapped or "deletionVectors" in (opened.protocol().reader_features or ())
+    """Tell whether the files alone mislead: rows are deleted by a vector, columns stored under other names, or decimals
+    are partitions, whose negative fractions delta-rs hands to Arrow misspelt."""
+    metadata = opened.metadata()
+    mapped = metadata.configuration.get("delta.columnMapping.mode", "none") != "none"
+    if mapped or "deletionVectors" in (opened.protocol().reader_features or ()):
+        return True
+    if not metadata.partition_columns:
+        return False
+    schema = pa.schema(opened.schema().to_arrow())
+    return any(pa.types.is_decimal(schema.field(name).type) for name in metadata.partition_columns)
 
 
 def _check_times(opened: deltalake.DeltaTable, name: str) -> None:
@@ -144,12 +154,13 @@ def _check_times(opened: deltalake.DeltaTable, name: str) -> None:
     """
     import pyarrow.parquet as pq  # brings pandas with it, which only a read should wait for
 
-    for file in opened.file_uris():
-        path = unquote(file.removeprefix("file://"))
-        schema = pq.ParquetFile(path).schema
+    folder = opened.table_uri.removeprefix("file://")
+    for uri in opened.file_uris():
+        file = unquote(folder) + uri.removeprefix(folder)  # delta-rs escapes the folder, and nothing after it
+        schema = pq.ParquetFile(file).schema
         old = [schema.column(i).path for i in range(len(schema)) if schema.column(i).physical_type == "INT96"]
         for column in old:
-            times = pq.read_table(path, columns=[column], coerce_int96_timestamp_unit="us").column(0).cast(pa.int64())
+            times = pq.read_table(file, columns=[column], coerce_int96_timestamp_unit="us").column(0).cast(pa.int64())
             bounds = pc.min_max(times).as_py()
             if bounds["min"] is not None and (bounds["min"] < -_NANOS or bounds["max"] > _NANOS):
                 raise UnsupportedType(
@@ -172,4 +183,5 @@ def _open(table: TableVersion) -> deltalake.DeltaTable:
 
 
 def _line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    lines = re.sub(r"^(?:[\w ]+ error: )+", "", str(error)).splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -147,8 +147,9 @@ def define(
             if column not in schema:
                 raise UnknownColumn(f"{name}: {argument} names {column!r}.{nearest(column, schema)}")
     for column in dict.fromkeys((*keys, *partitions)):
-        if pa.types.is_nested(arrow_type(schema[column])):
-            use = "a key" if column in keys else "a partition column"
+        kind = arrow_type(schema[column])
+        if pa.types.is_nested(kind) or (pa.types.is_binary(kind) and column in partitions):
+            use = "a partition column" if column in partitions else "a key"
             raise UnsupportedType(f"{name}: column {column} is {schema[column]}, which cannot be {use}.")
     if time is not None and schema[time] not in TIME_TYPES:
         raise UnsupportedType(

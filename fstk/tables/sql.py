@@ -12,6 +12,8 @@ from fstk.tables.spec import OWN, TableDefinition
 
 NEW = f"{OWN}new"
 DIFFERS = f"{OWN}differs"
+# Delta keeps a partition's value as text, and reads these back as null.
+_READ_AS_NULL = ("", "__HIVE_DEFAULT_PARTITION__")
 _ESCAPED = {"\\": "\\\\", "'": "\\'", "$": "\\u0024", "\n": "\\n", "\r": "\\r", "\0": "\\u0000"}
 
 
@@ -57,18 +59,21 @@ def flagged(source: str, target: str, keys: Sequence[str], given: Schema, there:
     )
 
 
-def totals(rows: str, keys: Sequence[str]) -> str:
+def totals(rows: str, keys: Sequence[str], partitions: Sequence[str]) -> str:
     """Return the query of one row of counts over flagged ``rows``.
 
     ``rows``, ``nulls`` (rows with a null key), ``repeated`` (keys of more rows than one), ``repeating`` (rows of those
-    keys), ``inserted``, ``updated``.
+    keys), ``lost`` (rows with a value of a string column of ``partitions`` that Delta would lose), ``inserted``,
+    ``updated``.
     """
+    taken = ", ".join(map(literal, _READ_AS_NULL))
+    lost = " OR ".join(f"{quoted_name(name)} IN ({taken})" for name in partitions) or "false"
     return (
         "SELECT coalesce(sum(n), 0) AS rows, coalesce(sum(IF(no_key, n, 0)), 0) AS nulls, "
         "count_if(n > 1 AND NOT no_key) AS repeated, coalesce(sum(IF(n > 1 AND NOT no_key, n, 0)), 0) AS repeating, "
-        "coalesce(sum(new), 0) AS inserted, coalesce(sum(differing), 0) AS updated "
-        f"FROM (SELECT ({null_key(keys)}) AS no_key, count(*) AS n, count_if({NEW}) AS new, "
-        f"count_if({DIFFERS}) AS differing FROM {rows} GROUP BY {columns(keys)})"
+        "coalesce(sum(lost), 0) AS lost, coalesce(sum(new), 0) AS inserted, coalesce(sum(differing), 0) AS updated "
+        f"FROM (SELECT ({null_key(keys)}) AS no_key, count(*) AS n, count_if({lost}) AS lost, "
+        f"count_if({NEW}) AS new, count_if({DIFFERS}) AS differing FROM {rows} GROUP BY {columns(keys)})"
     )
 
 

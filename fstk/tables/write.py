@@ -57,8 +57,9 @@ def merge(engine: SparkEngine, target: Target, frame: DataFrame) -> WriteReport:
     made again with what is there now, so that the outcome is that of one writer after the other.
 
     Raises:
-        DuplicateKeys, NullKeys, TypeMismatch, SchemaChange, UnknownColumn, UnsupportedType, InvalidName: nothing was
-            written. WriteConflict: other writers kept coming between; the same write may be tried again.
+        DuplicateKeys, NullKeys, TypeMismatch, SchemaChange, UnknownColumn, UnsupportedType, InvalidName, InvalidInput
+            (a partition's value that Delta would lose): nothing was written.
+        WriteConflict: other writers kept coming between; the same write may be tried again.
     """
     table = target.table()
     given = column_types(engine, frame)
@@ -75,7 +76,7 @@ def merge(engine: SparkEngine, target: Target, frame: DataFrame) -> WriteReport:
                 _refuse_repeated_in_table(engine, stack, there, table)
             query = sql.flagged(_view(stack, source), _view(stack, there), table.keys, wanted, table.schema)
             rows = _kept(engine, stack, query)
-            counts = check(engine, _view(stack, rows), table)
+            counts = check(engine, _view(stack, rows), table, wanted)
             if attempt == 0:
                 first, source = counts, rows.selectExpr(*sql.typed(wanted, wanted))
             seen = table.version
@@ -106,7 +107,7 @@ def create(engine: SparkEngine, identifier: str, definition: TableDefinition, fr
     """Create the Delta table ``identifier`` from a frame of the definition's columns, in one commit.
 
     Raises:
-        DuplicateKeys, NullKeys: nothing was written.
+        DuplicateKeys, NullKeys, InvalidInput (a partition's value that Delta would lose): nothing was written.
     """
     with translated(f"creating {definition.name}"), ExitStack() as stack:
         given = column_types(engine, frame)
@@ -114,7 +115,7 @@ def create(engine: SparkEngine, identifier: str, definition: TableDefinition, fr
         source = frame.selectExpr(*sql.typed(ordered, definition.schema))
         rows = _kept(engine, stack, sql.flagged_as_new(_view(stack, source)))
         view = _view(stack, rows)
-        counts = check(engine, view, definition)
+        counts = check(engine, view, definition, definition.schema)
         with marked(engine, CommitMark.new()):
             engine.session.sql(sql.create_as(identifier, definition, view))
     return counts
@@ -135,10 +136,12 @@ def column_types(engine: SparkEngine, frame: DataFrame) -> Schema:
     return types
 
 
-def check(engine: SparkEngine, view: str, table: TableDefinition) -> Counts:
-    """Count the flagged rows of ``view`` in one pass, and refuse them when keys are null or repeated (rule 1)."""
+def check(engine: SparkEngine, view: str, table: TableDefinition, given: Schema) -> Counts:
+    """Count the flagged rows of ``view``, of columns ``given``, in one pass, and refuse them when keys are null or
+    repeated (rule 1), or a partition's value would be lost."""
     keys = table.keys
-    found = engine.session.sql(sql.totals(view, keys)).collect()[0]
+    partitions = [name for name in table.partition_columns if given.get(name) == "string"]
+    found = engine.session.sql(sql.totals(view, keys, partitions)).collect()[0]
     if found.nulls:
         some = engine.arrow(engine.session.sql(sql.rows_without_key(view, keys, _SHOWN))).to_pylist()
         raise NullKeys(
@@ -150,6 +153,12 @@ def check(engine: SparkEngine, view: str, table: TableDefinition) -> Counts:
         raise DuplicateKeys(
             f"{table.name}: {_number(found.repeated, 'key comes', 'keys come')} more than once, in {found.repeating:,} "
             f"rows: {_listed(some, found.repeated)}. Nothing was written; keep one row per key."
+        )
+    if found.lost:
+        raise InvalidInput(
+            f"{table.name}: {_number(found.lost, 'row has', 'rows have')} an empty text in {' or '.join(partitions)}, "
+            "which Delta reads back as null in a partition column. Nothing was written; give them another value, or "
+            "leave the column out of partition_columns."
         )
     return Counts(found.rows, found.inserted, found.updated)
 

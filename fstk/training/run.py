@@ -98,7 +98,7 @@ def _features(one: Join, outputs: list[str], engine: Engine, as_known: bool) -> 
         return _columns(engine.changes(one.source), columns, engine)
     except ExpiredSnapshot as error:
         raise ExpiredSnapshot(
-            f"as_known needs all changes of {one.table} up to version {one.version}, and they are not kept ({error}) "
+            f"as_known needs all changes of {one.table} up to version {one.version}, and they cannot be read ({error}) "
             "Tables created by fstk keep them from the start."
         ) from error
 

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from fstk.engines.base import TableVersion
 from fstk.engines.connect import direct, engine_of
-from fstk.errors import UnsupportedType
+from fstk.errors import ExpiredSnapshot, UnsupportedType
 
 pytestmark = pytest.mark.spark
 
@@ -19,7 +19,7 @@ ROWS = pa.table(
     {
         "id": pa.array(range(10), pa.int64()),
         "at": pa.array([dt.datetime(2024, 1, 1 + day, tzinfo=dt.UTC) for day in range(10)], pa.timestamp("us", "UTC")),
-        "group": ["a", "b"] * 5,
+        "group": ["a/b c", "x=y%20 é"] * 5,
         "x": [1.0, float("nan"), None, 4.0, 5.0, -0.0, 7.0, 8.0, 9.0, 10.0],
     }
 )
@@ -28,26 +28,28 @@ KINDS = {
     "partitioned": "SELECT 1",
     "mapped": "ALTER TABLE delta.`{0}` RENAME COLUMN `x` TO `y`",
     "vectors": "DELETE FROM delta.`{0}` WHERE id IN (3, 4)",
+    "partitioned vectors": "DELETE FROM delta.`{0}` WHERE id IN (3, 4)",
     "grown": "ALTER TABLE delta.`{0}` ADD COLUMNS (z INT)",
 }
 PROPERTIES = {
     "mapped": {"delta.columnMapping.mode": "name"},
     "vectors": {"delta.enableDeletionVectors": "true", "delta.enableChangeDataFeed": "true"},
 }
+PROPERTIES["partitioned vectors"] = PROPERTIES["vectors"]
 
 
 def _write(spark: SparkSession, folder: Path, kind: str, rows: pa.Table = ROWS) -> TableVersion:
     writer = engine_of(spark).frame(rows, "rows").coalesce(1).write.format("delta")
     for name, value in PROPERTIES.get(kind, {}).items():
         writer = writer.option(name, value)
-    (writer.partitionBy("group") if kind == "partitioned" else writer).save(str(folder))
+    (writer.partitionBy("group") if "partitioned" in kind else writer).save(str(folder))
     spark.sql(KINDS[kind].format(folder))
     return TableVersion("s.t", str(folder))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_table_is_the_same_without_spark(spark: SparkSession, tmp_path: Path, kind: str) -> None:
-    table = _write(spark, tmp_path / "t", kind)
+    table = _write(spark, tmp_path / "a folder ü 100 %" / "t", kind)
     theirs, ours = engine_of(spark).arrow(engine_of(spark).read(table)), direct().read(table)
     two = ["at", "id"]
     assert direct().read(table, two).equals(ours.select(two))
@@ -57,7 +59,7 @@ def test_every_kind_of_table_is_the_same_without_spark(spark: SparkSession, tmp_
     assert [str(row) for row in ours.sort_by("id").to_pylist()] == [
         str(row) for row in theirs.sort_by("id").to_pylist()
     ]
-    assert ours.num_rows == (8 if kind == "vectors" else 10)
+    assert ours.num_rows == (8 if "vectors" in kind else 10)
 
 
 def test_times_that_delta_rs_would_read_wrongly_are_refused(spark: SparkSession, tmp_path: Path) -> None:
@@ -70,3 +72,22 @@ def test_times_that_delta_rs_would_read_wrongly_are_refused(spark: SparkSession,
     for read in (direct().read, direct().changes):
         with pytest.raises(UnsupportedType, match="s.t, column at: times before 1677"):
             read(far)
+
+
+def test_changes_in_partitions_with_escaped_names_are_left_to_spark(spark: SparkSession, tmp_path: Path) -> None:
+    table = _write(spark, tmp_path / "t", "partitioned vectors")
+    with pytest.raises(ExpiredSnapshot, match=r"reading the changes of s\.t: .* Of partitions, Spark may read them"):
+        direct().changes(table)
+    assert engine_of(spark).arrow(engine_of(spark).changes(table)).num_rows == 12
+
+
+def test_a_lost_file_of_changes_is_one_line(spark: SparkSession, tmp_path: Path) -> None:
+    table = _write(spark, tmp_path / "t", "vectors")
+    spark.sql(f"UPDATE delta.`{table.location}` SET x = 0 WHERE id = 1")
+    changes = list((tmp_path / "t").glob("_change_data/*.parquet"))
+    assert changes
+    for file in changes:
+        file.unlink()
+    with pytest.raises(ExpiredSnapshot, match=r"^reading the changes of s\.t: Failed to fetch .*") as error:
+        direct().changes(table)
+    assert len(str(error.value).splitlines()) == 1

@@ -56,7 +56,7 @@ ODD = ("a.b", "x`y", "select", "ünï 1", "it's", 'q"q', "c1", "UPPER.x")
 
 def test_columns_of_any_name_reach_the_kernels(engine: Engine) -> None:
     rows = pa.table({name: pa.array([position, position + 10], pa.int64()) for position, name in enumerate(ODD)})
-    schema = dict.fromkeys(ODD, "bigint")
+    schema: dict[str, str] = {name: "bigint" for name in ODD}
     frame, key = engine.frame(rows, "rows"), ODD[:1]
 
     def sorted_rows(table: pa.Table) -> pa.Table:

@@ -85,6 +85,11 @@ def test_keys_and_partitions_are_scalars(kind: str) -> None:
         define("a.b", "k", {"k": "int", "x": kind}, partition_columns="x")
 
 
+def test_bytes_are_no_partition() -> None:
+    with pytest.raises(UnsupportedType, match="column k is binary, which cannot be a partition column"):
+        define("a.b", "k", {"k": "binary", "x": "int"}, partition_columns="k")
+
+
 @pytest.mark.parametrize("kind", sorted(SCALARS))
 def test_every_scalar_may_be_a_key(kind: str) -> None:
     assert define("a.b", "k", {"k": kind, "x": "int"}).schema["k"] == kind

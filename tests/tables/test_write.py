@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from fstk import journal
+from fstk.engines.connect import direct
 from fstk.engines.spark import SparkEngine
 from fstk.errors import DuplicateKeys, InvalidInput, NaiveDatetime, NullKeys, SchemaChange, TypeMismatch
 from fstk.tables.folder import FolderCatalog
@@ -100,6 +101,38 @@ def test_repeated_and_null_keys_are_counted_shown_and_nothing_is_written(
         assert words in str(refused.value)
         assert "Nothing was written" in str(refused.value)
     assert catalog.get("s.t").version == 0
+
+
+@pytest.mark.parametrize("lost", ["", "__HIVE_DEFAULT_PARTITION__"])
+def test_a_partition_s_value_that_delta_reads_back_as_null_is_refused(catalog: FolderCatalog, lost: str) -> None:
+    table = pa.table({"id": [1, 2], "region": ["north", lost], "x": [1.0, 2.0]})
+    for keys in (["id"], ["id", "region"]):
+        with pytest.raises(InvalidInput, match=r"1 row has an empty text in region, .* Nothing was written"):
+            catalog.create("s.t", keys, table, partition_columns="region")
+    assert catalog.names() == []
+    catalog.create("s.t", ["id"], table.slice(0, 1), partition_columns="region")
+    with pytest.raises(InvalidInput, match=r"1 row has an empty text in region, .* Nothing was written"):
+        catalog.write("s.t", table)
+    assert catalog.write("s.t", table.drop_columns("region")).inserted == 1
+
+
+def test_partitions_of_every_type_keep_their_values(catalog: FolderCatalog, spark_engine: SparkEngine) -> None:
+    at = [datetime(1, 1, 1, tzinfo=UTC), None, datetime(2024, 1, 1, 0, 0, 0, 1, tzinfo=UTC), DAY]
+    values = {
+        "text": pa.array(["a/b c", None, "x=y%20 é", " "]),
+        "day": pa.array([date(1, 1, 1), None, date(9999, 12, 31), date(2024, 1, 1)]),
+        "at": pa.array(at, pa.timestamp("us", "UTC")),
+        "number": pa.array([NAN, None, 0.1, math.inf]),
+        "price": pa.array([Decimal("-0.01"), None, Decimal("1.00"), Decimal("99.99")], pa.decimal128(4, 2)),
+        "flag": pa.array([True, None, False, True]),
+        "size": pa.array([-(2**63), None, 2**63 - 1, 0]),
+    }
+    table = pa.table({"id": [1, 2, 3, 4], **values, "x": [1.0, 2.0, 3.0, 4.0]})
+    catalog.create("s.t", "id", table, partition_columns=list(values))
+    assert not catalog.write("s.t", table).changed
+    for engine in (spark_engine, direct()):
+        found = engine.arrow(engine.read(catalog.get("s.t").at())).sort_by("id")
+        assert [str(row) for row in found.to_pylist()] == [str(row) for row in table.to_pylist()]
 
 
 def test_columns_are_added_kept_or_refused(catalog: FolderCatalog) -> None:
