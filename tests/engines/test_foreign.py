@@ -47,8 +47,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _check(engine: Engine, folder: Path, version: str) -> None:
     expected = folder / "expected" / version
     number = json.loads((expected / "table_version_metadata.json").read_text())["version"]
-    table = TableVersion("s.t", str(folder / "delta"), number)
-    ours = engine.arrow(engine.read(table))
+    ours = engine.arrow(engine.read(TableVersion("s.t", str(folder / "delta"), number)))
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         query = "SELECT * FROM read_parquet($files)"
@@ -57,7 +56,6 @@ def _check(engine: Engine, folder: Path, version: str) -> None:
         rows = [dict(zip(names, row, strict=True)) for row in theirs.fetchall()]
     assert ours.column_names == names
     assert sorted(map(str, ours.to_pylist(maps_as_pydicts="strict"))) == sorted(map(str, rows))
-    assert engine.schema(engine.read(table, names[::-1])) == dict(reversed(engine.schema(engine.read(table)).items()))
 
 
 @pytest.mark.parametrize(("table", "version"), EXPECTED)
