@@ -24,8 +24,8 @@ RESERVED = ("_change_type", "_commit_version", "_commit_timestamp")
 OWN = "__fstk_"
 """What the names of fstk's passing columns begin with."""
 
-# What Delta writes only with column mapping, which other readers lack.
-_UNWRITABLE = re.compile(r"[ ,;{}()\n\t=]")
+# What Delta writes only with column mapping, which other readers lack; and the backtick, on which its MERGE fails.
+_UNWRITABLE = re.compile(r"[ ,;{}()\n\t=`]")
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,9 @@ def define(
         raise UnsupportedType(
             f"{name}: time column {time} is {schema[time]}; it must be one of {', '.join(TIME_TYPES)}."
         )
+    for column in partitions:
+        if "." in column:
+            raise InvalidName(f"{name}: partition column {column}: Delta's MERGE takes its dot for a field.")
     if len(partitions) == len(schema):
         raise InvalidInput(f"{name}: every column is a partition column; leave at least one out.")
     if description is not None and not isinstance(description, str):
@@ -209,7 +212,7 @@ def _from_ddl(text: str) -> Schema:
 def _canonical(column: str, kind: str) -> str:
     """Return a type in the one spelling that fstk compares, after checking the column's name."""
     if not column or _UNWRITABLE.search(column):
-        raise InvalidName(f"column {column!r}: a Delta column name may not hold spaces or any of , ; {{ }} ( ) =.")
+        raise InvalidName(f"column {column!r}: a Delta column name may not hold spaces or any of , ; {{ }} ( ) = `.")
     if column.lower() in RESERVED or column.lower().startswith(OWN):
         raise InvalidName(f"column {column!r}: the names {', '.join(RESERVED)} and {OWN}… are taken; rename it.")
     try:

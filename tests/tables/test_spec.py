@@ -85,6 +85,11 @@ def test_keys_and_partitions_are_scalars(kind: str) -> None:
         define("a.b", "k", {"k": "int", "x": kind}, partition_columns="x")
 
 
+def test_a_partition_has_no_dot_in_its_name() -> None:
+    with pytest.raises(InvalidName, match=r"partition column x\.y"):
+        define("a.b", "k", {"k": "int", "x.y": "int", "z": "int"}, partition_columns="x.y")
+
+
 def test_bytes_are_no_partition() -> None:
     with pytest.raises(UnsupportedType, match="column k is binary, which cannot be a partition column"):
         define("a.b", "k", {"k": "binary", "x": "int"}, partition_columns="k")
@@ -101,7 +106,9 @@ def test_types_that_no_table_can_hold_are_refused_by_column(kind: str) -> None:
         define("a.b", "k", {"k": "int", "x": kind})
 
 
-@pytest.mark.parametrize("name", ["a b", "a,b", "", "a=b", "x\ty", "_change_type", "_Commit_Version", "__fstk_new"])
+@pytest.mark.parametrize(
+    "name", ["a b", "a,b", "", "a=b", "x\ty", "x`y", "_change_type", "_Commit_Version", "__fstk_new"]
+)
 def test_column_names_that_delta_cannot_write_or_reserves_are_refused(name: str) -> None:
     with pytest.raises(InvalidName, match="column"):
         define("a.b", "k", {"k": "int", name: "int"})

@@ -10,8 +10,8 @@ from fstk.tables.spec import define
 NASTY = 'it\'s \\ ${spark.app.name}\n"q"\r\0'
 DEFINITION = define(
     "prod.store.t",
-    ["id", "o`clock"],
-    {"id": "bigint", "o`clock": "string", "as_of": "timestamp", "x": "double"},
+    ["id", "o.clock"],
+    {"id": "bigint", "o.clock": "string", "as_of": "timestamp", "x": "double"},
     timeseries_column="as_of",
     partition_columns="id",
     description="it's",
@@ -22,7 +22,7 @@ SETTINGS = (
     "'delta.enableInCommitTimestamps' = 'true', 'delta.isolationLevel' = 'Serializable', "
     "'delta.logRetentionDuration' = 'interval 36500 days', "
     "'delta.deletedFileRetentionDuration' = 'interval 36500 days', "
-    "'fstk.primary_keys' = '[\"id\", \"o`clock\"]', 'fstk.timeseries_column' = 'as_of', 'fstk.tag.team' = 'a\\'b')"
+    "'fstk.primary_keys' = '[\"id\", \"o.clock\"]', 'fstk.timeseries_column' = 'as_of', 'fstk.tag.team' = 'a\\'b')"
 )
 
 
@@ -32,7 +32,7 @@ def test_a_literal_holds_no_quote_line_end_or_substitution() -> None:
 
 def test_create_as() -> None:
     assert sql.create_as("delta.`/w/s/t`", DEFINITION, "rows") == (
-        f"CREATE TABLE delta.`/w/s/t`{SETTINGS} AS SELECT `id`, `o``clock`, `as_of`, `x` FROM rows"
+        f"CREATE TABLE delta.`/w/s/t`{SETTINGS} AS SELECT `id`, `o.clock`, `as_of`, `x` FROM rows"
     )
 
 
@@ -54,9 +54,9 @@ def test_changes_of_a_table() -> None:
 
 def test_a_table_of_unity_catalog_has_a_primary_key_with_its_time_series() -> None:
     assert unity.create_statement(DEFINITION) == (
-        "CREATE TABLE `prod`.`store`.`t` (`id` bigint NOT NULL, `o``clock` string NOT NULL, "
+        "CREATE TABLE `prod`.`store`.`t` (`id` bigint NOT NULL, `o.clock` string NOT NULL, "
         "`as_of` timestamp NOT NULL, `x` double, "
-        f"CONSTRAINT `t_pk` PRIMARY KEY (`id`, `o``clock`, `as_of` TIMESERIES)){SETTINGS}"
+        f"CONSTRAINT `t_pk` PRIMARY KEY (`id`, `o.clock`, `as_of` TIMESERIES)){SETTINGS}"
     )
 
 

@@ -163,6 +163,17 @@ def test_columns_are_added_kept_or_refused(catalog: FolderCatalog) -> None:
     ]
 
 
+def test_columns_of_any_name_are_created_updated_and_added(catalog: FolderCatalog) -> None:
+    names = ("a.b", "it's", 'q"q', "select", "$x", "ünï", "-", "c1")
+    table = pa.table({"the.key": [1, 2], **{name: [1.0, 2.0] for name in names}})
+    catalog.create("s.t", "the.key", table, partition_columns="select")
+    changed = table.set_column(2, names[1], pa.array([5.0, 2.0])).append_column("new.one", pa.array(["x", None]))
+    report = catalog.write("s.t", changed)
+    assert (report.inserted, report.updated) == (0, 1)
+    found = direct().read(catalog.get("s.t").at()).sort_by([("the.key", "ascending")])
+    assert found.to_pylist() == changed.to_pylist()
+
+
 def test_nothing_is_added_when_the_rows_are_refused(catalog: FolderCatalog) -> None:
     catalog.create("s.t", ["id"], frame([1], days(0), [1.0]), timeseries_column="as_of")
     wider = frame([2, 2], days(0, 0), [2.0, 3.0]).append_column("note", pa.array(["b", None]))
