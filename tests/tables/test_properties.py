@@ -12,7 +12,7 @@ from fstk.errors import DamagedTable
 from fstk.tables.properties import from_properties, to_properties
 from fstk.tables.spec import define
 
-COLUMN = st.text(st.characters(exclude_characters=" ,;{}()\n\t=", exclude_categories=["Cs"]), min_size=1).filter(
+COLUMN = st.text(st.characters(exclude_characters=" ,;{}()\n\t=`", exclude_categories=["Cs"]), min_size=1).filter(
     lambda name: not name.startswith("_")
 )
 SCHEMA = {"id": "bigint", "as_of": "timestamp", "x": "double"}
