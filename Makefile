@@ -73,7 +73,7 @@ $(DONE)/java: $(DONE)/packages
 	touch $@
 
 $(DONE)/jars: $(DONE)/java
-	@$(BIN)/python -m fstk.engines.jars
+	@$(BIN)/python -m fstk.engines.start.jars
 	touch $@
 
 # pyright fetches itself at its first start.

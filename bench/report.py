@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from bench.data import Size
-from fstk.display import WIDTH, Displayed, Table
+from fstk.display import WIDTH, Displayed, Sheet
 
 _PACKAGES = ("fstk", "duckdb", "polars", "pyarrow", "numpy", "pyspark", "delta-spark", "deltalake")
 
@@ -55,10 +55,10 @@ class Report(Displayed):
             return None
         return line.best / rivals[0].best
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Return one row per line."""
         packages = versions()
-        return Table(
+        return Sheet(
             f"{self.size.events:,} events or feature rows · {self.size.labels:,} labels · {self.size.keys:,} keys · "
             f"best of {self.size.repeats} · load at start {self.load:.1f}\n{machine()}\n"
             f"{' · '.join(packages[:5])}\n{' · '.join(packages[5:])}",

@@ -52,7 +52,7 @@ def _documented(folder: Path, *, offline: bool) -> Any:
     if not offline:
         return delta.configure_spark_with_delta_pip(builder).getOrCreate()
     from fstk import settings
-    from fstk.engines import jars
+    from fstk.engines.start import jars
 
     found = ",".join(str(path) for path in jars.paths(settings.load().jars))
     return builder.config("spark.jars", found).getOrCreate()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fstk.tables.spec import FeatureTable
     from fstk.training.spec import FeatureLookup
     from fstk.training.training_set import TrainingSet
-    from fstk.windows.seed import create_time_windowed_features
+    from fstk.windows.presets import create_time_windowed_features
     from fstk.windows.spec import Aggregate, Calendar, WindowedFeatures
 
 __all__ = [
@@ -45,7 +45,7 @@ _HOMES = {
     "TrainingSet": "fstk.training.training_set",
     "WindowedFeatures": "fstk.windows.spec",
     "connect": "fstk.engines.connect",
-    "create_time_windowed_features": "fstk.windows.seed",
+    "create_time_windowed_features": "fstk.windows.presets",
     "job": "fstk.jobs.job",
     "load_ipython_extension": "fstk.notebook.magics",
 }

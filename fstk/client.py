@@ -15,7 +15,8 @@ from fstk.models.score import score_batch
 from fstk.online.publish import PublishReport, publish
 from fstk.online.read import OnlineRows, drop_online_table, read_online
 from fstk.online.spec import OnlineSpec
-from fstk.tables.catalog import Catalog, open_catalog
+from fstk.tables.catalog import Catalog
+from fstk.tables.configured import open_catalog
 from fstk.tables.report import WriteReport
 from fstk.tables.spec import FeatureTable
 from fstk.training.spec import FeatureLookup
@@ -57,7 +58,7 @@ class FeatureEngineeringClient:
     ) -> FeatureTable:
         """Create a feature table from ``df`` or empty from ``schema``; the same call again merges and changes nothing.
 
-        See :meth:`fstk.tables.catalog.Catalog.create` for arguments and errors.
+        See :meth:`fstk.tables.configured.Catalog.create` for arguments and errors.
         """
         return self._catalog.create(
             name,
@@ -80,7 +81,7 @@ class FeatureEngineeringClient:
     ) -> DataFrame:
         """Return a table of the catalog as a Spark DataFrame: newest, at a version, or as committed at an instant.
 
-        See :meth:`fstk.tables.catalog.Catalog.find` for errors.
+        See :meth:`fstk.tables.configured.Catalog.find` for errors.
         """
         found = self._catalog.find(name, version, timestamp)
         frame = (self._given or active()).read(found)
@@ -93,7 +94,7 @@ class FeatureEngineeringClient:
 
     def list_tables(self) -> list[FeatureTable]:
         """Return all feature tables, by name."""
-        return self._catalog.list()
+        return self._catalog.tables()
 
     def drop_table(self, *, name: str) -> None:
         """Remove a feature table and its history for good; what was published stays online. Raises UnknownTable."""

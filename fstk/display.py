@@ -27,7 +27,7 @@ _BYTES = 90_000  # of a table's rows as HTML; with title and notes a rendering s
 
 
 @dataclass(frozen=True)
-class Table:
+class Sheet:
     """Title, headers, rows and closing lines; a column whose every cell looks like a number is aligned right."""
 
     title: str
@@ -100,7 +100,7 @@ class Table:
 class Displayed:
     """Mixin: an object that is shown as its :meth:`display` table, in a terminal and in a notebook."""
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Return what a person should see of this object."""
         raise NotImplementedError  # every subclass has its own
 
@@ -114,17 +114,17 @@ class Displayed:
 class Stacked(Displayed):
     """Mixin: an object that is shown as several parts, one below the other."""
 
-    def parts(self) -> Sequence[Displayed | Table]:
+    def parts(self) -> Sequence[Displayed | Sheet]:
         """Return the parts, in order; there is at least one."""
         raise NotImplementedError  # every subclass has its own
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Return the first part's table."""
         first = self.parts()[0]
-        return first if isinstance(first, Table) else first.display()
+        return first if isinstance(first, Sheet) else first.display()
 
     def __repr__(self) -> str:
-        return "\n\n".join(part.text() if isinstance(part, Table) else repr(part) for part in self.parts())
+        return "\n\n".join(part.text() if isinstance(part, Sheet) else repr(part) for part in self.parts())
 
     def _repr_html_(self) -> str:
         parts = self.parts()
@@ -132,7 +132,7 @@ class Stacked(Displayed):
         plain = Displayed._repr_html_  # a part that draws itself, a picture, is small
         return "".join(
             part.html(room)
-            if isinstance(part, Table)
+            if isinstance(part, Sheet)
             else part.display().html(room)
             if type(part)._repr_html_ is plain
             else part._repr_html_()

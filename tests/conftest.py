@@ -46,7 +46,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 @pytest.fixture(scope="session")
 def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A session over a real Spark Connect server with Delta; not the one of ``fstk.connect()``."""
-    from fstk.engines import remote as remote_engine
+    from fstk.engines.start import remote as remote_engine
     from tests.connect_server import connect_server
 
     with connect_server(tmp_path_factory.mktemp("server")) as url:
@@ -58,7 +58,7 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 @pytest.fixture(scope="session")
 def databricks() -> Iterator[SparkSession]:
     """A session of databricks-connect."""
-    from fstk.engines import databricks as databricks_engine
+    from fstk.engines.start import databricks as databricks_engine
 
     assert DATABRICKS is not None
     session = databricks_engine.start(settings.load(), {"url": DATABRICKS})

@@ -14,7 +14,7 @@ import grpc
 import pyspark
 
 from fstk import settings
-from fstk.engines.launch import configuration
+from fstk.engines.start.launch import configuration
 
 
 @contextmanager

@@ -1,44 +1,44 @@
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
-from fstk.display import Displayed, Stacked, Table, duration, instant
+from fstk.display import Displayed, Sheet, Stacked, duration, instant
 
 
 def test_numbers_stand_right_and_words_left() -> None:
-    text = Table("t", ["name", "rows"], [["a", 1204], ["bb", 7]]).text()
+    text = Sheet("t", ["name", "rows"], [["a", 1204], ["bb", 7]]).text()
     assert text.splitlines() == ["t", "  name   rows", "  a     1,204", "  bb        7"]
 
 
 def test_no_line_is_longer_than_the_width() -> None:
-    table = Table("x" * 300, ["a", "b"], [["y" * 200, "z" * 90]], notes=["n" * 150])
+    table = Sheet("x" * 300, ["a", "b"], [["y" * 200, "z" * 90]], notes=["n" * 150])
     assert max(len(line) for line in table.text(100).splitlines()) <= 100
 
 
 def test_a_long_title_or_note_goes_on_in_the_next_lines_and_is_cut_at_last() -> None:
-    table = Table("one two three", [], [], notes=["four\nfive six seven eight nine ten", "東京 東京東京"])
+    table = Sheet("one two three", [], [], notes=["four\nfive six seven eight nine ten", "東京 東京東京"])
     want = ["one two", "  three", "four", "five six", "  seven", "  eight …", "東京 東…"]
     assert table.text(9).splitlines() == want
 
 
 def test_a_line_breaks_between_facts() -> None:
-    assert Table("abc · de fg h · ij", [], []).text(12).splitlines() == ["abc ·", "  de fg h ·", "  ij"]
+    assert Sheet("abc · de fg h · ij", [], []).text(12).splitlines() == ["abc ·", "  de fg h ·", "  ij"]
 
 
 def test_columns_move_closer_before_a_cell_is_cut() -> None:
-    table = Table("", ["abcdef", "gh"], [["uvwxyz", "12"]])
+    table = Sheet("", ["abcdef", "gh"], [["uvwxyz", "12"]])
     assert table.text(12).splitlines() == ["  abcdef  gh", "  uvwxyz  12"]
     assert table.text(11).splitlines() == ["  abcdef gh", "  uvwxyz 12"]
     assert table.text(10).splitlines() == ["  abcd… gh", "  uvwx… 12"]
 
 
 def test_wide_characters_count_as_two_columns() -> None:
-    lines = Table("", ["k", "v"], [["東京", 1], ["ab", 2]]).text().splitlines()
+    lines = Sheet("", ["k", "v"], [["東京", 1], ["ab", 2]]).text().splitlines()
     assert lines[1].endswith("東京  1")
     assert lines[2].endswith("ab    2")
 
 
 def test_html_escapes_every_value_and_carries_nothing_active() -> None:
-    html = Table("<b>", ["<i>"], [["<script>alert(1)</script>"]], notes=["a & b"]).html()
+    html = Sheet("<b>", ["<i>"], [["<script>alert(1)</script>"]], notes=["a & b"]).html()
     assert "<script" not in html
     assert "<style" not in html
     assert "&lt;script&gt;" in html
@@ -46,26 +46,26 @@ def test_html_escapes_every_value_and_carries_nothing_active() -> None:
 
 
 def test_many_rows_are_cut_and_counted() -> None:
-    table = Table("", ["n"], [[i] for i in range(100_000)])
+    table = Sheet("", ["n"], [[i] for i in range(100_000)])
     assert "99,800 more rows" in table.text()
     assert len(table.html()) < 100_000
 
 
 def test_html_of_anything_stays_under_100_kb_and_counts_what_it_left_out() -> None:
-    wide = Table("", [f"column_{i}" for i in range(500)], [["é" * 500] * 500] * 500)
+    wide = Sheet("", [f"column_{i}" for i in range(500)], [["é" * 500] * 500] * 500)
     assert len(wide.html().encode()) < 100_000
     assert "… 468 more columns" in wide.html()
     assert "… 494 more rows" in wide.html()
 
 
 def test_control_characters_never_reach_a_terminal() -> None:
-    table = Table("\x1b[31mtitle", ["k"], [["\x1b[31mred"]], notes=["\x1b[31mnote"])
+    table = Sheet("\x1b[31mtitle", ["k"], [["\x1b[31mred"]], notes=["\x1b[31mnote"])
     assert "\x1b" not in table.text()
     assert "\x1b" not in table.html()
 
 
 def test_nothing_is_told_apart_from_zero_and_false() -> None:
-    assert Table("", ["v"], [[None], [0], [False]]).text().splitlines()[1:] == ["  –", "  0", "  no"]
+    assert Sheet("", ["v"], [[None], [0], [False]]).text().splitlines()[1:] == ["  –", "  0", "  no"]
 
 
 def test_times_and_lengths_read_in_their_own_units() -> None:
@@ -75,13 +75,13 @@ def test_times_and_lengths_read_in_their_own_units() -> None:
     lengths = [timedelta(days=3, hours=23), timedelta(hours=4), timedelta(minutes=12), timedelta(microseconds=250)]
     assert [duration(length) for length in lengths] == ["3 d", "4 h", "12 min", "0.00025 s"]
     assert duration(timedelta(hours=-4)) == "−4 h"
-    lines = Table("", ["age"], [[timedelta(days=88)], [timedelta(hours=4)]]).text().splitlines()
+    lines = Sheet("", ["age"], [[timedelta(days=88)], [timedelta(hours=4)]]).text().splitlines()
     assert lines[1:] == ["  88 d", "   4 h"]
 
 
 def test_numbers_are_given_to_the_digits_a_person_reads() -> None:
     values = [41.98, 1234567.891234, 1.2e-05, 0.0, -0.5, 1e300, float("nan"), float("inf"), Decimal("1234.50")]
-    lines = Table("", ["v"], [[value] for value in values]).text().splitlines()[1:]
+    lines = Sheet("", ["v"], [[value] for value in values]).text().splitlines()[1:]
     assert [line.strip() for line in lines] == [
         *("41.98", "1,234,567.8912", "1.2e-05", "0", "-0.5", "1e+300", "NaN", "Infinity", "1,234.50"),
     ]
@@ -89,8 +89,8 @@ def test_numbers_are_given_to_the_digits_a_person_reads() -> None:
 
 
 class Two(Stacked):
-    def parts(self) -> list[Displayed | Table]:
-        return [Table(title, ["a", "b", "c"], [["x" * 100] * 3] * 300) for title in ("first", "second")]
+    def parts(self) -> list[Displayed | Sheet]:
+        return [Sheet(title, ["a", "b", "c"], [["x" * 100] * 3] * 300) for title in ("first", "second")]
 
 
 def test_parts_stand_below_each_other_and_share_the_room() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.exceptions import TyperException
 
-from fstk.cli import demo, doctor, lint, new, pit, publish, run, tables, tag, windows
+from fstk.cli import demo, doctor, lint, new, pit, publish, run, tables, windows
 from fstk.cli.call import Call
 from fstk.errors import FstkError, InvalidInput, UnknownName, nearest
 
@@ -28,7 +28,7 @@ app.command("run")(run.run)
 app.command("demo")(demo.demo)
 app.command("tables")(tables.tables)
 app.command("show")(tables.show)
-app.command("tag")(tag.tag)
+app.command("tag")(tables.tag)
 app.command("publish")(publish.publish)
 app.command("windows")(windows.windows)
 app.command("pit")(pit.pit)

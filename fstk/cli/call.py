@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -25,6 +26,13 @@ class Call:
     def in_notebook(self) -> bool:
         """Whether what the verb returns will be shown by a notebook."""
         return self.namespace is not None
+
+    @property
+    def text(self) -> str:
+        """What stands below the cell magic, or on a terminal's standard input."""
+        if self.cell is None and not self.in_notebook and not sys.stdin.isatty():
+            return sys.stdin.read()
+        return self.cell or ""
 
     def bind(self, name: str, value: Any) -> None:
         """Make ``value`` the notebook's variable ``name``.

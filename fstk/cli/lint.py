@@ -27,10 +27,10 @@ def lint(
     In a terminal the exit code is 3 when there are any.
     """
     # the grammar must be there at once: what a verb needs is loaded by the verb
-    from fstk.cli.linted import linted
+    from fstk.verbs import lint as checks
 
     call = call_of(context)
-    report = linted(call, names or [])
+    report = checks.lint(call.namespace, names or [])
     if report.clean or call.in_notebook:
         return report
     print(report, flush=True)

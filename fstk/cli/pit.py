@@ -39,10 +39,10 @@ def pit(
         lookups = call_of(context).cell
         return opened(context, "JoinPreview", labels=labels, label=label, at=at, lookups=lookups, as_known=as_known)
     # the grammar must be there at once: what a verb needs is loaded by the verb
-    from fstk.cli.joined import asked
+    from fstk.verbs.pit import parse
 
     call = call_of(context)
-    request = asked(call, labels, label, at, as_known)
+    request = parse(call.namespace, call.text, labels, label, at, as_known)
     if output is not None:
         call.bind(output, request.training_set())
     return request.code() if code else request.preview(every=every, one=one, bound=output)
@@ -56,6 +56,6 @@ def explain(
     key: Annotated[str, Argument(metavar="KEY", help="The key; of several columns with commas between.")],
 ) -> Displayed:
     """Why the labels of one key see what they see of each table, or which rows a feature table holds of it."""
-    from fstk.cli.explained import explained
+    from fstk.verbs import explain as answer
 
-    return explained(call_of(context), name, key)
+    return answer.explain(call_of(context).namespace or {}, name, key)

@@ -37,9 +37,9 @@ def publish(
     if widget:
         return opened(context, "PublishPanel", table=table, to=to, features=feature, where=where)
     # the grammar must be there at once: what a verb needs is loaded by the verb
-    from fstk.cli.published import Request
+    from fstk.verbs.publish import PublishRequest
 
-    request = Request(table, to, None if feature is None else tuple(feature), where, dry_run)
+    request = PublishRequest(table, to, None if feature is None else tuple(feature), where, dry_run)
     if code:
         return request.code()
     with _bar(call_of(context)) as progress:

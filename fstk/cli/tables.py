@@ -1,50 +1,42 @@
-"""``fstk tables`` and ``fstk show``: what feature tables there are. Reads metadata only, never starts Spark."""
+"""``fstk tables``, ``fstk show`` and ``fstk tag``: what feature tables there are, and their tags."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-from typer import Argument
+from typer import Argument, Option
 
-from fstk.display import Displayed, Table
-
-if TYPE_CHECKING:
-    from fstk.tables.spec import FeatureTable
+from fstk.display import Displayed
+from fstk.errors import InvalidInput
 
 
-@dataclass(frozen=True, repr=False)
-class TableList(Displayed):
-    """The feature tables of a catalog, in the order of their names."""
-
-    tables: tuple[FeatureTable, ...]
-
-    def display(self) -> Table:
-        """Show one table a line."""
-        rows = [
-            (
-                t.name,
-                t.version,
-                t.rows,
-                ", ".join((*t.primary_keys, *filter(None, [t.timeseries_column]))),
-                len(t.features),
-            )
-            for t in self.tables
-        ]
-        notes = [] if rows else ["no feature tables yet.   See one being made: fstk demo"]
-        return Table("", ("table", "version", "rows", "keys", "features") if rows else (), rows, notes)
-
-
-def tables() -> TableList:
+def tables() -> Displayed:
     """List the feature tables."""
     # the grammar must be there at once: what a verb needs is loaded by the verb
-    from fstk.tables.catalog import open_catalog
+    from fstk.verbs import tables as catalog
 
-    return TableList(tuple(open_catalog().list()))
+    return catalog.tables()
 
 
 def show(table: Annotated[str, Argument(metavar="TABLE", help="The table's name.")]) -> Displayed:
     """Show a table: keys, columns, tags."""
-    from fstk.tables.catalog import open_catalog
+    from fstk.verbs import tables as catalog
 
-    return open_catalog().get(table)
+    return catalog.show(table)
+
+
+def tag(
+    table: Annotated[str, Argument(metavar="TABLE", help="The table's name.")],
+    tags: Annotated[list[str] | None, Argument(metavar="KEY=VALUE", help="Tags to set.")] = None,
+    delete: Annotated[
+        list[str] | None, Option("--delete", metavar="KEY", help="A tag to delete; may be repeated.")
+    ] = None,
+) -> Displayed:
+    """Set or delete tags of a table."""
+    pairs = [text.partition("=") for text in tags or []]
+    for key, equals, _ in pairs:
+        if not (key and equals):
+            raise InvalidInput(f"a tag is KEY=VALUE; got {key!r}.   Delete one: fstk tag {table} --delete KEY")
+    from fstk.verbs import tables as catalog
+
+    return catalog.tag(table, {key: value for key, _, value in pairs}, delete or [])

@@ -56,10 +56,10 @@ def windows(
             calendar=calendar,
         )
     # the grammar must be there at once: what a verb needs is loaded by the verb
-    from fstk.cli.windowed import asked
+    from fstk.verbs.windows import parse
 
     call = call_of(context)
-    request = asked(call, table, source, entity, time, windows, closed, calendar, points)
+    request = parse(call.namespace, call.text, table, source, entity, time, windows, closed, calendar, points)
     if output is not None:
         call.bind(output, request.features)
     if code:

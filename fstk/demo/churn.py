@@ -7,11 +7,11 @@ from pathlib import Path
 
 from deltalake import DeltaTable
 
-from fstk import settings
+from fstk import settings, warehouse
 from fstk.client import FeatureEngineeringClient
 from fstk.demo import cdnow
-from fstk.display import Displayed, Table
-from fstk.engines import connect, location
+from fstk.display import Displayed, Sheet
+from fstk.engines import connect
 from fstk.errors import InvalidInput
 from fstk.jobs.runner import JobRun, run_job
 from fstk.online.read import OnlineRows
@@ -30,11 +30,11 @@ class Demo(Displayed):
     nulls: dict[str, dict[str, int]]
     customer: OnlineRows
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Show, for each looked-up table, how many labels found no row and why; then where to go from here."""
         [row], [found] = self.customer, self.customer.found
         spend = row["total_spend_30d"] or 0.0
-        return Table(
+        return Sheet(
             "",
             ("why a feature is null", *(name.rpartition(".")[2] for name in self.nulls)),
             [(words, *(statuses[status] for statuses in self.nulls.values())) for words, status in _REASONS],
@@ -70,7 +70,7 @@ def run() -> Demo:
 
 def load() -> bool:
     """Write the purchases as the Delta table ``transactions`` of the warehouse; return whether they were missing."""
-    folder = location.folder(settings.load().warehouse, TABLE)
+    folder = warehouse.folder(settings.load().warehouse, TABLE)
     if DeltaTable.is_deltatable(str(folder)):
         return False
     engine = connect.active()

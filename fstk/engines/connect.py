@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fstk import settings
-from fstk.engines import databricks, launch, remote
 from fstk.engines.direct import DirectEngine
-from fstk.engines.packages import installed
 from fstk.engines.spark import SparkEngine, has_delta, stopped
+from fstk.engines.start import databricks, launch, remote
+from fstk.engines.start.packages import installed
 from fstk.errors import EngineUnavailable, InvalidInput, UnknownName, nearest
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.engines.base import Kernel, PairKernel, Schema, TableVersion
-from fstk.engines.expressions import evaluate
 from fstk.engines.frames import canonical, conform, is_spark, to_arrow
+from fstk.engines.sql.expressions import evaluate
 from fstk.engines.types import arrow_schema, schema_of
 from fstk.errors import DamagedTable, ExpiredSnapshot, InvalidInput, UnknownTable, UnsupportedType
 
@@ -101,7 +101,7 @@ class DirectEngine:
         return str(_open(table).metadata().id)
 
     def select(self, frame: pa.Table, expressions: Mapping[str, str]) -> pa.Table:
-        """Return one column per entry: output name → Spark SQL expression; see :mod:`fstk.engines.expressions`."""
+        """Return one column per entry: output name → Spark SQL expression; see :mod:`fstk.engines.sql.expressions`."""
         return evaluate(frame, expressions)
 
     def map(self, frame: pa.Table, keys: Sequence[str], kernel: Kernel, schema: Schema) -> pa.Table:

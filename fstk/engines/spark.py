@@ -11,11 +11,11 @@ import pyarrow as pa
 from fstk.engines import buckets
 from fstk.engines.base import Kernel, PairKernel, Schema, TableVersion
 from fstk.engines.frames import canonical, conform, is_spark, to_arrow
-from fstk.engines.location import quoted
+from fstk.engines.spark_errors import kernel_failure, translated
 from fstk.engines.sparktypes import spark_schema, struct_type
-from fstk.engines.translate import kernel_failure, translated
 from fstk.engines.types import arrow_schema, quoted_name
 from fstk.errors import FstkError, TypeMismatch
+from fstk.warehouse import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -163,7 +163,7 @@ class SparkEngine:
             return grouped.applyInArrow(pair, spark_schema(target))
 
     def arrow(self, frame: DataFrame) -> pa.Table:
-        """Run the frame and return its rows; errors as :func:`fstk.engines.translate.translated` gives them."""
+        """Run the frame and return its rows; errors as :func:`fstk.engines.spark_errors.translated` gives them."""
         with translated():
             return canonical(frame.toArrow())
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from fstk.display import Displayed, Table
+from fstk.display import Displayed, Sheet
 from fstk.errors import BadParameter, InvalidInput, UnknownName, nearest
 
 FILE = "databricks.yml"
@@ -118,11 +118,11 @@ class JobSpec(Displayed):
 
         return _REFERENCE.sub(value, text)
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Show the tasks in the order they run."""
         rows = [(task.key, task.notebook, ", ".join(task.depends_on)) for task in self.tasks]
         notes = [f"{name} = {default}" for name, default in self.parameters.items()]
-        return Table(f"job {self.name}", ("task", "notebook", "after"), rows, notes)
+        return Sheet(f"job {self.name}", ("task", "notebook", "after"), rows, notes)
 
 
 def read_bundle(path: Path) -> dict[str, JobSpec]:

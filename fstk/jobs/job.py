@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from fstk import journal
-from fstk.display import Displayed, Table
+from fstk.display import Displayed, Sheet
 from fstk.errors import FstkError, nearest
-from fstk.jobs.exchange import CellError, Closing, Start, receive
+from fstk.jobs.messages import CellError, Closing, Start, receive
 from fstk.jobs.parameters import Declaration, from_annotations, is_declaration, parse, portable
 from fstk.jobs.record import count, version
 from fstk.jobs.secret import Scrubber, Secret
@@ -35,12 +35,12 @@ class Closed(Displayed):
     rows: Mapping[str, Any]
     entries: tuple[journal.Entry, ...]
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Show the summary, then one line per table read or written."""
         rows = [(entry.action, entry.table, entry.version, entry.rows) for entry in self.entries]
         title = f"{self.name} · done · {self.summary}" if self.summary else f"{self.name} · done"
         notes = ["nothing to do"] if self.changed is False else []
-        return Table(title, ("action", "table", "version", "rows") if rows else (), rows, notes)
+        return Sheet(title, ("action", "table", "version", "rows") if rows else (), rows, notes)
 
 
 class Job(Displayed):
@@ -85,12 +85,12 @@ class Job(Displayed):
             ).send(folder)
         return closed
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Show one parameter a line: name, type, value and help."""
         shown = portable(self.parameters)
         rows = [(p.name, p.type.source, shown[p.name], p.help) for p in self._declaration.parameters]
         kept = "recorded by fstk run" if self._run else "not recorded; fstk run keeps a record"
-        return Table(f"job {self._name} · {kept}", ("parameter", "type", "value", "meaning") if rows else (), rows)
+        return Sheet(f"job {self._name} · {kept}", ("parameter", "type", "value", "meaning") if rows else (), rows)
 
 
 def job(namespace: dict[str, Any]) -> Job:

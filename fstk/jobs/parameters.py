@@ -23,7 +23,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from fstk.display import Displayed, Table
+from fstk.display import Displayed, Sheet
 from fstk.errors import BadParameter, InvalidInput, InvalidName, nearest
 from fstk.jobs.secret import Secret
 from fstk.jobs.types import ParameterType, parameter_type
@@ -91,10 +91,10 @@ class Declaration(Displayed):
             got = "what was given is not shown" if parameter.type.secret else f"got {value!r}"
             raise BadParameter(f"{parameter.name} must be {parameter.type.expected}; {got}.") from error
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Show one parameter a line: name, type, default and help."""
         rows = [(p.name, p.type.source, "(required)" if p.required else p.default, p.help) for p in self.parameters]
-        return Table("parameters", ("name", "type", "default", "meaning"), rows)
+        return Sheet("parameters", ("name", "type", "default", "meaning"), rows)
 
 
 def portable(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from fstk.display import Displayed, Table
+from fstk.display import Displayed, Sheet
 from fstk.errors import InvalidInput, UnknownName
 from fstk.jobs.bundle import FILE, job_named
 from fstk.jobs.parameters import portable
@@ -45,13 +45,13 @@ class RunPlan(Displayed):
     command: str
     tasks: tuple[PlannedTask, ...]
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Show one task a line, with the values its notebook is given."""
         rows = [
             (task.key, ", ".join(task.depends_on), ", ".join(f"{n}={v}" for n, v in task.parameters.items()))
             for task in self.tasks
         ]
-        return Table(f"job {self.job} · {self.logical_date}", ("task", "after", "parameters"), rows)
+        return Sheet(f"job {self.job} · {self.logical_date}", ("task", "after", "parameters"), rows)
 
 
 def plan_run(name: str, parameters: Mapping[str, Any], root: Path) -> RunPlan:

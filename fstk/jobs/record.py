@@ -13,7 +13,7 @@ from typing import Any, Literal
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fstk.display import Displayed, Table
+from fstk.display import Displayed, Sheet
 from fstk.errors import InvalidInput
 from fstk.journal import Action
 
@@ -97,7 +97,7 @@ class RunRecord(Displayed, BaseModel):
         """Whether both ran the same notebook text with the same parameters."""
         return self.notebook_hash == other.notebook_hash and self.parameters == other.parameters
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Show the run: what, when, how it ended, and what it read and wrote."""
         rows: list[tuple[str, Any]] = [
             ("status", self.status if self.exit_code in (None, 0) else f"{self.status}, exit {self.exit_code}"),
@@ -113,7 +113,7 @@ class RunRecord(Displayed, BaseModel):
         rows += [(a.action, f"{a.table}{version(a.version)}{count(a.rows)}") for a in self.accesses]
         rows += [(name.replace("_", " "), value) for name, value in self.rows.items()]
         rows.append(("notebook", self.executed))
-        return Table(f"job {self.job} · {self.task} · {self.logical_date}", ("", ""), rows)
+        return Sheet(f"job {self.job} · {self.task} · {self.logical_date}", ("", ""), rows)
 
 
 def version(number: int | None) -> str:

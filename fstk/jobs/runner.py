@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from fstk import errors, journal, settings
-from fstk.display import Displayed, Table, line_of
+from fstk.display import Displayed, Sheet, line_of
 from fstk.errors import FstkError, InvalidInput, JobFailed
-from fstk.jobs.exchange import CellError, Closing, Start, receive
 from fstk.jobs.lease import hold
+from fstk.jobs.messages import CellError, Closing, Start, receive
 from fstk.jobs.plan import PlannedTask, RunPlan, plan_run
 from fstk.jobs.progress import Lines
 from fstk.jobs.record import (
@@ -63,10 +63,10 @@ class JobRun(Displayed):
         """Whether any task changed something, or cannot tell."""
         return any(task.record.changed is not False for task in self.tasks if not task.skipped)
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Show one task a line: what it did and how long it took."""
         rows = [(t.record.task, _said(t.record, t.skipped), f"{t.record.seconds:.0f} s") for t in self.tasks]
-        return Table(
+        return Sheet(
             f"job {self.job} · {self.logical_date}", ("task", "", "took"), rows, [f"notebooks  {_near(self.folder)}"]
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from fstk import journal
-from fstk.display import Displayed, Table
+from fstk.display import Displayed, Sheet
 from fstk.engines.connect import engine_of
 from fstk.engines.frames import is_spark
 from fstk.errors import InvalidInput
@@ -39,14 +39,14 @@ class ModelVersion(Displayed):
     created: bool
     record: ModelRecord
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Return the model's inputs with their types and where they come from."""
         title = self.uri if self.name is None else f"{self.name} v{self.version}"
         known = "" if self.created else " · the same as before, nothing logged"
         features = set(self.record.plan.features)
         rows = [(name, kind, "feature" if name in features else "labels") for name, kind in self.record.inputs.items()]
         tables = ", ".join(f"{table} v{version}" for table, version in self.record.tables.items())
-        return Table(
+        return Sheet(
             f"{title}{known}", ("input", "type", "from"), rows, [f"features of {tables}", f"address: {self.uri}"]
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from fstk import settings
 from fstk.errors import UnknownModel, nearest
-from fstk.models.quiet import quiet
+from fstk.models.mlflow_calls import quiet
 from fstk.optional import need
 
 DIGEST = "fstk.digest"
@@ -37,7 +37,7 @@ def tracking() -> str | None:
 
 
 @dataclass(frozen=True)
-class Found:
+class LoggedModel:
     """A logged model: ``uri`` is what MLflow loads, a registered version pinned in it."""
 
     uri: str
@@ -49,13 +49,13 @@ class Found:
 class Registry:
     """The registry at ``uri``; None is the one MLflow is set to: ``MLFLOW_REGISTRY_URI``, else the tracking server.
 
-    Every method raises as :func:`fstk.models.quiet.quiet`.
+    Every method raises as :func:`fstk.models.mlflow_calls.quiet`.
     """
 
     def __init__(self, uri: str | None) -> None:
         self._uri = uri
 
-    def find(self, model_uri: str) -> Found:
+    def find(self, model_uri: str) -> LoggedModel:
         """Return the model at an address.
 
         ``models:/name/3``, ``models:/name/latest`` and ``models:/name@alias`` are MLflow's. Stages are deprecated
@@ -68,7 +68,7 @@ class Registry:
         """
         address = _ADDRESS.fullmatch(model_uri)
         if address is None:
-            return Found(model_uri)
+            return LoggedModel(model_uri)
         name, suffix, alias = address["name"], address["suffix"], address["alias"]
         with quiet():
             versions = self._versions(name)
@@ -96,13 +96,13 @@ class Registry:
             raise UnknownModel(f"model {name} has no {wanted}. Versions: {_spans(numbers)}; aliases: {known}.")
         return _found(numbers[int(number)])
 
-    def with_digest(self, name: str, digest: str) -> Found | None:
+    def with_digest(self, name: str, digest: str) -> LoggedModel | None:
         """Return the newest version of ``name`` that was registered with ``digest``."""
         with quiet():
             same = [version for version in self._versions(name) if version.tags.get(DIGEST) == digest]
         return _found(max(same, key=lambda version: int(version.version))) if same else None
 
-    def register(self, name: str, model_uri: str, run_id: str | None, digest: str) -> Found:
+    def register(self, name: str, model_uri: str, run_id: str | None, digest: str) -> LoggedModel:
         """Register a logged model as the next version of ``name``."""
         with quiet():
             client = self._client()
@@ -113,7 +113,7 @@ class Registry:
                 client.create_model_version(name, model_uri, run_id, tags={DIGEST: digest}, model_id=model_id)
             )
 
-    def fetch(self, found: Found, into: Path) -> Path:
+    def fetch(self, found: LoggedModel, into: Path) -> Path:
         """Bring the model's files into ``into``; return their folder."""
         with quiet():
             artifacts = need("mlflow.artifacts")
@@ -146,8 +146,8 @@ def _by_alias(name: str, aliases: dict[str, str]) -> str | None:
     return folded.get(name) or folded.get(_STAND_IN.get(name, name))
 
 
-def _found(version: Any) -> Found:
-    return Found(f"models:/{version.name}/{version.version}", version.name, int(version.version), version.run_id)
+def _found(version: Any) -> LoggedModel:
+    return LoggedModel(f"models:/{version.name}/{version.version}", version.name, int(version.version), version.run_id)
 
 
 def _spans(numbers: dict[int, Any]) -> str:

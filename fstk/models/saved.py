@@ -14,7 +14,7 @@ import pyarrow as pa
 from fstk.engines.base import Schema
 from fstk.engines.types import arrow_type
 from fstk.errors import InvalidInput
-from fstk.models.quiet import quiet
+from fstk.models.mlflow_calls import quiet
 from fstk.optional import need
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from fstk.display import Displayed, Table
+from fstk.display import Displayed, Sheet
 from fstk.engines.connect import engine_of
 from fstk.engines.frames import is_spark, to_arrow
 from fstk.engines.types import quoted_name
@@ -110,7 +110,7 @@ class DriftReport(Displayed):
         self.full.save_html(self.saved)
         return self.saved
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         rows = [
             (
                 test.feature if test.of == "values" else f"{test.feature}, missing",
@@ -126,7 +126,7 @@ class DriftReport(Displayed):
         notes = [f"{len(self.drifted)} of {len(self.features)} drifted"]
         if self.saved is not None:
             notes.append(f"full report: {self.saved}")
-        return Table(
+        return Sheet(
             f"{self.title} ({self.current_rows:,} against {self.reference_rows:,} rows)",
             ("feature", "test", "value", "limit", "drifted", "reference", "now"),
             rows,

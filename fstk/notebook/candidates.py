@@ -13,11 +13,11 @@ from typer.core import TyperArgument, TyperOption
 
 from fstk import settings
 from fstk.cli.app import app
-from fstk.cli.names import columns_of, frames_in, tables
-from fstk.cli.new import TEMPLATES
 from fstk.errors import FstkError
 from fstk.jobs import bundle
-from fstk.tables.catalog import open_catalog
+from fstk.tables.configured import open_catalog
+from fstk.verbs.names import columns_of, frames_in, tables
+from fstk.verbs.new import TEMPLATES
 from fstk.windows.expression import FUNCTIONS
 
 _GRAMMAR: Any = typer.main.get_command(app)

@@ -9,8 +9,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from fstk.cli.text import SHELL, uncommented
 from fstk.errors import InvalidInput, NaiveDatetime, UnknownName, nearest
+from fstk.verbs.text import SHELL, uncommented
 
 _VARIABLE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 

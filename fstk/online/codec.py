@@ -23,10 +23,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fstk.columns.instants import FIRST_DAY, FIRST_INSTANT, LAST_DAY, LAST_INSTANT, day, instant, wall
 from fstk.engines.base import Schema
 from fstk.engines.types import arrow_schema
 from fstk.errors import InvalidInput, UnsupportedType
-from fstk.online.instants import FIRST_DAY, FIRST_INSTANT, LAST_DAY, LAST_INSTANT, day, instant, wall
 
 Reader = Callable[[Any], Any]
 

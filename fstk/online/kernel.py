@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fstk.columns.ordinals import instants, integers, ordinals, whole
 from fstk.errors import DuplicateKeys, NullKeys
 from fstk.online.store import NO_TIME
-from fstk.windows.ordinals import instants, integers, ordinals, whole
 
 EVENT_TIME = "__fstk_event_time"
 WAITING = "__fstk_waiting"

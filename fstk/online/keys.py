@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from fstk.columns.instants import day, days, instant, microseconds, wall, wall_microseconds
 from fstk.engines.base import Schema
 from fstk.errors import InvalidInput, NaiveDatetime, TypeMismatch, UnknownColumn, UnsupportedType, nearest
 from fstk.online.codec import plain, supported
-from fstk.online.instants import day, days, instant, microseconds, wall, wall_microseconds
 
 _INTEGER_BITS = {pa.int8(): 8, pa.int16(): 16, pa.int32(): 32, pa.int64(): 64}
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fstk.display import Displayed, Table
+from fstk.columns.instants import instant
+from fstk.display import Displayed, Sheet
 from fstk.engines.base import Engine
 from fstk.errors import StoreUnavailable
 from fstk.online.codec import RowCodec
-from fstk.online.instants import instant
 from fstk.online.keys import KeyCodec
 from fstk.online.read import described
 from fstk.online.source import Source, engine_for
@@ -54,11 +54,11 @@ class ParityReport(Displayed):
         """Whether every key of the feature table reads online as it is offline."""
         return not self.different and not self.missing
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Return the differences, the bad news first."""
         counts = f"{self.equal:,} equal · {self.different:,} different · {self.missing:,} missing online"
         kept = [f"{self.kept:,} online rows have a key that is not offline; merge keeps them."] if self.kept else []
-        return Table(
+        return Sheet(
             f"{self.table} at version {self.source_version} against {self.store}\n{counts}",
             ("key", "feature", "offline", "online") if self.differences else (),
             [(d.key, d.feature or "the whole row", d.offline, d.online) for d in self.differences],

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from fstk import journal
-from fstk.display import Displayed, Table
+from fstk.display import Displayed, Sheet
 from fstk.engines.base import Engine
 from fstk.errors import ExpiredSnapshot, InvalidInput, NaiveDatetime, StoreUnavailable, WriteConflict
 from fstk.online.plan import PublishPlan, plan_publication
@@ -52,7 +52,7 @@ class PublishReport(Displayed):
         """Whether any row online was (or would be) written."""
         return self.written > 0
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Return counts, versions, size and time."""
         notes = [self.reason]
         if self.bytes and self.written:
@@ -60,7 +60,7 @@ class PublishReport(Displayed):
         before = (
             "nothing online before" if self.online_version is None else f"online before: version {self.online_version}"
         )
-        return Table(
+        return Sheet(
             f"{self.table} → {self.store}" + (" · dry run, nothing written" if self.dry_run else ""),
             ("would write" if self.dry_run else "written", "unchanged", "stale", "failed", "source version", "seconds"),
             [(self.written, self.unchanged, self.stale, self.failed, self.source_version, f"{self.seconds:.1f}")],

@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from fstk.display import Displayed, Table, duration
-from fstk.engines.location import table_name
+from fstk.columns.instants import instant
+from fstk.display import Displayed, Sheet, duration
 from fstk.errors import InvalidInput, StoreUnavailable, UnknownColumn, UnknownTable, nearest
 from fstk.online.codec import RowCodec
-from fstk.online.instants import instant
 from fstk.online.keys import KeyCodec
 from fstk.online.spec import OnlineSpec, open_store
 from fstk.online.store import OnlineStore, OnlineTable, Row
+from fstk.warehouse import table_name
 
 _FEW = 6  # columns that a line holds readably
 Status = Literal["present", "missing", "expired"]
 
 
 @dataclass(frozen=True)
-class Found:
+class KeyState:
     """What became of one key: an expired row reads as missing, and its event time still tells how old it is."""
 
     status: Status
@@ -36,7 +36,7 @@ class OnlineRows(Displayed, list[dict[str, Any]]):
     """
 
     def __init__(
-        self, table: str, rows: list[dict[str, Any]], found: list[Found], source_version: int, now: datetime
+        self, table: str, rows: list[dict[str, Any]], found: list[KeyState], source_version: int, now: datetime
     ) -> None:
         super().__init__(rows)
         self.table = table
@@ -44,7 +44,7 @@ class OnlineRows(Displayed, list[dict[str, Any]]):
         self.source_version = source_version
         self.now = now
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Return one line per key, with status and age; of few keys with many features one column per key."""
         title = f"{self.table} online · source version {self.source_version}"
         names = list(self[0]) if self else []
@@ -54,9 +54,9 @@ class OnlineRows(Displayed, list[dict[str, Any]]):
                 found.status if age is None else f"{found.status}, {age}"
                 for found, age in zip(self.found, ages, strict=True)
             ]
-            return Table(title, ("column", *heads), [(name, *(row[name] for row in self)) for name in names])
+            return Sheet(title, ("column", *heads), [(name, *(row[name] for row in self)) for name in names])
         lines = [(found.status, age, *row.values()) for found, age, row in zip(self.found, ages, self, strict=True)]
-        return Table(title, ("status", "age", *names), lines)
+        return Sheet(title, ("status", "age", *names), lines)
 
 
 def read_online(
@@ -157,12 +157,12 @@ def _wanted(table: OnlineTable, features: Sequence[str] | None) -> list[str]:
     return [name for name in features if name not in table.keys]
 
 
-def _state(table: OnlineTable, row: Row | None, now: datetime) -> Found:
+def _state(table: OnlineTable, row: Row | None, now: datetime) -> KeyState:
     if row is None:
-        return Found("missing", None)
+        return KeyState("missing", None)
     if table.timeseries_column is None:
-        return Found("present", None)
+        return KeyState("present", None)
     event_time = instant(row.event_time)
     if table.ttl is not None and now - event_time > table.ttl:
-        return Found("expired", event_time)
-    return Found("present", event_time)
+        return KeyState("expired", event_time)
+    return KeyState("present", event_time)

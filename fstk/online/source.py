@@ -11,12 +11,12 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fstk.columns.instants import instant, microseconds
 from fstk.engines import connect
 from fstk.engines.base import Engine, Frame
 from fstk.engines.types import arrow_schema, quoted_name
 from fstk.errors import BadExpression
 from fstk.online.codec import RowCodec
-from fstk.online.instants import instant, microseconds
 from fstk.online.kernel import CHANGE, COMMIT, EVENT_TIME, KEEP, WAITING, Newest
 from fstk.online.keys import KeyCodec
 from fstk.online.plan import Extent

@@ -11,8 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
+from fstk.columns.instants import instant, microseconds
 from fstk.errors import InvalidInput, StoreUnavailable, WriteConflict
-from fstk.online.instants import instant, microseconds
 from fstk.online.store import Counts, OnlineTable, Row, Watermark
 
 _BUSY_SECONDS = 30.0  # how long one batch waits for other writers before the store counts as unavailable

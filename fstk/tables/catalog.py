@@ -1,22 +1,233 @@
-"""The catalog that the settings name."""
+"""The verbs of a catalog of feature tables, over the few things in which one catalog differs from another."""
 
 from __future__ import annotations
 
-from fstk import settings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from fstk.engines.base import TableVersion
 from fstk.engines.spark import SparkEngine
-from fstk.tables.base import Catalog
-from fstk.tables.folder import FolderCatalog
-from fstk.tables.unity import UnityCatalog
+from fstk.errors import DamagedTable, UnknownName, UnknownTable, nearest
+from fstk.journal import note
+from fstk.tables import sql
+from fstk.tables.history import Version, choose
+from fstk.tables.plan import check_mode, plan_create
+from fstk.tables.properties import tag_property
+from fstk.tables.report import WriteReport
+from fstk.tables.request import requested, writer
+from fstk.tables.spec import FeatureTable, TableDefinition, check_tag
+from fstk.tables.write import Target, change, merge
 
-__all__ = ["Catalog", "open_catalog"]
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 
-def open_catalog(engine: SparkEngine | None = None) -> Catalog:
-    """Return Unity Catalog for the engine ``databricks``, else the folder of the setting ``warehouse``.
+class Catalog(ABC):
+    """Feature tables by name; all that is known of one is read from the Delta table itself.
 
-    ``engine`` is what writes to it; without one, the session of ``fstk.connect()``.
+    Names are those of RULES, feature tables 4. ``engine`` is what writes; without one, the session of
+    ``fstk.connect()``, and for a Spark frame always the frame's own session.
     """
-    loaded = settings.load()
-    if (engine.name if engine is not None else loaded.engine) == "databricks":
-        return UnityCatalog(engine)
-    return FolderCatalog(loaded.warehouse, engine)
+
+    def __init__(self, engine: SparkEngine | None = None) -> None:
+        self._engine = engine
+
+    def get(self, name: str) -> FeatureTable:
+        """Return a feature table at its newest version.
+
+        Raises:
+            UnknownTable: there is none of that name; the message gives the nearest. InvalidName: not a name.
+            DamagedTable: its log cannot be read.
+        """
+        name = self.full_name(name)
+        table = self._read(name)
+        if table is None:
+            raise UnknownTable(f"no feature table {name}.{nearest(name, self.names())}\nSee them all: %fstk tables")
+        return table
+
+    def names(self) -> list[str]:
+        """Return the names of all feature tables, sorted; what cannot be read is not among them."""
+        return [table.name for table in self._readable()]
+
+    def create(
+        self,
+        name: str,
+        primary_keys: str | Sequence[str],
+        df: Any = None,
+        *,
+        timeseries_column: str | Sequence[str] | None = None,
+        timestamp_keys: str | Sequence[str] | None = None,
+        schema: Any = None,
+        partition_columns: str | Sequence[str] | None = None,
+        description: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> FeatureTable:
+        """Create a feature table from ``df`` (Spark, pandas, Polars or Arrow), or empty from ``schema``.
+
+        Where a table of the same keys is there already, ``df`` is merged into it, so that the same call again changes
+        nothing; its description and tags are set where given.
+
+        Raises:
+            TableExists: a table with other keys, time column or partition columns is there.
+            InvalidInput and its kinds: a definition or rows outside the rules; nothing was written.
+        """
+        name = self.full_name(name)
+        engine = writer(self._engine, df)
+        definition, frame = requested(
+            engine,
+            name,
+            df,
+            schema,
+            primary_keys=primary_keys,
+            timeseries_column=timeseries_column,
+            timestamp_keys=timestamp_keys,
+            partition_columns=partition_columns,
+            description=description,
+            tags=tags,
+        )
+        with self._writing(name):
+            there = self._read(name)
+            plan_create(definition, there).check()
+            if there is None:
+                written = self._create(engine, definition, frame)
+            else:
+                report = merge(engine, self._target(name), frame)
+                written = report.inserted + report.updated
+                self._describe(engine, definition)
+            table = self.get(name)
+        note("written", name, table.version, written)
+        return table
+
+    def write(self, name: str, df: Any, mode: str = "merge") -> WriteReport:
+        """Merge ``df`` into a feature table by its keys; see :func:`fstk.tables.write.merge` for what is raised."""
+        check_mode(mode)
+        name = self.get(name).name
+        engine = writer(self._engine, df)
+        frame = engine.frame(df, "df")
+        with self._writing(name):
+            report = merge(engine, self._target(name), frame)
+        note("written", name, report.version, report.inserted + report.updated)
+        return report
+
+    def drop(self, name: str) -> None:
+        """Remove a feature table and its history for good, one whose log is damaged too; raises UnknownTable."""
+        name = self.full_name(name)
+        with suppress(DamagedTable):  # dropping it is the cure
+            self.get(name)
+        with self._writing(name):
+            self._remove(name)
+
+    def set_tag(self, name: str, key: str, value: str) -> None:
+        """Set a tag; the same value again makes no new version."""
+        check_tag(key, value)
+        name = self.get(name).name
+        with self._writing(name):
+            if self.get(name).tags.get(key) != value:
+                self._set_tags(writer(self._engine, None), name, {key: value})
+
+    def delete_tag(self, name: str, key: str) -> None:
+        """Remove a tag; raises UnknownName when there is none of that key."""
+        name = self.get(name).name
+        with self._writing(name):
+            tags = self.get(name).tags
+            if key not in tags:
+                raise UnknownName(f"{name} has no tag {key!r}.{nearest(str(key), tags)}")
+            self._delete_tag(writer(self._engine, None), name, key)
+
+    def versions(self, name: str) -> list[Version]:
+        """Return the versions that are kept, newest first."""
+        return self._history(self.get(name).name)
+
+    def find(self, name: str, version: int | None = None, timestamp: datetime | date | None = None) -> TableVersion:
+        """Return what an engine reads: a version by number, or the newest committed at or before ``timestamp``.
+
+        With neither it is the newest of all, pinned where the catalog can tell it without a session.
+
+        Any Delta table of the catalog can be read, a source as well as a feature table.
+
+        Raises:
+            UnknownTable: there is none of that name; the message gives the nearest.
+            UnknownName: no such version, or none that early. ExpiredSnapshot: the version is no longer kept.
+            NaiveDatetime: ``timestamp`` has no time zone. InvalidInput: both are given.
+        """
+        name = self.full_name(name)
+        found = self._located(name)
+        if found is None:
+            raise UnknownTable(f"no table {name}.{nearest(name, self._names())}")
+        if version is None and timestamp is None:
+            return found
+        return replace(found, version=choose(name, self._history(name), version, timestamp))
+
+    def tables(self) -> list[FeatureTable]:
+        """Return all feature tables, by name; raises DamagedTable for one that cannot be read."""
+        return [table for name in self._names() if (table := self._read(name)) is not None]
+
+    @abstractmethod
+    def full_name(self, name: str) -> str:
+        """Return the one name under which a table is known; raises InvalidName."""
+
+    @abstractmethod
+    def _names(self) -> list[str]:
+        """Return the full names of what may be a feature table, sorted."""
+
+    @abstractmethod
+    def _read(self, name: str) -> FeatureTable | None:
+        """Return the feature table of a full name, None where there is none; raises DamagedTable."""
+
+    @abstractmethod
+    def _located(self, name: str) -> TableVersion | None:
+        """Return where the Delta table of a full name is, None where it is known that there is none."""
+
+    @abstractmethod
+    def _history(self, name: str) -> list[Version]:
+        """Return the versions of a table that is there, newest first."""
+
+    @abstractmethod
+    def _sql(self, name: str) -> str:
+        """Return the name as SQL statements have it."""
+
+    @abstractmethod
+    def _writing(self, name: str) -> AbstractContextManager[None]:
+        """Return the block in which this writer may write the table."""
+
+    @abstractmethod
+    def _create(self, engine: SparkEngine, definition: TableDefinition, frame: DataFrame) -> int:
+        """Create a table that is not there and return its number of rows."""
+
+    @abstractmethod
+    def _remove(self, name: str) -> None:
+        """Remove a table that is there."""
+
+    def _set_tags(self, engine: SparkEngine, name: str, tags: Mapping[str, str]) -> None:
+        properties = {tag_property(key): value for key, value in tags.items()}
+        change(engine, name, sql.set_properties(self._sql(name), properties))
+
+    def _delete_tag(self, engine: SparkEngine, name: str, key: str) -> None:
+        change(engine, name, sql.unset_property(self._sql(name), tag_property(key)))
+
+    def _describe(self, engine: SparkEngine, definition: TableDefinition) -> None:
+        """Set what a repeated create says otherwise of a table that is there."""
+        table = self.get(definition.name)
+        tags = {key: value for key, value in definition.tags.items() if table.tags.get(key) != value}
+        if tags:
+            self._set_tags(engine, table.name, tags)
+        if definition.description is not None and definition.description != (table.description or ""):
+            change(engine, table.name, sql.comment(self._sql(table.name), definition.description))
+
+    def _target(self, name: str) -> Target:
+        return Target(self._sql(name), lambda: self.get(name), lambda: self.versions(name))
+
+    def _readable(self) -> list[FeatureTable]:
+        found = []
+        for name in self._names():
+            try:
+                table = self._read(name)
+            except DamagedTable:
+                continue  # get() and tables() say so
+            if table is not None:
+                found.append(table)
+        return found

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import builtins
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fstk.engines import location
+from fstk import warehouse
 from fstk.engines.base import TableVersion
 from fstk.engines.spark import SparkEngine
 from fstk.engines.types import quoted_name
 from fstk.errors import InvalidInput, TableExists
 from fstk.tables import local
-from fstk.tables.base import Catalog
+from fstk.tables.catalog import Catalog
 from fstk.tables.history import Version
 from fstk.tables.lock import exclusive
 from fstk.tables.spec import FeatureTable, TableDefinition
@@ -37,10 +36,10 @@ class FolderCatalog(Catalog):
 
     def full_name(self, name: str) -> str:
         """Return the lower-cased name with its schema; raises InvalidName."""
-        name = location.table_name(name)
+        name = warehouse.table_name(name)
         return name if "." in name else f"default.{name}"
 
-    def _names(self) -> builtins.list[str]:
+    def _names(self) -> list[str]:
         return local.names_in(self.warehouse)
 
     def _read(self, name: str) -> FeatureTable | None:
@@ -50,18 +49,18 @@ class FolderCatalog(Catalog):
         folder = self._folder(name)
         return TableVersion(name, str(folder), local.newest(name, folder)) if local.is_table(folder) else None
 
-    def _history(self, name: str) -> builtins.list[Version]:
+    def _history(self, name: str) -> list[Version]:
         return local.history(name, self._folder(name))
 
     def _sql(self, name: str) -> str:
         return _path(self._folder(name))
 
     def _folder(self, name: str) -> Path:
-        return location.folder(self.warehouse, name)
+        return warehouse.folder(self.warehouse, name)
 
     @contextmanager
     def _writing(self, name: str) -> Iterator[None]:
-        location.ready_warehouse(self.warehouse)
+        warehouse.ready_warehouse(self.warehouse)
         outer = local.enclosing(self.warehouse, self._folder(name))
         if outer is not None:
             raise InvalidInput(f"{name} would lie inside the table at {outer}; choose a name outside it.")

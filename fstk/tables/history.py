@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from importlib.metadata import version as installed
 from typing import Any
 
-from fstk.display import Displayed, Table, instant
+from fstk.display import Displayed, Sheet, instant
 from fstk.errors import ExpiredSnapshot, InvalidInput, NaiveDatetime, UnknownName
 from fstk.journal import run_id
 
@@ -41,14 +41,14 @@ class Version(Displayed):
     write: str | None = None
     read_version: int | None = None
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Return the version as a table of one row."""
         return versions_table("", [self])
 
 
-def versions_table(title: str, versions: Iterable[Version]) -> Table:
+def versions_table(title: str, versions: Iterable[Version]) -> Sheet:
     """Return versions as a person sees them."""
-    return Table(
+    return Sheet(
         title,
         ("version", "time (UTC)", "operation", "rows", "run"),
         [(f"v{v.version}", v.timestamp, v.operation, v.rows, v.run) for v in versions],

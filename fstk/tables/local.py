@@ -10,13 +10,13 @@ import pyarrow as pa
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from fstk.engines.buckets import stored_rows
-from fstk.engines.location import table_name
-from fstk.engines.translate import first_line
+from fstk.engines.spark_errors import first_line
 from fstk.engines.types import schema_of
 from fstk.errors import DamagedTable, InvalidName
 from fstk.tables.history import Version, only_fstk, read_history
 from fstk.tables.properties import from_properties
 from fstk.tables.spec import FeatureTable
+from fstk.warehouse import table_name
 
 LOG = "_delta_log"
 

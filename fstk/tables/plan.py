@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fstk.display import Displayed, Table
+from fstk.display import Displayed, Sheet
 from fstk.engines.base import Schema
 from fstk.engines.types import arrow_type, spark_type
 from fstk.errors import FstkError, InvalidInput, SchemaChange, TableExists, TypeMismatch, UnknownColumn, nearest
@@ -36,14 +36,14 @@ class TablePlan(Displayed):
         if self.refusal is not None:
             raise self.refusal
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Return what happens to each column."""
         changes = {**dict.fromkeys(self.added, "new, null before"), **dict.fromkeys(self.kept, "not given, kept")}
         what = f"{self.action.upper()}, keys {keys_text(self.table)}, {features_text(self.table)}"
         title = f"{self.table.name} · plan: {what}      nothing written yet"
         rows = [(name, kind, role(self.table, name), changes.get(name, "")) for name, kind in self.table.schema.items()]
         notes = [str(self.refusal)] if self.refusal else []
-        return Table(title, ("column", "type", "role", "change"), rows, notes)
+        return Sheet(title, ("column", "type", "role", "change"), rows, notes)
 
 
 def check_mode(mode: str) -> None:

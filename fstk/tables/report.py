@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fstk.display import Displayed, Table
+from fstk.display import Displayed, Sheet
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,7 +34,7 @@ class WriteReport(Displayed):
         """Whether there is a new version."""
         return self.version != self.version_before
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Return the counts as a table of one row."""
         if self.created:
             what = f"created at v{self.version}"
@@ -42,7 +42,7 @@ class WriteReport(Displayed):
             what = f"v{self.version_before} → v{self.version}"
         else:
             what = f"v{self.version} · nothing changed"
-        return Table(
+        return Sheet(
             f"{self.table} {what}",
             ("inserted", "updated", "unchanged", "rows in table"),
             [(self.inserted, self.updated, self.unchanged, self.rows)],

@@ -9,12 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from fstk.display import Displayed, Table
+from fstk.display import Displayed, Sheet
 from fstk.engines.base import Schema, TableVersion
-from fstk.engines.location import table_name
 from fstk.engines.sparktypes import struct_type
 from fstk.engines.types import arrow_type, spark_type
 from fstk.errors import InvalidInput, InvalidName, UnknownColumn, UnsupportedType, nearest
+from fstk.warehouse import table_name
 
 TIME_TYPES = ("timestamp", "timestamp_ntz", "date")
 """Types of a time column; TIMESTAMP_NTZ is taken as UTC, DATE as its midnight UTC (RULES, time)."""
@@ -69,7 +69,7 @@ class FeatureTable(Displayed, TableDefinition):
         """Return what an engine reads: this table at ``version``, or at the newest when the frame is made."""
         return TableVersion(self.name, self.location, version)
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Return columns with type and role, and what is known of the table."""
         rows = "" if self.rows is None else f" · {self.rows:,} rows"
         notes = [f"description: {self.description}"] if self.description else []
@@ -81,7 +81,7 @@ class FeatureTable(Displayed, TableDefinition):
             notes.append("also written by others than fstk: its keys may repeat")
         if self.location:
             notes.append(f"folder: {self.location}")
-        return Table(
+        return Sheet(
             f"{self.name} v{self.version}{rows} · keys {keys_text(self)} · {features_text(self)}",
             ("column", "type", "role"),
             [(name, kind, role(self, name)) for name, kind in self.schema.items()],

@@ -6,20 +6,19 @@ serverless compute refuses them.
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fstk.engines import location
+from fstk import warehouse
 from fstk.engines.base import TableVersion
 from fstk.engines.spark import SparkEngine
-from fstk.engines.translate import translated
+from fstk.engines.spark_errors import translated
 from fstk.engines.types import quoted_name
 from fstk.errors import UnknownTable
 from fstk.tables import sql
-from fstk.tables.base import Catalog
+from fstk.tables.catalog import Catalog
 from fstk.tables.history import Version, only_fstk, read_history
 from fstk.tables.properties import from_properties
 from fstk.tables.request import writer
@@ -44,18 +43,18 @@ class UnityCatalog(Catalog):
 
     def full_name(self, name: str) -> str:
         """Return the lower-cased name, with the session's catalog and schema where it names none."""
-        name = location.table_name(name)
+        name = warehouse.table_name(name)
         missing = 3 - len(name.split("."))
         if missing:
             with translated(f"finding {name}"):
                 here = self._session().sql("SELECT current_catalog(), current_schema()").collect()[0]
             name = ".".join([*list(here)[:missing], name])
-        return location.table_name(name)
+        return warehouse.table_name(name)
 
     def _session(self) -> SparkSession:
         return writer(self._engine, None).session
 
-    def _names(self) -> builtins.list[str]:
+    def _names(self) -> list[str]:
         with translated("listing feature tables"):
             return [row.name for row in self._session().sql(_LISTED, args={"tag": TAG}).collect()]
 
@@ -82,13 +81,13 @@ class UnityCatalog(Catalog):
     def _located(self, name: str) -> TableVersion | None:
         return TableVersion(name, None)
 
-    def _history(self, name: str) -> builtins.list[Version]:
+    def _history(self, name: str) -> list[Version]:
         with translated(f"reading the history of {name}"):
             rows = self._session().sql(f"DESCRIBE HISTORY {self._sql(name)}").selectExpr(*_HISTORY, _MILLIS).collect()
         return read_history(row.asDict() for row in rows)
 
     def _sql(self, name: str) -> str:
-        return location.quoted(name)
+        return warehouse.quoted(name)
 
     @contextmanager
     def _writing(self, name: str) -> Iterator[None]:
@@ -124,15 +123,15 @@ def create_statement(definition: TableDefinition) -> str:
     )
     constraint = quoted_name(f"{definition.name.split('.')[-1]}_pk")
     parts = [*columns, f"CONSTRAINT {constraint} PRIMARY KEY ({primary})"]
-    return sql.create_empty(location.quoted(definition.name), definition, parts)
+    return sql.create_empty(warehouse.quoted(definition.name), definition, parts)
 
 
 def tag_statement(name: str, tags: Mapping[str, str]) -> str:
     """Return the statement that sets Unity Catalog's tags of a table."""
     pairs = ", ".join(f"{sql.literal(key)} = {sql.literal(value)}" for key, value in tags.items())
-    return f"ALTER TABLE {location.quoted(name)} SET TAGS ({pairs})"
+    return f"ALTER TABLE {warehouse.quoted(name)} SET TAGS ({pairs})"
 
 
 def untag_statement(name: str, key: str) -> str:
     """Return the statement that removes one of Unity Catalog's tags of a table."""
-    return f"ALTER TABLE {location.quoted(name)} UNSET TAGS ({sql.literal(key)})"
+    return f"ALTER TABLE {warehouse.quoted(name)} UNSET TAGS ({sql.literal(key)})"

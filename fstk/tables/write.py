@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fstk.display import instant
 from fstk.engines.base import Schema
 from fstk.engines.spark import SparkEngine
-from fstk.engines.translate import translated
+from fstk.engines.spark_errors import translated
 from fstk.errors import DuplicateKeys, InvalidInput, NullKeys, WriteConflict
 from fstk.tables import sql
 from fstk.tables.history import CommitMark, Version

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.training.kernel import SHOWN, Found, duplicate_keys, recent, shown, times, with_outputs
-from fstk.training.keys import instants, pair_ids
+from fstk.columns.keys import instants, pair_ids
+from fstk.training.kernel import SHOWN, Matches, duplicate_keys, recent, shown, times, with_outputs
 from fstk.training.resolve import Join
 
 CHANGE, VERSION, COMMITTED = "_change_type", "_commit_version", "_commit_timestamp"
@@ -51,11 +51,11 @@ def as_known_join(labels: pa.Table, changes: pa.Table, join: Join) -> pa.Table:
     return with_outputs(labels, changes, find_known(labels, changes, join), join)
 
 
-def find_known(labels: pa.Table, changes: pa.Table, join: Join, *, later: bool = False) -> Found:
+def find_known(labels: pa.Table, changes: pa.Table, join: Join, *, later: bool = False) -> Matches:
     """Return what each label sees; a row comes "later" when its time or its commit is after the label."""
     label_id, change_id, _ = pair_ids(labels, join.label_keys, changes, join.table_keys)
     label_time, label_null = times(labels, join.label_time)
-    found = Found.nothing(label_id < 0, label_null)
+    found = Matches.nothing(label_id < 0, label_null)
     asking = np.flatnonzero((label_id >= 0) & ~label_null)
     versions = _versions(changes, change_id, join)
     if not len(asking) or not len(versions.row):

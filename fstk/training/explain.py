@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
+from fstk.columns.keys import instants
 from fstk.engines.base import Schema
 from fstk.engines.types import INSTANT
-from fstk.training.kernel import Found
-from fstk.training.keys import instants
+from fstk.training.kernel import Matches
 from fstk.training.plan import TrainingPlan
 from fstk.training.resolve import Join
 
@@ -67,7 +67,7 @@ def answer_schema(number: int) -> Schema:
 
 
 def answered(
-    labels: pa.Table, features: pa.Table, join: Join, number: int, find: Callable[[pa.Table, pa.Table], Found]
+    labels: pa.Table, features: pa.Table, join: Join, number: int, find: Callable[[pa.Table, pa.Table], Matches]
 ) -> pa.Table:
     """Return ``labels`` with what one join found for each, in the columns of :func:`answer_schema`."""
     found = find(labels, features)

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fstk.columns.keys import instants, pair_ids
 from fstk.errors import DuplicateKeys
-from fstk.training.keys import instants, pair_ids
 from fstk.training.resolve import Join
 
 _BITS = 62  # of an int64 that key and time may share
@@ -28,7 +28,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Found:
+class Matches:
     """What the join found, one element per label row; instants are int64 microseconds since 1970 UTC.
 
     ``row`` is the feature row that the label sees, −1 for none. ``earlier`` tells whether any row of its keys is not
@@ -45,7 +45,7 @@ class Found:
     null_time: np.ndarray
 
     @classmethod
-    def nothing(cls, null_key: np.ndarray, null_time: np.ndarray) -> Found:
+    def nothing(cls, null_key: np.ndarray, null_time: np.ndarray) -> Matches:
         """Return the answer of an empty table."""
         row, at, later, next_at = (np.full(len(null_key), value, dtype=np.int64) for value in (-1, 0, 0, 0))
         return cls(row, np.zeros(len(null_key), dtype=bool), at, later, next_at, null_key, null_time)
@@ -76,7 +76,7 @@ def as_of_join(labels: pa.Table, features: pa.Table, join: Join, threads: int = 
     return with_outputs(labels, features, find(labels, features, join, threads=threads), join)
 
 
-def with_outputs(labels: pa.Table, features: pa.Table, found: Found, join: Join) -> pa.Table:
+def with_outputs(labels: pa.Table, features: pa.Table, found: Matches, join: Join) -> pa.Table:
     """Return ``labels`` with the outputs of ``join`` taken from the rows that were found."""
     rows = pa.array(found.row, mask=found.row < 0)
     for output in join.outputs:
@@ -102,7 +102,7 @@ def _taken(column: pa.ChunkedArray, rows: pa.Array) -> pa.ChunkedArray:
     return pa.chunked_array(parts, column.type)
 
 
-def find(labels: pa.Table, features: pa.Table, join: Join, *, later: bool = False, threads: int = 1) -> Found:
+def find(labels: pa.Table, features: pa.Table, join: Join, *, later: bool = False, threads: int = 1) -> Matches:
     """Return what each label sees, with ``later`` also what comes after it.
 
     Raises:
@@ -113,7 +113,7 @@ def find(labels: pa.Table, features: pa.Table, join: Join, *, later: bool = Fals
     feature_time, feature_null = times(features, join.table_time)
     asking = np.flatnonzero((label_id >= 0) & ~label_null)
     usable = np.flatnonzero((feature_id >= 0) & ~feature_null)
-    found = Found.nothing(label_id < 0, label_null)
+    found = Matches.nothing(label_id < 0, label_null)
     if not len(asking) or not len(usable):
         return found
     part_bits = min(8, (len(usable) // _PART_ROWS).bit_length())

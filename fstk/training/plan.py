@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from fstk.display import Displayed, Table
+from fstk.columns.values import decoded, encoded
+from fstk.display import Displayed, Sheet
 from fstk.engines.base import Schema
 from fstk.engines.types import arrow_schema
 from fstk.errors import InvalidInput, NameCollision, UnknownColumn, UnknownTable, nearest
 from fstk.tables.spec import FeatureTable
-from fstk.training.defaults import decoded, encoded
 from fstk.training.resolve import Join, Output, resolve
 from fstk.training.spec import FeatureLookup
 
@@ -95,7 +95,7 @@ class TrainingPlan(Displayed):
             schema=dict(data["schema"]),
         )
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Return one line per output column: where it comes from, how its row is found, what stands for null."""
         found = {output.name: (join, output) for join in self.joins for output in join.outputs}
         rows = []
@@ -111,7 +111,7 @@ class TrainingPlan(Displayed):
         notes = [f"excluded: {', '.join(self.exclude_columns)}"] if self.exclude_columns else []
         if self.overridden:
             notes.append(f"the caller's own columns stand for: {', '.join(self.overridden)}")
-        return Table(
+        return Sheet(
             f"training set · {len(self.schema)} columns · {lookups}",
             ("column", "type", "from", "where", "look-back", "null becomes"),
             rows,

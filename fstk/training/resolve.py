@@ -7,11 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from fstk.columns.values import fitted
 from fstk.engines.base import Schema, TableVersion
 from fstk.engines.types import arrow_type
 from fstk.errors import InvalidInput, TypeMismatch, UnknownColumn, UnsupportedType, nearest
 from fstk.tables.spec import TIME_TYPES, FeatureTable
-from fstk.training.defaults import fitted
 from fstk.training.spec import FeatureLookup
 
 

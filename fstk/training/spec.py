@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fstk.engines.location import table_name as canonical
+from fstk.columns.values import decoded, encoded, plain
 from fstk.errors import InvalidInput, NameCollision
-from fstk.training.defaults import decoded, encoded, plain
+from fstk.warehouse import table_name as canonical
 
 MICROSECOND = dt.timedelta(microseconds=1)
 

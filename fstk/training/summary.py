@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.display import Displayed, Table, duration, instant
+from fstk.columns.keys import instants
+from fstk.display import Displayed, Sheet, duration, instant
 from fstk.engines.base import Schema
 from fstk.training.explain import STATUSES, shown_as
 from fstk.training.kernel import text_of
-from fstk.training.keys import instants
 from fstk.training.plan import TrainingPlan
 
 COUNTS: Schema = {"lookup": "bigint", "kind": "string", "name": "string", "value": "bigint", "count": "bigint"}
@@ -87,7 +87,7 @@ class Summary(Displayed):
         """Pairs of a label and a row of its future that it was given: more than none is a defect of fstk."""
         return sum(lookup.future for lookup in self.lookups)
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Return shares of labels per status; a share is 0.0 % or 100.0 % only when it is none or all."""
         names = ["matched", "only later", "unknown key", "outside look-back", "null key"]
         kinds = ["matched", "only_later_rows", "unknown_key", "outside_lookback", "null_key"]
@@ -107,7 +107,7 @@ class Summary(Displayed):
             served = f"{_count(len(self.worst), 'label')} worst served"
             notes.append("\n  ".join([f"{served}: {self.worst[0]}", *self.worst[1:]]))
         labels, lookups = _count(self.labels, "label"), _count(len(self.lookups), "lookup")
-        return Table(
+        return Sheet(
             f"{labels} × {lookups} · {self.future:,} saw the future",
             ("lookup", *names, "median age", "oldest"),
             rows,

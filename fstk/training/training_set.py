@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
-from fstk.display import Table
+from fstk.display import Sheet
 from fstk.engines.base import Engine, Frame
 from fstk.engines.connect import engine_of
 from fstk.engines.frames import is_spark, to_arrow
@@ -41,7 +41,7 @@ class Explanation(Rows):
         engine = fitting_engine(self.plan, self._labels)
         return run.summary(self.plan, self._frame(engine), engine)
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Return the summary's table."""
         return self.summary.display()
 
@@ -73,11 +73,11 @@ class TrainingSet(Rows):
         """Return, for each label row and lookup, whether it matched, how old the row is, or why there is none."""
         return Explanation(self.plan, self._labels, self.as_known)
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Return the plan's table; computes nothing."""
         table = self.plan.display()
         known = ["as known at: a row counts from the commit that wrote it"] if self.as_known else []
-        return Table(table.title, table.columns, table.rows, [*table.notes, *known])
+        return Sheet(table.title, table.columns, table.rows, [*table.notes, *known])
 
     def _frame(self, engine: Engine) -> Frame:
         return run.join(self.plan, engine.frame(self._labels, "df"), engine, self.as_known)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from fstk.windows.ordinals import instants, ordinals
+from fstk.columns.ordinals import instants, ordinals
 
 PART_ROWS = 32_768
 """Events and points of one part; one hot entity is divided by time, into parts that overlap by its longest window."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from fstk.columns.ordinals import integers, valid_rows, whole
 from fstk.engines.types import INSTANT
 from fstk.windows import bounds
 from fstk.windows.bounds import Rows, divide, lay_out, number_entities
 from fstk.windows.exact import Spans
-from fstk.windows.ordinals import integers, valid_rows, whole
 from fstk.windows.reduce import Argument, Function, Reduced, View
 
 

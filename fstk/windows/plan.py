@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fstk.display import Displayed, Table
+from fstk.display import Displayed, Sheet
 from fstk.engines.base import Schema
 from fstk.errors import UnsupportedType
 from fstk.windows.expression import Parsed
@@ -48,10 +48,10 @@ class WindowPlan(Displayed):
         """All output columns and their types, in order."""
         return self.points | {feature.column: feature.type for feature in self.features}
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Return one row per feature."""
         number = len(self.features)
-        return Table(
+        return Sheet(
             f"{number:,} windowed feature{'s' if number != 1 else ''} of {self.source}, "
             f"keys ({', '.join(self.entity)}, {self.time} TIMESERIES)",
             ("column", "type", "meaning"),

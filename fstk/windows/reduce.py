@@ -10,13 +10,13 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from fstk.columns.ordinals import Ordinals, decimal_words, decimals, floats, integers, ordinals, whole
 from fstk.engines.types import spark_type
 from fstk.errors import NumericOverflow
 from fstk.windows.bounds import Part
 from fstk.windows.distinct import distinct
 from fstk.windows.exact import Floats, Integers, Numbers, Spans, WideIntegers, int64, int128, rounded, sums, width_for
 from fstk.windows.extremes import extremes
-from fstk.windows.ordinals import Ordinals, decimal_words, decimals, floats, integers, ordinals, whole
 from fstk.windows.spread import deviations
 
 Function = Literal["count", "count_distinct", "sum", "avg", "min", "max", "stddev"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from fstk.display import Displayed, Table
+from fstk.display import Displayed, Sheet
 from fstk.engines.base import Schema
 
 COUNTS: Schema = {"events": "bigint", "null_key": "bigint", "null_time": "bigint"}
@@ -28,9 +28,9 @@ class SourceReport(Displayed):
         """Events that belong to no window."""
         return self.null_key + self.null_time
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Return one row."""
-        return Table(
+        return Sheet(
             f"events of {self.source}: {self.ignored:,} of {self.events:,} belong to no window",
             ("null key", "null time", "in windows"),
             [(self.null_key, self.null_time, self.events - self.ignored)],

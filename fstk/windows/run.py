@@ -15,7 +15,6 @@ from fstk import journal, settings
 from fstk.engines import connect
 from fstk.engines.base import Engine, Frame, Schema, TableVersion
 from fstk.engines.frames import is_spark
-from fstk.engines.location import folder
 from fstk.engines.types import quoted_name
 from fstk.errors import (
     BadExpression,
@@ -28,6 +27,7 @@ from fstk.errors import (
     UnsupportedType,
     nearest,
 )
+from fstk.warehouse import folder
 from fstk.windows.calendar import Calendar
 from fstk.windows.kernel import Reduction, WindowKernel
 from fstk.windows.plan import KEYS, TIMES, PlannedFeature, WindowPlan, base, feature_type, meaning

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from fstk.display import Displayed, Table
+from fstk.display import Displayed, Sheet
 from fstk.engines.frames import is_spark
 from fstk.errors import InvalidInput, InvalidName, NameCollision
 from fstk.windows import run
@@ -167,7 +167,7 @@ class WindowedFeatures(Displayed):
         them."""
         return run.report(self, run.engine_for(self, "events", engine))
 
-    def display(self) -> Table:
+    def display(self) -> Sheet:
         """Return one row per feature; types need the source, so they are in :meth:`plan`."""
         rows = [
             (f"{aggregate.name}_{length.name}", meaning(aggregate.expression, length, self.closed, self.timestamp))
@@ -175,7 +175,7 @@ class WindowedFeatures(Displayed):
             for aggregate in self.aggregates
         ]
         title = f"{len(rows):,} windowed features of {self.source_name} by {', '.join(self.keys)}"
-        return Table(title, ("column", "meaning"), rows, ("types: .plan()   rows: .compute(points)",))
+        return Sheet(title, ("column", "meaning"), rows, ("types: .plan()   rows: .compute(points)",))
 
 
 __all__ = ["Aggregate", "Calendar", "Closed", "WindowedFeatures"]

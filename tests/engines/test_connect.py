@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 import fstk
 from fstk import settings
 from fstk.engines import connect as connecting
-from fstk.engines import databricks, java, launch, remote
+from fstk.engines.start import databricks, java, launch, remote
 from fstk.errors import EngineUnavailable, FstkError, InvalidInput, MissingPackage, UnknownName
 
 
@@ -228,7 +228,7 @@ def test_a_session_made_without_delta(tmp_path: Path) -> None:
         """
 import fstk
 from pyspark.sql import SparkSession
-from fstk.engines.translate import translated
+from fstk.engines.spark_errors import translated
 spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
 try:
     fstk.connect()
@@ -262,7 +262,7 @@ def test_stopped_sessions_damaged_archives_and_sessions_of_ones_own(tmp_path: Pa
         """
 import fstk
 from pathlib import Path
-from fstk.engines import jars
+from fstk.engines.start import jars
 from fstk import settings
 jars.archive(settings.load().jars).write_bytes(b"an archive of another world")
 first = fstk.connect("spark", master="local[1]", **{"spark.driver.extraJavaOptions": "-XX:+UseSerialGC"})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fstk.engines import jars, java
+from fstk.engines.start import jars, java
 from fstk.errors import EngineUnavailable
 
 
@@ -29,7 +29,7 @@ def test_jars_at_hand_are_not_fetched(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_no_network_is_one_line_that_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _java(tmp_path, monkeypatch, "exit 1")
-    with pytest.raises(EngineUnavailable, match=r"cannot be fetched .*python -m fstk.engines.jars") as error:
+    with pytest.raises(EngineUnavailable, match=r"cannot be fetched .*python -m fstk.engines.start.jars") as error:
         jars.paths(tmp_path / "jars")
     assert len(str(error.value).splitlines()) == 1
     assert list((tmp_path / "jars").iterdir()) == []

@@ -62,7 +62,7 @@ def tracking(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of a tracking server whose artifacts lie beside it."""
     import mlflow
 
-    from fstk.models.quiet import quiet
+    from fstk.models.mlflow_calls import quiet
 
     folder = tmp_path_factory.mktemp("mlflow")
     uri = f"sqlite:///{folder}/mlflow.db"

@@ -27,7 +27,7 @@ from fstk.errors import FstkError, InvalidInput, NameCollision, TypeMismatch, Un
 from fstk.models import kernel, saved
 from fstk.models.kernel import PackedModel, Scorer
 from fstk.models.log import ModelVersion, log_model
-from fstk.models.quiet import quiet
+from fstk.models.mlflow_calls import quiet
 from fstk.models.score import score_batch, scored
 from fstk.models.spec import FILE
 from fstk.training.training_set import TrainingSet, create_training_set

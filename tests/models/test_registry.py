@@ -12,8 +12,8 @@ import pytest
 
 from fstk import FeatureEngineeringClient
 from fstk.errors import FstkError, Infrastructure, UnknownModel
-from fstk.models.quiet import quiet
-from fstk.models.registry import Found, Registry, tracking
+from fstk.models.mlflow_calls import quiet
+from fstk.models.registry import LoggedModel, Registry, tracking
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def register(name: str, *digests: str) -> None:
 )
 def test_an_address_leads_to_a_version(registered: str, address: str, version: int) -> None:
     found = Registry(None).find(address.format(registered))
-    assert found == Found(f"models:/{registered}/{version}", registered, version, found.run_id)
+    assert found == LoggedModel(f"models:/{registered}/{version}", registered, version, found.run_id)
 
 
 def test_a_stage_counts_before_an_alias_and_an_alias_of_its_name_before_champion(registered: str) -> None:
@@ -88,9 +88,9 @@ def test_many_versions_are_told_by_the_first_and_the_last(registered: str) -> No
 @pytest.mark.parametrize("uri", ["models:/m-0123", "runs:/abc/model", "/some/folder"])
 def test_other_addresses_are_left_to_mlflow(uri: str, tmp_path: Path) -> None:
     registry = Registry(None)
-    assert registry.find(uri) == Found(uri)
+    assert registry.find(uri) == LoggedModel(uri)
     with pytest.raises(FstkError) as caught:
-        registry.fetch(Found(uri), tmp_path)
+        registry.fetch(LoggedModel(uri), tmp_path)
     assert "\n" not in str(caught.value)
 
 

@@ -19,8 +19,6 @@ import pyarrow as pa
 import pydantic
 
 import fstk
-from fstk.cli.explained import Explained
-from fstk.cli.tables import TableList
 from fstk.demo.churn import Demo
 from fstk.display import Displayed, Stacked
 from fstk.errors import FstkError, UnknownTable
@@ -29,15 +27,17 @@ from fstk.jobs.parameters import Declaration
 from fstk.jobs.runner import JobRun
 from fstk.jobs.secret import Scrubber
 from fstk.monitoring.evidently import Answers
-from fstk.online.read import Found, OnlineRows
+from fstk.online.read import KeyState, OnlineRows
+from fstk.previews.timeline import Timeline
 from fstk.tables.spec import FeatureTable
 from fstk.training.explain import STATUSES
 from fstk.training.plan import TrainingPlan, plan_training_set
 from fstk.training.rows import Rows
 from fstk.training.spec import FeatureLookup
 from fstk.training.summary import Summary
-from fstk.training.timeline import Timeline
 from fstk.training.training_set import Explanation, TrainingSet
+from fstk.verbs.explain import LabelExplanation
+from fstk.verbs.tables import TableList
 from fstk.windows.spec import Aggregate, WindowedFeatures
 
 HOSTILE = "<script>alert('x')</script> \x1b[31m<style>*{}</style> & https://evil.example/" + "é東" * 40
@@ -122,7 +122,7 @@ def _explanation() -> Explanation:
 
 def _demo() -> Demo:
     row = {"txn_count_30d": 2, "total_spend_30d": 41.98}
-    customer = OnlineRows(HOSTILE, [row], [Found("present", AT)], 3, AT)
+    customer = OnlineRows(HOSTILE, [row], [KeyState("present", AT)], 3, AT)
     return Demo(_made(JobRun), {HOSTILE: _STATUSES}, customer)
 
 
@@ -160,12 +160,12 @@ _BY_HAND: dict[Any, Any] = {
     dict[str, int]: lambda: _STATUSES,
     Answers: lambda: Answers.__new__(Answers),  # shown only in a file of its own
     Demo: _demo,
-    Explained: lambda: Explained(
+    LabelExplanation: lambda: LabelExplanation(
         HOSTILE, ((AT, HOSTILE, HOSTILE, None, timedelta(3), 12_345, AT),) * 300, (_timeline(),)
     ),
     Explanation: _explanation,
     Job: lambda: Job(HOSTILE, _made(Declaration), {HOSTILE: HOSTILE}, None),
-    OnlineRows: lambda: OnlineRows(HOSTILE, [{HOSTILE: HOSTILE}] * 300, [Found("present", AT)] * 300, 3, AT),
+    OnlineRows: lambda: OnlineRows(HOSTILE, [{HOSTILE: HOSTILE}] * 300, [KeyState("present", AT)] * 300, 3, AT),
     Scrubber: lambda: Scrubber([]),
     TableList: lambda: TableList((_table(),) * 300),
     Timeline: _timeline,

@@ -8,7 +8,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 import fstk.cli.app as grammar
-from fstk.display import Displayed, Table
+from fstk.display import Displayed, Sheet
 from fstk.errors import InvalidInput, NaiveDatetime, UnknownName
 
 
@@ -106,8 +106,8 @@ def test_what_cannot_be_put_in_is_said(shell: InteractiveShell, seen: Seen, line
 
 
 class Shown(Displayed):
-    def display(self) -> Table:
-        return Table("shown", ["a"], [[1]])
+    def display(self) -> Sheet:
+        return Sheet("shown", ["a"], [[1]])
 
 
 def test_every_verb_of_a_cell_shows_what_it_returns(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook
 
-from fstk.cli.code import Code
+from fstk.verbs.code import Code
 from tests.notebook.examples import HOSTILE, example, shown_classes
 
 TAGS = {

@@ -10,7 +10,7 @@ import pytest
 
 from fstk.errors import InvalidInput, InvalidName, StoreUnavailable, TypeMismatch, UnknownColumn, UnknownTable
 from fstk.online.publish import publish
-from fstk.online.read import Found, OnlineRows, drop_online_table, read_online
+from fstk.online.read import KeyState, OnlineRows, drop_online_table, read_online
 from fstk.online.spec import SQLiteSpec
 from tests.online.tables import Made
 
@@ -147,7 +147,7 @@ def test_what_was_found_is_shown_with_its_age(store: SQLiteSpec) -> None:
 
 def test_few_keys_with_many_features_are_shown_a_column_each() -> None:
     rows = [{"id": key, **{f"f{i}": None if key == 9 else i * key for i in range(7)}} for key in (1, 9)]
-    shown = OnlineRows("s.t", rows, [Found("present", NOON), Found("missing", None)], 3, NOON + timedelta(days=2))
+    shown = OnlineRows("s.t", rows, [KeyState("present", NOON), KeyState("missing", None)], 3, NOON + timedelta(days=2))
     lines = repr(shown).splitlines()
     assert lines[1].split() == ["column", "present,", "2", "d", "missing"]
     assert [line.split() for line in lines[2:4]] == [["id", "1", "9"], ["f0", "0", "–"]]

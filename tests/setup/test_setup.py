@@ -128,7 +128,7 @@ def test_changed_dependencies_are_installed_into_the_same_environment(checkout: 
     (checkout / "pyproject.toml").touch()
     planned = _planned(checkout, "setup")
     assert "pip install" in planned
-    assert "fstk.engines.jars" in planned
+    assert "fstk.engines.start.jars" in planned
     assert "-m venv" not in planned
 
 

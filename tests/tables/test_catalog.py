@@ -25,7 +25,7 @@ from fstk.errors import (
     WriteConflict,
 )
 from fstk.tables import lock
-from fstk.tables.catalog import open_catalog
+from fstk.tables.configured import open_catalog
 from fstk.tables.folder import FolderCatalog
 from fstk.tables.unity import TAG, UnityCatalog
 from tests.tables.reading import rows

@@ -18,7 +18,7 @@ import pytest
 from fstk.engines.base import TableVersion
 from fstk.engines.connect import direct
 from fstk.errors import DamagedTable, InvalidName, UnknownTable
-from fstk.tables.catalog import open_catalog
+from fstk.tables.configured import open_catalog
 from fstk.tables.properties import to_properties
 from fstk.tables.spec import define
 
@@ -71,7 +71,7 @@ def test_names_lie_in_schemas_and_catalogs(warehouse: Path) -> None:
         put(warehouse.joinpath(*parts))
     catalog = open_catalog()
     assert catalog.names() == ["c.s.three", "default.one", "s.two"]
-    assert [table.name for table in catalog.list()] == ["c.s.three", "default.one", "s.two"]
+    assert [table.name for table in catalog.tables()] == ["c.s.three", "default.one", "s.two"]
     assert catalog.get("one") == catalog.get("default.one")
 
 
@@ -141,7 +141,7 @@ def test_a_damaged_log_is_one_line_and_hides_no_other_table(warehouse: Path, dam
     assert catalog.names() == ["s.good"]
     assert catalog.get("s.good").rows == 3
     with pytest.raises(DamagedTable, match=r"s\.bad"):
-        catalog.list()
+        catalog.tables()
 
 
 def test_damage_behind_a_table_that_was_found_is_one_line_too(warehouse: Path) -> None:
@@ -171,9 +171,10 @@ def test_reading_metadata_starts_no_spark_and_imports_none(warehouse: Path) -> N
     put(warehouse / "s" / "t")
     program = (
         "import sys\n"
-        "from fstk.tables.catalog import open_catalog\n"
+        "from fstk.tables.configured import open_catalog\n"
         "catalog = open_catalog()\n"
-        "found = catalog.get('s.t'), catalog.names(), catalog.versions('s.t'), catalog.find('s.t', 0), catalog.list()\n"
+        "found = catalog.get('s.t'), catalog.names(), catalog.versions('s.t'), catalog.find('s.t', 0), "
+        "catalog.tables()\n"
         "print(found[0].rows, len(found[-1]))\n"
         "print([name for name in ('pyspark', 'mlflow') if name in sys.modules])\n"
     )
@@ -189,4 +190,4 @@ def test_a_source_that_is_no_feature_table_is_found_and_read_too(warehouse: Path
     assert catalog.find("transactions", 0).version == 0
     with pytest.raises(UnknownTable, match=r"no table default.transaction\..*default.transactions"):
         catalog.find("transaction")
-    assert catalog.list() == []
+    assert catalog.tables() == []

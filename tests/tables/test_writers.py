@@ -20,10 +20,10 @@ import pytest
 from fstk.engines.base import TableVersion
 from fstk.engines.connect import engine_of
 from fstk.engines.spark import SparkEngine
-from fstk.engines.translate import translated
+from fstk.engines.spark_errors import translated
 from fstk.errors import WriteConflict
 from fstk.tables import sql, write
-from fstk.tables.catalog import open_catalog
+from fstk.tables.configured import open_catalog
 from fstk.tables.folder import FolderCatalog
 from tests.tables.reading import rows
 

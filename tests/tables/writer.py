@@ -17,7 +17,7 @@ import pyarrow as pa
 from fstk.engines.connect import connect
 from fstk.errors import WriteConflict
 from fstk.tables import write
-from fstk.tables.catalog import open_catalog
+from fstk.tables.configured import open_catalog
 
 
 def race(who: str, rounds: int) -> None:

@@ -9,7 +9,7 @@ import deltalake
 import pyarrow as pa
 
 from fstk.engines.types import schema_of
-from fstk.tables.catalog import open_catalog
+from fstk.tables.configured import open_catalog
 from fstk.tables.spec import FeatureTable, define
 
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fstk.columns.keys import pair_ids
 from fstk.errors import DuplicateKeys
 from fstk.training import kernel
 from fstk.training.kernel import as_of_join, duplicates, find
-from fstk.training.keys import pair_ids
 from fstk.training.resolve import Join, Output
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fstk import FeatureLookup
+from fstk.columns.values import decoded, encoded
 from fstk.errors import InvalidInput, InvalidName, NameCollision
-from fstk.training.defaults import decoded, encoded
 
 DAY = dt.timedelta(days=1)
 

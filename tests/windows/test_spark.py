@@ -24,7 +24,7 @@ from fstk.errors import (
     UnsupportedType,
 )
 from fstk.windows.calendar import Calendar
-from fstk.windows.seed import create_time_windowed_features
+from fstk.windows.presets import create_time_windowed_features
 from fstk.windows.spec import Aggregate, WindowedFeatures
 from tests.windows import loop
 

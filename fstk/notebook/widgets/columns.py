@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fstk.cli.names import columns_of, frame_or_name, local
 from fstk.engines import connect
 from fstk.engines.frames import is_spark, to_arrow
 from fstk.engines.types import schema_of
+from fstk.verbs.names import columns_of, frame_or_name, local
 from fstk.windows.plan import TIMES
 
 

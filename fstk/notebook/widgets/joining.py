@@ -10,17 +10,16 @@ import ipywidgets
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.cli.call import Call
-from fstk.cli.explained import Explained, lines_of
-from fstk.cli.joined import Request, asked, some_labels, sources_of
-from fstk.cli.names import frames_in, tables
 from fstk.display import instant
 from fstk.notebook.widgets.columns import schema, times
 from fstk.notebook.widgets.panel import NARROW, Panel, as_in_cells, button, choice, lines, observe, variables
-from fstk.tables.catalog import open_catalog
+from fstk.previews.join import pictures_of, short_names
+from fstk.tables.configured import open_catalog
 from fstk.training.explain import STATUSES, label_schema, shown_as
 from fstk.training.plan import TrainingPlan
-from fstk.training.preview import pictures_of, short_names
+from fstk.verbs.explain import LabelExplanation, lines_of
+from fstk.verbs.names import frames_in, tables
+from fstk.verbs.pit import PitRequest, parse, some_labels, sources_of
 
 _NONE = "(none)"
 _EXAMPLE = "feature_store.customer_features (spend_30d) on customer_id within 30d"
@@ -30,7 +29,7 @@ _EXAMPLE = "feature_store.customer_features (spend_30d) on customer_id within 30
 class _Looked:
     """Labels that were looked at: the request, its plan, and what an explanation says of each."""
 
-    request: Request
+    request: PitRequest
     plan: TrainingPlan
     answers: pa.Table
 
@@ -118,8 +117,9 @@ class JoinPreview(Panel):
         if chosen["labels"] is None or not chosen["lookups"].strip():
             self.ask(f"Write a lookup a line, as in: {_EXAMPLE}")
             return
-        request = asked(
-            Call(self._namespace, chosen["lookups"]),
+        request = parse(
+            self._namespace,
+            chosen["lookups"],
             chosen["labels"],
             None if chosen["label"] == _NONE else chosen["label"],
             None if chosen["at"] == _NONE else chosen["at"],
@@ -200,4 +200,4 @@ class JoinPreview(Panel):
             for name, value in label.to_pylist()[0].items()
         )
         title = f"label {place + 1:,} of {len(self._rows):,} · {keys}"
-        self.one.value = Explained(title, lines_of(found, looked.plan), pictures)._repr_html_()
+        self.one.value = LabelExplanation(title, lines_of(found, looked.plan), pictures)._repr_html_()

@@ -9,9 +9,9 @@ from typing import Any
 import ipywidgets
 
 from fstk import settings
-from fstk.cli.published import Request
 from fstk.notebook.widgets.panel import Panel, button, choice, line, observe, several
-from fstk.tables.catalog import open_catalog
+from fstk.tables.configured import open_catalog
+from fstk.verbs.publish import PublishRequest
 
 _TOLD = 50  # times that a publication says how far it is
 
@@ -82,13 +82,13 @@ class PublishPanel(Panel):
         self.result.value = ""
         self.tell(request.code().text)
 
-    def _request(self) -> Request | None:
+    def _request(self) -> PublishRequest | None:
         table, features = self.controls["table"].value, self.controls["features"]
         if table is None or not features.value:
             return None
         some = None if len(features.value) == len(features.options) else tuple(features.value)
         where = self.controls["where"].value.strip() or None
-        return Request(table, self.controls["to"].value.strip() or None, some, where)
+        return PublishRequest(table, self.controls["to"].value.strip() or None, some, where)
 
     def _run(self, *, dry_run: bool) -> None:
         request = self._request()

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from fstk.cli.call import Call
-from fstk.cli.names import frames_in, tables
-from fstk.cli.windowed import asked
 from fstk.notebook.widgets.columns import key, schema, times
 from fstk.notebook.widgets.panel import Panel, choice, line, lines, observe, several, variables
+from fstk.verbs.names import frames_in, tables
+from fstk.verbs.windows import parse
 from fstk.windows.spec import Closed
 
 _EXAMPLE = "sum(amount) as total_spend"
@@ -92,8 +91,9 @@ class WindowBuilder(Panel):
                 f"Choose {' and '.join(missing)}." if self.controls["source"].options else "There is no table yet."
             )
             return
-        request = asked(
-            Call(self._namespace, chosen["aggregates"]),
+        request = parse(
+            self._namespace,
+            chosen["aggregates"],
             chosen["table"].strip(),
             chosen["source"],
             ",".join(chosen["entity"]),

@@ -1,0 +1,1 @@
+"""How a session starts: Java, jars, packages, addresses."""

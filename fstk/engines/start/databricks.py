@@ -1,0 +1,51 @@
+"""The engine ``databricks``: a workspace's cluster or serverless compute, by databricks-connect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fstk.engines.spark_errors import translated
+from fstk.engines.start.packages import check_clash, installed
+from fstk.errors import EngineUnavailable, InvalidInput
+from fstk.optional import need
+from fstk.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_OPTIONS = ("profile", "host", "token", "cluster_id", "serverless", "url")
+
+
+def start(settings: Settings, options: dict[str, str]) -> SparkSession:
+    """Return a session on Databricks; what is not given comes from its own configuration (profile, DATABRICKS_*).
+
+    Raises:
+        InvalidInput: an unknown option. EngineUnavailable: the package is missing or clashes, or nothing answers.
+        MissingPackage: databricks-connect is not installed.
+    """
+    unknown = [name for name in options if name not in _OPTIONS]
+    if unknown:
+        raise InvalidInput(f"connect('databricks') has no option {unknown[0]!r}. There is: {', '.join(_OPTIONS)}.")
+    check_clash()
+    if installed("pyspark") and not installed("databricks-connect"):
+        raise EngineUnavailable(
+            "engine 'databricks' needs databricks-connect, which cannot share an environment with pyspark. "
+            "In a new one (Python 3.12):   pip install 'fstk[databricks]'"
+        )
+    session_class = need("databricks.connect").DatabricksSession
+    with translated("connecting to Databricks"):
+        builder = session_class.builder
+        if "url" in options:
+            builder = builder.remote(options["url"])
+        if "profile" in options:
+            builder = builder.profile(options["profile"])
+        for name in ("host", "token"):
+            if name in options:
+                builder = getattr(builder, name)(options[name])
+        if "cluster_id" in options:
+            builder = builder.clusterId(options["cluster_id"])
+        if options.get("serverless", "").lower() in {"true", "1"}:
+            builder = builder.serverless(True)
+        session = builder.getOrCreate()
+        session.conf.set("spark.sql.session.timeZone", "UTC")
+    return session

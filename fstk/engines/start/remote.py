@@ -1,0 +1,75 @@
+"""The engine ``remote``: any Spark Connect server with Delta, ``sc://host:port``."""
+
+from __future__ import annotations
+
+import os
+import queue
+from typing import TYPE_CHECKING, Any
+
+from fstk.engines.spark import has_delta
+from fstk.engines.spark_errors import translated
+from fstk.engines.start.packages import check_clash
+from fstk.errors import EngineUnavailable, InvalidInput
+from fstk.optional import need
+from fstk.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_PATIENCE = 15.0  # seconds without a sign from the server
+# Instants are shown in UTC, and written so that readers other than Spark get those outside 1677..2262 right too.
+_SESSION = {"spark.sql.session.timeZone": "UTC", "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS"}
+
+
+def start(settings: Settings, options: dict[str, str]) -> SparkSession:
+    """Return a new session on the server at ``url``, or at SPARK_REMOTE when no ``url`` is given.
+
+    Raises:
+        InvalidInput: no address, or an unknown option. EngineUnavailable: no answer, or a server without Delta.
+    """
+    given = dict(options)
+    url = given.pop("url", None) or os.environ.get("SPARK_REMOTE")
+    if not url or not url.startswith("sc://"):
+        raise InvalidInput(f"connect('remote') needs url='sc://host:port' (or SPARK_REMOTE); got {url!r}.")
+    unknown = [name for name in given if not name.startswith("spark.")]
+    if unknown:
+        raise InvalidInput(
+            f"connect('remote') has no option {unknown[0]!r}. "
+            "There is: url, and Spark settings as **{'spark.…': value}."
+        )
+    check_clash()
+    connect = need("pyspark.sql.connect.session")
+    _reach(url)
+    with translated(f"connecting to {_shown(url)}"):
+        session = connect.SparkSession.builder.remote(url).create()
+        for name, value in (_SESSION | given).items():
+            session.conf.set(name, value)
+        if not has_delta(session):
+            session.stop()
+            raise EngineUnavailable(
+                f"the Spark Connect server at {_shown(url)} runs without Delta Lake. Start it with "
+                "--packages io.delta:delta-spark_4.1_2.13:4.3.1 and Delta's extension and catalog."
+            )
+    return session
+
+
+def _reach(url: str) -> None:
+    # Spark's client would try for ten minutes; one refusal is answer enough.
+    client, grpc = need("pyspark.sql.connect.client"), need("grpc")
+    states: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    channel = client.DefaultChannelBuilder(url).toChannel()
+    channel.subscribe(states.put, try_to_connect=True)
+    state = None
+    try:
+        while state not in (grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE):
+            state = states.get(timeout=_PATIENCE)
+    except queue.Empty:
+        state = None
+    finally:
+        channel.close()
+    if state is not grpc.ChannelConnectivity.READY:
+        raise EngineUnavailable(f"no Spark Connect server answers at {_shown(url)}. Start one, or set SPARK_REMOTE.")
+
+
+def _shown(url: str) -> str:
+    return url.split(";")[0].rstrip("/")  # what follows may be a token

@@ -1,0 +1,1 @@
+"""Leaks, each named with its place and its cure."""

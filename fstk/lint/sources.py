@@ -1,0 +1,83 @@
+"""Leaks that the text of a query or of a notebook's cell shows: what reads the clock."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from fstk.errors import BadExpression
+from fstk.lint.report import Finding
+from fstk.windows.clock import FUNCTIONS, clock_uses
+
+_TAKES_SQL = frozenset(("sql", "expr", "selectExpr", "Aggregate"))
+_SQL_CELLS = ("%%fstk", "%%sql", "%%sparksql")
+
+
+def lint_sql(sql: str, where: str) -> list[Finding]:
+    """Name the current-time and current-date functions in feature SQL: a statement, an expression or lines of them.
+
+    Raises:
+        BadExpression: the text is not SQL.
+    """
+    return [
+        Finding(
+            "current-time",
+            where,
+            f"uses {use}: over history every row is computed with today's clock, and the same run tomorrow gives other "
+            "values.",
+            "compare with the row's own time, or with a parameter of the job such as as_of.",
+        )
+        for use in clock_uses(sql)
+    ]
+
+
+def lint_cell(source: str, where: str) -> list[Finding]:
+    """Name the current-time functions in the feature SQL of a notebook cell.
+
+    In a cell of a SQL magic (``%%fstk windows``, ``%%sql``) the body is SQL. In a Python cell it is the strings given
+    to ``sql``, ``expr``, ``selectExpr`` and ``Aggregate``, besides calls of PySpark's own functions such as
+    ``F.current_date()``; ``datetime.now()`` to time a run is no feature.
+    """
+    first, _, body = source.lstrip().partition("\n")
+    if first.startswith(_SQL_CELLS):
+        return _of_fragment(body, where)
+    lines = ["" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines()]
+    try:
+        tree = ast.parse("\n".join(lines))
+    except SyntaxError:  # not Python: a cell of another language, which may hold SQL
+        return _of_fragment(source, where)
+    findings = []
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        at = f"{where}, line {call.lineno},"
+        if name in FUNCTIONS and _of_pyspark(call.func):
+            findings += lint_sql(f"{name}()", at)
+        elif name in _TAKES_SQL:
+            for text in _strings(call):
+                findings += _of_fragment(text, at)
+    return findings
+
+
+def _of_fragment(text: str, where: str) -> list[Finding]:
+    try:
+        return lint_sql(text, where)
+    except BadExpression:  # not SQL after all: the cell's own error says so when it runs
+        return []
+
+
+def _of_pyspark(function: ast.expr) -> bool:
+    # F.now() and now() imported by name; datetime.now() and pd.Timestamp.now() are Python's.
+    if isinstance(function, ast.Name):
+        return function.id != "now"
+    owner = function.value if isinstance(function, ast.Attribute) else None
+    return isinstance(owner, ast.Name) and owner.id in ("F", "f", "sf", "functions")
+
+
+def _strings(call: ast.Call) -> Iterator[str]:
+    for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
+        for node in (argument, *(argument.elts if isinstance(argument, ast.List | ast.Tuple) else ())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+            elif isinstance(node, ast.JoinedStr):
+                # What Python puts into an f-string is a value to SQL, whatever it will be.
+                yield "".join(str(part.value) if isinstance(part, ast.Constant) else "0" for part in node.values)

@@ -1,0 +1,180 @@
+"""Leaks that show when labels meet feature tables, each named with its place and its cure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fstk.columns.keys import pair_ids
+from fstk.display import instant
+from fstk.engines.base import Schema
+from fstk.lint.giveaways import gives_away
+from fstk.lint.report import Finding, LintReport, percent
+from fstk.tables.spec import FeatureTable
+from fstk.training.kernel import as_of_join, find, times
+from fstk.training.plan import TrainingPlan
+from fstk.training.resolve import Join
+
+_MOST = 0.5
+_PREDICTION = "prediction"  # what score_batch adds: a table of scores, honestly all of one instant after one scoring
+_INSTANTS = ("timestamp", "timestamp_ntz")
+# A date may well be an attribute (a birthday, the first purchase); one called like this says when the row was known.
+_STAMP = re.compile(
+    r"(as_?of|(event|snapshot|load(ed)?|ingest(ed|ion)?|update[ds]?|modified|effective|valid|partition)(_\w+)?|"
+    r"ds|dt|day|date|ts|time|timestamp)(_(at|on|ts|time|date|day|from))?",
+    re.IGNORECASE,
+)
+
+
+def lint_table(table: FeatureTable, rows: pa.Table | None = None) -> LintReport:
+    """Check one feature table, before any label is known.
+
+    Args:
+        table: what the table is.
+        rows: its time column, of all rows or of a random sample; None leaves out the checks that need rows.
+    """
+    if table.timeseries_column is None:
+        return LintReport.of(
+            _time_outside(table.name, column, None, 0)
+            for column, kind in _times_of(table.schema, table.primary_keys).items()
+            if kind in _INSTANTS or _STAMP.fullmatch(column)
+        )
+    if rows is None or _PREDICTION in table.schema:
+        return LintReport()
+    return LintReport.of(_one_instant(table.name, table.timeseries_column, rows.column(table.timeseries_column)))
+
+
+def lint_training_set(plan: TrainingPlan, labels: pa.Table, tables: Mapping[str, pa.Table]) -> LintReport:
+    """Check a training set: its labels against the feature tables they look into.
+
+    Args:
+        plan: what is looked up where.
+        labels: all labels or a random sample, with the columns of the plan.
+        tables: by canonical name, the feature tables' rows: all columns, and all rows of the labels' keys.
+    """
+    findings: list[Finding] = []
+    label_times = {join.label_time for join in plan.joins if join.label_time is not None}
+    training = labels
+    for join in plan.joins:
+        rows = tables[join.table]
+        if join.table_time is not None:
+            findings += _one_instant(join.table, join.table_time, rows.column(join.table_time))
+            findings += _newer_than_labels(join, labels, rows)
+        elif len(label_times) == 1:
+            findings += _later_outside(join, next(iter(label_times)), labels, rows)
+        training = as_of_join(training, rows, join)
+    if plan.label is not None:
+        findings += _given_away(plan, training, plan.label)
+    return LintReport.of(findings)
+
+
+def _one_instant(table: str, column: str, at: pa.ChunkedArray) -> list[Finding]:
+    seen = pc.unique(at.drop_null())
+    if len(at) < 2 or len(seen) != 1:
+        return []
+    return [
+        Finding(
+            "one-instant",
+            f"{table}.{column}",
+            f"is {_said(seen)} in all {len(at):,} rows: that is when they were loaded, not when each was known. Labels "
+            "before it find nothing, labels after it see a state of any age.",
+            "stamp each row with the instant its values were known at, such as the points of a Calendar.",
+        )
+    ]
+
+
+def _said(seen: pa.Array) -> str:
+    value = seen[0].as_py()
+    return instant(value) if pa.types.is_timestamp(seen.type) and seen.type.tz else str(value)
+
+
+def _newer_than_labels(join: Join, labels: pa.Table, rows: pa.Table) -> list[Finding]:
+    found = find(labels, rows, join, later=True)
+    only_later = (found.later > 0) & ~found.earlier
+    known = (found.later > 0) | found.earlier
+    share = float(only_later.sum() / max(1, known.sum()))
+    if share <= _MOST:
+        return []
+    return [
+        Finding(
+            "newer-than-labels",
+            f"{join.table}.{join.table_time}",
+            f"begins after most labels: of {int(known.sum()):,} labels with rows in the table {percent(share)} come "
+            "before the first of them, and get nulls.",
+            "compute the features for the labels' own period (a Calendar that starts before them), or take later "
+            "labels.",
+        )
+    ]
+
+
+def _later_outside(join: Join, label_time: str, labels: pa.Table, rows: pa.Table) -> list[Finding]:
+    row = find(labels, rows, join).row
+    at, unknown = times(labels, label_time)
+    seen = (row >= 0) & ~unknown
+    findings = []
+    for column in _times_in(rows, join.table_keys):
+        stamped, empty = times(rows, column)
+        later = seen.copy()
+        later[seen] = ~empty[row[seen]] & (stamped[row[seen]] > at[seen])
+        if later.any():
+            findings.append(_time_outside(join.table, column, float(later.mean()), labels.num_rows))
+    return findings
+
+
+def _time_outside(table: str, column: str, share: float | None, labels: int) -> Finding:
+    proof = "" if share is None else f"\n{labels:,} labels, {percent(share)} see a row stamped later than the label."
+    return Finding(
+        "time-outside-keys",
+        f"{table}.{column}",
+        f"is a time outside the table's keys: every label sees the row as it is now, whatever the label's time.{proof}",
+        f'make it the time column (timeseries_column="{column}") and keep a row per instant, or drop it if it is no '
+        "stamp.",
+    )
+
+
+def _times_of(schema: Schema, keys: tuple[str, ...]) -> Schema:
+    return {name: kind for name, kind in schema.items() if kind in (*_INSTANTS, "date") and name not in keys}
+
+
+def _times_in(rows: pa.Table, keys: tuple[str, ...]) -> list[str]:
+    return [
+        field.name
+        for field in rows.schema
+        if field.name not in keys and (pa.types.is_timestamp(field.type) or pa.types.is_date(field.type))
+    ]
+
+
+def _given_away(plan: TrainingPlan, training: pa.Table, label: str) -> list[Finding]:
+    keys = list(dict.fromkeys(key for join in plan.joins for key in join.label_keys))
+    entity = pair_ids(training, keys, training, keys)[0]
+    entity = np.where(entity < 0, -1 - np.arange(len(entity)), entity)  # rows of no known entity stand for themselves
+    findings = []
+    for join in plan.joins:
+        for output in join.outputs:
+            if pa.types.is_nested(training.column(output.name).type):
+                continue
+            kind = gives_away(training.column(output.name), training.column(label), entity)
+            where = f"{join.table}.{output.feature}"
+            if kind == "copy":
+                findings.append(
+                    Finding(
+                        "label-copy",
+                        where,
+                        f"is the label {label} itself under another name.",
+                        f"leave it out of the lookup; a past {label} needs a time column that says when it was known.",
+                    )
+                )
+            elif kind == "predictor":
+                findings.append(
+                    Finding(
+                        "perfect-predictor",
+                        where,
+                        f"alone predicts {label} without a mistake: it was written after the outcome was known.",
+                        "leave it out, or stamp its rows with the instant they were known at.",
+                    )
+                )
+    return findings

@@ -1,0 +1,103 @@
+"""Pictures of single labels, drawn of what an explanation says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fstk.columns.keys import pair_ids
+from fstk.previews.held import Held
+from fstk.previews.timeline import Timeline
+from fstk.training.bitemporal import CHANGE, COMMITTED
+from fstk.training.plan import TrainingPlan
+from fstk.training.resolve import Join
+
+
+def telling(answers: pa.Table) -> int | None:
+    """Return the label row with most to tell: one that missed a row by little, else one that refused a later row.
+
+    ``answers`` are the rows of an explanation; None when it has none with a time.
+    """
+    timed = answers.filter(pc.field("status") != "null_timestamp")
+    missed = timed.filter(pc.field("status") == "only_later_rows").sort_by("next_time")
+    refused = timed.filter((pc.field("status") == "matched") & (pc.field("later_rows") > 0))
+    for some in (missed, refused, timed):
+        if some.num_rows:
+            return some.column("label_row")[0].as_py()
+    return None
+
+
+def draw(
+    plan: TrainingPlan,
+    label: pa.Table,
+    answers: pa.Table,
+    held: Held,
+    events: Mapping[str, pa.Table],
+    *,
+    as_known: bool,
+) -> tuple[Timeline, ...]:
+    """Return one picture per lookup with a time column, of the one label in ``label``.
+
+    ``answers`` are the rows of its explanation, ``events`` by feature table the events of its source.
+    """
+    pictures = []
+    for place, number in enumerate(plan.joined):
+        join = plan.joins[number]
+        at = None if join.label_time is None else _moment(label.column(join.label_time)[0].as_py())
+        if at is None or join.table_time is None:
+            continue
+        (answer,) = answers.filter(pc.field("lookup") == place).to_pylist()
+        rows = _moments(_of_entity(label, join, held.rows[join.source]), join.table_time)
+        written = _written(label, join, held) if as_known else None
+        occurred: list[datetime] = []
+        if join.table in events:
+            own = _of_entity(label, join, events[join.table])
+            occurred = _moments(own, next(name for name in own.column_names if name not in join.table_keys))
+        pictures.append(
+            Timeline.of(
+                entity=", ".join(f"{key} {label.column(key)[0].as_py()}" for key in join.label_keys),
+                at=at,
+                lookup=join.table,
+                status=answer["status"],
+                times=[*rows, *(written or ())],
+                used=_moment(answer["feature_time"]),
+                events=occurred,
+                lookback=None if join.lookback is None else timedelta(microseconds=join.lookback),
+                written=written,
+            )
+        )
+    return tuple(pictures)
+
+
+def _of_entity(label: pa.Table, join: Join, rows: pa.Table) -> pa.Table:
+    _, entity, _ = pair_ids(label, join.label_keys, rows, join.table_keys)
+    return rows.filter(pa.array(entity >= 0))
+
+
+def _written(label: pa.Table, join: Join, held: Held) -> dict[datetime, datetime]:
+    """Return for each feature row's instant the commit that first wrote it."""
+    changes = _of_entity(label, join, held.changes(join.source))
+    changes = changes.filter(pc.field(CHANGE).isin(["insert", "update_postimage"]))
+    first: dict[datetime, datetime] = {}
+    for at, committed in zip(
+        changes.column(str(join.table_time)).to_pylist(), changes.column(COMMITTED).to_pylist(), strict=True
+    ):
+        moment, commit = _moment(at), _moment(committed)
+        if moment is not None and commit is not None:
+            first[moment] = min(first.get(moment, commit), commit)
+    return first
+
+
+def _moments(rows: pa.Table, column: str) -> list[datetime]:
+    return [moment for value in rows.column(column).to_pylist() if (moment := _moment(value)) is not None]
+
+
+def _moment(value: Any) -> datetime | None:
+    """Return a TIMESTAMP, TIMESTAMP_NTZ (as UTC) or DATE (its midnight UTC) as an instant."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    return datetime(value.year, value.month, value.day, tzinfo=UTC) if isinstance(value, date) else None

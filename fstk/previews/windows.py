@@ -1,0 +1,241 @@
+"""Windowed features on their way into a feature table, shown before anything is written: plan, real rows, findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import reduce
+from operator import and_, or_
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fstk import settings
+from fstk.display import Displayed, Sheet, Stacked, instant
+from fstk.engines.base import Engine, Frame, Schema, TableVersion
+from fstk.engines.direct import DirectEngine
+from fstk.engines.types import arrow_schema, quoted_name
+from fstk.lint.report import LintReport
+from fstk.lint.windows import lint_windows
+from fstk.tables.plan import TablePlan, plan_create
+from fstk.tables.spec import FeatureTable, TableDefinition, define, keys_text
+from fstk.warehouse import folder
+from fstk.windows.calendar import Calendar
+from fstk.windows.plan import WindowPlan, meaning
+from fstk.windows.spec import WindowedFeatures
+
+_LOOKED_AT = 10_000  # rows of a Spark source among which entities are chosen
+_MORE = 3  # samples beside the first
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The features of one entity at one instant; ``where`` says which: ``17 at 1997-06-30``."""
+
+    where: str
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, repr=False)
+class WindowPreview(Stacked):
+    """What windowed features would be as a feature table: the table's plan, columns with meaning, rows of a few
+    entities, findings. Nothing is written."""
+
+    table: TablePlan
+    windows: WindowPlan
+    samples: tuple[Sample, ...]
+    lint: LintReport
+    closing: str = "write it: --write · plain Python: --code"
+
+    def parts(self) -> Sequence[Displayed | Sheet]:
+        """Return what lint found, the plan, and further rows."""
+        more = self.samples[1 : 1 + _MORE]
+        rows = Sheet(
+            "",
+            ("column", *(sample.where for sample in more)),
+            [(one.column, *(sample.values[one.column] for sample in more)) for one in self.windows.features],
+        )
+        clean = "lint: clean · " if self.lint.clean else ""
+        closing = f"{clean}nothing written yet · {self.closing}"
+        shown = [self._plan(), *([rows] if more else []), Sheet("", (), (), [closing])]
+        return shown if self.lint.clean else [self.lint, *shown]
+
+    def _plan(self) -> Sheet:
+        table, change = self.table.table, self.table.action.upper()
+        features = f"{len(self.windows.features)} features" if len(self.windows.features) != 1 else "1 feature"
+        title = f"{table.name} · plan: {change}, keys {keys_text(table)}, {features}"
+        columns = ["column", "type", "meaning"]
+        first = self.samples[0] if self.samples else None
+        rows = []
+        for one in self.windows.features:
+            row = [f"{one.column} (new)" if one.column in self.table.added else one.column, one.type, one.meaning]
+            rows.append([*row, first.values[one.column]] if first else row)
+        refusal = [str(self.table.refusal)] if self.table.refusal else []
+        none = [] if first else ["the source has no event with a key and a time: no row to show"]
+        return Sheet(title, [*columns, f"sample: {first.where}"] if first else columns, rows, [*refusal, *none])
+
+
+def definition(features: WindowedFeatures, windows: WindowPlan, name: str, time: str) -> TableDefinition:
+    """Return the feature table that holds ``features``: entity keys, the time column called ``time``, the features."""
+    keys = {key: windows.points[key] for key in (spelled(windows.points, key) for key in features.keys)}
+    types = {one.column: one.type for one in windows.features}
+    return define(name, list(keys), {**keys, time: windows.points[windows.time], **types}, timeseries_column=time)
+
+
+def spelled(names: Iterable[str], column: str) -> str:
+    """Return a column as a frame spells it; SQL does not tell cases apart."""
+    return next((name for name in names if name.lower() == column.lower()), column)
+
+
+def preview(
+    features: WindowedFeatures,
+    points: Any,
+    name: str,
+    *,
+    time: str,
+    points_time: str | None,
+    there: FeatureTable | None,
+    engine: Engine,
+) -> WindowPreview:
+    """Return the preview of ``features`` at ``points`` as the feature table ``name``.
+
+    Args:
+        features: what to compute.
+        points: ``"events"``, a frame or a :class:`Calendar`, as :meth:`WindowedFeatures.compute` takes them.
+        name: the feature table's.
+        time: the feature table's time column.
+        points_time: the time column of a frame of points, or what a calendar's is called.
+        there: the feature table of that name, if it exists.
+        engine: computes; the rows of a few entities only.
+
+    Raises:
+        InvalidInput and its kinds: as :meth:`WindowedFeatures.compute`; BadExpression on ``direct`` for an aggregate
+            that needs Spark.
+    """
+    source, schema = _source(features, engine)
+    empty = arrow_schema(schema).empty_table() if isinstance(engine, DirectEngine) else source
+    windows = replace(features, source=empty).plan(points, timestamp=points_time, engine=engine)
+    said = [
+        meaning(one.expression, length, features.closed, time)
+        for length in features.lengths
+        for one in features.aggregates
+    ]
+    planned = tuple(replace(one, meaning=words) for one, words in zip(windows.features, said, strict=True))
+    windows = replace(windows, source=features.source_name, features=planned)
+    wanted = definition(features, windows, name, time)
+    keys = [spelled(schema, key) for key in features.keys]
+    chosen = _entities(source, keys, features.timestamp, engine)
+    rows = _rows(features, points, points_time, windows, _only(source, keys, chosen), chosen, engine)
+    events = engine.arrow(_only(source, keys, chosen))
+    own = [spelled(windows.points, key) for key in features.keys]
+    columns = [one.column for one in windows.features]
+    at = spelled(schema, features.timestamp)
+    found = lint_windows(wanted.name, columns, features.closed, rows, own, windows.time, events, keys, at)
+    return WindowPreview(
+        plan_create(wanted, there), windows, _samples(rows, own, windows, chosen), LintReport.of(found)
+    )
+
+
+def _source(features: WindowedFeatures, engine: Engine) -> tuple[Frame, Schema]:
+    """Return the source's frame, of a local table only the columns that are needed, and all its columns' types."""
+    if not isinstance(features.source, str):
+        frame = engine.frame(features.source, "source")
+        return frame, engine.schema(frame)
+    place = folder(settings.load().warehouse, features.source)
+    table = TableVersion(features.source, str(place) if (place / "_delta_log").is_dir() else None)
+    if not isinstance(engine, DirectEngine):
+        frame = engine.read(table)
+        return frame, engine.schema(frame)
+    schema = engine.columns(table)
+    asked = [*features.keys, features.timestamp, *(name for one in features.aggregates for name in one.parsed.columns)]
+    used = [name for name in dict.fromkeys(spelled(schema, name) for name in asked) if name in schema]
+    return engine.read(table, used), schema
+
+
+def _entities(source: Frame, keys: list[str], time: str, engine: Engine) -> list[dict[str, Any]]:
+    """Return the keys of the entity with the most events, of a middling one and of one with the fewest."""
+    seen = (
+        source
+        if isinstance(engine, DirectEngine)
+        else source.select(*(quoted_name(name) for name in (*keys, time))).limit(_LOOKED_AT)
+    )
+    events = engine.arrow(seen)
+    events = events.filter(
+        reduce(and_, (pc.field(name).is_valid() for name in (*keys, spelled(events.column_names, time))))
+    )
+    counted = events.group_by(keys).aggregate([([], "count_all")])
+    order = [("count_all", "descending"), *((key, "ascending") for key in keys)]
+    counted = counted.sort_by(order).select(keys)
+    places = dict.fromkeys((0, counted.num_rows // 2, counted.num_rows - 1)) if counted.num_rows else ()
+    return [counted.slice(place, 1).to_pylist()[0] for place in places]
+
+
+def _only(frame: Frame, keys: Sequence[str], entities: list[dict[str, Any]]) -> Frame:
+    """Return the rows of a frame whose ``keys`` are those of one of the entities."""
+    if isinstance(frame, pa.Table):
+        if not entities:
+            return frame.slice(0, 0)
+        types = frame.schema
+        same = [
+            reduce(
+                and_,
+                (
+                    pc.field(key) == pa.scalar(value, types.field(key).type)
+                    for key, value in zip(keys, one.values(), strict=True)
+                ),
+            )
+            for one in entities
+        ]
+        return frame.filter(reduce(or_, same))
+    if not entities:
+        return frame.limit(0)
+    alike = [
+        reduce(and_, (frame[quoted_name(key)] == value for key, value in zip(keys, one.values(), strict=True)))
+        for one in entities
+    ]
+    return frame.where(reduce(or_, alike))
+
+
+def _rows(
+    features: WindowedFeatures,
+    points: Any,
+    points_time: str | None,
+    windows: WindowPlan,
+    events: Frame,
+    entities: list[dict[str, Any]],
+    engine: Engine,
+) -> pa.Table:
+    """Return keys, time and features of the chosen entities, a row per point, in their order."""
+    if not isinstance(points, str | Calendar):
+        frame = engine.frame(points, "points")
+        own = [spelled(engine.schema(frame), key) for key in features.keys]
+        points = _only(frame, own, entities)
+    held = replace(features, source=events)
+    rows = engine.arrow(held.compute(points, timestamp=points_time, engine=engine))
+    keys = [spelled(windows.points, key) for key in features.keys]
+    rows = rows.select([*keys, windows.time, *(one.column for one in windows.features)])
+    rows = rows.filter(pc.field(windows.time).is_valid())
+    return rows.sort_by([(name, "ascending") for name in (*keys, windows.time)])
+
+
+def _samples(
+    rows: pa.Table, keys: list[str], windows: WindowPlan, entities: list[dict[str, Any]]
+) -> tuple[Sample, ...]:
+    """Return a row from the middle of the first entity's history, and the newest row of each."""
+    places: dict[tuple[Any, ...], list[int]] = {tuple(one.values()): [] for one in entities}
+    for place, row in enumerate(rows.select(keys).to_pylist()):
+        places.setdefault(tuple(row.values()), []).append(place)
+    histories = [history for history in places.values() if history]
+    chosen = dict.fromkeys(
+        [history[len(history) // 2] for history in histories[:1]] + [history[-1] for history in histories]
+    )
+    samples = []
+    for place in chosen:
+        row = rows.slice(place, 1).to_pylist()[0]
+        at = row[windows.time]
+        when = instant(at) if isinstance(at, datetime) else str(at)
+        where = f"{', '.join(str(row[key]) for key in keys)} at {when}"
+        samples.append(Sample(where, {one.column: row[one.column] for one in windows.features}))
+    return tuple(samples)

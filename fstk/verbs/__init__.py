@@ -1,0 +1,1 @@
+"""One request a verb: asked, shown, written, told as Python."""

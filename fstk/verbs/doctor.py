@@ -1,0 +1,110 @@
+"""What ``fstk doctor`` says: each line ok or the command that mends it. Starts no JVM and fetches nothing."""
+
+from __future__ import annotations
+
+import platform
+import textwrap
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fstk import settings
+from fstk.display import WIDTH, Displayed, Sheet
+from fstk.engines.start import jars, java, packages
+from fstk.errors import EngineUnavailable, FstkError, MissingPackage
+from fstk.models import registry
+from fstk.online.spec import open_store
+from fstk.warehouse import ready_warehouse
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line: what was found, and when it is not right, why and how to mend it."""
+
+    ok: bool
+    text: str
+
+
+@dataclass(frozen=True, repr=False)
+class Diagnosis(Displayed):
+    """What is right and what is not, the latter first."""
+
+    checks: tuple[Check, ...]
+
+    def display(self) -> Sheet:
+        """Show one check a line."""
+        ordered = sorted(self.checks, key=lambda check: check.ok)
+        lines = []
+        for check in ordered:
+            mark = "ok    " if check.ok else "FIX   "
+            lines += textwrap.wrap(mark + check.text, WIDTH, subsequent_indent=" " * len(mark))
+        return Sheet("", (), (), lines)
+
+
+def diagnose() -> Diagnosis:
+    """Check what fstk needs, and say how to mend it."""
+    checks = (_engine, _jars, _warehouse, _online, _models, _notebooks)
+    return Diagnosis(tuple(_found(check) for check in checks))
+
+
+def _found(check: Callable[[], str]) -> Check:
+    try:
+        return Check(True, check())
+    except FstkError as error:
+        return Check(False, str(error))
+
+
+def _engine() -> str:
+    engine = settings.load().engine
+    here = f"Python {platform.python_version()} · fstk {packages.installed('fstk')} · engine {engine}"
+    if engine == "spark":
+        packages.check_pair()
+        spark, delta = packages.installed("pyspark"), packages.installed("delta-spark")
+        return f"{here} · Java {java.find().version} · Spark {spark} with delta-spark {delta}"
+    packages.check_clash()
+    client = "databricks-connect" if engine == "databricks" else "pyspark"
+    return f"{here} · {client} {_installed(client, 'databricks' if engine == 'databricks' else 'spark')}"
+
+
+def _jars() -> str:
+    loaded = settings.load()
+    if loaded.engine != "spark":
+        return f"no jars needed by engine {loaded.engine}"
+    missing = [jar.file for jar in jars.JARS if not (loaded.jars / jar.file).is_file()]
+    if missing or not jars.archive(loaded.jars).is_file():
+        what = f"{', '.join(missing)} not" if missing else "no archive of loaded classes, which halves the start, yet"
+        raise EngineUnavailable(f"{what} in {loaded.jars}.   python -m fstk.engines.start.jars")
+    return f"Delta's jars and the archive of loaded classes in {loaded.jars}"
+
+
+def _warehouse() -> str:
+    path = settings.load().warehouse
+    if not path.exists():
+        return f"warehouse {path} is not there yet; the first write makes it"
+    size = sum(file.stat().st_size for file in ready_warehouse(path).rglob("*") if file.is_file())
+    return f"warehouse writable ({path}, {size / 1e6:.0f} MB)"
+
+
+def _online() -> str:
+    with open_store(None) as store:
+        started = time.perf_counter()
+        names = store.names()
+        took = (time.perf_counter() - started) * 1000
+        return f"online store {store.url} reachable, {took:.1f} ms, {len(names)} tables"
+
+
+def _models() -> str:
+    where = registry.tracking() or "mlflow.db of this folder"
+    return f"MLflow {_installed('mlflow', 'models')} · tracking in {where}"
+
+
+def _notebooks() -> str:
+    parts = [f"{package} {_installed(package, 'notebook')}" for package in ("jupyterlab", "ipywidgets")]
+    return " · ".join([*parts, f"papermill {_installed('papermill', 'jobs')}"])
+
+
+def _installed(package: str, extra: str) -> str:
+    version = packages.installed(package)
+    if version is None:
+        raise MissingPackage(f"{package} is not installed.   pip install 'fstk[{extra}]'")
+    return version

@@ -1,0 +1,99 @@
+"""The lines of ``fstk windows`` and ``fstk pit``: one aggregate, or one lookup, each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from fstk.errors import InvalidInput
+from fstk.training.spec import FeatureLookup
+from fstk.verbs.text import statements
+from fstk.windows.length import read_length
+from fstk.windows.spec import Aggregate
+
+_NAMED = re.compile(r"(?P<expression>.*\S)\s+as\s+`?(?P<name>\w+)`?", re.IGNORECASE | re.DOTALL)
+_COLUMN = r"(?:`[^`]+`|[^\s,()`]+)"
+_LOOKUP = re.compile(
+    r"(?P<table>[\w.]+)(?:\s*\((?P<features>[^()]*)\))?"
+    rf"\s+on\s+(?P<keys>{_COLUMN}(?:\s*,\s*{_COLUMN})*)(?:\s+within\s+(?P<within>\w+))?",
+    re.IGNORECASE,
+)
+_AS_LOOKUP = "feature_store.customer_features (spend_30d as spend) on customer_id within 30d"
+
+
+def below(text: str, namespace: Mapping[str, Any] | None, example: str) -> list[str]:
+    """Return the statements of the text below a cell magic, or, without a ``namespace``, of a standard input.
+
+    Raises:
+        InvalidInput: there is none; ``example`` is one.
+    """
+    found = statements(text)
+    if not found:
+        where = "on standard input" if namespace is None else "below %%fstk"
+        raise InvalidInput(f"nothing is asked for: write one a line {where}, as in\n  {example}")
+    return found
+
+
+def aggregate(line: str) -> Aggregate:
+    """Read ``sum(amount) filter (where quantity > 1) as bulk``; raises InvalidInput, BadExpression."""
+    named = _NAMED.fullmatch(line)
+    if named is None:
+        raise InvalidInput(f"{line!r} has no name: write {line} as …, as in sum(amount) as total_spend")
+    return Aggregate(named["expression"], named["name"])
+
+
+@dataclass(frozen=True)
+class LookupLine:
+    """One lookup as it was written, without the labels' time; ``features`` None means all of them."""
+
+    table: str
+    keys: tuple[str, ...]
+    features: tuple[str, ...] | None
+    renames: dict[str, str]
+    within: timedelta | None
+
+    def at(self, time: str | None) -> FeatureLookup:
+        """Return the lookup with the labels' time column, None for a table that has no time column."""
+        return FeatureLookup(
+            self.table,
+            self.keys,
+            feature_names=self.features,
+            rename_outputs=self.renames or None,
+            timestamp_lookup_key=time,
+            lookback_window=self.within,
+        )
+
+
+def lookup(line: str) -> LookupLine:
+    """Read ``TABLE (FEATURE as NAME, …) on KEY, … within 30d``; without the list, or with ``*`` in it, all features.
+
+    Raises:
+        InvalidInput: the line reads otherwise.
+    """
+    read = _LOOKUP.fullmatch(line)
+    if read is None:
+        raise InvalidInput(f"cannot read the lookup {line!r}.   Write it as in: {_AS_LOOKUP}")
+    names: list[str] = []
+    renames: dict[str, str] = {}
+    for item in _items(read["features"]):
+        renamed = _NAMED.fullmatch(item)
+        names.append(renamed["expression"] if renamed else item)
+        if renamed:
+            renames[renamed["expression"]] = renamed["name"]
+    every = read["features"] is None or "*" in names
+    return LookupLine(
+        read["table"], tuple(_items(read["keys"])), None if every else tuple(names), renames, _within(read["within"])
+    )
+
+
+def _items(text: str | None) -> list[str]:
+    return [item.strip().strip("`") for item in (text or "").split(",") if item.strip()]
+
+
+def _within(text: str | None) -> timedelta | None:
+    if text is None or re.fullmatch("0[dhms]?", text):  # equal times only, which is no length of a window
+        return None if text is None else timedelta(0)
+    return timedelta(microseconds=read_length(text, "within").micros or 0)

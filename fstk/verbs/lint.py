@@ -1,0 +1,92 @@
+"""What ``fstk lint`` looks at: tables, files, training sets, and the cells that a notebook has run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fstk import settings
+from fstk.errors import InvalidInput, UnknownName, UnknownTable, nearest
+from fstk.lint.report import Finding, LintReport
+from fstk.lint.sources import lint_cell, lint_sql
+from fstk.lint.training import lint_table
+from fstk.lint.windows import lint_windows
+from fstk.previews.held import rows_among
+from fstk.previews.join import lint_labels
+from fstk.tables.configured import open_catalog
+from fstk.tables.spec import FeatureTable
+from fstk.training.training_set import TrainingSet
+from fstk.verbs.pit import some_labels, sources_of
+
+
+def lint(namespace: Mapping[str, Any] | None, names: list[str]) -> LintReport:
+    """Return what lint finds in ``names``, or, without any, in all that is at hand.
+
+    ``namespace`` is that of a notebook's cells, None in a terminal.
+
+    Raises:
+        UnknownName: a name of nothing; the message gives the nearest. InvalidInput: a file that cannot be read.
+    """
+    if not names:
+        found = [finding for table in open_catalog().tables() for finding in _table(table)]
+        if namespace is not None:
+            return LintReport.of([*found, *_history(namespace)])
+        notebooks = sorted((settings.root() / "notebooks").glob("*.ipynb"))
+        return LintReport.of([*found, *(finding for path in notebooks for finding in _file(path))])
+    return LintReport.of(finding for name in names for finding in _named(name, namespace or {}))
+
+
+def _named(name: str, namespace: Mapping[str, Any]) -> Iterable[Finding]:
+    value = namespace.get(name)
+    if isinstance(value, TrainingSet):
+        tables = {join.table: open_catalog().get(join.table) for join in value.plan.joins}
+        labels, _ = some_labels(value.labels, list(value.plan.label_columns), every=False)
+        return lint_labels(value.plan, labels, tables, sources_of(tables)).findings
+    if Path(name).suffix in (".ipynb", ".sql", ".py"):
+        return _file(Path(name))
+    try:
+        return _table(open_catalog().get(name))
+    except UnknownTable as error:
+        sets = [known for known, one in namespace.items() if isinstance(one, TrainingSet)]
+        known = [*sets, *open_catalog().names()]
+        raise UnknownName(f"no feature table, training set or file {name}.{nearest(name, known)}") from error
+
+
+def _table(table: FeatureTable) -> Iterable[Finding]:
+    time = table.timeseries_column
+    if time is None:
+        return lint_table(table).findings
+    rows = rows_among(table.at(table.version), {}, [*table.primary_keys, time])
+    found = [*lint_table(table, rows).findings]
+    source = sources_of({table.name: table}).get(table.name)
+    if source is not None and table.tags.get("closed", "left") != "left":
+        at = table.tags["event_time"]
+        events = rows_among(source, {}, [*table.primary_keys, at])
+        keys = table.primary_keys
+        found += lint_windows(table.name, table.features, table.tags["closed"], rows, keys, time, events, keys, at)
+    return found
+
+
+def _file(path: Path) -> list[Finding]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        cells = json.loads(text)["cells"] if path.suffix == ".ipynb" else []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(f"{path} cannot be read as a notebook or text: {error}.") from error
+    if path.suffix == ".sql":
+        return lint_sql(text, path.name)
+    if path.suffix == ".py":
+        return lint_cell(text, path.name)
+    found = []
+    for number, cell in enumerate(cells, 1):
+        if cell.get("cell_type") == "code":
+            found += lint_cell("".join(cell.get("source", "")), f"{path.name}, cell {number}")
+    return found
+
+
+def _history(namespace: Mapping[str, Any]) -> list[Finding]:
+    shell = namespace["get_ipython"]()
+    cells = enumerate(shell.history_manager.input_hist_raw)
+    return [finding for number, source in cells for finding in lint_cell(source, f"In[{number}]")]

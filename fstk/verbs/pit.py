@@ -1,0 +1,215 @@
+"""What ``fstk pit`` asks for, as one request that can be shown, made, or told in plain Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fstk.engines import connect
+from fstk.engines.base import TableVersion
+from fstk.engines.frames import is_spark, to_arrow
+from fstk.engines.types import quoted_name, schema_of
+from fstk.errors import FstkError, InvalidInput, UnknownName
+from fstk.previews.join import TrainingSetPreview, preview
+from fstk.tables.configured import open_catalog
+from fstk.tables.spec import FeatureTable
+from fstk.training.plan import TrainingPlan, plan_training_set
+from fstk.training.spec import FeatureLookup
+from fstk.training.training_set import TrainingSet, create_training_set
+from fstk.verbs.code import Code, call, listed, literal
+from fstk.verbs.lines import below, lookup
+from fstk.verbs.names import frame_or_name, local
+
+_EXAMPLE = "feature_store.customer_features on customer_id"
+_SAMPLE = 2_000  # labels that a preview looks at
+
+
+@dataclass(frozen=True)
+class PitRequest:
+    """A training set as it was asked for; ``labels_code`` is how Python names the labels."""
+
+    labels: Any
+    labels_code: str
+    lookups: tuple[FeatureLookup, ...]
+    label: str | None
+    as_known: bool
+    tables: Mapping[str, FeatureTable]
+
+    def training_set(self) -> TrainingSet:
+        """Return the training set of all labels."""
+        return create_training_set(
+            self.labels, self.lookups, self.label, catalog=open_catalog(), as_known=self.as_known
+        )
+
+    def preview(self, *, every: bool, one: str | None, bound: str | None) -> TrainingSetPreview:
+        """Return the preview on a sample, or on ``every`` label; ``one`` is the key whose label is drawn."""
+        plan = self.plan()
+        rows, of = some_labels(self.labels, list(plan.label_columns), every)
+        drawn = None if one is None else _label_of(self.labels, plan, one)
+        picture = f"one label: %fstk explain {bound} KEY" if bound else "one label: --one KEY · make it: -o NAME"
+        return preview(
+            plan,
+            rows,
+            of,
+            self.tables,
+            as_known=self.as_known,
+            one=drawn,
+            sources=sources_of(self.tables),
+            closing=f"{picture} · plain Python: --code",
+        )
+
+    def plan(self) -> TrainingPlan:
+        """Return what will be joined with what; reads no row."""
+        schema = (
+            connect.engine_of(self.labels.sparkSession).schema(self.labels)
+            if is_spark(self.labels)
+            else schema_of(self.labels.schema)
+        )
+        return plan_training_set(schema, self.lookups, self.tables, self.label)
+
+    def code(self) -> Code:
+        """Return the training set as plain Python."""
+        lookups = [_lookup_code(one) for one in self.lookups]
+        arguments = [("df", self.labels_code), ("feature_lookups", listed(lookups)), ("label", literal(self.label))]
+        arguments += [("as_known", "True")] if self.as_known else []
+        delta = ["from datetime import timedelta", ""] if any(one.lookback is not None for one in self.lookups) else []
+        return Code(
+            "\n".join(
+                [
+                    *delta,
+                    "from fstk import FeatureEngineeringClient, FeatureLookup",
+                    "",
+                    "fe = FeatureEngineeringClient()",
+                    f"training_set = {call('fe.create_training_set', arguments)}",
+                ]
+            )
+        )
+
+
+def parse(
+    namespace: Mapping[str, Any] | None,
+    text: str,
+    labels: str,
+    label: str | None,
+    at: str | None,
+    as_known: bool,
+) -> PitRequest:
+    """Return the request that the words of ``fstk pit`` and the lines of ``text`` make.
+
+    ``namespace`` is that of a notebook's cells, None in a terminal.
+
+    Raises:
+        InvalidInput and its kinds: words that fit nothing; UnknownTable with the nearest names.
+    """
+    found = frame_or_name(labels, namespace or {})
+    code = f"fe.read_table(name={literal(found)})" if isinstance(found, str) else labels
+    lines = [lookup(line) for line in below(text, namespace, _EXAMPLE)]
+    catalog = open_catalog()
+    tables = {line.table: catalog.get(line.table) for line in lines}
+    lookups = []
+    for line in lines:
+        time = tables[line.table].timeseries_column
+        if time is not None and at is None:
+            raise InvalidInput(
+                f"{line.table} has the time column {time}: --at must name the labels' time column, so that no label "
+                "sees the future."
+            )
+        lookups.append(line.at(at if time is not None else None))
+    by_name = {one.table_name: catalog.get(one.table_name) for one in lookups}
+    return PitRequest(_frame(found), code, tuple(lookups), label, as_known, by_name)
+
+
+def _frame(found: Any) -> Any:
+    """Return labels as a Spark frame or as Arrow; a table of the warehouse is read without a JVM."""
+    if not isinstance(found, str):
+        return found if is_spark(found) else to_arrow(found, "labels")
+    table = local(found)
+    if table is not None:
+        return connect.direct().read(table)
+    return connect.active().read(TableVersion(found, None))
+
+
+def some_labels(labels: Any, columns: list[str], every: bool) -> tuple[pa.Table, int]:
+    """Return a random sample of the labels, the same each time, or all of them, and how many there are in all."""
+    if is_spark(labels):
+        of = labels.count()
+        kept = labels.select(*(quoted_name(column) for column in columns))
+        if not every and of > _SAMPLE:
+            kept = kept.sample(fraction=min(1.0, _SAMPLE / of), seed=0)
+        return connect.engine_of(labels.sparkSession).arrow(kept), of
+    of = labels.num_rows
+    kept = labels.select(columns)
+    if every or of <= _SAMPLE:
+        return kept, of
+    places = np.sort(np.random.default_rng(0).choice(of, _SAMPLE, replace=False))
+    return kept.take(pa.array(places)), of
+
+
+def _label_of(labels: Any, plan: TrainingPlan, key: str) -> pa.Table:
+    """Return the newest label of ``key``, as a table of one row.
+
+    Raises:
+        UnknownName: no label has that key in the columns of any lookup.
+    """
+    columns = list(plan.label_columns)
+    for join in plan.joins:
+        found = with_key(labels, join.label_keys, key)
+        if is_spark(found):
+            found = connect.engine_of(found.sparkSession).arrow(found.select(*map(quoted_name, columns)))
+        found = found.select(columns)
+        if found.num_rows:
+            if join.label_time is not None:  # a label without a time is the last to ask for
+                timed = found.filter(pc.field(join.label_time).is_valid()).sort_by(join.label_time)
+                found = timed if timed.num_rows else found
+            return found.slice(found.num_rows - 1)
+    keys = " or ".join(dict.fromkeys(", ".join(join.label_keys) for join in plan.joins))
+    raise UnknownName(f"no label has {keys} {key}.")
+
+
+def with_key(rows: Any, keys: tuple[str, ...], key: str) -> Any:
+    """Return the rows of an Arrow or Spark frame whose ``keys`` read as ``key``, several with commas between."""
+    parts = [part.strip() for part in key.split(",")]
+    if len(parts) != len(keys):
+        return rows.limit(0) if is_spark(rows) else rows.slice(0, 0)
+    for column, part in zip(keys, parts, strict=True):
+        if is_spark(rows):
+            rows = rows.where(rows[quoted_name(column)].cast("string") == part)
+        else:
+            values = rows.column(column)
+            text = values if values.type == pa.string() else pc.cast(values, pa.string())
+            rows = rows.filter(pc.equal(text, part))
+    return rows
+
+
+def sources_of(tables: Mapping[str, FeatureTable]) -> dict[str, TableVersion]:
+    """Return the events that tables say they were computed of, where these are at hand and fit the table's keys."""
+    found = {}
+    for name, table in tables.items():
+        source, time = table.tags.get("source"), table.tags.get("event_time")
+        try:
+            events = local(source) if source else None
+            schema = connect.direct().columns(events) if events is not None else {}
+        except FstkError:
+            continue  # a tag is free text: what it names need not be a table
+        if events is not None and time in schema and all(schema.get(k) == table.schema[k] for k in table.primary_keys):
+            found[name] = events
+    return found
+
+
+def _lookup_code(one: FeatureLookup) -> str:
+    keys = one.lookup_key[0] if len(one.lookup_key) == 1 else list(one.lookup_key)
+    arguments = [literal(one.table_name), literal(keys)]
+    for name, value in (
+        ("feature_names", one.feature_names),
+        ("rename_outputs", one.rename_outputs or None),
+        ("timestamp_lookup_key", one.timestamp_lookup_key),
+        ("lookback_window", one.lookback_window),
+    ):
+        if value is not None:
+            arguments.append(f"{name}={literal(value)}")
+    return f"FeatureLookup({', '.join(arguments)})"

@@ -1,0 +1,57 @@
+"""What ``fstk publish`` asks for, as one request that can be tried, carried out, or told in plain Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fstk.online.publish import Progress, PublishReport, publish
+from fstk.tables.configured import open_catalog
+from fstk.verbs.code import Code, call, literal
+
+
+@dataclass(frozen=True)
+class PublishRequest:
+    """A publication as it was asked for; None stands for the settings' store, for all features, for all rows."""
+
+    table: str
+    to: str | None
+    features: tuple[str, ...] | None
+    where: str | None
+    dry_run: bool = False
+
+    def run(self, progress: Progress | None) -> PublishReport:
+        """Publish, or say what would be written; raises as :func:`fstk.online.publish.publish`."""
+        table = open_catalog().get(self.table)
+        return publish(
+            table,
+            self.to,
+            features=self.features,
+            filter_condition=self.where,
+            dry_run=self.dry_run,
+            progress=progress,
+        )
+
+    def code(self) -> Code:
+        """Return the publication as plain Python."""
+        arguments = [("source_table_name", literal(self.table))]
+        arguments += [
+            (name, literal(value))
+            for name, value in (
+                ("online_store", self.to),
+                ("features", self.features),
+                ("filter_condition", self.where),
+            )
+            if value is not None
+        ]
+        arguments += [("dry_run", "True")] if self.dry_run else []
+        return Code(
+            "\n".join(
+                [
+                    "from fstk import FeatureEngineeringClient",
+                    "",
+                    "fe = FeatureEngineeringClient()",
+                    f"report = {call('fe.publish_table', arguments)}",
+                    "report",
+                ]
+            )
+        )

@@ -1,0 +1,243 @@
+"""What ``fstk windows`` asks for, as one request that can be shown, written, or told in plain Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from fstk.display import Displayed, Sheet, Stacked
+from fstk.engines import connect
+from fstk.engines.base import Engine, TableVersion
+from fstk.engines.frames import is_spark
+from fstk.errors import BadExpression, InvalidInput, UnknownTable
+from fstk.previews.windows import WindowPreview, preview
+from fstk.tables.configured import open_catalog
+from fstk.tables.report import WriteReport
+from fstk.tables.spec import FeatureTable
+from fstk.verbs.code import Code, call, listed, literal
+from fstk.verbs.lines import aggregate, below
+from fstk.verbs.names import columns_of, frame_or_name, local
+from fstk.windows.calendar import Calendar
+from fstk.windows.spec import Closed, WindowedFeatures
+
+_EXAMPLE = "sum(amount) as total_spend"
+_CALENDAR_TIME = "as_of"  # what a calendar's instants are called in a new table
+
+
+@dataclass(frozen=True, repr=False)
+class Written(Stacked):
+    """A write that was done, after the preview of what it would be."""
+
+    preview: WindowPreview
+    report: WriteReport
+
+    def parts(self) -> list[Displayed | Sheet]:
+        """Return the report, bad news of lint before it."""
+        return [*([] if self.preview.lint.clean else [self.preview.lint]), self.report]
+
+
+@dataclass(frozen=True)
+class WindowsRequest:
+    """Windowed features for a feature table; ``source_code`` and ``points_code`` are how Python names what they are.
+
+    ``points`` are ``"events"``, a Calendar, a frame or a table; ``points_time`` is their time column, None for that of
+    the events; ``time`` is the feature table's.
+    """
+
+    features: WindowedFeatures
+    points: Any
+    table: str
+    there: FeatureTable | None
+    time: str
+    points_time: str | None
+    source_code: str
+    points_code: str
+
+    def preview(self) -> WindowPreview:
+        """Return the preview; says so before it starts Spark for an aggregate that needs it."""
+        frames = [frame for frame in (self.features.source, self.points) if is_spark(frame)]
+        if frames:
+            return self._preview(connect.engine_of(frames[0].sparkSession))
+        if isinstance(self.features.source, str) and local(self.features.source) is None:
+            return self._preview(connect.active())
+        try:
+            return self._preview(connect.direct())
+        except BadExpression as error:
+            print(f"{error}\nStarting Spark for it.", flush=True)
+            return self._preview(connect.active())
+
+    def write(self) -> Written:
+        """Merge the features into the table, which is made when it is not there."""
+        before = self.preview()
+        before.table.check()
+        keys = list(self.features.keys)
+        rows = self._rows()
+        catalog = open_catalog()
+        if self.there is not None:
+            return Written(before, catalog.write(self.table, rows))
+        made = catalog.create(self.table, keys, rows, timeseries_column=self.time, tags=self._tags())
+        return Written(before, WriteReport(made.name, None, made.version, made.rows or 0, 0, 0, made.rows))
+
+    def code(self) -> Code:
+        """Return the write as plain Python."""
+        features = self.features
+        names = ["Aggregate", "FeatureEngineeringClient", "WindowedFeatures"]
+        first = []
+        if isinstance(self.points, Calendar):
+            names.insert(1, "Calendar")
+            moments = [self.points.start, self.points.end]
+            kinds = {"datetime" if isinstance(moment, datetime) else "date" for moment in moments}
+            kinds |= {"UTC"} if "datetime" in kinds else set()
+            first = [f"from datetime import {', '.join(sorted(kinds))}", ""]
+        aggregates = [f"Aggregate({literal(one.expression)}, name={literal(one.name)})" for one in features.aggregates]
+        arguments = [
+            ("source", self.source_code),
+            ("entity", literal(features.entity)),
+            ("timestamp", literal(features.timestamp)),
+            ("aggregates", listed(aggregates)),
+            ("windows", literal(list(features.windows))),
+        ]
+        arguments += [("closed", literal(features.closed))] if features.closed != "left" else []
+        keys = [*features.keys, self._computed_time]
+        computed = f"features.compute({self.points_code}"
+        computed += f", timestamp={literal(self.points_time)})" if self.points_time is not None else ")"
+        steps = ["fe = FeatureEngineeringClient()", f"rows = {computed}"]
+        if not isinstance(self.points, Calendar):
+            steps.append(f"keys = {literal(keys)}")
+            steps.append("rows = rows.select(*keys, *features.columns).dropna(subset=keys).dropDuplicates(keys)")
+        if self._computed_time != self.time:
+            steps.append(f"rows = rows.withColumnRenamed({literal(self._computed_time)}, {literal(self.time)})")
+        table = [
+            ("name", literal(self.table)),
+            ("primary_keys", literal(list(features.keys))),
+            ("timeseries_column", literal(self.time)),
+            ("df", "rows"),
+        ]
+        table += [("tags", literal(self._tags()))] if self._tags() and self.there is None else []
+        return Code(
+            "\n".join(
+                [
+                    *first,
+                    f"from fstk import {', '.join(names)}",
+                    "",
+                    f"features = {call('WindowedFeatures', arguments)}",
+                    *steps,
+                    call("fe.create_table", table),
+                ]
+            )
+        )
+
+    @property
+    def _computed_time(self) -> str:
+        return self.points_time or self.features.timestamp
+
+    def _preview(self, engine: Engine) -> WindowPreview:
+        return preview(
+            self.features,
+            self._points(engine),
+            self.table,
+            time=self.time,
+            points_time=self.points_time,
+            there=self.there,
+            engine=engine,
+        )
+
+    def _points(self, engine: Engine) -> Any:
+        return engine.read(self.points) if isinstance(self.points, TableVersion) else self.points
+
+    def _rows(self) -> Any:
+        """Return a Spark frame of one row per key and time: at one instant all features of an entity are alike."""
+        rows = self.features.compute(self._points(connect.active()), timestamp=self.points_time)
+        keys = [*self.features.keys, self._computed_time]
+        if not isinstance(self.points, Calendar):
+            rows = rows.select(*keys, *self.features.columns).dropna(subset=keys).dropDuplicates(keys)
+        return rows.withColumnRenamed(self._computed_time, self.time)
+
+    def _tags(self) -> dict[str, str]:
+        """Return what a new table should say of where its features come from; lint and pictures read it."""
+        if not isinstance(self.features.source, str):
+            return {}
+        return {
+            "source": self.features.source,
+            "event_time": self.features.timestamp,
+            "closed": self.features.closed,
+        }
+
+
+def parse(
+    namespace: Mapping[str, Any] | None,
+    text: str,
+    table: str,
+    source: str,
+    entity: str,
+    time: str,
+    windows: str,
+    closed: Closed,
+    calendar: str | None,
+    points: str | None,
+) -> WindowsRequest:
+    """Return the request that the words of ``fstk windows`` and the lines of ``text`` make.
+
+    ``namespace`` is that of a notebook's cells, None in a terminal.
+
+    Raises:
+        InvalidInput and its kinds: words that fit nothing; UnknownTable with the nearest names for the source.
+    """
+    if calendar is not None and points is not None:
+        raise InvalidInput("--calendar and --points both say at which instants; give one of them.")
+    variables = namespace or {}
+    found = frame_or_name(source, variables)
+    columns = [column.strip() for column in entity.split(",")]
+    features = WindowedFeatures(
+        found,
+        columns[0] if len(columns) == 1 else columns,
+        time,
+        [aggregate(line) for line in below(text, namespace, _EXAMPLE)],
+        [_length(one.strip()) for one in windows.split(",")],
+        closed=closed,
+    )
+    there = _there(table)
+    known = there.timeseries_column if there is not None else None
+    name = there.name if there is not None else table
+    source_code = literal(found) if isinstance(found, str) else source
+    if calendar is not None:
+        own = known or _CALENDAR_TIME
+        moments = _calendar(calendar)
+        every = literal(moments.every)
+        code = f"Calendar({literal(moments.start)}, {literal(moments.end)}, every={every})"
+        return WindowsRequest(features, moments, name, there, own, own, source_code, code)
+    if points is None:
+        return WindowsRequest(features, "events", name, there, known or time, None, source_code, literal("events"))
+    named, _, column = (part.strip() for part in points.partition(","))
+    frame = frame_or_name(named, variables)
+    moment = column or next((one for one in (time, known) if one in columns_of(frame)), time)
+    code = f"fe.read_table(name={literal(frame)})" if isinstance(frame, str) else named
+    at = local(frame) or frame if isinstance(frame, str) else frame
+    return WindowsRequest(features, at, name, there, known or moment, moment, source_code, code)
+
+
+def _there(table: str) -> FeatureTable | None:
+    try:
+        return open_catalog().get(table)
+    except UnknownTable:
+        return None
+
+
+def _length(text: str) -> str | int | None:
+    return None if text == "lifetime" else int(text) if text.isdigit() else text
+
+
+def _calendar(text: str) -> Calendar:
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 3:
+        raise InvalidInput(f"--calendar takes START,END,EVERY, as in 1997-01-08,1998-04-01,7d; got {text!r}.")
+    return Calendar(_moment(parts[0]), _moment(parts[1]), parts[2])
+
+
+def _moment(text: str) -> date | datetime:
+    try:
+        return date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInput(f"--calendar: {text!r} is no date (1997-01-08) or instant (1997-01-08T06:00Z).") from error

@@ -1,0 +1,161 @@
+"""No bare Spark stack reaches a person: each failure is one error of fstk, in one to three lines, its cause kept."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from delta.exceptions import ConcurrentAppendException
+
+from fstk.engines.base import Engine, TableVersion
+from fstk.engines.spark import SparkEngine
+from fstk.engines.spark_errors import translated
+from fstk.errors import (
+    BadExpression,
+    DamagedTable,
+    EngineUnavailable,
+    ExpiredSnapshot,
+    FstkError,
+    InvalidInput,
+    UnknownColumn,
+    UnknownTable,
+    WriteConflict,
+)
+
+ROWS = pa.table({"k": [1, 2], "v": ["a", "b"]})
+
+
+def _table(engine: SparkEngine, folder: Path) -> TableVersion:
+    frame = engine.frame(ROWS, "rows")
+    frame.write.format("delta").option("delta.enableChangeDataFeed", "true").save(str(folder))
+    frame.write.format("delta").mode("append").save(str(folder))
+    return TableVersion("s.t", str(folder))
+
+
+def _one_line(error: pytest.ExceptionInfo[FstkError]) -> str:
+    text = str(error.value)
+    assert len(text.splitlines()) <= 3, text
+    assert not re.search(r"java\.|org\.apache|SQLSTATE|Traceback|\tat ", text), text
+    assert error.value.__cause__ is not None
+    return text
+
+
+def test_a_missing_table(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(UnknownTable) as error:
+        engine.read(TableVersion("s.t", str(tmp_path / "none")))
+    assert "s.t" in _one_line(error)
+
+
+def test_a_missing_version(spark_engine: SparkEngine, tmp_path: Path) -> None:
+    table = _table(spark_engine, tmp_path / "t")
+    with pytest.raises(ExpiredSnapshot) as error:
+        spark_engine.read(TableVersion(table.name, table.location, 9))
+    assert "9" in _one_line(error)
+
+
+@pytest.mark.parametrize("damage", ["garbage", "gap", "no files"])
+def test_a_damaged_table(spark_engine: SparkEngine, tmp_path: Path, damage: str) -> None:
+    _table(spark_engine, tmp_path / "t")
+    copy = tmp_path / "copy"  # Delta caches what it has read of the first
+    shutil.copytree(tmp_path / "t", copy)
+    log = copy / "_delta_log"
+    for checksum in set(copy.rglob("*.crc")):
+        checksum.unlink()
+    if damage == "garbage":
+        (log / "00000000000000000001.json").write_text('{"add": {"path": \n')
+    elif damage == "gap":
+        (log / "00000000000000000000.json").unlink()
+    else:
+        for file in copy.glob("*.parquet"):
+            file.unlink()
+    with pytest.raises(DamagedTable) as error:
+        spark_engine.arrow(spark_engine.read(TableVersion("s.t", str(copy))))
+    assert "awaitResult" not in _one_line(error)
+
+
+def test_workers_without_fstk(spark_engine: SparkEngine) -> None:
+    def unpickled(_: pa.Table) -> pa.Table:
+        raise ModuleNotFoundError("No module named 'fstk'")  # what a worker says that cannot load a kernel
+
+    with pytest.raises(EngineUnavailable) as error:
+        spark_engine.arrow(spark_engine.map(spark_engine.frame(ROWS, "rows"), ["k"], unpickled, {"k": "bigint"}))
+    assert "pip install fstk" in _one_line(error)
+
+
+def test_a_damaged_table_read_without_spark(spark_engine: SparkEngine, tmp_path: Path) -> None:
+    from fstk.engines.connect import direct
+
+    table = _table(spark_engine, tmp_path / "t")
+    (tmp_path / "t" / "_delta_log" / "00000000000000000001.json").write_text("{")
+    with pytest.raises(DamagedTable):
+        direct().read(table)
+    with pytest.raises(ExpiredSnapshot):
+        direct().read(TableVersion("s.t", table.location, 9))
+
+
+def test_columns_functions_syntax_and_types(spark_engine: SparkEngine) -> None:
+    frame = spark_engine.frame(ROWS, "rows")
+    for text, kind in {
+        "kk + 1": UnknownColumn,
+        "nosuch(k)": BadExpression,
+        "k +": BadExpression,
+        "k + array(1)": BadExpression,
+    }.items():
+        with pytest.raises(kind) as error:
+            spark_engine.select(frame, {"x": text})
+        _one_line(error)
+
+
+@pytest.mark.parametrize("text", ["k / (k - 1)", "9223372036854775807 + k", "CAST(v AS INT)", "DATE(v)"])
+def test_values_that_spark_refuses(spark_engine: SparkEngine, text: str) -> None:
+    frame = spark_engine.select(spark_engine.frame(ROWS, "rows"), {"x": text})
+    with pytest.raises(InvalidInput) as error:
+        spark_engine.arrow(frame)
+    assert "ansi" not in _one_line(error)
+
+
+def test_a_write_conflict(spark_engine: SparkEngine) -> None:
+    with pytest.raises(WriteConflict) as error, translated("writing s.t"):
+        raise ConcurrentAppendException("[DELTA_CONCURRENT_APPEND] Files were added by a concurrent update.")
+    assert _one_line(error).startswith("writing s.t: another writer")
+
+
+def test_a_kernel_that_breaks_says_its_last_line(spark_engine: SparkEngine) -> None:
+    def broken(table: pa.Table) -> pa.Table:
+        raise ZeroDivisionError("a bug of ours")
+
+    with pytest.raises(FstkError, match="a bug of ours") as error:
+        spark_engine.arrow(spark_engine.map(spark_engine.frame(ROWS, "rows"), ["k"], broken, {"k": "bigint"}))
+    _one_line(error)
+
+
+def test_a_kernel_with_other_columns_than_declared(engine: Engine) -> None:
+    with pytest.raises(InvalidInput, match="declared"):
+        engine.arrow(engine.map(engine.frame(ROWS, "rows"), ["k"], lambda table: table, {"k": "bigint"}))
+
+
+def test_a_refused_connection() -> None:
+    with pytest.raises(EngineUnavailable) as error, translated("writing s.t"):
+        raise ConnectionRefusedError(111, "Connection refused")
+    assert "fstk.connect()" in _one_line(error)
+
+
+def test_other_errors_and_our_own_pass_unchanged() -> None:
+    for ours in (KeyError("x"), WriteConflict("x"), KeyboardInterrupt()):
+        with pytest.raises(type(ours)) as error, translated():
+            raise ours
+        assert error.value is ours
+
+
+def test_a_worker_that_is_killed(spark_engine: SparkEngine) -> None:
+    def killed(rows: pa.Table) -> pa.Table:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return rows
+
+    with pytest.raises(EngineUnavailable, match=r"a Python worker of Spark was ended, most often for want of memory"):
+        spark_engine.arrow(spark_engine.map(spark_engine.frame(ROWS, "rows"), ["k"], killed, {"k": "bigint"}))

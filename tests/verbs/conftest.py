@@ -1,0 +1,3 @@
+from tests.notebook.conftest import filled, shell
+
+__all__ = ["filled", "shell"]

@@ -1,0 +1,244 @@
+"""``%%fstk pit``, ``explain`` and their pictures, in real cells and without a JVM."""
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import deltalake
+import pyarrow as pa
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from fstk.errors import InvalidInput, UnknownColumn, UnknownName, UnknownTable
+from fstk.previews.join import TrainingSetPreview
+from fstk.training.training_set import TrainingSet
+from tests.notebook.cells import refused, result, shown
+from tests.notebook.tables import DAY, INSTANT, START, labels, spend
+
+HEAD = "%%fstk pit labels --label is_churned --at event_ts"
+BOTH = "feature_store.customer_features on customer_id\nfeature_store.regions on region\n"
+
+
+@pytest.fixture
+def labelled(shell: InteractiveShell, filled: Path) -> InteractiveShell:
+    """A notebook with ``labels`` beside the warehouse."""
+    shell.user_ns["labels"] = labels()
+    return shell
+
+
+def test_every_label_is_counted_once_under_its_reason(labelled: InteractiveShell) -> None:
+    seen: TrainingSetPreview = result(labelled, f"{HEAD}\n{BOTH}")
+    spend, regions = seen.summary.lookups
+    # labels: matched, before the first row, matched, unknown, no time, no key
+    assert {k: v for k, v in spend.statuses.items() if v} == {
+        "matched": 2,
+        "only_later_rows": 1,
+        "unknown_key": 1,
+        "null_timestamp": 1,
+        "null_key": 1,
+    }
+    assert {k: v for k, v in regions.statuses.items() if v} == {"matched": 4, "unknown_key": 1, "null_key": 1}
+    text = repr(seen)
+    assert text.splitlines()[0].startswith("6 labels (all) × 2 lookups · ")
+    assert "customer_id 1 at 1997-01-02 (first row 6 d later)" in text
+    assert max(len(line) for line in text.splitlines()) <= 100
+
+
+def test_nulls_of_a_feature_are_told_apart_by_their_cause(labelled: InteractiveShell) -> None:
+    seen: TrainingSetPreview = result(labelled, f"{HEAD}\n{BOTH}")
+    assert {one.feature: (one.without_row, one.null_in_row) for one in seen.features} == {
+        "txn_count_30d": (4, 0),
+        "total_spend_30d": (4, 0),
+        "inhabitants": (2, 0),
+    }
+    head = "%%fstk pit late --at event_ts"
+    labelled.user_ns["late"] = pa.table(
+        {"customer_id": pa.array([2], pa.int64()), "event_ts": pa.array([START + 71 * DAY], INSTANT)}
+    )
+    # the row of day 70 knows of no purchase of customer 2 in the 30 days before: a count of 0, a spend of null
+    late: TrainingSetPreview = result(labelled, f"{head}\n{BOTH.splitlines()[0]}\n")
+    assert [(one.without_row, one.null_in_row) for one in late.features] == [(0, 0), (0, 1)]
+
+
+def test_features_are_chosen_renamed_and_limited_in_age(labelled: InteractiveShell) -> None:
+    line = "feature_store.customer_features (txn_count_30d, total_spend_30d as spend) on customer_id within 0d"
+    seen: TrainingSetPreview = result(labelled, f"{HEAD} -o ts\n{line}\n")
+    assert [one.feature for one in seen.features] == ["txn_count_30d", "spend"]
+    assert seen.summary.lookups[0].statuses["outside_lookback"] == 2
+    ts = labelled.user_ns["ts"]
+    assert isinstance(ts, TrainingSet)
+    assert list(ts.plan.schema) == [*labels().column_names, "txn_count_30d", "spend"]
+    every = "feature_store.customer_features (*, total_spend_30d as spend) on customer_id within 30d"
+    seen = result(labelled, f"{HEAD}\n{every}\n")
+    assert [one.feature for one in seen.features] == ["txn_count_30d", "spend"]
+    assert seen.summary.lookups[0].statuses["matched"] == 2
+
+
+def test_the_picture_is_of_the_label_that_was_asked_for(labelled: InteractiveShell) -> None:
+    text = shown(labelled, f"{HEAD} --one 2\n{BOTH}")
+    lines = text.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("customer_id 2 · label 1997-02-20"))
+    assert lines[start].endswith("feature_store.customer_features · matched, age 1 d")
+    assert lines[start + 1].startswith(" events")
+    assert lines[start + 1].count("·") == 2
+    assert "●┥" in lines[start + 2]
+    assert lines[start + 2].count("◌") == 4
+    chosen = repr(result(labelled, f"{HEAD}\n{BOTH}"))
+    assert "customer_id 1 · label 1997-01-02 · feature_store.customer_features · only later rows" in chosen
+
+
+def test_a_sample_says_so_and_is_the_same_each_time(labelled: InteractiveShell) -> None:
+    count = 5_000
+    labelled.user_ns["many"] = pa.table(
+        {
+            "customer_id": pa.array([n % 3 + 1 for n in range(count)], pa.int64()),
+            "event_ts": pa.array([START + (n % 90) * DAY for n in range(count)], INSTANT),
+        }
+    )
+    cell = f"%%fstk pit many --at event_ts\n{BOTH.splitlines()[0]}\n"
+    first = shown(labelled, cell)
+    assert first.startswith("2,000 labels (a sample of 5,000) × 1 lookup")
+    assert shown(labelled, cell) == first
+    assert shown(labelled, cell.replace("--at", "--all --at")).startswith("5,000 labels (all) × 1 lookup")
+
+
+def test_as_known_shows_what_a_backfill_would_have_leaked(labelled: InteractiveShell, filled: Path) -> None:
+    seen: TrainingSetPreview = result(labelled, f"{HEAD} --as-known --one 1\n{BOTH.splitlines()[0]}\n")
+    (known,) = seen.known
+    # the table was written today, long after every label
+    assert (known.matched, known.matched_as_known, known.differ) == (2, 0, 2)
+    assert "◇ written later, refused" in repr(seen)
+    assert "as known at: a row counts from the commit that wrote it" in repr(seen)
+
+
+def test_leaks_of_the_join_come_first(labelled: InteractiveShell, filled: Path) -> None:
+    log = filled / "feature_store" / "customer_features" / "_delta_log" / f"{0:020}.json"
+    log.write_text(log.read_text().replace('"fstk.tag.closed": "left"', '"fstk.tag.closed": "both"'))
+    labelled.user_ns["bought"] = pa.table(
+        {
+            "customer_id": pa.array([1, 1, 2], pa.int64()),
+            "event_ts": pa.array([START + day * DAY for day in (40, 41, 31)], INSTANT),
+        }
+    )
+    text = shown(labelled, f"%%fstk pit bought --at event_ts\n{BOTH.splitlines()[0]}\n")
+    assert text.startswith("LEAK  feature_store.customer_features.txn_count_30d and 1 more closes at the label's own")
+    assert "3 labels, 67 % have an event at exactly event_ts" in text
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind", "says"),
+    [
+        (f"{HEAD}\nfeature_store.customer_feature on customer_id", UnknownTable, "feature_store.customer_features"),
+        (f"{HEAD}\nfeature_store.customer_features on custmer_id", UnknownColumn, "Nearest: customer_id"),
+        (f"{HEAD}\nfeature_store.customer_features (spend) on customer_id", UnknownColumn, "total_spend_30d"),
+        (f"{HEAD}\nfeature_store.customer_features", InvalidInput, "Write it as in: "),
+        (f"{HEAD}\nfeature_store.customer_features on customer_id within 3 d", InvalidInput, "Write it as in: "),
+        (f"{HEAD}\nfeature_store.customer_features on customer_id within d3", InvalidInput, "not a positive length"),
+        (f"{HEAD.replace(' --at event_ts', '')}\n{BOTH}", InvalidInput, "--at must name the labels' time column"),
+        (f"{HEAD.replace('labels', 'lables')}\n{BOTH}", UnknownTable, "no frame or table lables. Nearest: labels"),
+        (f"{HEAD.replace('is_churned', 'churned')}\n{BOTH}", UnknownColumn, "is_churned"),
+        (f"{HEAD} --one 12345\n{BOTH}", UnknownName, "no label has customer_id or region 12345"),
+        (f"{HEAD}\n# none\n", InvalidInput, "write one a line below %%fstk"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_a_sentence(labelled: InteractiveShell, cell: str, kind: type, says: str) -> None:
+    error = refused(labelled, cell)
+    assert isinstance(error, kind)
+    assert says in str(error)
+    assert len(str(error).splitlines()) <= 3
+
+
+def test_labels_may_be_a_table_of_the_warehouse(labelled: InteractiveShell, filled: Path) -> None:
+    deltalake.write_deltalake(str(filled / "default" / "labelled"), labels())
+    cell = f"{HEAD.replace('labels', 'labelled')}\n{BOTH}"
+    assert shown(labelled, cell) == shown(labelled, f"{HEAD}\n{BOTH}")
+    assert '    df=fe.read_table(name="labelled"),\n' in shown(labelled, cell.replace("\n", " --code\n", 1))
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_labels_may_be_any_frame(labelled: InteractiveShell, kind: str) -> None:
+    arrow = shown(labelled, f"{HEAD}\n{BOTH}")
+    labelled.run_cell("import polars")
+    frame = labels().to_pandas(types_mapper={pa.int64(): __import__("pandas").Int64Dtype()}.get)
+    labelled.user_ns["labels"] = frame if kind == "pandas" else labelled.user_ns["polars"].from_arrow(labels())
+    assert shown(labelled, f"{HEAD}\n{BOTH}") == arrow
+
+
+def test_the_code_says_the_same_in_python(labelled: InteractiveShell) -> None:
+    lines = "feature_store.customer_features (total_spend_30d as spend) on customer_id within 36h\n"
+    lines += "feature_store.regions on region\n"
+    assert shown(labelled, f"{HEAD} --as-known --code\n{lines}") == (
+        "from datetime import timedelta\n"
+        "\n"
+        "from fstk import FeatureEngineeringClient, FeatureLookup\n"
+        "\n"
+        "fe = FeatureEngineeringClient()\n"
+        "training_set = fe.create_training_set(\n"
+        "    df=labels,\n"
+        "    feature_lookups=[\n"
+        '        FeatureLookup("feature_store.customer_features", "customer_id", feature_names=["total_spend_30d"], '
+        'rename_outputs={"total_spend_30d": "spend"}, timestamp_lookup_key="event_ts", '
+        "lookback_window=timedelta(seconds=129600)),\n"
+        '        FeatureLookup("feature_store.regions", "region"),\n'
+        "    ],\n"
+        '    label="is_churned",\n'
+        "    as_known=True,\n"
+        ")"
+    )
+
+
+def test_explain_answers_for_every_label_of_a_key(labelled: InteractiveShell) -> None:
+    shown(labelled, f"{HEAD} -o ts\n{BOTH}")
+    text = shown(labelled, "%fstk explain ts 1")
+    lines = text.splitlines()
+    assert lines[0] == "ts · key 1 · 3 labels, newest first"
+    spends = [line.split() for line in lines if " customer_features " in line]
+    assert [line[0] for line in spends[:2]] == ["1997-01-21", "1997-01-02"]
+    assert "matched" in spends[0]
+    assert "only" in spends[1]
+    assert "customer_id 1 · label 1997-01-21 · feature_store.customer_features · matched, age 6 d" in text
+
+
+def test_explain_shows_the_newest_rows_of_a_feature_table(labelled: InteractiveShell) -> None:
+    text = shown(labelled, "%fstk explain feature_store.customer_features 2")
+    rows = [row for row in spend().to_pylist() if row["customer_id"] == 2]
+    assert text.splitlines()[0] == f"feature_store.customer_features v0 · customer_id 2 · {len(rows)} rows, 4 newest"
+    newest = [row["txn_count_30d"] for row in reversed(rows)][:4]
+    assert text.splitlines()[2].split() == ["txn_count_30d", *map(str, newest)]
+    assert "inhabitants     10" in shown(labelled, "%fstk explain feature_store.regions north")
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "says"),
+    [
+        ("ts 77", UnknownName, "no label of ts has customer_id or region 77"),
+        ("feature_store.customer_features 77", UnknownName, "has no row of customer_id 77"),
+        ("feature_store.customer_features x", InvalidInput, "key customer_id is bigint; got 'x'"),
+        ("feature_store.customer_features 1,2", InvalidInput, "has the key customer_id; got '1,2'"),
+        ("feature_store.customer_featurs 1", UnknownTable, "feature_store.customer_features"),
+        ("labels 1", UnknownName, "labels is a Table; explain takes a training set or a feature table."),
+    ],
+)
+def test_explain_says_what_it_cannot_find(labelled: InteractiveShell, line: str, kind: type, says: str) -> None:
+    shown(labelled, f"{HEAD} -o ts\n{BOTH}")
+    error = refused(labelled, f"%fstk explain {line}")
+    assert isinstance(error, kind)
+    assert says in str(error)
+
+
+def test_times_without_a_zone_and_dates_are_drawn_too(labelled: InteractiveShell, filled: Path) -> None:
+    days = [dt.date(1997, 1, 5), dt.date(1997, 1, 9)]
+    for name, kind in (("plain", pa.timestamp("us")), ("days", pa.date32())):
+        rows = pa.table({"k": ["a", "a"], "at": pa.array(days, pa.date32()).cast(kind), "v": [1, 2]})
+        folder = filled / "feature_store" / name
+        deltalake.write_deltalake(str(folder), rows)
+        log = folder / "_delta_log" / f"{0:020}.json"
+        actions = [json.loads(line) for line in log.read_text().splitlines()]
+        for action in actions:
+            if "metaData" in action:
+                keys = {"fstk.primary_keys": '["k"]', "fstk.timeseries_column": "at"}
+                action["metaData"]["configuration"].update(keys)
+        log.write_text("\n".join(json.dumps(action) for action in actions))
+        labelled.user_ns["asked"] = pa.table({"k": ["a"], "on": pa.array([dt.date(1997, 1, 6)])})
+        text = shown(labelled, f"%%fstk pit asked --at on\nfeature_store.{name} on k\n")
+        assert f"k a · label 1997-01-06 · feature_store.{name} · matched, age 1 d" in text

@@ -1,0 +1,100 @@
+"""``fstk tables`` and ``fstk show`` read the tables' own metadata: no JVM, and little to load."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from fstk.cli.app import run_command
+from fstk.errors import UnknownTable
+
+
+@pytest.fixture
+def customers(warehouse: Path) -> Path:
+    """A feature table, written without Spark."""
+    folder = warehouse / "feature_store" / "customers"
+    rows = pa.table({"customer_id": [1, 2, 3], "spend": [1.0, None, 3.0]})
+    write_deltalake(folder, rows)
+    log = folder / "_delta_log" / f"{0:020}.json"  # its writer knows no properties but Delta's own
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    for action in actions:
+        if "metaData" in action:
+            action["metaData"]["configuration"]["fstk.primary_keys"] = json.dumps(["customer_id"])
+    log.write_text("".join(json.dumps(action) + "\n" for action in actions))
+    return folder
+
+
+@pytest.mark.usefixtures("customers")
+def test_tables_are_listed_and_shown() -> None:
+    assert repr(run_command(["tables"])).splitlines() == [
+        "  table                    version  rows  keys         features",
+        "  feature_store.customers        0     3  customer_id         1",
+    ]
+    shown = run_command(["show", "Feature_Store.Customers"])
+    assert (shown.name, shown.features) == ("feature_store.customers", ["spend"])
+    with pytest.raises(UnknownTable, match=r"Nearest: feature_store\.customers"):
+        run_command(["show", "feature_store.customer"])
+
+
+@pytest.mark.usefixtures("warehouse")
+def test_an_empty_warehouse_says_what_to_do() -> None:
+    assert repr(run_command(["tables"])) == "no feature tables yet.   See one being made: fstk demo"
+
+
+def test_neither_spark_nor_anything_else_that_is_heavy_is_loaded(customers: Path) -> None:
+    code = (
+        "import sys\nfrom fstk.cli.app import run_command\nrun_command(['tables'])\n"
+        "run_command(['show', 'feature_store.customers'])\nprint(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    loaded = set(done.stdout.split())
+    assert not loaded & {"pyspark", "py4j", "mlflow", "evidently", "papermill", "IPython", "matplotlib"}
+    assert customers.exists()
+
+
+@pytest.mark.spark
+@pytest.mark.usefixtures("spark")
+def test_tags_are_set_and_deleted(customers: Path) -> None:
+    assert run_command(["tag", "feature_store.customers", "team=growth", "pii=no"]).tags == {
+        "team": "growth",
+        "pii": "no",
+    }
+    assert run_command(["tag", "feature_store.customers", "note=a=b", "--delete", "pii"]).tags == {
+        "team": "growth",
+        "note": "a=b",
+    }
+    assert customers.exists()
+
+
+def test_publishing_says_what_it_would_do_and_then_does_it(customers: Path, tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/online.db"
+    words = ["publish", "feature_store.customers", "--to", store]
+    dry = run_command([*words, "--dry-run"])
+    assert (dry.dry_run, dry.written, dry.unchanged) == (True, 3, 0)
+    done = run_command([*words, "--feature", "spend", "--where", "customer_id < 3"])
+    assert (done.dry_run, done.written) == (False, 2)
+    assert customers.exists()
+
+
+def test_doctor_checks_without_starting_or_making_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FSTK_WAREHOUSE", str(tmp_path / "warehouse"))
+    monkeypatch.setenv("FSTK_JARS", str(tmp_path / "jars"))
+    monkeypatch.setenv("FSTK_ONLINE_STORE", f"sqlite:///{tmp_path}/online.db")
+    lines = repr(run_command(["doctor"])).splitlines()
+    assert lines[0].startswith("FIX   delta-spark_4.1_2.13-")
+    assert "python -m fstk.engines.start.jars" in "".join(lines[:3])
+    assert [line[:6] for line in lines if not line.startswith(("FIX", " "))] == ["ok    "] * 5
+    assert all(len(line) <= 100 for line in lines)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "warehouse").mkdir()
+    (tmp_path / "warehouse" / "diary.txt").write_text("mine")
+    assert "FIX   warehouse" in repr(run_command(["doctor"]))
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    assert "FIX   Spark needs Java 17" in repr(run_command(["doctor"]))

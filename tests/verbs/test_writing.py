@@ -1,0 +1,209 @@
+"""What ``--write`` does on Spark, and that ``--code`` does the same when it is pasted into a cell."""
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from fstk.engines import connect
+from fstk.engines.base import TableVersion
+from fstk.previews.held import rows_among
+from fstk.tables.configured import open_catalog
+from tests.notebook.cells import refused, result, shown
+from tests.notebook.tables import DAY, INSTANT, PURCHASES, START, labels, purchases
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = pytest.mark.spark
+HEAD = "%%fstk windows feature_store.spend --source transactions --entity customer_id --time purchased_at"
+LINES = "count(*) as n\nsum(amount) filter (where quantity > 1) as bulk\n"
+WEEKS = "--calendar 1997-01-08,1997-03-12,7d"
+
+
+@pytest.fixture
+def notebook(shell: InteractiveShell, filled: Path, spark: "SparkSession") -> Iterator[InteractiveShell]:
+    """A notebook whose session is the tests' Spark."""
+    with connect.using(connect.engine_of(spark)):
+        shell.user_ns["labels"] = labels()
+        yield shell
+
+
+def rows(name: str) -> list[dict[str, Any]]:
+    table = open_catalog().get(name)
+    read = connect.direct().read(table.at()).sort_by([(key, "ascending") for key in table.keys])
+    return read.to_pylist()
+
+
+def loop(points: list[tuple[int, dt.datetime]], days: int, time: str) -> list[dict[str, Any]]:
+    """Features of the 7-day window at points, purchase by purchase."""
+    found = []
+    for customer, at in sorted(points):
+        seen = [
+            (amount, quantity)
+            for key, day, amount, quantity in PURCHASES
+            if key == customer and at - days * DAY <= START + day * DAY < at
+        ]
+        bulk = [amount for amount, quantity in seen if quantity > 1]
+        found.append(
+            {"customer_id": customer, time: at, f"n_{days}d": len(seen), f"bulk_{days}d": sum(bulk) if bulk else None}
+        )
+    return found
+
+
+def weekly() -> list[tuple[int, dt.datetime]]:
+    first = {key: min(day for k, day, _, _ in PURCHASES if k == key) for key in (1, 2, 3)}
+    weeks = [START + day * DAY for day in range(7, 70, 7)]
+    return [(key, at) for key in first for at in weeks if START + first[key] * DAY < at]
+
+
+def test_a_calendar_is_written_once_and_the_code_changes_nothing_after_it(notebook: InteractiveShell) -> None:
+    cell = f"{HEAD} --windows 7d {WEEKS}"
+    text = shown(notebook, f"{cell} --write\n{LINES}")
+    assert text.startswith("feature_store.spend created at v0")
+    expected = loop(weekly(), 7, "as_of")
+    assert rows("feature_store.spend") == expected
+    assert open_catalog().get("feature_store.spend").tags == {
+        "source": "transactions",
+        "event_time": "purchased_at",
+        "closed": "left",
+    }
+    assert "v0 · nothing changed" in shown(notebook, f"{cell} --write\n{LINES}")
+    shown(notebook, shown(notebook, f"{cell} --code\n{LINES}"))
+    assert open_catalog().get("feature_store.spend").version == 0
+    fresh = shown(notebook, f"{cell.replace('feature_store.spend', 'feature_store.pasted')} --code\n{LINES}")
+    shown(notebook, fresh)
+    assert rows("feature_store.pasted") == expected
+    assert open_catalog().get("feature_store.pasted").tags == open_catalog().get("feature_store.spend").tags
+
+
+def test_events_become_one_row_per_key_and_time_and_so_does_the_code(notebook: InteractiveShell) -> None:
+    twice = pa.concat_tables([purchases(), purchases().slice(1, 2)])
+    nothing = pa.table(
+        {
+            "customer_id": pa.array([None, 1], pa.int64()),
+            "purchased_at": pa.array([START, None], INSTANT),
+            "amount": pa.array([1.0, 1.0]),
+            "quantity": pa.array([1, 1], pa.int32()),
+        }
+    )
+    notebook.user_ns["bought"] = pa.concat_tables([twice, nothing])
+    head = HEAD.replace("transactions", "bought")
+    shown(notebook, f"{head} --windows 7d --write\n{LINES}")
+    points = [(key, START + day * DAY) for key, day, _, _ in PURCHASES]
+    written = rows("feature_store.spend")
+    assert [(row["customer_id"], row["purchased_at"]) for row in written] == sorted(points)
+    assert written[2] == {"customer_id": 1, "purchased_at": START + 6 * DAY, "n_7d": 3, "bulk_7d": 40.0}
+    shown(notebook, shown(notebook, f"{head.replace('.spend', '.pasted')} --windows 7d --code\n{LINES}"))
+    assert rows("feature_store.pasted") == written
+
+
+def test_points_of_a_frame_and_of_a_table_give_the_same_and_so_does_the_code(
+    notebook: InteractiveShell, filled: Path
+) -> None:
+    at = [START + 20 * DAY, START + 20 * DAY, START + 45 * DAY, None]
+    asked = pa.table(
+        {"customer_id": pa.array([1, 1, 2, 3], pa.int64()), "seen_at": pa.array(at, INSTANT), "label": [1, 2, 3, 4]}
+    )
+    notebook.user_ns["asked"] = asked
+    shown(notebook, f"{HEAD} --windows 30d --points asked,seen_at --write\n{LINES}")
+    expected = loop([(1, at[0]), (2, at[2])], 30, "seen_at")  # type: ignore[list-item]
+    assert rows("feature_store.spend") == expected
+    pasted = HEAD.replace(".spend", ".pasted")
+    shown(notebook, shown(notebook, f"{pasted} --windows 30d --points asked,seen_at --code\n{LINES}"))
+    assert rows("feature_store.pasted") == expected
+    notebook.user_ns["fe_points"] = asked.slice(0, 3)
+    from fstk.client import FeatureEngineeringClient
+
+    fe = FeatureEngineeringClient()
+    fe.create_table(name="default.asked_for", primary_keys=["customer_id", "label"], df=asked)
+    table = HEAD.replace(".spend", ".of_table")
+    shown(notebook, f"{table} --windows 30d --points asked_for,seen_at --write\n{LINES}")
+    assert rows("feature_store.of_table") == expected
+    code = shown(
+        notebook, f"{table.replace('of_table', 'again')} --windows 30d --points asked_for,seen_at --code\n{LINES}"
+    )
+    assert 'fe.read_table(name="asked_for")' in code
+    shown(notebook, code)
+    assert rows("feature_store.again") == expected
+
+
+def test_an_existing_table_keeps_the_name_of_its_time_and_a_refusal_writes_nothing(notebook: InteractiveShell) -> None:
+    shown(notebook, f"{HEAD} --windows 7d {WEEKS} --write\n{LINES}")
+    before = rows("feature_store.spend")
+    text = shown(notebook, f"{HEAD} --windows 7d --write\n{LINES}")
+    assert "v0 → v1" in text
+    after = rows("feature_store.spend")
+    assert [row for row in after if row in before] == before
+    assert {row["as_of"] for row in after} > {START + 6 * DAY}
+    error = refused(notebook, f"{HEAD} --windows 14d --write\n{LINES}")
+    assert "lacks n_7d, bulk_7d" in str(error)
+    assert rows("feature_store.spend") == after
+
+
+def test_spark_frames_serve_as_source_points_and_labels(notebook: InteractiveShell, spark: "SparkSession") -> None:
+    engine = connect.engine_of(spark)
+    local = repr(result(notebook, f"{HEAD} --windows 7d\n{LINES}"))
+    notebook.user_ns["bought"] = engine.frame(purchases(), "bought")
+    assert repr(result(notebook, f"{HEAD.replace('transactions', 'bought')} --windows 7d\n{LINES}")) == local
+    notebook.user_ns["asked"] = engine.frame(labels().select(["customer_id", "event_ts"]), "asked")
+    seen = result(notebook, f"{HEAD} --windows 7d --points asked,event_ts\n{LINES}")
+    assert {sample.where for sample in seen.samples} == {"1 at 1997-01-21", "2 at 1997-02-20"}
+    cell = "%%fstk pit labels --label is_churned --at event_ts --all --one 2\n"
+    cell += "feature_store.customer_features on customer_id\n"
+    expected = repr(result(notebook, cell))
+    notebook.user_ns["labels"] = engine.frame(labels(), "labels")
+    assert repr(result(notebook, cell)) == expected
+
+
+def test_what_the_engine_without_a_jvm_cannot_do_is_shown_by_spark(notebook: InteractiveShell) -> None:
+    text = shown(notebook, f"{HEAD} --windows 30d\ncount(distinct date_trunc('week', purchased_at)) as weeks\n")
+    assert "Starting Spark for it." in text
+    assert "weeks_30d bigint" in " ".join(text.split())
+    assert "sample: 1 at 1997-01-07" in text
+
+
+def test_the_code_of_a_join_makes_the_same_training_set(notebook: InteractiveShell) -> None:
+    lines = "feature_store.customer_features (*, total_spend_30d as spend) on customer_id within 30d\n"
+    lines += "feature_store.regions on region\n"
+    head = "%%fstk pit labels --label is_churned --at event_ts"
+    for options in ("", " --as-known"):
+        shown(notebook, f"{head}{options} -o bound\n{lines}")
+        shown(notebook, shown(notebook, f"{head}{options} --code\n{lines}"))
+        bound, pasted = notebook.user_ns["bound"], notebook.user_ns["training_set"]
+        assert pasted.plan == bound.plan
+        assert pasted.to_arrow().equals(bound.to_arrow())
+        assert pasted.load_df().count() == labels().num_rows
+
+
+def test_rows_of_a_table_that_is_no_local_folder_come_through_the_session(
+    notebook: InteractiveShell, spark: "SparkSession"
+) -> None:
+    connect.engine_of(spark).frame(purchases(), "p").createOrReplaceTempView("bought_there")
+    among = {"customer_id": pa.chunked_array([[2, None, 99]], pa.int64())}
+    table = TableVersion("bought_there", None)
+    found = rows_among(table, among)
+    assert found.column_names == purchases().column_names
+    assert set(found.column("customer_id").to_pylist()) == {2}
+    assert found.num_rows == 2
+    assert rows_among(table, among, ["amount"]).column_names == ["amount"]
+    spark.catalog.dropTempView("bought_there")
+
+
+def test_a_view_of_the_session_serves_as_source_and_as_labels(
+    notebook: InteractiveShell, spark: "SparkSession"
+) -> None:
+    engine = connect.engine_of(spark)
+    engine.frame(purchases(), "p").createOrReplaceTempView("bought_view")
+    engine.frame(labels(), "l").createOrReplaceTempView("labels_view")
+    local = repr(result(notebook, f"{HEAD} --windows 7d\n{LINES}"))
+    assert repr(result(notebook, f"{HEAD.replace('transactions', 'bought_view')} --windows 7d\n{LINES}")) == local
+    cell = "%%fstk pit labels --at event_ts --all --one 2\nfeature_store.customer_features on customer_id\n"
+    expected = repr(result(notebook, cell))
+    assert repr(result(notebook, cell.replace("labels", "labels_view"))) == expected
+    spark.catalog.dropTempView("bought_view")
+    spark.catalog.dropTempView("labels_view")
