@@ -67,9 +67,9 @@ $(DONE)/packages: $(DONE)/python pyproject.toml
 JRE := $$({ apt-cache search -n '^openjdk-(17|21)-jre-headless$$' 2>/dev/null | sort; echo openjdk-17-jre-headless; } | cut -d ' ' -f 1 | sed 1q)
 
 $(DONE)/java: $(DONE)/packages
-	@has() { $(BIN)/python -c 'from fstk.engines import java; java.find()' 2>/dev/null; }
+	@has() { $(BIN)/python -c 'from fstk.engines.start import java; java.find()' 2>/dev/null; }
 	has || { $(call debian,$(JRE),Java 17 or 21); }
-	has || { $(BIN)/python -c 'from fstk.engines import java; java.find()' 2>&1 | tail -1 >&2; exit 1; }
+	has || { $(BIN)/python -c 'from fstk.engines.start import java; java.find()' 2>&1 | tail -1 >&2; exit 1; }
 	touch $@
 
 $(DONE)/jars: $(DONE)/java

@@ -1,13 +1,35 @@
-"""Times as whole numbers, exactly: microseconds and days since 1970, for the years 0001 to 9999."""
+"""Times as whole numbers, exactly: microseconds and days since 1970, for the years 0001 to 9999; and a caller's time made
+an instant."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from fstk.errors import InvalidInput, NaiveDatetime
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WALL_EPOCH = _EPOCH.replace(tzinfo=None)
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
+
+
+def given(value: Any, argument: str) -> datetime:
+    """Return what a caller gave as a time as an instant in UTC; a date is its midnight UTC (RULES, time).
+
+    Raises:
+        NaiveDatetime: a datetime without a time zone; the message names ``argument``.
+        InvalidInput: neither a datetime nor a date: text is never parsed as a time.
+    """
+    if isinstance(value, datetime):
+        if value.utcoffset() is None:
+            raise NaiveDatetime(
+                f"{argument}: {value!r} has no time zone; give it one, such as tzinfo=datetime.UTC."
+            )
+        return value.astimezone(UTC)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    raise InvalidInput(f"{argument} must be a datetime with a time zone, or a date; got {value!r}.")
 
 
 def microseconds(moment: datetime) -> int:
