@@ -1,5 +1,4 @@
-"""Times as whole numbers, exactly: microseconds and days since 1970, for the years 0001 to 9999; and a caller's time made
-an instant."""
+"""Times as whole numbers, exactly: microseconds and days since 1970; and what a caller gives as a time, as an instant."""
 
 from __future__ import annotations
 
