@@ -1,4 +1,4 @@
-"""Times as whole numbers, exactly: microseconds and days since 1970; and what a caller gives as a time, as an instant."""
+"""Times as whole numbers, exactly (microseconds, days since 1970), and what a caller gives as a time as an instant."""
 
 from __future__ import annotations
 
