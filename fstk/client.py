@@ -7,7 +7,8 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from fstk import journal
-from fstk.engines.connect import active, engine_of
+from fstk.engines.choice import session_for
+from fstk.engines.connect import adopt
 from fstk.errors import InvalidInput
 from fstk.models import registry
 from fstk.models.log import ModelVersion, log_model
@@ -29,19 +30,19 @@ if TYPE_CHECKING:
 class FeatureEngineeringClient:
     """Feature tables, training sets, models and online rows; every argument is given by name.
 
-    Frames go in as Spark, pandas, Polars or Arrow. ``spark`` is the session to work with; without one, that of
-    ``fstk.connect()``, which starts at the first verb that needs it: looking at tables and tags, planning, reading
-    online and publishing local tables need none.
+    Frames go in as Spark, pandas, Polars or Arrow. ``spark`` is the session to work with, which ``fstk.connect()``
+    returns from then on where no other is open; without one, that of ``fstk.connect()``, which starts at the first verb
+    that needs it: looking at tables and tags, planning, reading online and publishing local tables need none.
     """
 
     def __init__(self, spark: SparkSession | None = None, *, model_registry_uri: str | None = None) -> None:
-        self._given = None if spark is None else engine_of(spark)
+        self._session = None if spark is None else adopt(spark)
         self._registry = model_registry_uri
         registry.tracking()
 
     @property
     def _catalog(self) -> Catalog:
-        return open_catalog(self._given)
+        return open_catalog(self._session)
 
     def create_table(
         self,
@@ -84,7 +85,7 @@ class FeatureEngineeringClient:
         See :meth:`fstk.tables.configured.Catalog.find` for errors.
         """
         found = self._catalog.find(name, version, timestamp)
-        frame = (self._given or active()).read(found)
+        frame = session_for(session=self._session).read(found)
         journal.note("read", found.name, found.version, None)
         return frame
 
@@ -122,7 +123,13 @@ class FeatureEngineeringClient:
         See :func:`fstk.training.training_set.create_training_set` for arguments and errors.
         """
         return create_training_set(
-            df, feature_lookups, label, exclude_columns, catalog=self._catalog, as_known=as_known
+            df,
+            feature_lookups,
+            label,
+            exclude_columns,
+            catalog=self._catalog,
+            session=self._session,
+            as_known=as_known,
         )
 
     def log_model(
@@ -141,7 +148,14 @@ class FeatureEngineeringClient:
 
     def score_batch(self, *, model_uri: str, df: Any, result_type: str = "double") -> DataFrame:
         """Return ``df`` with features and ``prediction``; see :func:`fstk.models.score.score_batch`."""
-        return score_batch(model_uri, df, result_type, catalog=self._catalog, model_registry_uri=self._registry)
+        return score_batch(
+            model_uri,
+            df,
+            result_type,
+            catalog=self._catalog,
+            session=self._session,
+            model_registry_uri=self._registry,
+        )
 
     def publish_table(
         self,
@@ -176,7 +190,7 @@ class FeatureEngineeringClient:
             features=features,
             as_of=as_of,
             dry_run=dry_run,
-            session=self._given,
+            session=self._session,
         )
 
     def read_online(

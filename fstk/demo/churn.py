@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from deltalake import DeltaTable
-
 from fstk import settings, warehouse
 from fstk.client import FeatureEngineeringClient
 from fstk.demo import cdnow
 from fstk.display import Displayed, Sheet
-from fstk.engines import connect
+from fstk.engines.choice import session_for
 from fstk.errors import InvalidInput
 from fstk.jobs.runner import JobRun, run_job
 from fstk.online.read import OnlineRows
+from fstk.tables.configured import local_table
 
 TABLE = "transactions"
 """Name of the purchases in the warehouse."""
@@ -70,10 +69,10 @@ def run() -> Demo:
 
 def load() -> bool:
     """Write the purchases as the Delta table ``transactions`` of the warehouse; return whether they were missing."""
-    folder = warehouse.folder(settings.load().warehouse, TABLE)
-    if DeltaTable.is_deltatable(str(folder)):
+    if local_table(TABLE) is not None:
         return False
-    engine = connect.active()
+    folder = warehouse.folder(settings.load().warehouse, TABLE)
+    engine = session_for()
     engine.frame(cdnow.purchases(), TABLE).write.format("delta").save(str(folder))
     engine.session.stop()  # the job's notebooks have sessions of their own, and the memory is theirs
     return True

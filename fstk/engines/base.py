@@ -61,6 +61,13 @@ class Engine(Protocol):
         """Return ``columns`` (None for all) of a Delta table, lazily where the engine can."""
         ...
 
+    def read_part(
+        self, table: TableVersion, columns: Sequence[str] | None, among: Mapping[str, pa.ChunkedArray]
+    ) -> Frame:
+        """Return ``columns`` (None for all) of the rows whose columns of ``among`` hold one of those values; more rows
+        may come with them."""
+        ...
+
     def changes(self, table: TableVersion, since: int = 0) -> Frame:
         """Return the change data feed from version ``since`` to ``table.version``, both included: the table's columns
         plus ``_change_type``, ``_commit_version`` (bigint) and ``_commit_timestamp`` (timestamp)."""

@@ -30,6 +30,7 @@ class _Opened:
 
 
 _opened: _Opened | None = None
+_adopted: SparkEngine | None = None
 _lock = threading.RLock()
 _used: ContextVar[SparkEngine | None] = ContextVar("fstk_engine", default=None)
 _direct = DirectEngine()
@@ -86,6 +87,21 @@ def active() -> SparkEngine:
         return _opened.engine
 
 
+def adopt(session: SparkSession) -> SparkEngine:
+    """Return the engine over a session that the caller made, and let ``fstk.connect()`` return it from now on.
+
+    Only where no session is open or adopted yet: a second one serves those to whom it is handed, and changes nothing
+    for the first's.
+    """
+    global _adopted
+    engine = engine_of(session)
+    with _lock:
+        known = _opened.engine if _opened is not None else _adopted
+        if known is None or stopped(known.session):
+            _adopted = engine
+    return engine
+
+
 @contextmanager
 def using(engine: SparkEngine) -> Iterator[SparkEngine]:
     """Make ``engine`` what :func:`active` returns inside the block, for a session that the caller made."""
@@ -98,7 +114,7 @@ def using(engine: SparkEngine) -> Iterator[SparkEngine]:
 
 def engine_of(session: SparkSession) -> SparkEngine:
     """Return the engine over a session, one that the caller made included."""
-    for known in (_used.get(), _opened.engine if _opened else None):
+    for known in (_used.get(), _opened.engine if _opened else None, _adopted):
         if known is not None and known.session is session:
             return known
     if type(session).__module__.startswith("pyspark.sql.connect"):
@@ -112,13 +128,14 @@ def direct() -> DirectEngine:
 
 
 def _running() -> SparkEngine | None:
-    """Return the engine over a session that is already there, such as a Databricks notebook's ``spark``."""
+    """Return the engine over the session that is adopted, or already there, such as a Databricks notebook's
+    ``spark``."""
+    found = _adopted if _adopted is not None and not stopped(_adopted.session) else None
     module = sys.modules.get("pyspark.sql")
-    session = module.SparkSession.getActiveSession() if module is not None else None
-    if session is None:
-        return None
-    found = engine_of(session)
-    if found.name == "spark" and not has_delta(session):
+    session = module.SparkSession.getActiveSession() if module is not None and found is None else None
+    if session is not None:
+        found = engine_of(session)
+    if found is not None and found.name == "spark" and not has_delta(found.session):
         raise EngineUnavailable(
             "the running Spark session was made without Delta Lake. Stop it (spark.stop()), restart Python, "
             "and let fstk.connect() make it."

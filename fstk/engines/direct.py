@@ -50,7 +50,7 @@ class DirectEngine:
     def read_part(
         self, table: TableVersion, columns: Sequence[str] | None, among: Mapping[str, pa.ChunkedArray]
     ) -> pa.Table:
-        """Return ``columns`` (None for all) of the rows whose columns of ``among`` hold one of those values.
+        """Return ``columns`` of the rows among some; see :meth:`fstk.engines.base.Engine.read_part`.
 
         Columns of floating numbers do not narrow, so that NaN and −0.0 are left to the caller. Raises as :meth:`read`.
         """
@@ -73,13 +73,6 @@ class DirectEngine:
             dataset = opened.to_pyarrow_dataset(parquet_read_options=options)
             return canonical(dataset.to_table(None if columns is None else list(columns), wanted))
         except (deltalake.exceptions.DeltaError, OSError, pa.ArrowException) as error:
-            raise DamagedTable(f"reading {table.name}: {_line(error)}") from error
-
-    def columns(self, table: TableVersion) -> Schema:
-        """Return the columns and types of a local Delta table without reading a row; raises as :meth:`read`."""
-        try:
-            return schema_of(pa.schema(_open(table).schema().to_arrow()))
-        except (deltalake.exceptions.DeltaError, OSError) as error:
             raise DamagedTable(f"reading {table.name}: {_line(error)}") from error
 
     def changes(self, table: TableVersion, since: int = 0) -> pa.Table:
@@ -131,6 +124,14 @@ class DirectEngine:
     def batches(self, frame: pa.Table) -> Iterator[pa.RecordBatch]:
         """Yield the frame in slices."""
         yield from frame.to_batches()
+
+
+def stored_schema(table: TableVersion) -> Schema:
+    """Return the columns and types of a local Delta table by its log alone; raises as :meth:`DirectEngine.read`."""
+    try:
+        return schema_of(pa.schema(_open(table).schema().to_arrow()))
+    except (deltalake.exceptions.DeltaError, OSError) as error:
+        raise DamagedTable(f"reading {table.name}: {_line(error)}") from error
 
 
 def _needs_scan(opened: deltalake.DeltaTable) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
+import narwhals
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,6 +23,33 @@ _LAST = 253_402_300_799_999_999
 def is_spark(data: Any) -> bool:
     """Tell whether ``data`` is a PySpark DataFrame, classic or Connect, without importing PySpark."""
     return any(cls.__name__ == "DataFrame" and cls.__module__.startswith("pyspark.sql") for cls in type(data).__mro__)
+
+
+def is_frame(data: Any) -> bool:
+    """Tell whether ``data`` is a frame that can be read again: Spark, pandas, Polars, Arrow, DuckDB, Ibis, Modin and
+    whatever else narwhals knows or offers the Arrow stream. Imports none of them."""
+    known = _known(data)
+    if isinstance(known, narwhals.Series | pa.RecordBatchReader):
+        return False
+    return known is not data or _is_pandas(data) or hasattr(type(data), "__arrow_c_stream__")
+
+
+def column_names(data: Any) -> list[str]:
+    """Return the columns of a frame, computing nothing; none where only its rows would tell."""
+    known = _known(data)
+    if isinstance(known, narwhals.DataFrame | narwhals.LazyFrame):
+        return known.collect_schema().names()
+    if _is_pandas(data):
+        return [str(name) for name in data.columns]
+    return pa.schema(data).names if hasattr(data, "__arrow_c_schema__") else []
+
+
+def without_rows(data: Any) -> Any:
+    """Return a frame of the same kind and columns that holds no row."""
+    known = _known(data)
+    if isinstance(known, narwhals.DataFrame | narwhals.LazyFrame):
+        return known.head(0).to_native()
+    return data.head(0) if _is_pandas(data) else data
 
 
 def to_arrow(data: Any, argument: str) -> pa.Table:
@@ -79,21 +108,36 @@ def _exact(column: pa.ChunkedArray, target: pa.DataType, where: str) -> pa.Chunk
         raise UnsupportedType(f"{where}: {column.type} cannot become {target}: {error}") from error
 
 
-def _table(data: Any, argument: str) -> pa.Table:
-    if isinstance(data, pa.Table):
+def _known(data: Any) -> Any:
+    """Return a frame or column as narwhals has it, or ``data`` itself: narwhals knows every kind by the packages that
+    were imported already, so nothing heavy is loaded to find out. Frames of pandas keep their own rules."""
+    if _is_pandas(data):
         return data
     if isinstance(data, pa.RecordBatch):
-        return pa.Table.from_batches([data])
-    if isinstance(data, pa.RecordBatchReader):
-        return data.read_all()
-    # A frame of a package that was never imported cannot be here, so nothing heavy is loaded to find out.
-    polars, pandas = sys.modules.get("polars"), sys.modules.get("pandas")
-    if polars is not None and isinstance(data, polars.LazyFrame):
-        data = data.collect()
-    if polars is not None and isinstance(data, polars.DataFrame):
-        return data.to_arrow()
-    if pandas is not None and isinstance(data, pandas.DataFrame):
+        data = pa.Table.from_batches([data])
+    return narwhals.from_native(data, pass_through=True, allow_series=True)
+
+
+def _is_pandas(data: Any) -> bool:
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(data, pandas.DataFrame)
+
+
+def _table(data: Any, argument: str) -> pa.Table:
+    if _is_pandas(data):
         return _from_pandas(data, argument)
+    known = _known(data)
+    if isinstance(known, narwhals.LazyFrame):
+        known = known.collect("pyarrow")
+    if isinstance(known, narwhals.DataFrame):
+        like_pandas = known.implementation.is_pandas_like()
+        return _from_pandas(known.to_pandas(), argument) if like_pandas else known.to_arrow()
+    if known is data and hasattr(type(data), "__arrow_c_stream__"):
+        stream = None
+        with suppress(pa.ArrowInvalid):  # a stream of one column is no frame
+            stream = pa.RecordBatchReader.from_stream(data)
+        if stream is not None:
+            return stream.read_all()
     raise InvalidInput(
         f"{argument} must be a Spark, pandas, Polars or Arrow frame; got {type(data).__module__}.{type(data).__name__}."
     )

@@ -72,6 +72,16 @@ class SparkEngine:
                 self._rows[frame] = rows
         return frame
 
+    def read_part(
+        self, table: TableVersion, columns: Sequence[str] | None, among: Mapping[str, pa.ChunkedArray]
+    ) -> DataFrame:
+        """Return ``columns`` of the rows among some; see :meth:`fstk.engines.base.Engine.read_part`."""
+        rows = self.read(table)
+        for name, values in among.items():
+            known = self.frame(pa.table({name: values.unique().drop_null()}), name)
+            rows = rows.join(known, on=name, how="left_semi")
+        return rows if columns is None else rows.select(*map(quoted_name, columns))
+
     def changes(self, table: TableVersion, since: int = 0) -> DataFrame:
         """Return the change data feed from ``since`` to ``table.version``; raises as :meth:`read`."""
         with translated(f"reading the changes of {table.name}"):

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from fstk import journal
 from fstk.display import Displayed, Sheet
-from fstk.engines.connect import engine_of
+from fstk.engines.choice import session_for
 from fstk.engines.frames import is_spark
 from fstk.errors import InvalidInput
 from fstk.models import saved
@@ -108,9 +108,8 @@ def log_model(
 def _sample(training_set: TrainingSet) -> pa.Table:
     """Return a few rows of the training set, looked up from a few of its labels."""
     labels: Any = training_set.labels
-    spark = engine_of(labels.sparkSession) if is_spark(labels) else None
-    few = labels.slice(0, _SAMPLE) if spark is None else spark.arrow(labels.limit(_SAMPLE))
-    return TrainingSet(training_set.plan, few, training_set.as_known).to_arrow()
+    few = session_for(labels).arrow(labels.limit(_SAMPLE)) if is_spark(labels) else labels.slice(0, _SAMPLE)
+    return TrainingSet(training_set.plan, few, training_set.as_known, training_set.session).to_arrow()
 
 
 def _labels_digest(training_set: TrainingSet) -> str:
@@ -119,7 +118,7 @@ def _labels_digest(training_set: TrainingSet) -> str:
     if is_spark(labels):
         row = "xxhash64(to_json(struct(*), map('ignoreNullFields', 'false')))"
         sums = labels.selectExpr("count(*) AS rows", f"sum(CAST({row} AS DECIMAL(38,0))) AS hashes")
-        return str(engine_of(labels.sparkSession).arrow(sums).to_pylist())
+        return str(session_for(sums).arrow(sums).to_pylist())
     import polars  # heavy, and only needed here
 
     frame = polars.from_arrow(labels)

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from fstk import journal
 from fstk.engines.base import Engine, Frame, Schema
-from fstk.engines.connect import active, engine_of
-from fstk.engines.frames import is_spark
+from fstk.engines.choice import session_for
+from fstk.engines.spark import SparkEngine
 from fstk.engines.types import arrow_type
 from fstk.errors import NameCollision, TypeMismatch, UnknownColumn, nearest
 from fstk.models.kernel import PREDICTION, PackedModel, Scorer
@@ -30,6 +30,7 @@ def score_batch(
     result_type: str = "double",
     *,
     catalog: Tables,
+    session: SparkEngine | None = None,
     model_registry_uri: str | None = None,
 ) -> DataFrame:
     """Return ``df`` with the model's features, looked up at each row's own instant, and a column ``prediction``.
@@ -45,6 +46,7 @@ def score_batch(
             takes.
         result_type: the Spark type of ``prediction``.
         catalog: where the feature tables are found.
+        session: computes a ``df`` that is no Spark frame; None is that of ``fstk.connect()``.
         model_registry_uri: the registry; None is the one that MLflow is set to.
 
     Raises:
@@ -57,7 +59,7 @@ def score_batch(
 
     Source of the argument names: the public Databricks Feature Engineering API.
     """
-    engine = engine_of(df.sparkSession) if is_spark(df) else active()
+    engine = session_for(df, session=session)
     return scored(model_uri, df, result_type, engine=engine, catalog=catalog, model_registry_uri=model_registry_uri)
 
 
@@ -80,7 +82,13 @@ def scored(
         record = read_record(folder, name)
         model = PackedModel.pack(folder)
     rows = create_training_set(
-        df, record.lookups, None, catalog=catalog, as_known=record.as_known, caller_overrides=True
+        df,
+        record.lookups,
+        None,
+        catalog=catalog,
+        session=engine if isinstance(engine, SparkEngine) else None,
+        as_known=record.as_known,
+        caller_overrides=True,
     )
     schema = rows.plan.schema
     _check_inputs(record, schema, name)

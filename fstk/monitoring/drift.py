@@ -10,8 +10,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from fstk.display import Displayed, Sheet
-from fstk.engines.connect import engine_of
-from fstk.engines.frames import is_spark, to_arrow
+from fstk.engines.choice import engine_for
 from fstk.engines.types import quoted_name
 from fstk.errors import GateRefused, InvalidInput, UnknownColumn, nearest
 from fstk.monitoring.evidently import Answers, Question, Test, ask
@@ -196,16 +195,16 @@ def _names(features: Sequence[str]) -> list[str]:
 
 
 def _columns(data: Any, names: Sequence[str], argument: str) -> pa.Table:
-    table = data if is_spark(data) else to_arrow(data, argument)
-    there = table.columns if is_spark(data) else table.column_names
+    engine = engine_for(data)
+    frame = engine.frame(data, argument)
+    known = engine.schema(frame)
     for name in names:
-        if name not in there:
-            raise UnknownColumn(f"{argument} has no column {name}.{nearest(name, there)}")
-    if is_spark(data):
-        table = engine_of(data.sparkSession).arrow(data.select(*[quoted_name(name) for name in names]))
+        if name not in known:
+            raise UnknownColumn(f"{argument} has no column {name}.{nearest(name, known)}")
+    table = engine.arrow(engine.select(frame, {name: quoted_name(name) for name in names}))
     if not table.num_rows:
         raise InvalidInput(f"{argument} has no rows: there is nothing to compare.")
-    return table.select(names)
+    return table
 
 
 def _test(sample: Sample) -> Test:

@@ -15,8 +15,8 @@ from fstk import settings
 from fstk.cli.app import app
 from fstk.errors import FstkError
 from fstk.jobs import bundle
-from fstk.tables.configured import open_catalog
-from fstk.verbs.names import columns_of, frames_in, tables
+from fstk.tables.configured import local_names, open_catalog
+from fstk.verbs.names import columns_of, frames_in
 from fstk.verbs.new import TEMPLATES
 from fstk.windows.expression import FUNCTIONS
 
@@ -162,7 +162,7 @@ def _features(table: str) -> list[str]:
 
 
 def _frames(given: _Given) -> list[str]:
-    return [*frames_in(given.namespace), *tables()]
+    return [*frames_in(given.namespace), *local_names()]
 
 
 def _any_columns(given: _Given) -> list[str]:
@@ -171,7 +171,7 @@ def _any_columns(given: _Given) -> list[str]:
 
 def _training_sets(given: _Given) -> list[str]:
     named = [name for name, value in given.namespace.items() if type(value).__name__ == "TrainingSet"]
-    return [*named, *tables()]
+    return [*named, *local_names()]
 
 
 def _stores(given: _Given) -> list[str]:
@@ -188,7 +188,7 @@ def _jobs(given: _Given) -> list[str]:
 
 
 _PROVIDERS: Mapping[str, Callable[[_Given], list[str]]] = {
-    "TABLE": lambda given: tables(),
+    "TABLE": lambda given: local_names(),
     "SOURCE": _frames,
     "SOURCE[,COLUMN]": _frames,
     "LABELS": _frames,

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from fstk import journal
 from fstk.display import Displayed, Sheet
 from fstk.engines.base import Engine
+from fstk.engines.spark import SparkEngine
 from fstk.errors import ExpiredSnapshot, InvalidInput, NaiveDatetime, StoreUnavailable, WriteConflict
 from fstk.online.plan import PublishPlan, plan_publication
 from fstk.online.source import Portion, Source, check_filter, engine_for
@@ -78,7 +79,7 @@ def publish(
     as_of: datetime | date | None = None,
     dry_run: bool = False,
     engine: Engine | None = None,
-    session: Engine | None = None,
+    session: SparkEngine | None = None,
     progress: Progress | None = None,
 ) -> PublishReport:
     """Publish the newest row of each key of ``table`` (of a static table, its rows) at ``table.version``.

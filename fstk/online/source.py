@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.columns.instants import instant, microseconds
-from fstk.engines import connect
+from fstk.engines import choice
 from fstk.engines.base import Engine, Frame
+from fstk.engines.spark import SparkEngine
 from fstk.engines.types import arrow_schema, quoted_name
 from fstk.errors import BadExpression
 from fstk.online.codec import RowCodec
@@ -25,7 +25,6 @@ from fstk.tables.spec import FeatureTable
 
 PORTION = 5_000
 """Rows in one batch, and so in one transaction of a store that has them."""
-_CELLS = 200_000_000  # values of a local table that are read into this process; a larger one goes through Spark
 
 
 class Portion(NamedTuple):
@@ -37,19 +36,14 @@ class Portion(NamedTuple):
     total: int | None
 
 
-def engine_for(table: FeatureTable, filter_condition: str | None = None, session: Engine | None = None) -> Engine:
-    """Return the engine that reads ``table``: one without a JVM where it is local, fits in memory and has a filter
-    condition that is simple enough; else ``session`` (None: the current one)."""
-    location = table.location
-    local = location is not None and Path(location, "_delta_log").is_dir()
-    if not local or (table.rows or 0) * len(table.schema) > _CELLS:
-        return session or connect.active()
-    engine = connect.direct()
-    try:
-        check_filter(engine, table, filter_condition)
-    except BadExpression:
-        return session or connect.active()
-    return engine
+def engine_for(table: FeatureTable, filter_condition: str | None = None, session: SparkEngine | None = None) -> Engine:
+    """Return the engine that reads ``table`` and evaluates ``filter_condition``; see
+    :func:`fstk.engines.choice.engine_for`."""
+    return choice.engine_for(
+        tables={table.at(table.version): None},
+        session=session,
+        trial=lambda engine: check_filter(engine, table, filter_condition),
+    )
 
 
 def check_filter(engine: Engine, table: FeatureTable, filter_condition: str | None) -> None:

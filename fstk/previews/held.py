@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from fstk.engines import connect
 from fstk.engines.base import TableVersion
+from fstk.engines.choice import engine_for
 from fstk.engines.direct import DirectEngine
 from fstk.training.plan import TrainingPlan
 
@@ -28,7 +27,7 @@ class Held(DirectEngine):
     def changes(self, table: TableVersion, since: int = 0) -> pa.Table:
         """Return the table's change data feed, read once."""
         if table not in self._changes:
-            engine = connect.direct() if table.location is not None else connect.active()
+            engine = engine_for(tables={table: None})
             self._changes[table] = engine.arrow(engine.changes(table, since))
         return self._changes[table]
 
@@ -50,14 +49,8 @@ def rows_among(
     source: TableVersion, among: Mapping[str, pa.ChunkedArray], columns: Sequence[str] | None = None
 ) -> pa.Table:
     """Return the rows of a table whose columns of ``among`` hold one of those values; more rows may come with them."""
-    if source.location is not None:
-        return connect.direct().read_part(source, columns, among)
-    engine = connect.active()
-    rows = engine.read(source)
-    for name, values in among.items():
-        known = engine.frame(pa.table({name: pc.unique(values).drop_null()}), name)
-        rows = rows.join(known, on=name, how="left_semi")
-    return engine.arrow(rows if columns is None else rows.select(*columns))
+    engine = engine_for(tables={source: 0})  # few rows come, whatever the table's size
+    return engine.arrow(engine.read_part(source, columns, among))
 
 
 def _together(among: Mapping[str, list[pa.ChunkedArray]]) -> dict[str, pa.ChunkedArray]:

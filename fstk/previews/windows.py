@@ -12,18 +12,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk import settings
 from fstk.display import Displayed, Sheet, Stacked, instant
-from fstk.engines.base import Engine, Frame, Schema, TableVersion
-from fstk.engines.direct import DirectEngine
+from fstk.engines.base import Engine, Frame, Schema
+from fstk.engines.direct import DirectEngine, stored_schema
 from fstk.engines.types import arrow_schema, quoted_name
 from fstk.lint.report import LintReport
 from fstk.lint.windows import lint_windows
 from fstk.tables.plan import TablePlan, plan_create
 from fstk.tables.spec import FeatureTable, TableDefinition, define, keys_text
-from fstk.warehouse import folder
 from fstk.windows.calendar import Calendar
 from fstk.windows.plan import WindowPlan, meaning
+from fstk.windows.run import source_tables
 from fstk.windows.spec import WindowedFeatures
 
 _LOOKED_AT = 10_000  # rows of a Spark source among which entities are chosen
@@ -143,12 +142,11 @@ def _source(features: WindowedFeatures, engine: Engine) -> tuple[Frame, Schema]:
     if not isinstance(features.source, str):
         frame = engine.frame(features.source, "source")
         return frame, engine.schema(frame)
-    place = folder(settings.load().warehouse, features.source)
-    table = TableVersion(features.source, str(place) if (place / "_delta_log").is_dir() else None)
+    [table] = source_tables(features)
     if not isinstance(engine, DirectEngine):
         frame = engine.read(table)
         return frame, engine.schema(frame)
-    schema = engine.columns(table)
+    schema = stored_schema(table)
     asked = [*features.keys, features.timestamp, *(name for one in features.aggregates for name in one.parsed.columns)]
     used = [name for name in dict.fromkeys(spelled(schema, name) for name in asked) if name in schema]
     return engine.read(table, used), schema

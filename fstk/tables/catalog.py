@@ -10,6 +10,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from fstk.engines.base import TableVersion
+from fstk.engines.choice import session_for
 from fstk.engines.spark import SparkEngine
 from fstk.errors import DamagedTable, UnknownName, UnknownTable, nearest
 from fstk.journal import note
@@ -18,7 +19,7 @@ from fstk.tables.history import Version, choose
 from fstk.tables.plan import check_mode, plan_create
 from fstk.tables.properties import tag_property
 from fstk.tables.report import WriteReport
-from fstk.tables.request import requested, writer
+from fstk.tables.request import requested
 from fstk.tables.spec import FeatureTable, TableDefinition, check_tag
 from fstk.tables.write import Target, change, merge
 
@@ -76,7 +77,7 @@ class Catalog(ABC):
             InvalidInput and its kinds: a definition or rows outside the rules; nothing was written.
         """
         name = self.full_name(name)
-        engine = writer(self._engine, df)
+        engine = session_for(df, session=self._engine)
         definition, frame = requested(
             engine,
             name,
@@ -106,7 +107,7 @@ class Catalog(ABC):
         """Merge ``df`` into a feature table by its keys; see :func:`fstk.tables.write.merge` for what is raised."""
         check_mode(mode)
         name = self.get(name).name
-        engine = writer(self._engine, df)
+        engine = session_for(df, session=self._engine)
         frame = engine.frame(df, "df")
         with self._writing(name):
             report = merge(engine, self._target(name), frame)
@@ -127,7 +128,7 @@ class Catalog(ABC):
         name = self.get(name).name
         with self._writing(name):
             if self.get(name).tags.get(key) != value:
-                self._set_tags(writer(self._engine, None), name, {key: value})
+                self._set_tags(session_for(session=self._engine), name, {key: value})
 
     def delete_tag(self, name: str, key: str) -> None:
         """Remove a tag; raises UnknownName when there is none of that key."""
@@ -136,7 +137,7 @@ class Catalog(ABC):
             tags = self.get(name).tags
             if key not in tags:
                 raise UnknownName(f"{name} has no tag {key!r}.{nearest(str(key), tags)}")
-            self._delete_tag(writer(self._engine, None), name, key)
+            self._delete_tag(session_for(session=self._engine), name, key)
 
     def versions(self, name: str) -> list[Version]:
         """Return the versions that are kept, newest first."""

@@ -1,12 +1,18 @@
-"""The catalog that the settings name."""
+"""The catalog that the settings name, and the tables of its folder."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fstk import settings
+from fstk.engines.base import TableVersion
 from fstk.engines.spark import SparkEngine
+from fstk.errors import UnknownTable
 from fstk.tables.catalog import Catalog
 from fstk.tables.folder import FolderCatalog
+from fstk.tables.local import names_in
 from fstk.tables.unity import UnityCatalog
+from fstk.warehouse import table_name
 
 
 def open_catalog(engine: SparkEngine | None = None) -> Catalog:
@@ -18,3 +24,27 @@ def open_catalog(engine: SparkEngine | None = None) -> Catalog:
     if (engine.name if engine is not None else loaded.engine) == "databricks":
         return UnityCatalog(engine)
     return FolderCatalog(loaded.warehouse, engine)
+
+
+def local_table(name: str) -> TableVersion | None:
+    """Return the Delta table of that name in the local warehouse at its newest version, None where there is none.
+
+    It is called as it was asked for, with or without its schema.
+
+    Raises:
+        InvalidName: not a name. DamagedTable: its log cannot be read.
+    """
+    catalog = open_catalog()
+    if not isinstance(catalog, FolderCatalog):
+        return None
+    try:
+        return replace(catalog.find(name), name=table_name(name))
+    except UnknownTable:
+        return None
+
+
+def local_names() -> list[str]:
+    """Return the names of the Delta tables of the local warehouse, feature tables and others, as short as can be."""
+    catalog = open_catalog()
+    found = names_in(catalog.warehouse) if isinstance(catalog, FolderCatalog) else []
+    return [name.removeprefix("default.") for name in found]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fstk.engines import connect
 from fstk.engines.base import Schema
-from fstk.engines.frames import is_spark
 from fstk.engines.spark import SparkEngine
 from fstk.engines.types import arrow_schema
 from fstk.errors import InvalidInput, TypeMismatch, UnknownColumn, nearest
@@ -15,13 +13,6 @@ from fstk.tables.write import column_types
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-
-def writer(engine: SparkEngine | None, df: Any) -> SparkEngine:
-    """Return the engine that writes ``df``: a Spark frame's own session, else ``engine`` or the connected one."""
-    if is_spark(df):
-        return connect.engine_of(df.sparkSession)
-    return engine if engine is not None else connect.active()
 
 
 def requested(engine: SparkEngine, name: str, df: Any, schema: Any, **rest: Any) -> tuple[TableDefinition, DataFrame]:

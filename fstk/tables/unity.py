@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from fstk import warehouse
 from fstk.engines.base import TableVersion
+from fstk.engines.choice import session_for
 from fstk.engines.spark import SparkEngine
 from fstk.engines.spark_errors import translated
 from fstk.engines.types import quoted_name
@@ -21,7 +22,6 @@ from fstk.tables import sql
 from fstk.tables.catalog import Catalog
 from fstk.tables.history import Version, only_fstk, read_history
 from fstk.tables.properties import from_properties
-from fstk.tables.request import writer
 from fstk.tables.spec import FeatureTable, TableDefinition
 from fstk.tables.write import change, merge
 
@@ -52,14 +52,14 @@ class UnityCatalog(Catalog):
         return warehouse.table_name(name)
 
     def _session(self) -> SparkSession:
-        return writer(self._engine, None).session
+        return session_for(session=self._engine).session
 
     def _names(self) -> list[str]:
         with translated("listing feature tables"):
             return [row.name for row in self._session().sql(_LISTED, args={"tag": TAG}).collect()]
 
     def _read(self, name: str) -> FeatureTable | None:
-        engine = writer(self._engine, None)
+        engine = session_for(session=self._engine)
         try:
             with translated(f"reading {name}"):
                 detail = engine.session.sql(f"DESCRIBE DETAIL {self._sql(name)}").collect()[0]
@@ -101,7 +101,7 @@ class UnityCatalog(Catalog):
         return merge(engine, self._target(name), frame).inserted
 
     def _remove(self, name: str) -> None:
-        change(writer(self._engine, None), name, f"DROP TABLE {self._sql(name)}")
+        change(session_for(session=self._engine), name, f"DROP TABLE {self._sql(name)}")
 
     def _set_tags(self, engine: SparkEngine, name: str, tags: Mapping[str, str]) -> None:
         super()._set_tags(engine, name, tags)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.display import Displayed
-from fstk.engines.base import Engine, Frame
-from fstk.engines.connect import active, direct, engine_of
-from fstk.engines.frames import is_spark
+from fstk.engines.base import Engine, Frame, TableVersion
+from fstk.engines.choice import engine_for, session_for
+from fstk.engines.spark import SparkEngine
 from fstk.training.plan import TrainingPlan
 
 if TYPE_CHECKING:
@@ -21,46 +22,51 @@ if TYPE_CHECKING:
 _EXACT_DOUBLE = 2**53
 
 
-def fitting_engine(plan: TrainingPlan, labels: Any) -> Engine:
-    """Return the labels' own Spark engine; for local labels the one without a JVM, or the current Spark engine when a
-    table is not a local folder."""
-    if is_spark(labels):
-        return engine_of(labels.sparkSession)
-    if all(join.location is not None for join in plan.joins):
-        return direct()
-    return active()
+def fitting_engine(plan: TrainingPlan, labels: Any, session: SparkEngine | None = None) -> Engine:
+    """Return the engine that joins ``labels`` with the columns that ``plan`` reads of each table; see
+    :func:`fstk.engines.choice.engine_for`."""
+    read: Counter[TableVersion] = Counter()
+    for join in plan.joins:
+        read[join.source] += len(join.table_columns) + len(join.outputs)
+    return engine_for(labels, tables=read, session=session)
 
 
 class Rows(Displayed):
     """A plan and its labels, a Spark DataFrame or an Arrow table; immutable, and nothing is computed before it is
     asked for."""
 
-    def __init__(self, plan: TrainingPlan, labels: DataFrame | pa.Table, as_known: bool) -> None:
+    def __init__(
+        self, plan: TrainingPlan, labels: DataFrame | pa.Table, as_known: bool, session: SparkEngine | None = None
+    ) -> None:
         self.plan = plan
         self.as_known = as_known
         self._labels = labels
+        self.session = session
 
     @property
     def labels(self) -> DataFrame | pa.Table:
         """The labels as they were given: a Spark DataFrame, or any other frame as Arrow."""
         return self._labels
 
+    def _engine(self) -> Engine:
+        return fitting_engine(self.plan, self._labels, self.session)
+
     def _frame(self, engine: Engine) -> Frame:
         """Return the rows as a frame of ``engine``."""
         raise NotImplementedError  # each kind of rows has its own
 
     def load_df(self) -> DataFrame:
-        """Return the rows as a Spark DataFrame, of the labels' session or of the current one; Spark runs at its first
-        action."""
-        return self._frame(engine_of(self._labels.sparkSession) if is_spark(self._labels) else active())
+        """Return the rows as a Spark DataFrame, of the labels' session or else of the client's, or the current one;
+        Spark runs at its first action."""
+        return self._frame(session_for(self._labels, session=self.session))
 
     def to_arrow(self) -> pa.Table:
         """Return the rows as Arrow: in this process, without a JVM, when the labels are no Spark DataFrame and the
-        tables are local.
+        tables are local and fit in memory.
 
         Equal to :meth:`load_df` in columns, types and rows; the rows then also keep the labels' order.
         """
-        engine = fitting_engine(self.plan, self._labels)
+        engine = self._engine()
         return engine.arrow(self._frame(engine))
 
     def to_polars(self) -> polars.DataFrame:

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from fstk.display import Sheet
 from fstk.engines.base import Engine, Frame
-from fstk.engines.connect import engine_of
-from fstk.engines.frames import is_spark, to_arrow
-from fstk.engines.types import schema_of
+from fstk.engines.choice import engine_for
+from fstk.engines.frames import is_spark
+from fstk.engines.spark import SparkEngine
 from fstk.tables.spec import FeatureTable
 from fstk.training import run
 from fstk.training.plan import plan_training_set
@@ -38,7 +38,7 @@ class Explanation(Rows):
     @cached_property
     def summary(self) -> Summary:
         """The counts over all labels; computes the rows once."""
-        engine = fitting_engine(self.plan, self._labels)
+        engine = self._engine()
         return run.summary(self.plan, self._frame(engine), engine)
 
     def display(self) -> Sheet:
@@ -71,7 +71,7 @@ class TrainingSet(Rows):
 
     def explain(self) -> Explanation:
         """Return, for each label row and lookup, whether it matched, how old the row is, or why there is none."""
-        return Explanation(self.plan, self._labels, self.as_known)
+        return Explanation(self.plan, self._labels, self.as_known, self.session)
 
     def display(self) -> Sheet:
         """Return the plan's table; computes nothing."""
@@ -90,6 +90,7 @@ def create_training_set(
     exclude_columns: Sequence[str] | None = None,
     *,
     catalog: Tables,
+    session: SparkEngine | None = None,
     as_known: bool = False,
     caller_overrides: bool = False,
 ) -> TrainingSet:
@@ -100,6 +101,7 @@ def create_training_set(
         feature_lookups: what to look up, in the order of the output's columns.
         label: the column to be predicted, or None.
         exclude_columns: columns to leave out at the end; they may serve the join.
+        session: computes what Spark must for labels that are no Spark frame; None is that of ``fstk.connect()``.
         as_known: let a row count only from the Delta commit that wrote it to the one that changed or deleted it.
         caller_overrides: a column of ``df`` named like a feature stands for it instead of being refused.
 
@@ -110,16 +112,17 @@ def create_training_set(
         InvalidInput: everything that :func:`fstk.training.plan.plan_training_set` and
             :func:`fstk.engines.frames.to_arrow` refuse. DuplicateKeys: several rows of one key and time.
     """
-    labels = df if is_spark(df) else to_arrow(df, "df")
-    schema = engine_of(df.sparkSession).schema(df) if is_spark(df) else schema_of(labels.schema)
+    own = engine_for(df)
+    labels = own.frame(df, "df")
     tables: dict[str, FeatureTable] = {}
     for lookup in feature_lookups if not isinstance(feature_lookups, FeatureLookup) else ():
         if isinstance(lookup, FeatureLookup) and lookup.table_name not in tables:
             tables[lookup.table_name] = catalog.get(lookup.table_name)
     plan = plan_training_set(
-        schema, feature_lookups, tables, label, exclude_columns or (), caller_overrides=caller_overrides
+        own.schema(labels), feature_lookups, tables, label, exclude_columns or (), caller_overrides=caller_overrides
     )
     if as_known:
         plan.joins_as_known()
-    run.refuse_duplicates(plan, fitting_engine(plan, labels))
-    return TrainingSet(plan, labels, as_known)
+    if not all(join.keys_known_unique for join in plan.joins):
+        run.refuse_duplicates(plan, fitting_engine(plan, labels, session))
+    return TrainingSet(plan, labels, as_known, session)

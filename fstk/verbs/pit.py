@@ -10,20 +10,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.engines import connect
 from fstk.engines.base import TableVersion
-from fstk.engines.frames import is_spark, to_arrow
-from fstk.engines.types import quoted_name, schema_of
+from fstk.engines.choice import engine_for
+from fstk.engines.direct import stored_schema
+from fstk.engines.frames import is_spark
+from fstk.engines.types import quoted_name
 from fstk.errors import FstkError, InvalidInput, UnknownName
 from fstk.previews.join import TrainingSetPreview, preview
-from fstk.tables.configured import open_catalog
+from fstk.tables.configured import local_table, open_catalog
 from fstk.tables.spec import FeatureTable
 from fstk.training.plan import TrainingPlan, plan_training_set
 from fstk.training.spec import FeatureLookup
 from fstk.training.training_set import TrainingSet, create_training_set
 from fstk.verbs.code import Code, call, listed, literal
 from fstk.verbs.lines import below, lookup
-from fstk.verbs.names import frame_or_name, local
+from fstk.verbs.names import frame_or_name
 
 _EXAMPLE = "feature_store.customer_features on customer_id"
 _SAMPLE = 2_000  # labels that a preview looks at
@@ -65,11 +66,7 @@ class PitRequest:
 
     def plan(self) -> TrainingPlan:
         """Return what will be joined with what; reads no row."""
-        schema = (
-            connect.engine_of(self.labels.sparkSession).schema(self.labels)
-            if is_spark(self.labels)
-            else schema_of(self.labels.schema)
-        )
+        schema = engine_for(self.labels).schema(self.labels)
         return plan_training_set(schema, self.lookups, self.tables, self.label)
 
     def code(self) -> Code:
@@ -127,11 +124,9 @@ def parse(
 def _frame(found: Any) -> Any:
     """Return labels as a Spark frame or as Arrow; a table of the warehouse is read without a JVM."""
     if not isinstance(found, str):
-        return found if is_spark(found) else to_arrow(found, "labels")
-    table = local(found)
-    if table is not None:
-        return connect.direct().read(table)
-    return connect.active().read(TableVersion(found, None))
+        return engine_for(found).frame(found, "labels")
+    table = local_table(found) or TableVersion(found, None)
+    return engine_for(tables={table: None}).read(table)
 
 
 def some_labels(labels: Any, columns: list[str], every: bool) -> tuple[pa.Table, int]:
@@ -141,7 +136,7 @@ def some_labels(labels: Any, columns: list[str], every: bool) -> tuple[pa.Table,
         kept = labels.select(*(quoted_name(column) for column in columns))
         if not every and of > _SAMPLE:
             kept = kept.sample(fraction=min(1.0, _SAMPLE / of), seed=0)
-        return connect.engine_of(labels.sparkSession).arrow(kept), of
+        return engine_for(labels).arrow(kept), of
     of = labels.num_rows
     kept = labels.select(columns)
     if every or of <= _SAMPLE:
@@ -159,9 +154,8 @@ def _label_of(labels: Any, plan: TrainingPlan, key: str) -> pa.Table:
     columns = list(plan.label_columns)
     for join in plan.joins:
         found = with_key(labels, join.label_keys, key)
-        if is_spark(found):
-            found = connect.engine_of(found.sparkSession).arrow(found.select(*map(quoted_name, columns)))
-        found = found.select(columns)
+        engine = engine_for(found)
+        found = engine.arrow(engine.select(found, {column: quoted_name(column) for column in columns}))
         if found.num_rows:
             if join.label_time is not None:  # a label without a time is the last to ask for
                 timed = found.filter(pc.field(join.label_time).is_valid()).sort_by(join.label_time)
@@ -192,8 +186,8 @@ def sources_of(tables: Mapping[str, FeatureTable]) -> dict[str, TableVersion]:
     for name, table in tables.items():
         source, time = table.tags.get("source"), table.tags.get("event_time")
         try:
-            events = local(source) if source else None
-            schema = connect.direct().columns(events) if events is not None else {}
+            events = local_table(source) if source else None
+            schema = stored_schema(events) if events is not None else {}
         except FstkError:
             continue  # a tag is free text: what it names need not be a table
         if events is not None and time in schema and all(schema.get(k) == table.schema[k] for k in table.primary_keys):

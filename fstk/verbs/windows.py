@@ -8,17 +8,17 @@ from datetime import date, datetime
 from typing import Any
 
 from fstk.display import Displayed, Sheet, Stacked
-from fstk.engines import connect
+from fstk.engines import choice
 from fstk.engines.base import Engine, TableVersion
-from fstk.engines.frames import is_spark
 from fstk.errors import BadExpression, InvalidInput, UnknownTable
 from fstk.previews.windows import WindowPreview, preview
-from fstk.tables.configured import open_catalog
+from fstk.tables.configured import local_table, open_catalog
 from fstk.tables.report import WriteReport
 from fstk.tables.spec import FeatureTable
 from fstk.verbs.code import Code, call, listed, literal
 from fstk.verbs.lines import aggregate, below
-from fstk.verbs.names import columns_of, frame_or_name, local
+from fstk.verbs.names import columns_of, frame_or_name
+from fstk.windows import run
 from fstk.windows.calendar import Calendar
 from fstk.windows.spec import Closed, WindowedFeatures
 
@@ -57,16 +57,17 @@ class WindowsRequest:
 
     def preview(self) -> WindowPreview:
         """Return the preview; says so before it starts Spark for an aggregate that needs it."""
-        frames = [frame for frame in (self.features.source, self.points) if is_spark(frame)]
-        if frames:
-            return self._preview(connect.engine_of(frames[0].sparkSession))
-        if isinstance(self.features.source, str) and local(self.features.source) is None:
-            return self._preview(connect.active())
+        features = self.features
+        read = [*run.source_tables(features), *([self.points] if isinstance(self.points, TableVersion) else [])]
+        tables = dict.fromkeys(read)
+        return self._preview(choice.engine_for(features.source, self.points, tables=tables, trial=self._evaluate))
+
+    def _evaluate(self, engine: Engine) -> None:
         try:
-            return self._preview(connect.direct())
+            run.evaluate(self.features, engine)
         except BadExpression as error:
             print(f"{error}\nStarting Spark for it.", flush=True)
-            return self._preview(connect.active())
+            raise
 
     def write(self) -> Written:
         """Merge the features into the table, which is made when it is not there."""
@@ -149,7 +150,8 @@ class WindowsRequest:
 
     def _rows(self) -> Any:
         """Return a Spark frame of one row per key and time: at one instant all features of an entity are alike."""
-        rows = self.features.compute(self._points(connect.active()), timestamp=self.points_time)
+        session = choice.session_for(self.features.source, self.points)
+        rows = self.features.compute(self._points(session), timestamp=self.points_time, engine=session)
         keys = [*self.features.keys, self._computed_time]
         if not isinstance(self.points, Calendar):
             rows = rows.select(*keys, *self.features.columns).dropna(subset=keys).dropDuplicates(keys)
@@ -214,7 +216,7 @@ def parse(
     frame = frame_or_name(named, variables)
     moment = column or next((one for one in (time, known) if one in columns_of(frame)), time)
     code = f"fe.read_table(name={literal(frame)})" if isinstance(frame, str) else named
-    at = local(frame) or frame if isinstance(frame, str) else frame
+    at = local_table(frame) or TableVersion(frame, None) if isinstance(frame, str) else frame
     return WindowsRequest(features, at, name, there, known or moment, moment, source_code, code)
 
 

@@ -8,17 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import deltalake
-import deltalake.exceptions
-
-from fstk import journal, settings
-from fstk.engines import connect
+from fstk import journal
+from fstk.engines import choice
 from fstk.engines.base import Engine, Frame, Schema, TableVersion
-from fstk.engines.frames import is_spark
-from fstk.engines.types import quoted_name
+from fstk.engines.direct import DirectEngine, stored_schema
+from fstk.engines.types import arrow_schema, quoted_name
 from fstk.errors import (
     BadExpression,
-    DamagedTable,
     InvalidInput,
     NameCollision,
     TypeMismatch,
@@ -27,7 +23,7 @@ from fstk.errors import (
     UnsupportedType,
     nearest,
 )
-from fstk.warehouse import folder
+from fstk.tables.configured import local_names, local_table
 from fstk.windows.calendar import Calendar
 from fstk.windows.kernel import Reduction, WindowKernel
 from fstk.windows.plan import KEYS, TIMES, PlannedFeature, WindowPlan, base, feature_type, meaning
@@ -37,32 +33,45 @@ if TYPE_CHECKING:
     from fstk.windows.spec import WindowedFeatures
 
 
-def engine_for(features: WindowedFeatures, points: Any, engine: Engine | None) -> Engine:
-    """Return ``engine``, else the one over the session of a Spark frame given, else the current one."""
-    if engine is not None:
-        return engine
-    for frame in (features.source, points):
-        if is_spark(frame):
-            return connect.engine_of(frame.sparkSession)
-    return connect.active()
+def engine_for(features: WindowedFeatures, points: Any, *, rows: bool = True) -> Engine:
+    """Return the engine that computes ``features`` as any frame, or without ``rows`` only plans them; see
+    :func:`fstk.engines.choice.engine_for`."""
+    tables = {table: None if rows else 0 for table in source_tables(features)}
+    return choice.engine_for(features.source, points, tables=tables, trial=lambda engine: evaluate(features, engine))
+
+
+def source_tables(features: WindowedFeatures) -> list[TableVersion]:
+    """Return the tables that ``features`` read."""
+    return [_table(features.source)] if isinstance(features.source, str) else []
+
+
+def evaluate(features: WindowedFeatures, engine: Engine) -> None:
+    """Evaluate the aggregates' arguments and filters on no rows.
+
+    Raises:
+        BadExpression: ``engine`` cannot. UnknownColumn: the source has no such column.
+    """
+    source, _ = _source(features, engine, rows=False)
+    engine.select(source, _reductions(features, engine.schema(source))[1])
 
 
 def plan(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None = None) -> WindowPlan:
     """Return what :func:`compute` will return; see :meth:`fstk.windows.spec.WindowedFeatures.plan`."""
-    return _prepare(features, points, engine, timestamp).plan
+    return _prepare(features, points, engine, timestamp, rows=False).plan
 
 
 def compute(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None = None) -> Frame:
     """Return the features at ``points``; see :meth:`fstk.windows.spec.WindowedFeatures.compute`."""
-    prepared = _prepare(features, points, engine, timestamp)
+    prepared = _prepare(features, points, engine, timestamp, rows=True)
     frame = prepared.run()
     _note(prepared.table)
     return frame
 
 
-def report(features: WindowedFeatures, engine: Engine) -> SourceReport:
+def report(features: WindowedFeatures, engine: Engine | None) -> SourceReport:
     """Count the source's events; see :meth:`fstk.windows.spec.WindowedFeatures.report`."""
-    source, table = _source(features, engine)
+    engine = engine or choice.engine_for(features.source, tables=dict.fromkeys(source_tables(features)))
+    source, table = _source(features, engine, rows=True)
     keys, time = _identity(engine.schema(source), features.keys, features.timestamp, "source")
     events = engine.select(source, {**_keys(keys), "time": quoted_name(time)})
     counts = engine.arrow(engine.map(events, list(_keys(keys)), partial(count_events, time="time"), COUNTS))
@@ -90,8 +99,10 @@ class _Prepared:
     run: Callable[[], Frame]
 
 
-def _prepare(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None) -> _Prepared:
-    source, table = _source(features, engine)
+def _prepare(
+    features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None, *, rows: bool
+) -> _Prepared:
+    source, table = _source(features, engine, rows=rows)
     reductions, evaluated = _reductions(features, engine.schema(source))
     request = _Request(features, engine, source, tuple(reductions), evaluated, timestamp)
     if isinstance(points, str):
@@ -176,29 +187,23 @@ def _at_points(request: _Request, points: Any) -> _Task:
     )
 
 
-def _source(features: WindowedFeatures, engine: Engine) -> tuple[Frame, TableVersion | None]:
-    """Return the events, and the table they are read from, if it is one."""
+def _source(features: WindowedFeatures, engine: Engine, *, rows: bool) -> tuple[Frame, TableVersion | None]:
+    """Return the events, and the table they are read from, if it is one; a plan needs no ``rows`` of it."""
     source = features.source
     if not isinstance(source, str):
         return engine.frame(source, "source"), None
     table = _table(source)
     try:
+        if isinstance(engine, DirectEngine) and not rows:
+            return arrow_schema(stored_schema(table)).empty_table(), table
         return engine.read(table), table
     except UnknownTable as error:
-        warehouse = settings.load().warehouse
-        tables = [".".join(log.parent.relative_to(warehouse).parts) for log in warehouse.glob("*/*/_delta_log")]
-        raise UnknownTable(f"source: no table {source}.{nearest(source, tables)}") from error
+        raise UnknownTable(f"source: no table {source}.{nearest(source, local_names())}") from error
 
 
 def _table(name: str) -> TableVersion:
-    """Return the local Delta table of that name at its newest version, else what the session knows by that name."""
-    location = folder(settings.load().warehouse, name)
-    if not (location / "_delta_log").is_dir():
-        return TableVersion(name, None)
-    try:
-        return TableVersion(name, str(location), deltalake.DeltaTable(location).version())
-    except (deltalake.exceptions.DeltaError, OSError) as error:
-        raise DamagedTable(f"source: the log of {name} at {location} cannot be read.") from error
+    """Return the local Delta table of that name, else what the session knows by that name."""
+    return local_table(name) or TableVersion(name, None)
 
 
 def _note(table: TableVersion | None) -> None:

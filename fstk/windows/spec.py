@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from fstk.display import Displayed, Sheet
+from fstk.engines.choice import session_for
 from fstk.engines.frames import is_spark
 from fstk.errors import InvalidInput, InvalidName, NameCollision
 from fstk.windows import run
@@ -137,7 +138,7 @@ class WindowedFeatures(Displayed):
     def plan(self, points: Any = "events", *, timestamp: str | None = None, engine: Engine | None = None) -> WindowPlan:
         """Return what :meth:`compute` would return, with types and meaning; runs nothing. Arguments and errors as
         there."""
-        return run.plan(self, points, run.engine_for(self, points, engine), timestamp)
+        return run.plan(self, points, engine or run.engine_for(self, points, rows=False), timestamp)
 
     def compute(self, points: Any, *, timestamp: str | None = None, engine: Engine | None = None) -> Frame:
         """Return the features at ``points``: a Spark DataFrame (of the ``engine``'s own kind when one is given).
@@ -160,12 +161,12 @@ class WindowedFeatures(Displayed):
             summed. NameCollision: a feature is called as a column of the points. BadExpression: the engine cannot
             evaluate an argument. NumericOverflow (when rows are used): a sum beyond bigint or 38 digits.
         """
-        return run.compute(self, points, run.engine_for(self, points, engine), timestamp)
+        return run.compute(self, points, engine or session_for(self.source, points), timestamp)
 
     def report(self, *, engine: Engine | None = None) -> SourceReport:
         """Count the source's events, and those that belong to no window because a key or the time is null; reads
         them."""
-        return run.report(self, run.engine_for(self, "events", engine))
+        return run.report(self, engine)
 
     def display(self) -> Sheet:
         """Return one row per feature; types need the source, so they are in :meth:`plan`."""

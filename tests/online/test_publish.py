@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from fstk import journal
+from fstk.engines import choice
 from fstk.engines.base import TableVersion
 from fstk.engines.direct import DirectEngine
 from fstk.engines.spark import SparkEngine
@@ -302,7 +303,7 @@ def test_a_filter_condition_beyond_the_direct_engine_goes_through_spark(
 def test_a_table_too_large_for_this_process_goes_through_spark(
     made: Made, store: SQLiteSpec, spark: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source, "_CELLS", 100)
+    monkeypatch.setattr(choice, "CELLS", 100)
     table = replace(made.append(*(row(key, at, at) for key in range(20) for at in range(3))), rows=60)
     assert engine_for(table).name == "spark"
     assert counts(publish(table, store)) == (20, 0, 0, 0)

@@ -17,6 +17,7 @@ import pytest
 
 from fstk.engines.base import TableVersion
 from fstk.engines.connect import direct
+from fstk.engines.direct import stored_schema
 from fstk.errors import DamagedTable, InvalidName, UnknownTable
 from fstk.tables.configured import open_catalog
 from fstk.tables.properties import to_properties
@@ -153,7 +154,7 @@ def test_damage_behind_a_table_that_was_found_is_one_line_too(warehouse: Path) -
         direct().read(found)
     log(warehouse / "s" / "t", 0).write_text("garbage\n")
     with pytest.raises(DamagedTable, match=r"^reading s\.t: [^\n]*$"):
-        direct().columns(TableVersion("s.t", found.location))
+        stored_schema(TableVersion("s.t", found.location))
 
 
 def test_versions_and_their_rows(warehouse: Path) -> None:

@@ -12,7 +12,6 @@ from IPython.utils.capture import capture_output
 
 from fstk.engines import connect
 from fstk.errors import EngineUnavailable, InvalidInput, UnknownColumn, UnknownTable
-from fstk.verbs import windows as windowed
 from fstk.windows.spec import WindowedFeatures
 from tests.notebook.cells import refused, result, shown
 from tests.notebook.tables import DAY, PURCHASES, START, purchases
@@ -151,7 +150,7 @@ def test_what_needs_spark_says_so_before_it_starts(
     def no_spark() -> None:
         raise EngineUnavailable("not in this test")
 
-    monkeypatch.setattr(windowed.connect, "active", no_spark)
+    monkeypatch.setattr(connect, "active", no_spark)
     with capture_output() as output:
         result = shell.run_cell(f"{HEAD} --windows 7d\ncount(distinct date_trunc('week', purchased_at)) as weeks\n")
     assert isinstance(result.error_in_exec, EngineUnavailable)

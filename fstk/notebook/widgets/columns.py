@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fstk.engines import connect
-from fstk.engines.frames import is_spark, to_arrow
-from fstk.engines.types import schema_of
-from fstk.verbs.names import columns_of, frame_or_name, local
+from fstk.engines.choice import engine_for
+from fstk.engines.direct import stored_schema
+from fstk.engines.frames import without_rows
+from fstk.tables.configured import local_table
+from fstk.verbs.names import frame_or_name
 from fstk.windows.plan import TIMES
 
 
@@ -20,12 +21,10 @@ def schema(name: str, namespace: Mapping[str, Any]) -> dict[str, str]:
     """
     data = frame_or_name(name, namespace)
     if isinstance(data, str):
-        table = local(data)
-        return dict(connect.direct().columns(table)) if table is not None else dict.fromkeys(columns_of(data), "")
-    if is_spark(data):
-        return dict(connect.engine_of(data.sparkSession).schema(data))
-    head = data.head(0) if hasattr(data, "head") else data
-    return dict(schema_of(to_arrow(head if not hasattr(data, "schema") else data.slice(0, 0), name).schema))
+        table = local_table(data)
+        return {} if table is None else stored_schema(table)
+    engine = engine_for(data)
+    return engine.schema(engine.frame(without_rows(data), name))
 
 
 def times(columns: Mapping[str, str]) -> list[str]:

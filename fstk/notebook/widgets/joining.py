@@ -14,11 +14,11 @@ from fstk.display import instant
 from fstk.notebook.widgets.columns import schema, times
 from fstk.notebook.widgets.panel import NARROW, Panel, as_in_cells, button, choice, lines, observe, variables
 from fstk.previews.join import pictures_of, short_names
-from fstk.tables.configured import open_catalog
+from fstk.tables.configured import local_names, open_catalog
 from fstk.training.explain import STATUSES, label_schema, shown_as
 from fstk.training.plan import TrainingPlan
 from fstk.verbs.explain import LabelExplanation, lines_of
-from fstk.verbs.names import frames_in, tables
+from fstk.verbs.names import frames_in
 from fstk.verbs.pit import PitRequest, parse, some_labels, sources_of
 
 _NONE = "(none)"
@@ -54,7 +54,7 @@ class JoinPreview(Panel):
     ) -> None:
         self._namespace = variables(namespace)
         controls = {
-            "labels": choice("Labels", [*frames_in(self._namespace), *tables()], labels),
+            "labels": choice("Labels", [*frames_in(self._namespace), *local_names()], labels),
             "label": choice("To predict", [_NONE, *([label] if label else [])], label),
             "at": choice("Time", [_NONE, *([at] if at else [])], at),
             "lookups": lines("Lookups", (lookups or "").strip(), _EXAMPLE),

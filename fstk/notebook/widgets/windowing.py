@@ -8,7 +8,8 @@ from typing import Any
 
 from fstk.notebook.widgets.columns import key, schema, times
 from fstk.notebook.widgets.panel import Panel, choice, line, lines, observe, several, variables
-from fstk.verbs.names import frames_in, tables
+from fstk.tables.configured import local_names
+from fstk.verbs.names import frames_in
 from fstk.verbs.windows import parse
 from fstk.windows.spec import Closed
 
@@ -36,7 +37,7 @@ class WindowBuilder(Panel):
         namespace: dict[str, Any] | None = None,
     ) -> None:
         self._namespace = variables(namespace)
-        sources = [*frames_in(self._namespace), *tables()]
+        sources = [*frames_in(self._namespace), *local_names()]
         entity = entity.split(",") if isinstance(entity, str) else list(entity or ())
         controls = {
             "source": choice("Source", sources, source),

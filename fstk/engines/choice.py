@@ -1,0 +1,74 @@
+"""Which engine computes: the one rule that every verb asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fstk.engines import connect
+from fstk.engines.base import Engine, TableVersion
+from fstk.engines.buckets import stored_rows
+from fstk.engines.direct import stored_schema
+from fstk.engines.frames import is_spark
+from fstk.engines.spark import SparkEngine
+from fstk.errors import BadExpression
+
+CELLS = 200_000_000
+"""Values of local tables, all together, that are read into this process; more go through Spark."""
+
+
+def engine_for(
+    *frames: Any,
+    tables: Mapping[TableVersion, int | None] | None = None,
+    session: SparkEngine | None = None,
+    trial: Callable[[Engine], object] | None = None,
+) -> Engine:
+    """Return the engine that computes a result which may be any frame.
+
+    1. A Spark frame is computed by its own session: its rows are nowhere else, and no other session can read it.
+    2. What is local is computed in this process, where nothing starts and no row travels: local frames, and tables
+       in folders whose rows × columns stay under :data:`CELLS`; unless ``trial`` shows that Spark must evaluate it.
+    3. Everything else needs a session, see :func:`session_for`.
+
+    Args:
+        frames: what the caller gave; whatever is no Spark frame (a local frame, None, ``"events"``) is local.
+        tables: the tables that will be read, each with the number of its columns that will be (None: all).
+        session: the session that the caller handed in, such as the client's.
+        trial: evaluates the expressions on no rows; BadExpression of the engine without a JVM sends them to Spark.
+
+    Raises:
+        EngineUnavailable: a session is needed and cannot be had. What ``trial`` raises but BadExpression.
+    """
+    direct = connect.direct()
+    if not any(map(is_spark, frames)) and _fit(tables or {}):
+        try:
+            if trial is not None:
+                trial(direct)
+            return direct
+        except BadExpression:
+            pass  # Spark knows more of SQL, and says so itself where it does not
+    return session_for(*frames, session=session)
+
+
+def session_for(*frames: Any, session: SparkEngine | None = None) -> SparkEngine:
+    """Return the engine that computes a result which must be a Spark frame, or be written by Spark.
+
+    That is the session of the first Spark frame among ``frames``; else the ``session`` that the caller handed in; else
+    that of ``fstk.connect()``, which is started. Raises as :func:`fstk.engines.connect.connect`.
+    """
+    for frame in frames:
+        if is_spark(frame):
+            return connect.engine_of(frame.sparkSession)
+    return session if session is not None else connect.active()
+
+
+def _fit(tables: Mapping[TableVersion, int | None]) -> bool:
+    """Tell whether all tables are in folders of this machine and small; a log that does not count its rows is."""
+    cells = 0
+    for table, columns in tables.items():
+        if table.location is None or not Path(table.location, "_delta_log").is_dir():
+            return False
+        width = len(stored_schema(table)) if columns is None else columns
+        cells += width and width * (stored_rows(table.location, table.version) or 0)
+    return cells <= CELLS
