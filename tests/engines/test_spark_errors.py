@@ -111,12 +111,64 @@ def test_columns_functions_syntax_and_types(spark_engine: SparkEngine) -> None:
         _one_line(error)
 
 
-@pytest.mark.parametrize("text", ["k / (k - 1)", "9223372036854775807 + k", "CAST(v AS INT)", "DATE(v)"])
+@pytest.mark.parametrize(
+    "text",
+    ["k / (k - 1)", "9223372036854775807 + k", "CAST(v AS INT)", "DATE(v)", "CAST(concat('UNAVAILABLE', v) AS INT)"],
+)
 def test_values_that_spark_refuses(spark_engine: SparkEngine, text: str) -> None:
     frame = spark_engine.select(spark_engine.frame(ROWS, "rows"), {"x": text})
     with pytest.raises(InvalidInput) as error:
         spark_engine.arrow(frame)
     assert "ansi" not in _one_line(error)
+
+
+# As Spark 4.1, Py4J and Delta 4.3 write it; {} is what a person wrote.
+CAST = (
+    '[CAST_INVALID_INPUT] The value \'{}\' of the type "STRING" cannot be cast to "INT" because it is malformed. '
+    "Correct the value as per the syntax, or change its target type. Use `try_cast` to tolerate malformed input and "
+    "return NULL instead. SQLSTATE: 22018"
+)
+ABORTED = (
+    "Job aborted due to stage failure: Task 0 in stage 3.0 failed 1 times, most recent failure: Lost task 0.0 in stage "
+    "3.0 (TID 5) (10.0.0.1 executor driver): org.apache.spark.SparkNumberFormatException: "
+)
+CALLING = "An error occurred while calling o57.save.\n: org.apache.spark.SparkException: "
+WRITING = CALLING + "[TASK_WRITE_FAILED] Task failed while writing rows to file:/tmp/t. SQLSTATE: 58030\nCaused by: "
+RESOLVING = "[UNRESOLVED_COLUMN.WITH_SUGGESTION] A column with name `{}` cannot be resolved. SQLSTATE: 42703"
+DELTA = "(org.apache.spark.sql.delta.DeltaAnalysisException) [DELTA_PATH_DOES_NOT_EXIST] {} doesn't exist"
+WORDS = ["UNAVAILABLE", "OutOfMemoryError", "No space left on device", "EOFException", "[DELTA_CONCURRENT_APPEND]"]
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize(
+    ("name", "text", "kind"),
+    [
+        ("NumberFormatException", CAST, InvalidInput),
+        ("SparkConnectGrpcException", CAST, InvalidInput),
+        ("SparkException", ABORTED + CAST, InvalidInput),
+        ("Py4JJavaError", WRITING + "org.apache.spark.SparkNumberFormatException: " + CAST, InvalidInput),
+        ("AnalysisException", RESOLVING, UnknownColumn),
+        ("AnalysisException", DELTA, UnknownTable),
+    ],
+)
+def test_the_condition_decides_whatever_words_a_value_holds(
+    word: str, name: str, text: str, kind: type[FstkError]
+) -> None:
+    raised = type(name, (type("PySparkException", (Exception,), {}),), {})
+    with pytest.raises(kind) as error, translated():
+        raise raised(text.format(word))
+    assert type(error.value) is kind
+    _one_line(error)
+
+
+def test_a_server_that_is_gone() -> None:
+    known = {"getGrpcStatusCode": lambda self: "StatusCode.UNAVAILABLE"}
+    raised = type("SparkConnectGrpcException", (type("PySparkException", (Exception,), {}),), known)
+    with (
+        pytest.raises(EngineUnavailable, match=r"does not answer \(failed to connect to all addresses\."),
+        translated(),
+    ):
+        raise raised("failed to connect to all addresses")
 
 
 def test_a_write_conflict(spark_engine: SparkEngine) -> None:
