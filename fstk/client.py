@@ -10,7 +10,6 @@ from fstk import journal
 from fstk.engines.choice import session_for
 from fstk.engines.connect import adopt
 from fstk.errors import InvalidInput
-from fstk.models import registry
 from fstk.models.log import ModelVersion, log_model
 from fstk.models.score import score_batch
 from fstk.online.publish import PublishReport, publish
@@ -38,7 +37,6 @@ class FeatureEngineeringClient:
     def __init__(self, spark: SparkSession | None = None, *, model_registry_uri: str | None = None) -> None:
         self._session = None if spark is None else adopt(spark)
         self._registry = model_registry_uri
-        registry.tracking()
 
     @property
     def _catalog(self) -> Catalog:

@@ -156,7 +156,7 @@ def translation(error: BaseException, doing: str = "") -> FstkError | None:
     if kernel is not None:
         return kernel
     opening = f"{doing}: " if doing else ""
-    status = error.getGrpcStatusCode() if hasattr(error, "getGrpcStatusCode") else ""
+    status = getattr(error, "getGrpcStatusCode", str)()
     answer, why = _answer(text, " ".join([*names, "Connection refused" if refused else "", str(status), text]))
     line = first_line(why)
     if answer is not None:

@@ -1,4 +1,4 @@
-"""MLflow without its chatter, and its errors as errors of fstk."""
+"""MLflow at the project's place, without its chatter, and its errors as errors of fstk."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from fstk import settings
 from fstk.errors import FstkError, Infrastructure, InvalidInput, UnknownModel
 from fstk.optional import need
 
+_TRACKING = "MLFLOW_TRACKING_URI"
 _BAR = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 _KINDS: dict[str, type[FstkError]] = {
     "RESOURCE_DOES_NOT_EXIST": UnknownModel,
@@ -21,9 +24,24 @@ _KINDS: dict[str, type[FstkError]] = {
 }
 
 
+def tracking() -> str | None:
+    """Return where MLflow keeps runs and models, None for a place of its own choice.
+
+    Its default lies in the working folder. Where nothing else is set, and not on Databricks, it is the project's root
+    instead, so that a notebook in ``notebooks/`` and a job started at the root meet the same models.
+    """
+    root = settings.root()
+    settled = _TRACKING in os.environ or root == Path.cwd() or "DATABRICKS_RUNTIME_VERSION" in os.environ
+    if settled or settings.load().engine == "databricks":
+        return os.environ.get(_TRACKING)
+    files = root / "mlruns"  # the older form, which MLflow goes on with where it is
+    return files.as_uri() if any(files.glob("[0-9]*/meta.yaml")) else f"sqlite:///{root}/mlflow.db"
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Run MLflow calls without log lines, warnings or progress bars; what MLflow raises leaves as an error of fstk.
+    """Run MLflow calls, at the place that :func:`tracking` says, without log lines, warnings or progress bars; what
+    MLflow raises leaves as an error of fstk.
 
     Raises:
         UnknownModel, InvalidInput: as MLflow says. Infrastructure: server, database or disk do not answer.
@@ -40,6 +58,9 @@ def quiet() -> Iterator[None]:
         os.environ[_BAR] = "false"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            mlflow, place = need("mlflow"), tracking()
+            if place is not None and not mlflow.is_tracking_uri_set():
+                mlflow.set_tracking_uri(place)
             yield
     except need("mlflow.exceptions").MlflowException as error:
         kind = _KINDS.get(error.error_code, FstkError)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fstk import settings
 from fstk.errors import UnknownModel, nearest
 from fstk.models.mlflow_calls import quiet
 from fstk.optional import need
@@ -18,22 +16,6 @@ DIGEST = "fstk.digest"
 _ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<suffix>[^/@]+)|@(?P<alias>[^/@]+))")
 _STAND_IN = {"production": "champion"}
 _LATEST = "latest"
-_TRACKING = "MLFLOW_TRACKING_URI"
-
-
-def tracking() -> str | None:
-    """Return where MLflow keeps runs and models, None for a place of its own choice.
-
-    Its default lies in the working folder. Where nothing else is set, and not on Databricks, this makes it the
-    project's root instead, so that a notebook in ``notebooks/`` and a job started at the root meet the same models.
-    """
-    root = settings.root()
-    settled = _TRACKING in os.environ or root == Path.cwd() or "DATABRICKS_RUNTIME_VERSION" in os.environ
-    if not settled and settings.load().engine != "databricks":
-        files = root / "mlruns"  # the older form, which MLflow goes on with where it is
-        old = any(files.glob("[0-9]*/meta.yaml"))
-        os.environ[_TRACKING] = files.as_uri() if old else f"sqlite:///{root}/mlflow.db"
-    return os.environ.get(_TRACKING)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from fstk import settings
 from fstk.display import WIDTH, Displayed, Sheet
 from fstk.engines.start import jars, java, packages
 from fstk.errors import EngineUnavailable, FstkError, MissingPackage
-from fstk.models import registry
+from fstk.models.mlflow_calls import tracking
 from fstk.online.spec import open_store
 from fstk.warehouse import ready_warehouse
 
@@ -94,7 +94,7 @@ def _online() -> str:
 
 
 def _models() -> str:
-    where = registry.tracking() or "mlflow.db of this folder"
+    where = tracking() or "mlflow.db of this folder"
     return f"MLflow {_installed('mlflow', 'models')} · tracking in {where}"
 
 

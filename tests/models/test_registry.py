@@ -12,8 +12,8 @@ import pytest
 
 from fstk import FeatureEngineeringClient
 from fstk.errors import FstkError, Infrastructure, UnknownModel
-from fstk.models.mlflow_calls import quiet
-from fstk.models.registry import LoggedModel, Registry, tracking
+from fstk.models.mlflow_calls import quiet, tracking
+from fstk.models.registry import LoggedModel, Registry
 
 
 @pytest.fixture
@@ -121,12 +121,27 @@ def test_mlflow_keeps_to_the_project_wherever_in_it_the_work_is(
         (tmp_path / "mlruns" / "0").mkdir(parents=True)
         (tmp_path / "mlruns" / "0" / "meta.yaml").touch()
     monkeypatch.chdir(tmp_path)
-    FeatureEngineeringClient()
-    at_root = mlflow.get_tracking_uri()
+    with quiet():
+        at_root = mlflow.get_tracking_uri()
     monkeypatch.chdir(tmp_path / "notebooks")
+    try:
+        with quiet():
+            assert mlflow.get_tracking_uri() == at_root
+        assert at_root == ((tmp_path / "mlruns").as_uri() if old else f"sqlite:///{tmp_path}/mlflow.db")
+        assert mlflow.get_tracking_uri() == at_root  # for the notebook's own calls, too
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+
+
+def test_making_a_client_changes_nothing_of_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    (tmp_path / "fstk.toml").touch()
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    before = dict(os.environ)
     FeatureEngineeringClient()
-    assert mlflow.get_tracking_uri() == at_root
-    assert at_root == ((tmp_path / "mlruns").as_uri() if old else f"sqlite:///{tmp_path}/mlflow.db")
+    assert dict(os.environ) == before
+    assert not mlflow.is_tracking_uri_set()
 
 
 @pytest.mark.parametrize(
