@@ -96,7 +96,8 @@ class BadExpression(InvalidInput):
 
 
 class NumericOverflow(InvalidInput, ArithmeticError):
-    """A sum over a window does not fit its type; the message names the feature."""
+    """A number beyond its type, found while rows are computed: a sum over a window, a result of arithmetic; the message
+    names the expression."""
 
     exit_code = 1
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
+from fstk.columns.arrays import integers, nulls
 from fstk.errors import InvalidInput, NaiveDatetime
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WALL_EPOCH = _EPOCH.replace(tzinfo=None)
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
+_DAY = 86_400_000_000
+_MOST_DAYS = 100_000_000  # days past which an instant would leave int64; far outside 0001..9999
 
 
 def given(value: Any, argument: str) -> datetime:
@@ -22,13 +28,19 @@ def given(value: Any, argument: str) -> datetime:
     """
     if isinstance(value, datetime):
         if value.utcoffset() is None:
-            raise NaiveDatetime(
-                f"{argument}: {value!r} has no time zone; give it one, such as tzinfo=datetime.UTC."
-            )
+            raise NaiveDatetime(f"{argument}: {value!r} has no time zone; give it one, such as tzinfo=datetime.UTC.")
         return value.astimezone(UTC)
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
     raise InvalidInput(f"{argument} must be a datetime with a time zone, or a date; got {value!r}.")
+
+
+def instants(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a TIMESTAMP, TIMESTAMP_NTZ (as UTC) or DATE (its midnight UTC) column in int64 microseconds since 1970
+    UTC, anything where null, and which rows are null."""
+    if pa.types.is_date32(column.type):
+        return np.clip(integers(column), -_MOST_DAYS, _MOST_DAYS) * _DAY, nulls(column)
+    return integers(column.cast(pa.timestamp("us", column.type.tz))), nulls(column)
 
 
 def microseconds(moment: datetime) -> int:

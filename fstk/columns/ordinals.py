@@ -7,130 +7,82 @@ maxima need one kind of array only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
 
-Decode = Callable[[np.ndarray, np.ndarray], pa.Array]
-"""Turns (ordinals, valid) back into an Arrow array of the column's type, null where not valid."""
+from fstk.columns.arrays import (
+    INT64_DIGITS,
+    decimal_words,
+    decimals,
+    floats,
+    from_integers,
+    integers,
+    masked,
+    nulls,
+    whole,
+)
 
-_DAY = 86_400_000_000
-_FAR = 1 << 61  # microseconds, some 73,000 years: beyond all instants of the rules, with room for arithmetic
-_INT64_DIGITS = 18
+_MAGNITUDE = np.int64(0x7FFF_FFFF_FFFF_FFFF)
 
 
 @dataclass(frozen=True)
 class Ordinals:
-    """``values``: int64, one per row, anything where null; ``valid``: boolean, or None when no row is null."""
+    """``values``: int64, one per row, anything where ``null``; ``kind``: the column's type.
+
+    ``ranked``: the column's different values in their order when the ordinals are their ranks, else None.
+    """
 
     values: np.ndarray
-    valid: np.ndarray | None
-    decode: Decode
+    null: np.ndarray
+    kind: pa.DataType
+    ranked: pa.Array | None
+
+    def decode(self, values: np.ndarray, valid: np.ndarray) -> pa.Array:
+        """Return ordinals as an Arrow array of the column's type, null where not valid."""
+        if self.ranked is not None:
+            return self.ranked.take(pa.array(values, mask=~valid))
+        if pa.types.is_floating(self.kind):
+            return masked(_to_float(values), valid).cast(self.kind)
+        if pa.types.is_decimal(self.kind):
+            return decimals(values.view(np.uint64), values >> 63, valid, self.kind)
+        return from_integers(values, valid, self.kind)
 
 
 def ordinals(column: pa.ChunkedArray) -> Ordinals:
     """Return the ordinals of a column of numbers, strings, bytes, booleans, dates or timestamps."""
-    array = whole(column)
-    kind = array.type
-    valid = valid_rows(array)
+    values, ranked = fixed(column), None
+    if values is None:
+        values, ranked = _ranks(whole(column))
+    return Ordinals(values, nulls(column), column.type, ranked)
+
+
+def fixed(column: pa.ChunkedArray) -> np.ndarray | None:
+    """Return the ordinals of a column whose values fit 64 bits by themselves, whatever else is in the column: those
+    of equal types compare with each other. None of other types: strings, bytes, decimals of more than 18 digits."""
+    kind = column.type
     if pa.types.is_floating(kind):
-        return Ordinals(_from_float(floats(array)), valid, lambda v, ok: _masked(_to_float(v), ok).cast(kind))
-    if pa.types.is_decimal(kind) and kind.precision <= _INT64_DIGITS:
-        low = decimal_words(array)[0].view(np.int64)
-        return Ordinals(np.ascontiguousarray(low), valid, lambda v, ok: decimals(v.view(np.uint64), v >> 63, ok, kind))
+        return _from_float(floats(column))
+    if pa.types.is_decimal(kind):
+        wide = kind.precision > INT64_DIGITS
+        return None if wide else np.ascontiguousarray(decimal_words(whole(column))[0].view(np.int64))
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-        return Ordinals(integers(array), valid, lambda v, ok: _from_integers(v, ok, kind))
-    return _ranked(array, valid)
-
-
-def instants(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return a DATE or timestamp column as (microseconds since 1970 UTC, valid rows or None when all are)."""
-    array = whole(column)
-    unit = _DAY if pa.types.is_date32(array.type) else 1
-    return np.clip(integers(array), -_FAR // unit, _FAR // unit) * unit, valid_rows(array)
-
-
-def whole(column: pa.ChunkedArray) -> pa.Array:
-    """Return a column as one contiguous array."""
-    if column.num_chunks == 1:
-        return column.chunk(0)
-    combined = column.combine_chunks()
-    return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined
-
-
-def valid_rows(array: pa.Array) -> np.ndarray | None:
-    """Return which rows are not null, or None when all are."""
-    if array.null_count == 0:
-        return None
-    return np.asarray(array.is_valid())
-
-
-def integers(array: pa.Array) -> np.ndarray:
-    """Return integers, booleans, dates or timestamps as int64; 0 where null."""
-    if pa.types.is_boolean(array.type):
-        array = array.cast(pa.int8())
-    width = array.type.bit_width
-    array = array.view({8: pa.int8(), 16: pa.int16(), 32: pa.int32(), 64: pa.int64()}[width])
-    if array.null_count:
-        array = array.fill_null(0)
-    return array.to_numpy().astype(np.int64, copy=False)
-
-
-def floats(array: pa.Array) -> np.ndarray:
-    """Return floating numbers as float64, exactly; 0.0 where null."""
-    if array.null_count:
-        array = array.fill_null(0.0)
-    return array.to_numpy().astype(np.float64, copy=False)
-
-
-def decimal_words(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Return the unscaled values of decimals as 128-bit words (low uint64, high int64); 0 where null."""
-    array = array.cast(pa.decimal128(array.type.precision, array.type.scale))
-    if array.null_count:
-        array = array.fill_null(pa.scalar(Decimal(0), array.type))
-    buffer = array.buffers()[1]
-    if buffer is None:
-        return np.zeros(0, np.uint64), np.zeros(0, np.int64)
-    words = np.frombuffer(buffer, np.uint64, 2 * len(array), 16 * array.offset)
-    return words[0::2], words[1::2].view(np.int64)
-
-
-def decimals(low: np.ndarray, high: np.ndarray, valid: np.ndarray, kind: pa.DataType) -> pa.Array:
-    """Return 128-bit unscaled values as decimals of ``kind``, null where not valid."""
-    words = np.empty(2 * len(low), np.uint64)
-    words[0::2] = low
-    words[1::2] = high.view(np.uint64)
-    bits = None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
-    return pa.Array.from_buffers(kind, len(low), [bits, pa.py_buffer(words)])
-
-
-def _masked(values: np.ndarray, valid: np.ndarray) -> pa.Array:
-    return pa.array(values, mask=None if valid.all() else ~valid)
-
-
-def _from_integers(values: np.ndarray, valid: np.ndarray, kind: pa.DataType) -> pa.Array:
-    # An empty window holds a sentinel that need not fit the type.
-    array = _masked(np.where(valid, values, 0), valid)
-    if pa.types.is_boolean(kind):
-        return array.cast(pa.bool_())
-    width = {8: pa.int8(), 16: pa.int16(), 32: pa.int32(), 64: pa.int64()}[kind.bit_width]
-    return array.cast(width).view(kind)
+        return integers(column)
+    return None
 
 
 def _from_float(values: np.ndarray) -> np.ndarray:
-    values = np.where(np.isnan(values), np.nan, values + 0.0)
+    values = np.where(np.isnan(values), np.nan, values + 0.0)  # of all NaNs the one; −0.0 + 0.0 is 0.0
     bits = values.view(np.int64)
-    return np.where(bits < 0, bits ^ np.int64(0x7FFF_FFFF_FFFF_FFFF), bits)
+    return np.where(bits < 0, bits ^ _MAGNITUDE, bits)
 
 
 def _to_float(values: np.ndarray) -> np.ndarray:
-    return np.where(values < 0, values ^ np.int64(0x7FFF_FFFF_FFFF_FFFF), values).view(np.float64)
+    return np.where(values < 0, values ^ _MAGNITUDE, values).view(np.float64)
 
 
-def _ranked(array: pa.Array, valid: np.ndarray | None) -> Ordinals:
+def _ranks(array: pa.Array) -> tuple[np.ndarray, pa.Array]:
     encoded = array.dictionary_encode()
     unsorted = pa.table([encoded.dictionary, pa.array(np.arange(len(encoded.dictionary)))], ["value", "code"])
     order = whole(unsorted.sort_by("value").column("code")).to_numpy()
@@ -138,9 +90,4 @@ def _ranked(array: pa.Array, valid: np.ndarray | None) -> Ordinals:
     rank[order] = np.arange(len(order))
     rank[-1] = 0  # what a null row gets
     codes = encoded.indices.fill_null(len(order)).to_numpy()
-    ranked = encoded.dictionary.take(pa.array(order))
-
-    def decode(values: np.ndarray, ok: np.ndarray) -> pa.Array:
-        return ranked.take(pa.array(values, mask=~ok))
-
-    return Ordinals(rank[codes], valid, decode)
+    return rank[codes], encoded.dictionary.take(pa.array(order))

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.columns.keys import instants
+from fstk.columns.arrays import doubles
+from fstk.columns.instants import instants
 
 _LUCK = math.log(1e-3)  # how likely, at most, an honest feature would be perfect on these rows
 _LUCK_OF_A_COPY = math.log(0.02)
@@ -115,4 +116,4 @@ def _floats(column: pa.ChunkedArray) -> np.ndarray:
     if pa.types.is_temporal(column.type):
         times, null = instants(column)
         return np.where(null, np.nan, times.astype(float))
-    return column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return doubles(column).to_numpy(zero_copy_only=False)

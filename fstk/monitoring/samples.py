@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fstk.columns.arrays import doubles
 from fstk.engines.types import spark_type
 from fstk.errors import TypeMismatch, UnsupportedType
 
@@ -82,7 +83,7 @@ def _floats(column: pa.ChunkedArray) -> np.ndarray:
     if pa.types.is_timestamp(column.type):
         # Seconds: the unit a person can read in the report.
         column = pc.divide(column.cast(pa.int64()).cast(pa.float64(), safe=False), 1e6)
-    values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    values = doubles(column).to_numpy(zero_copy_only=False)
     return np.where(np.isfinite(values), values, np.nan)
 
 

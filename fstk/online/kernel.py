@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.columns.ordinals import instants, integers, ordinals, whole
+from fstk.columns.arrays import integers, whole
+from fstk.columns.instants import instants
+from fstk.columns.ordinals import ordinals
 from fstk.errors import DuplicateKeys, NullKeys
 from fstk.online.store import NO_TIME
 
@@ -51,7 +53,7 @@ class Newest:
         alive = _flags(rows, CHANGE, lambda column: pc.is_in(column, value_set=pa.array(_ALIVE)))
         commit = np.zeros(rows.num_rows, np.int64)
         if COMMIT in rows.column_names:
-            commit = integers(whole(rows.column(COMMIT)))
+            commit = integers(rows.column(COMMIT))
         order = np.lexsort((kept, alive, commit, event, *reversed(identities)))
         order = order[(usable & dated)[order]]
         same_key = _repeats([part[order] for part in identities])
@@ -73,8 +75,7 @@ class Newest:
         parts = [ordinals(rows.column(key)) for key in self.keys]
         missing = np.zeros(rows.num_rows, bool)
         for part in parts:
-            if part.valid is not None:
-                missing |= ~part.valid
+            missing |= part.null
         if (missing & kept).any():
             raise NullKeys(
                 f"{(missing & kept).sum():,} rows of {self.table} have a null among {', '.join(self.keys)}: no read "
@@ -85,8 +86,8 @@ class Newest:
     def _events(self, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
         if self.time is None:
             return np.full(rows.num_rows, NO_TIME, np.int64), np.ones(rows.num_rows, bool)
-        values, valid = instants(rows.column(self.time))
-        return values, np.ones(rows.num_rows, bool) if valid is None else valid
+        values, null = instants(rows.column(self.time))
+        return values, ~null
 
     def _last_of_key(self, candidates: np.ndarray, same_key: np.ndarray) -> np.ndarray:
         """Return the last candidate of each key, as positions among the sorted rows that ``same_key`` describes."""

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.columns.keys import instants, pair_ids
+from fstk.columns.instants import instants
+from fstk.columns.keys import pair_ids
 from fstk.training.kernel import SHOWN, Matches, duplicate_keys, recent, shown, times, with_outputs
 from fstk.training.resolve import Join
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from fstk.columns.keys import instants
+from fstk.columns.instants import instants
 from fstk.engines.base import Schema
 from fstk.engines.types import INSTANT
 from fstk.training.kernel import Matches

@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.columns.keys import instants, pair_ids
+from fstk.columns.instants import instants
+from fstk.columns.keys import pair_ids
 from fstk.errors import DuplicateKeys
 from fstk.training.resolve import Join
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.columns.keys import instants
+from fstk.columns.instants import instants
 from fstk.display import Displayed, Sheet, duration, instant
 from fstk.engines.base import Schema
 from fstk.training.explain import STATUSES, shown_as

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from fstk.columns.ordinals import instants, ordinals
+from fstk.columns.instants import instants
+from fstk.columns.keys import pair_ids
 
 PART_ROWS = 32_768
 """Events and points of one part; one hot entity is divided by time, into parts that overlap by its longest window."""
 _MOST_PARTS = 60_000  # part numbers fit 16 bits, which NumPy sorts in linear time
 _ROOM = 1 << 62
+_FAR = 1 << 61  # microseconds, some 73,000 years: beyond all instants of the rules, with room for arithmetic
 
 
 @dataclass(frozen=True)
 class Rows:
     """Events or points: ``entity`` numbers their entities from 0, −1 where a key or the time is null; ``time`` in
-    µs."""
+    µs, within ±2^61."""
 
     entity: np.ndarray
     time: np.ndarray
@@ -42,36 +44,18 @@ class Part:
 
 
 def number_entities(tables: Sequence[tuple[pa.Table, Sequence[str], str]]) -> list[Rows]:
-    """Number the entities of several tables alike; each comes with its key columns and its time column."""
-    sizes = [table.num_rows for table, _, _ in tables]
-    known = np.ones(sum(sizes), bool)
-    code = np.zeros(sum(sizes), np.int64)
-    for position in range(len(tables[0][1])):
-        columns = [table.column(keys[position]) for table, keys, _ in tables]
-        found = ordinals(pa.chunked_array([chunk for column in columns for chunk in column.chunks], columns[0].type))
-        if found.valid is not None:
-            known &= found.valid
-        values = _dense(found.values)
-        code = values if position == 0 else _dense(code * (int(values.max(initial=0)) + 1) + values)
+    """Number the entities of one table, or alike those of two; each comes with its key columns and its time column.
+
+    A row of the second table gets −1 too when its entity is not in the first.
+    """
+    (first, first_keys, _), (last, last_keys, _) = tables[0], tables[-1]
+    most = 4 * (first.num_rows + last.num_rows) + 1024  # entities, few enough for an array of them
+    ids = pair_ids(first, first_keys, last, last_keys, most)
     rows = []
-    start = 0
-    for (table, _, time), size in zip(tables, sizes, strict=True):
-        micros, valid = instants(table.column(time))
-        ok = known[start : start + size] if valid is None else known[start : start + size] & valid
-        entity = code[start : start + size]
-        rows.append(Rows(entity if ok.all() else np.where(ok, entity, -1), micros))
-        start += size
+    for (table, _, column), entity in zip(tables, ids[:2], strict=False):
+        time, unknown = instants(table.column(column))
+        rows.append(Rows(np.where(unknown, -1, entity), np.clip(time, -_FAR, _FAR)))
     return rows
-
-
-def _dense(values: np.ndarray) -> np.ndarray:
-    """Return numbers from 0 that are equal where ``values`` are, not many more than there are rows."""
-    if not len(values):
-        return values
-    lowest = int(values.min())
-    if int(values.max()) - lowest <= 4 * len(values) + 1024:
-        return values - lowest
-    return pa.array(values).dictionary_encode().indices.to_numpy().astype(np.int64)
 
 
 def divide(
@@ -139,6 +123,24 @@ def _by_part(rows: Rows, part: np.ndarray) -> list[np.ndarray]:
     return np.split(order, ends[:-1])[:count]
 
 
+class _Places:
+    """The instants of one part's events as small numbers in their order, which leave room for a number of entities.
+
+    They are microseconds from the first event or, where these would be too far apart, ranks among the instants.
+    """
+
+    def __init__(self, time: np.ndarray, entities: int) -> None:
+        self._first, self._last = int(time.min()), int(time.max())
+        self._ranked = np.unique(time) if (self._last - self._first + 2) * entities >= _ROOM else None
+        self.number = self._last - self._first + 2 if self._ranked is None else len(self._ranked) + 1
+
+    def of(self, at: np.ndarray) -> np.ndarray:
+        """Return the place of the first event that is not before each instant; past the last event the last place."""
+        if self._ranked is None:
+            return np.clip(at, self._first, self._last + 1) - self._first
+        return np.searchsorted(self._ranked, at)
+
+
 def lay_out(
     events: Rows,
     points: Rows,
@@ -149,37 +151,30 @@ def lay_out(
 ) -> Part:
     """Order one part and find its windows; ``lengths`` in µs, None for all that was before; ``closed`` as in the
     rules."""
-    entity, time = events.entity[event_rows], events.time[event_rows]
-    asked = entity if point_rows is event_rows else points.entity[point_rows]
-    first_entity, last_entity = min(int(entity.min()), int(asked.min())), max(int(entity.max()), int(asked.max()))
-    first, last = int(time.min()), int(time.max())
-    span = last - first + 2
-    place: Callable[[np.ndarray], np.ndarray] = lambda at: np.clip(at, first, last + 1) - first  # noqa: E731
-    if span * (last_entity - first_entity + 1) >= _ROOM:
-        moments = np.unique(time)
-        span = len(moments) + 1
-        place = lambda at: np.searchsorted(moments, at)  # noqa: E731
-    entity -= first_entity
-    key = entity * span + place(time)
+    entity, asked = events.entity[event_rows], points.entity[point_rows]
+    lowest = min(int(entity.min()), int(asked.min()))
+    places = _Places(events.time[event_rows], max(int(entity.max()), int(asked.max())) - lowest + 1)
+    start = (entity - lowest) * places.number  # each entity's keys begin here
+    key = start + places.of(events.time[event_rows])
     order = _order(key)
     key = key[order]
 
     if point_rows is event_rows:
-        point_order, point_time, base = order, time[order], (entity * span)[order]
+        point_order, point_time, start = order, points.time[point_rows][order], start[order]
     else:
-        point_time, base = points.time[point_rows], (asked - first_entity) * span
-        point_order = _order(base + place(point_time))
-        point_time, base = point_time[point_order], base[point_order]
+        point_time, start = points.time[point_rows], (asked - lowest) * places.number
+        point_order = _order(start + places.of(point_time))
+        point_time, start = point_time[point_order], start[point_order]
 
-    def position(back: int) -> np.ndarray:
-        # Events before point − back: instants lie within 2^61 µs and lengths within 2^62, so nothing wraps.
-        return np.searchsorted(key, base + place(point_time - back))
-
-    high = position(0 if closed == "left" else -1)
-    low = [
-        np.searchsorted(key, base) if length is None else position(min(length, _ROOM) - (closed == "right"))
-        for length in lengths
-    ]
+    # Instants lie within 2^61 µs and lengths within 2^62, so nothing wraps.
+    end = point_time if closed == "left" else point_time + 1
+    high = np.searchsorted(key, start + places.of(end))
+    low = []
+    for length in lengths:
+        begin = start
+        if length is not None:
+            begin = start + places.of(point_time - min(length, _ROOM) + (closed == "right"))
+        low.append(np.searchsorted(key, begin))
     return Part(event_rows[order], entity[order], point_rows[point_order], low, high)
 
 

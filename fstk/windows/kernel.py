@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from fstk.columns.ordinals import integers, valid_rows, whole
+from fstk.columns.arrays import integers, nulls
 from fstk.engines.types import INSTANT
 from fstk.windows import bounds
 from fstk.windows.bounds import Rows, divide, lay_out, number_entities
@@ -138,12 +138,12 @@ class WindowKernel:
             if key in arguments:
                 continue
             column = None if reduction.value is None else events.column(reduction.value)
-            nulls = column is not None and column.null_count > 0
-            shared = (reduction.value if nulls else None, reduction.filter)
+            has_nulls = column is not None and column.null_count > 0
+            shared = (reduction.value if has_nulls else None, reduction.filter)
             if shared not in keeps:
-                keep = valid_rows(whole(column)) if column is not None and nulls else None
+                keep = ~nulls(column) if column is not None and has_nulls else None
                 if reduction.filter is not None:
-                    passes = integers(whole(events.column(reduction.filter))) == 1  # null does not pass
+                    passes = integers(events.column(reduction.filter)) == 1  # null does not pass
                     keep = passes if keep is None else keep & passes
                 keeps[shared] = keep
             uses = [other for other in self.reductions if (other.value, other.filter) == key]

@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from fstk.columns.ordinals import Ordinals, decimal_words, decimals, floats, integers, ordinals, whole
+from fstk.columns.arrays import decimal_words, decimals, floats, integers, whole
+from fstk.columns.ordinals import Ordinals, ordinals
 from fstk.engines.types import spark_type
 from fstk.errors import NumericOverflow
 from fstk.windows.bounds import Part

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from fstk.engines.sql.widening import FLOATING, INTEGRAL, adjusted, cast, digits, is_decimal, is_numeric
 from fstk.engines.types import arrow_type
-from fstk.errors import BadExpression, InvalidInput
+from fstk.errors import BadExpression, InvalidInput, NumericOverflow
 
 _CHECKED = {"+": pc.add_checked, "-": pc.subtract_checked, "*": pc.multiply_checked}
 _PLAIN = {"+": pc.add, "-": pc.subtract, "*": pc.multiply}
@@ -46,7 +46,7 @@ class Operation:
         try:
             return self._compute(left, right)
         except (pa.ArrowInvalid, decimal.InvalidOperation, OverflowError) as error:
-            raise InvalidInput(f"overflow of {self.result} in {where}. Cast to a wider type first.") from error
+            raise NumericOverflow(f"overflow of {self.result} in {where}. Cast to a wider type first.") from error
 
     def _compute(self, left: pa.Array, right: pa.Array) -> pa.Array:
         if is_decimal(self.result):
@@ -96,7 +96,7 @@ def negated(values: pa.Array, where: str) -> pa.Array:
     try:
         return pc.negate_checked(values)
     except pa.ArrowInvalid as error:
-        raise InvalidInput(f"overflow of {values.type} in {where}. Cast to a wider type first.") from error
+        raise NumericOverflow(f"overflow of {values.type} in {where}. Cast to a wider type first.") from error
 
 
 def _decimal_result(sign: str, p1: int, s1: int, p2: int, s2: int) -> str:

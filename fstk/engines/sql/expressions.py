@@ -51,7 +51,8 @@ def evaluate(table: pa.Table, expressions: Mapping[str, str]) -> pa.Table:
 
     Raises:
         BadExpression: outside what is evaluated here, or not SQL; the message quotes what needs Spark.
-        UnknownColumn: a column that the table does not have. InvalidInput: overflow, division by zero.
+        UnknownColumn: a column that the table does not have. NumericOverflow: a result beyond its
+        type. InvalidInput: division by zero.
     """
     table = table.combine_chunks()
     kinds = schema_of(table.schema)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fstk.columns.arrays import doubles
 from fstk.engines.types import arrow_type
 from fstk.errors import BadExpression
 
@@ -90,7 +91,7 @@ def cast(values: pa.Array, kind: str) -> pa.Array:
     if values.type == target:
         return values
     if pa.types.is_decimal(values.type) and kind in FLOATING:
-        return pa.array([None if value is None else float(value) for value in values.to_pylist()], target)
+        return pc.cast(doubles(values), target)
     if pa.types.is_decimal(target) and pa.types.is_integer(values.type):
         return pc.cast(pc.cast(values, pa.decimal128(20, 0)), target)
     return pc.cast(values, target, safe=False)
