@@ -27,7 +27,7 @@ from papermill.engines import Engine, NotebookExecutionManager, papermill_engine
 from papermill.exceptions import PapermillExecutionError
 from traitlets import default
 
-from fstk.jobs.record import Failure, Status, replace_text
+from fstk.jobs.record import Failure, Status, replace_file
 from fstk.jobs.secret import Scrubber
 
 _START_SECONDS = 120
@@ -101,7 +101,7 @@ class Execution:
         """Write the notebook as it stands, without secrets."""
         for cell in _code(self._document):
             cell.outputs = self.scrubber.clean(cell.outputs)
-        replace_text(self.output, nbformat.writes(self._document))
+        replace_file(self.output, nbformat.writes(self._document).encode())
 
     def _judge(self) -> tuple[Status, Failure | None]:
         cells = _code(self._document)

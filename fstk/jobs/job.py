@@ -4,13 +4,13 @@ Databricks.
 
 from __future__ import annotations
 
-import numbers
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from fstk import journal
 from fstk.display import Displayed, Sheet
@@ -73,7 +73,7 @@ class Job(Displayed):
         writes = [entry for entry in entries if entry.action in _WRITES]
         if changed is None and writes:
             changed = any(entry.rows != 0 for entry in writes)
-        figures = {name: _figure(value) for name, value in rows.items()}
+        figures = msgspec.to_builtins(rows, str_keys=True, enc_hook=_plain)
         closed = Closed(self._name, summary or _summary(writes, figures), changed, figures, entries)
         folder = journal.run_folder()
         if self._run and self._scrubber and folder:
@@ -162,19 +162,9 @@ def _report_errors(folder: Path, scrubber: Scrubber) -> None:
     shell.events.register("post_run_cell", report)
 
 
-def _figure(value: Any) -> Any:
-    """Return a value as JSON holds it."""
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): _figure(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_figure(item) for item in value]
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, numbers.Real):
-        return float(value)
-    return value.isoformat() if isinstance(value, date) else str(value)
+def _plain(value: Any) -> Any:
+    # NumPy's scalars and arrays; whatever else JSON has no form of is kept as it prints
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def _summary(writes: list[journal.Entry], figures: Mapping[str, Any]) -> str:
@@ -183,7 +173,7 @@ def _summary(writes: list[journal.Entry], figures: Mapping[str, Any]) -> str:
     if not figures and len(writes) == 1:
         parts[0] += count(writes[0].rows)
     for name, value in figures.items():
-        if isinstance(value, dict | list):  # for the record, not for a line
+        if isinstance(value, dict | list | tuple):  # for the record, not for a line
             continue
         word = name.replace("_", " ")
         parts.append(f"{value:,} {word}" if type(value) is int else f"{word} {_short(value)}")
