@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ _COLUMNS = 32
 _VALUE = 200
 _LINES = 3
 _NO_BREAK = "\N{BRAILLE PATTERN BLANK}"  # a space that rich takes for a letter
+_NUMBER = re.compile(r"[+−-]?([\d,]+\.?\d*|\.\d+)(e[+-]?\d+)?( ?%| d| h| min| s)?|–|NaN|-?Infinity")
 _BYTES = 90_000  # of a table's rows as HTML; with title and notes a rendering stays under 100 kB
 
 
@@ -119,7 +121,7 @@ class Sheet(Displayed):
 
     def _right(self, rows: list[list[str]]) -> list[bool]:
         return [
-            any(row[i] for row in rows) and all(_numeric(row[i]) for row in rows if row[i])
+            any(row[i] for row in rows) and all(_NUMBER.fullmatch(row[i]) for row in rows if row[i])
             for i in range(min(len(self.columns), _COLUMNS))
         ]
 
@@ -229,18 +231,6 @@ def _float(value: float) -> str:
 def _printable(text: str) -> str:
     text = text.replace("\t", " ").replace("\r", " ").replace("\n", " ")
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
-
-
-def _numeric(text: str) -> bool:
-    body = text.removesuffix("%").removesuffix(" d").removesuffix(" h").removesuffix(" min").removesuffix(" s").strip()
-    body = body.replace(",", "").replace("−", "-")
-    if body in {"–", "NaN", "Infinity", "-Infinity"}:
-        return True
-    try:
-        float(body)
-    except ValueError:
-        return False
-    return True
 
 
 def _fit(text: str, width: int) -> str:

@@ -90,7 +90,7 @@ class Execution:
         except RuntimeError as error:
             if self.cell:
                 raise
-            return "not started", Failure(error="KernelNotStarted", message=f"{error} {self._last_words()}".strip())
+            return "not started", Failure("KernelNotStarted", f"{error} {self._last_words()}".strip())
         finally:
             if self._document is not None:
                 self.save()
@@ -127,7 +127,7 @@ class Execution:
         return "killed", self._failure("KernelDied", f"{how} {self._last_words()}".strip())
 
     def _failure(self, error: str, message: str) -> Failure:
-        return Failure(error=error, message=self.scrubber.clean(message), cell=self.cell or None, cells=self.cells)
+        return Failure(error, self.scrubber.clean(message), self.cell or None, self.cells)
 
     def _last_words(self) -> str:
         self._log.seek(0)

@@ -68,6 +68,9 @@ class Job(Displayed):
             changed: False when nothing was to do; by default taken from what this process wrote, where it wrote
                 anything.
             rows: counts and figures for the record, as ``rows=1204, features=12``; dicts and lists are kept, too.
+
+        >>> job({}).done(rows=1204, auc=0.79123)
+        notebook · done · 1,204 rows · auc 0.7912
         """
         entries = journal.entries()[self._first_entry :]
         writes = [entry for entry in entries if entry.action in _WRITES]
@@ -99,6 +102,16 @@ def job(namespace: dict[str, Any]) -> Job:
 
     Under ``fstk run`` the values are those that were validated before the kernel started; on Databricks, where the
     notebook has ``dbutils``, they are widgets made from the declaration; elsewhere the notebook's own.
+
+    >>> this = job({"__annotations__": {"as_of": "date", "limit": "int | None"}, "as_of": "1998-03-31", "limit": None})
+    >>> this.as_of
+    datetime.date(1998, 3, 31)
+    >>> this.day
+    Traceback (most recent call last):
+    AttributeError: the job has no parameter day. There is: as_of, limit.
+
+    Args:
+        namespace: the notebook's ``globals()``: parameters by name; the cells' text (``In``) declares their types.
 
     Raises:
         BadParameter: a value is missing or not of the declared type.

@@ -152,9 +152,7 @@ def read_record(path: Path) -> RunRecord:
         raise InvalidInput(f"{path} is not a run record.") from error
     if record.status != "running" or _alive(record):
         return record
-    failure = Failure(
-        error="ParentLost", message=f"process {record.pid} on {record.host} ended without closing its record"
-    )
+    failure = Failure("ParentLost", f"process {record.pid} on {record.host} ended without closing its record")
     return msgspec.structs.replace(record, status="lost", exit_code=4, failure=failure)
 
 

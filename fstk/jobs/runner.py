@@ -149,8 +149,6 @@ class _TaskRunner:
     def run(self) -> RunRecord:
         """Execute the notebook and return its closed record; the record on disk is closed whatever happens here."""
         self.before = self.earlier()
-        now = datetime.now(UTC)
-        self.record = replace(self.record, started=now, heartbeat=now)
         shutil.rmtree(self.shared, ignore_errors=True)  # what a run that vanished has left
         self.shared.mkdir()
         write_record(self.path, self.record)
@@ -158,11 +156,9 @@ class _TaskRunner:
         try:
             self._execute()
         except KeyboardInterrupt:
-            self._close("interrupted", Failure(error="Interrupted", message="the run was asked to stop"))
+            self._close("interrupted", Failure("Interrupted", "the run was asked to stop"))
         except BaseException as error:
-            self._close(
-                "failed", Failure(error=type(error).__name__, message=self.task.scrubber.clean(str(error))), code=4
-            )
+            self._close("failed", Failure(type(error).__name__, self.task.scrubber.clean(str(error))), code=4)
             raise
         finally:
             shutil.rmtree(self.shared)
@@ -217,21 +213,15 @@ class _TaskRunner:
         closed = closing is not None and closing.token == self.token
         if status == "succeeded" and not closed:
             status = "unclosed"
-            failure = Failure(error="RecordNotClosed", message="every cell ran, but none called job.done(...)")
+            failure = Failure("RecordNotClosed", "every cell ran, but none called job.done(...)")
         if status == "failed" and code is None:
             code = self._error_code(failure)
             status = "refused" if code == 3 else "failed"
+        exit_code = code if code is not None else _EXIT_CODES.get(status, 1)
         accesses = tuple(read_journal(self.shared))
         now = datetime.now(UTC)
-        self.record = replace(
-            self.record,
-            status=status,
-            failure=failure,
-            exit_code=code if code is not None else _EXIT_CODES.get(status, 1),
-            ended=now,
-            heartbeat=now,
-            accesses=accesses,
-        )
+        self.record = replace(self.record, status=status, failure=failure, exit_code=exit_code, accesses=accesses)
+        self.record = replace(self.record, ended=now, heartbeat=now)
         if closing is not None and closed:
             # a notebook that only reads has done nothing new when it has read the same versions before
             same = bool(accesses) and self.before is not None and self.before.accesses == accesses
