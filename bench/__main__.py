@@ -9,8 +9,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import compare, data, notebook, startup, watched
-from bench.asked import CASES
+from bench import compare, data, notebook, process, startup
+from bench.cases import CASES
 from bench.child import LOCAL, SPARK, answer
 from bench.report import Line, Report
 
@@ -32,7 +32,7 @@ def measure(report: Report, folder: Path, names: list[str]) -> None:
     """Add a line for each case and contender; an answer unlike DuckDB's has no time."""
     for case in CASES:
         for contender in names:
-            found = watched.run(
+            found = process.run(
                 "bench.child",
                 *(case, contender, str(folder), str(report.size.repeats)),
                 folder=folder,
@@ -47,7 +47,7 @@ def measure(report: Report, folder: Path, names: list[str]) -> None:
                 Line(
                     case,
                     contender,
-                    found.said["seconds"] if found.said and failure is None else [],
+                    found.figures["seconds"] if found.figures and failure is None else [],
                     found.peak,
                     None if contender == rival else rival,
                     _AIMS.get((case, contender)),
@@ -73,10 +73,10 @@ def measure_startup(report: Report, folder: Path) -> None:
 
 def measure_notebook(report: Report, folder: Path) -> None:
     """Add a line for each wait at a cell, held against the seconds it may take."""
-    found = watched.run("bench.notebook", "prepare", folder=folder, seconds=report.size.seconds)
-    if found.said is not None:
-        found = watched.run("bench.notebook", folder=folder, seconds=report.size.seconds)
-    steps = (found.said or {}).get("steps", {})
+    found = process.run("bench.notebook", "prepare", folder=folder, seconds=report.size.seconds)
+    if found.figures is not None:
+        found = process.run("bench.notebook", folder=folder, seconds=report.size.seconds)
+    steps = (found.figures or {}).get("steps", {})
     for step, limit in notebook.LIMITS.items():
         seconds = [steps[step]] if step in steps else []
         report.lines.append(Line(step, "fstk", seconds, found.peak, limit=limit, failure=found.failure))
@@ -98,10 +98,10 @@ def _starts(report: Report, folder: Path, contender: str) -> _Starts:
     for number in range(report.size.repeats):
         place = folder / f"{contender} {number}"
         place.mkdir()
-        found = watched.run("bench.startup", contender, str(place), folder=folder, seconds=report.size.seconds)
-        if found.said is None:
+        found = process.run("bench.startup", contender, str(place), folder=folder, seconds=report.size.seconds)
+        if found.figures is None:
             return _Starts([], found.peak, found.failure)
-        runs.append(found.said["steps"])
+        runs.append(found.figures["steps"])
         peak = max(peak, found.peak)
     return _Starts(runs, peak)
 

@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench import local, spark, watched
+from bench import local, process, spark
 
 LOCAL = {"direct": local.direct, "DuckDB": local.duck, "Polars": local.polars}
 SPARK = {"spark": spark.fstk, "Spark SQL": spark.native}
@@ -42,7 +42,7 @@ def main(case: str, contender: str, folder: Path, repeats: int) -> None:
     target = answer(folder, case, contender)
     if contender in LOCAL:
         seconds, result = timed(LOCAL[contender](case, folder), repeats)
-        watched.say(seconds=seconds)
+        process.report(seconds=seconds)
         table = result.to_arrow() if isinstance(result, pl.DataFrame) else result
         pq.write_table(pa.table(table), target)
     else:
@@ -50,7 +50,7 @@ def main(case: str, contender: str, folder: Path, repeats: int) -> None:
         spark.warm_up()
         # The frame is made anew each time, so that planning counts; "noop" computes every row and keeps none.
         seconds, _ = timed(lambda: make(case, folder).write.format("noop").mode("overwrite").save(), repeats)
-        watched.say(seconds=seconds)
+        process.report(seconds=seconds)
         make(case, folder).write.mode("overwrite").parquet(str(target))
 
 

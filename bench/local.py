@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from bench import data
-from bench.asked import join_plan, windowed
+from bench.cases import join_plan, windowed
 from fstk.engines.base import TableVersion
 from fstk.engines.direct import DirectEngine
 from fstk.training.run import join

@@ -14,7 +14,7 @@ from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
-from bench import watched
+from bench import process
 
 _WINDOWS = """%%fstk windows feature_store.spend --source transactions --entity customer_id --time purchased_at \\
   --windows 7d,14d,30d,90d
@@ -87,6 +87,6 @@ def measure() -> list[float]:
 if __name__ == "__main__":
     if sys.argv[1:] == ["prepare"]:
         prepare()
-        watched.say()
+        process.report()
     else:
-        watched.say(steps=dict(zip(LIMITS, measure(), strict=True)))
+        process.report(steps=dict(zip(LIMITS, measure(), strict=True)))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import data
-from bench.asked import join_plan, windowed
+from bench.cases import join_plan, windowed
 from fstk.engines import connect
 from fstk.engines.base import TableVersion
 from fstk.training.run import join

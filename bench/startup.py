@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import watched
+from bench import process
 
 OFFLINE = "delta-spark, jars on disk"
 STEPS = ("session", "first Delta write", "MERGE")
@@ -59,4 +59,4 @@ def _documented(folder: Path, *, offline: bool) -> Any:
 
 
 if __name__ == "__main__":
-    watched.say(steps=session(sys.argv[1], Path(sys.argv[2])))
+    process.report(steps=session(sys.argv[1], Path(sys.argv[2])))

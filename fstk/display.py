@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import html
 import math
-import textwrap
-import unicodedata
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
+
+from rich.cells import cell_len, set_cell_size
 
 WIDTH = 100
 """Columns of a text rendering."""
@@ -22,18 +24,45 @@ _ROWS = 200  # more rows, columns or letters than a person reads
 _COLUMNS = 32
 _VALUE = 200
 _LINES = 3
-_NO_BREAK = "\N{NO-BREAK SPACE}"
+_NO_BREAK = "\N{BRAILLE PATTERN BLANK}"  # a space that rich takes for a letter
+_NUMBER = re.compile(r"[+−-]?([\d,]+\.?\d*|\.\d+)(e[+-]?\d+)?( ?%| d| h| min| s)?|–|NaN|-?Infinity")
 _BYTES = 90_000  # of a table's rows as HTML; with title and notes a rendering stays under 100 kB
 
 
-@dataclass(frozen=True)
-class Sheet:
-    """Title, headers, rows and closing lines; a column whose every cell looks like a number is aligned right."""
+class Displayed:
+    """Mixin: an object that is shown as its :meth:`display` table, in a terminal and in a notebook."""
+
+    def display(self) -> Sheet:
+        """Return what a person should see of this object."""
+        raise NotImplementedError  # every subclass has its own
+
+    def __repr__(self) -> str:
+        return self.display().text()
+
+    def _repr_html_(self) -> str:
+        return self.display().html()
+
+
+@dataclass(frozen=True, repr=False)
+class Sheet(Displayed):
+    """Title, headers, rows and closing lines; a column whose every cell looks like a number is aligned right.
+
+    >>> Sheet("two tables", ["table", "rows"], [["customers", 23570], ["visits", 7]], notes=["as of today"])
+    two tables
+      table        rows
+      customers  23,570
+      visits          7
+    as of today
+    """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
     notes: Sequence[str] = field(default=())
+
+    def display(self) -> Sheet:
+        """Return itself."""
+        return self
 
     def text(self, width: int = WIDTH) -> str:
         """Return the table as plain text, no line longer than ``width``: a title or note that does not fit goes on in
@@ -43,7 +72,7 @@ class Sheet:
         if columns:
             right = self._right(rows)
             cells = [columns, *rows]
-            widths = [min(max(_width(row[i]) for row in cells), width) for i in range(len(columns))]
+            widths = [min(max(cell_len(row[i]) for row in cells), width) for i in range(len(columns))]
             gap = 2 if sum(widths) + 2 * len(widths) <= width else 1  # closer together, before anything is cut
             room = width - 2 - gap * (len(widths) - 1)
             while sum(widths) > room and max(widths) > 4:
@@ -92,51 +121,30 @@ class Sheet:
 
     def _right(self, rows: list[list[str]]) -> list[bool]:
         return [
-            any(row[i] for row in rows) and all(_numeric(row[i]) for row in rows if row[i])
+            any(row[i] for row in rows) and all(_NUMBER.fullmatch(row[i]) for row in rows if row[i])
             for i in range(min(len(self.columns), _COLUMNS))
         ]
-
-
-class Displayed:
-    """Mixin: an object that is shown as its :meth:`display` table, in a terminal and in a notebook."""
-
-    def display(self) -> Sheet:
-        """Return what a person should see of this object."""
-        raise NotImplementedError  # every subclass has its own
-
-    def __repr__(self) -> str:
-        return self.display().text()
-
-    def _repr_html_(self) -> str:
-        return self.display().html()
 
 
 class Stacked(Displayed):
     """Mixin: an object that is shown as several parts, one below the other."""
 
-    def parts(self) -> Sequence[Displayed | Sheet]:
+    def parts(self) -> Sequence[Displayed]:
         """Return the parts, in order; there is at least one."""
         raise NotImplementedError  # every subclass has its own
 
     def display(self) -> Sheet:
         """Return the first part's table."""
-        first = self.parts()[0]
-        return first if isinstance(first, Sheet) else first.display()
+        return self.parts()[0].display()
 
     def __repr__(self) -> str:
-        return "\n\n".join(part.text() if isinstance(part, Sheet) else repr(part) for part in self.parts())
+        return "\n\n".join(map(repr, self.parts()))
 
     def _repr_html_(self) -> str:
         parts = self.parts()
-        room = _BYTES // len(parts)
-        plain = Displayed._repr_html_  # a part that draws itself, a picture, is small
+        room, plain = _BYTES // len(parts), Displayed._repr_html_  # a part that draws itself, a picture, is small
         return "".join(
-            part.html(room)
-            if isinstance(part, Sheet)
-            else part.display().html(room)
-            if type(part)._repr_html_ is plain
-            else part._repr_html_()
-            for part in parts
+            part.display().html(room) if type(part)._repr_html_ is plain else part._repr_html_() for part in parts
         )
 
 
@@ -145,18 +153,36 @@ def line_of(text: str, width: int = WIDTH) -> str:
     return _fit(_printable(text), width)
 
 
+def short_path(path: Path) -> str:
+    """Return a path as a person would type it from here.
+
+    >>> short_path(Path.cwd() / "runs" / "churn")
+    'runs/churn'
+    """
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
 def _folded(text: str, width: int) -> list[str]:
     lines = []
     for line in map(_printable, text.split("\n")):
-        if _width(line) <= width:
-            lines.append(line)
-        else:
-            facts = line.split(" · ")
-            if max(map(len, facts)) < width - 4:  # what stands between dots stays together
-                line = " · ".join(fact.replace(" ", _NO_BREAK) for fact in facts)
-            parts = textwrap.wrap(line, width, subsequent_indent="  ", max_lines=_LINES, placeholder=" …")
-            lines += [_fit(part.replace(_NO_BREAK, " "), width) for part in parts]
+        lines += [line] if cell_len(line) <= width else _wrapped(line, width)
     return lines
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    from rich.console import Console  # of all that is shown, only a long line has to wait for these
+    from rich.text import Text
+
+    console = Console(width=width)
+    facts = line.split(" · ")
+    if max(map(cell_len, facts)) < width - 4:  # what stands between dots stays together
+        line = " · ".join(fact.replace(" ", _NO_BREAK) for fact in facts)
+    first = Text(line).wrap(console, width)[0].plain
+    rest = [f"  {part.plain.rstrip()}" for part in Text(line[len(first) :].lstrip()).wrap(console, width - 2)]
+    if len(rest) >= _LINES:
+        rest[_LINES - 2] += " …"
+    return [_fit(part.replace(_NO_BREAK, " "), width) for part in (first.rstrip(), *rest[: _LINES - 1])]
 
 
 def duration(length: timedelta) -> str:
@@ -207,36 +233,12 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
-def _numeric(text: str) -> bool:
-    body = text.removesuffix("%").removesuffix(" d").removesuffix(" h").removesuffix(" min").removesuffix(" s").strip()
-    body = body.replace(",", "").replace("−", "-")
-    if body in {"–", "NaN", "Infinity", "-Infinity"}:
-        return True
-    try:
-        float(body)
-    except ValueError:
-        return False
-    return True
-
-
-def _width(text: str) -> int:
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-
-
 def _fit(text: str, width: int) -> str:
-    if len(text) * 2 <= width or _width(text) <= width:
-        return text
-    room = width - 1
-    for end, character in enumerate(text):
-        room -= _width(character)
-        if room < 0:
-            return text[:end] + "…"
-    return text
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
 
 def _pad(text: str, width: int, right: bool) -> str:
-    space = " " * (width - _width(text))
-    return space + text if right else text + space
+    return " " * (width - cell_len(text)) + text if right else set_cell_size(text, width)
 
 
 def _escape(text: str) -> str:

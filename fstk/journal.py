@@ -6,11 +6,11 @@ had written, and a person watching sees the rows grow.
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 Action = Literal["read", "written", "published", "model"]
 FILE = "journal.jsonl"
@@ -23,8 +23,7 @@ FOLDER_VARIABLE, RUN_VARIABLE, KERNEL_VARIABLE = "FSTK_RUN_FOLDER", "FSTK_RUN_ID
 _entries: list[Entry] = []
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One table version, model version or online table that this process read or wrote.
 
     ``rows`` is how many rows were read, written or published, None where that is not known without counting. A write
@@ -38,13 +37,18 @@ class Entry:
 
 
 def note(action: Action, table: str, version: int | None, rows: int | None) -> None:
-    """Add an entry; call it once a read or a write is done."""
+    """Add an entry; call it once a read or a write is done.
+
+    >>> note("written", "feature_store.customers", 3, 1204)
+    >>> entries()[-1]
+    Entry(action='written', table='feature_store.customers', version=3, rows=1204)
+    """
     entry = Entry(action, table, version, rows)
     _entries.append(entry)
     folder = run_folder()
     if folder is not None:
-        with (folder / FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(entry)) + "\n")
+        with (folder / FILE).open("ab") as file:
+            file.write(msgspec.json.encode(entry) + b"\n")
 
 
 def entries() -> tuple[Entry, ...]:

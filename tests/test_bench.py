@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench import child, compare, data, notebook, watched
+from bench import child, compare, data, notebook, process
 from bench.__main__ import contenders, measure
-from bench.asked import CASES
+from bench.cases import CASES
 from bench.report import Line, Report
 
 ROOT = Path(__file__).parents[1]
@@ -56,14 +56,14 @@ def test_an_answer_that_differs_is_told_apart(tmp_path: Path) -> None:
 
 
 def test_a_wrong_answer_has_no_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(_module: str, case: str, contender: str, *_: str, **__: object) -> watched.Measured:
+    def run(_module: str, case: str, contender: str, *_: str, **__: object) -> process.Measured:
         pq.write_table(
             pa.table({"id": [len(contender)], "ts": pa.array([0], pa.timestamp("us"))}),
             child.answer(folder, case, contender),
         )
-        return watched.Measured({"seconds": [1.0]}, 1)
+        return process.Measured({"seconds": [1.0]}, 1)
 
-    monkeypatch.setattr(watched, "run", run)
+    monkeypatch.setattr(process, "run", run)
     report = Report(data.QUICK, 0.0)
     measure(report, folder, ["DuckDB", "Polars", "direct", "spark"])
     failed = {line.contender for line in report.lines if line.failure}
@@ -73,10 +73,10 @@ def test_a_wrong_answer_has_no_time(folder: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_child_that_hangs_or_fails_is_a_line_and_no_wait(tmp_path: Path) -> None:
-    hanging = watched.run("http.server", "0", "--bind", "127.0.0.1", folder=tmp_path, seconds=2)
-    assert (hanging.said, hanging.failure) == (None, "stopped after 2 s")
-    failing = watched.run("bench.child", "no case", folder=tmp_path, seconds=60)
-    assert failing.said is None
+    hanging = process.run("http.server", "0", "--bind", "127.0.0.1", folder=tmp_path, seconds=2)
+    assert (hanging.figures, hanging.failure) == (None, "stopped after 2 s")
+    failing = process.run("bench.child", "no case", folder=tmp_path, seconds=60)
+    assert failing.figures is None
     assert "Error" in str(failing.failure)
 
 

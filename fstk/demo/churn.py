@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from fstk import settings, warehouse
 from fstk.client import FeatureEngineeringClient
 from fstk.demo import cdnow
-from fstk.display import Displayed, Sheet
+from fstk.display import Displayed, Sheet, short_path
 from fstk.engines.choice import session_for
 from fstk.errors import InvalidInput
 from fstk.jobs.runner import JobRun, run_job
@@ -40,7 +39,7 @@ class Demo(Displayed):
             [
                 f" customer {_CUSTOMER} online    txn_count_30d {row['txn_count_30d']} · "
                 f"total_spend_30d {spend:.2f} · as of {found.event_time:%Y-%m-%d}",
-                f" notebooks             {_near(self.run.folder)}/   the jobs that ran, open any of them",
+                f" notebooks             {short_path(self.run.folder)}/   the jobs that ran, open any of them",
                 " next                  .venv/bin/jupyter lab notebooks/   ·   .venv/bin/fstk -h",
             ],
         )
@@ -76,7 +75,3 @@ def load() -> bool:
     engine.frame(cdnow.purchases(), TABLE).write.format("delta").save(str(folder))
     engine.session.stop()  # the job's notebooks have sessions of their own, and the memory is theirs
     return True
-
-
-def _near(folder: Path) -> Path:
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

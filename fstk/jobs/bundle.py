@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -184,13 +185,17 @@ def _ordered(job: str, tasks: list[TaskSpec]) -> list[TaskSpec]:
             if dependency not in keys:
                 known = nearest(dependency, keys)
                 raise InvalidInput(f"{FILE}: job {job}: {task.key} depends on {dependency}, which is no task.{known}")
+    sorter = TopologicalSorter({task.key: task.depends_on for task in tasks})
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        circle = sorted(set(error.args[1]), key=keys.index)
+        raise InvalidInput(f"{FILE}: job {job}: {', '.join(circle)} wait for each other.") from error
+    ready: list[str] = []
     ordered: list[TaskSpec] = []
-    waiting = list(tasks)
-    while waiting:
-        done = {task.key for task in ordered}
-        ready = next((task for task in waiting if done.issuperset(task.depends_on)), None)
-        if ready is None:
-            raise InvalidInput(f"{FILE}: job {job}: {', '.join(task.key for task in waiting)} wait for each other.")
-        ordered.append(ready)
-        waiting.remove(ready)
+    while sorter.is_active():
+        ready = sorted([*ready, *sorter.get_ready()], key=keys.index)  # of those that may run, the first as listed
+        key = ready.pop(0)
+        ordered.append(tasks[keys.index(key)])
+        sorter.done(key)
     return ordered

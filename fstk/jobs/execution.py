@@ -27,7 +27,7 @@ from papermill.engines import Engine, NotebookExecutionManager, papermill_engine
 from papermill.exceptions import PapermillExecutionError
 from traitlets import default
 
-from fstk.jobs.record import Failure, Status, replace_text
+from fstk.jobs.record import Failure, Status, replace_file
 from fstk.jobs.secret import Scrubber
 
 _START_SECONDS = 120
@@ -90,7 +90,7 @@ class Execution:
         except RuntimeError as error:
             if self.cell:
                 raise
-            return "not started", Failure(error="KernelNotStarted", message=f"{error} {self._last_words()}".strip())
+            return "not started", Failure("KernelNotStarted", f"{error} {self._last_words()}".strip())
         finally:
             if self._document is not None:
                 self.save()
@@ -101,7 +101,7 @@ class Execution:
         """Write the notebook as it stands, without secrets."""
         for cell in _code(self._document):
             cell.outputs = self.scrubber.clean(cell.outputs)
-        replace_text(self.output, nbformat.writes(self._document))
+        replace_file(self.output, nbformat.writes(self._document).encode())
 
     def _judge(self) -> tuple[Status, Failure | None]:
         cells = _code(self._document)
@@ -127,7 +127,7 @@ class Execution:
         return "killed", self._failure("KernelDied", f"{how} {self._last_words()}".strip())
 
     def _failure(self, error: str, message: str) -> Failure:
-        return Failure(error=error, message=self.scrubber.clean(message), cell=self.cell or None, cells=self.cells)
+        return Failure(error, self.scrubber.clean(message), self.cell or None, self.cells)
 
     def _last_words(self) -> str:
         self._log.seek(0)

@@ -8,33 +8,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import msgspec
 
-from fstk.jobs.record import replace_text
+from fstk.jobs.record import replace_file
 
 
-class Message(BaseModel):
+class Message(msgspec.Struct, frozen=True):
     """One file of the folder."""
 
-    model_config = ConfigDict(frozen=True)
     file: ClassVar[str]
 
     def send(self, folder: Path) -> None:
         """Write the message, whole or not at all."""
-        replace_text(folder / self.file, self.model_dump_json())
+        replace_file(folder / self.file, msgspec.json.encode(self))
 
 
-class Start(Message):
+class Start(Message, frozen=True):
     """From the run: who the kernel is, what its notebook declares, and the token that its closing must carry."""
 
     file: ClassVar[str] = "start.json"
-    job: str
     task: str
     token: str
     declaration: str
 
 
-class Closing(Message):
+class Closing(Message, frozen=True):
     """From the notebook's last cell: it is done, and this is what it did."""
 
     file: ClassVar[str] = "closing.json"
@@ -44,7 +42,7 @@ class Closing(Message):
     rows: dict[str, Any]
 
 
-class CellError(Message):
+class CellError(Message, frozen=True):
     """From the kernel: a cell raised; ``exit_code`` is the error's own."""
 
     file: ClassVar[str] = "error.json"
@@ -59,6 +57,6 @@ M = TypeVar("M", bound=Message)
 def receive(folder: Path, kind: type[M]) -> M | None:
     """Return the message of that kind, None when there is none that can be read."""
     try:
-        return kind.model_validate_json((folder / kind.file).read_bytes())
-    except (FileNotFoundError, ValidationError):
+        return msgspec.json.decode((folder / kind.file).read_bytes(), type=kind)
+    except (FileNotFoundError, msgspec.DecodeError):
         return None

@@ -18,10 +18,8 @@ import io
 import tokenize
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from datetime import date
 from typing import Any
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from fstk.display import Displayed, Sheet
 from fstk.errors import BadParameter, InvalidInput, InvalidName, nearest
@@ -47,6 +45,21 @@ class Parameter:
         """Whether a value must be given."""
         return self.default is _REQUIRED
 
+    def read(self, given: Mapping[str, Any]) -> Any:
+        """Return the value of this name in ``given``, else the default, read by the declared type.
+
+        Raises:
+            BadParameter: missing, or of the wrong type; a secret's value is not repeated.
+        """
+        value = given.get(self.name, self.default)
+        if value is _REQUIRED:
+            raise BadParameter(f"{self.name} is missing: {self.type.expected}.")
+        try:
+            return self.type.read(value)
+        except (ValueError, OverflowError) as error:
+            got = "what was given is not shown" if self.type.secret else f"got {value!r}"
+            raise BadParameter(f"{self.name} must be {self.type.expected}; {got}.") from error
+
 
 @dataclass(frozen=True, repr=False)
 class Declaration(Displayed):
@@ -59,17 +72,6 @@ class Declaration(Displayed):
         """Names of the parameters."""
         return [parameter.name for parameter in self.parameters]
 
-    @cached_property
-    def _model(self) -> type[BaseModel]:
-        # fields are numbered and known by their alias, so that a parameter may be named like an attribute of
-        # pydantic's models
-        fields: dict[str, Any] = {
-            f"p{i}": (p.type.annotation, Field(... if p.required else p.default, alias=p.name))
-            for i, p in enumerate(self.parameters)
-        }
-        config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
-        return create_model("Parameters", __config__=config, **fields)
-
     def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return every parameter, typed: the given values read by their declared types, and the defaults.
 
@@ -80,16 +82,7 @@ class Declaration(Displayed):
         for name in given:
             if name not in self.names:
                 raise BadParameter(f"there is no parameter {name!r}.{nearest(str(name), self.names)}")
-        try:
-            return dict(zip(self.names, dict(self._model(**given)).values(), strict=True))
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            parameter = next(p for p in self.parameters if p.name == first["loc"][0])
-            if first["type"] == "missing":
-                raise BadParameter(f"{parameter.name} is missing: {parameter.type.expected}.") from error
-            value = given.get(parameter.name, parameter.default)
-            got = "what was given is not shown" if parameter.type.secret else f"got {value!r}"
-            raise BadParameter(f"{parameter.name} must be {parameter.type.expected}; {got}.") from error
+        return {parameter.name: parameter.read(given) for parameter in self.parameters}
 
     def display(self) -> Sheet:
         """Show one parameter a line: name, type, default and help."""
@@ -98,8 +91,18 @@ class Declaration(Displayed):
 
 
 def portable(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return typed values as what JSON and a notebook's cell hold: dates as ISO text, secrets as their references."""
-    return {name: _portable(value) for name, value in values.items()}
+    """Return typed values as what JSON and a notebook's cell hold: dates as ISO text, secrets as their references.
+
+    >>> portable({"as_of": date(1998, 3, 31), "limit": 7, "password": Secret("env:STORE_PASSWORD")})
+    {'as_of': '1998-03-31', 'limit': 7, 'password': 'env:STORE_PASSWORD'}
+    """
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Secret):
+            return value.reference
+        return value.isoformat() if isinstance(value, date) else value
+
+    return {name: plain(value) for name, value in values.items()}
 
 
 def parse(source: str, where: str) -> Declaration:
@@ -174,17 +177,12 @@ def _checked(parameters: Iterable[Parameter], where: str) -> Declaration:
         if declaration.names.count(name) > 1:
             raise InvalidInput(f"{where}: parameter {name} is declared twice.")
     try:
-        declaration.read(
-            {p.name: p.default for p in declaration.parameters if not p.required} | _placeholders(declaration)
-        )
+        for parameter in declaration.parameters:
+            if not parameter.required:
+                parameter.read({})
     except BadParameter as error:
         raise InvalidInput(f"{where}: the default of {error}") from error
     return declaration
-
-
-def _placeholders(declaration: Declaration) -> dict[str, Any]:
-    # a value of the right type for each required parameter, so that the defaults alone are judged
-    return {p.name: p.type.example for p in declaration.parameters if p.required}
 
 
 def _is_aside(statement: ast.stmt) -> bool:
@@ -195,9 +193,3 @@ def _is_aside(statement: ast.stmt) -> bool:
 def _comments(source: str) -> dict[int, str]:
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     return {t.start[0]: t.string.lstrip("#").strip() for t in tokens if t.type == tokenize.COMMENT}
-
-
-def _portable(value: Any) -> Any:
-    if isinstance(value, Secret):
-        return value.reference
-    return value.isoformat() if hasattr(value, "isoformat") else value

@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import psutil
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fstk.display import Displayed, Sheet
 from fstk.errors import InvalidInput
-from fstk.journal import Action
+from fstk.journal import Entry
 
 Status = Literal[
     "running",  # by the process `pid` on `host`
@@ -36,21 +36,8 @@ HEARTBEAT_SECONDS = 10.0
 _SILENT = timedelta(minutes=2)  # a run on another machine that has not written for so long is lost
 
 
-class Access(BaseModel):
-    """A table version, model version or online table that the run read or wrote; ``rows`` as in the journal."""
-
-    model_config = ConfigDict(frozen=True)
-
-    action: Action
-    table: str
-    version: int | None
-    rows: int | None
-
-
-class Failure(BaseModel):
+class Failure(msgspec.Struct, frozen=True):
     """What went wrong, and in which code cell (counted from 1, of ``cells``); None where no cell is to blame."""
-
-    model_config = ConfigDict(frozen=True)
 
     error: str
     message: str
@@ -58,12 +45,10 @@ class Failure(BaseModel):
     cells: int | None = None
 
 
-class RunRecord(Displayed, BaseModel):
+class RunRecord(Displayed, msgspec.Struct, frozen=True):
     """One task's run. Times are UTC; parameters are JSON values, secrets as their references; ``changed`` None is not
-    known.
+    known; ``accesses`` are the table versions, model versions and online tables that it read or wrote.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     job: str
     task: str
@@ -86,7 +71,7 @@ class RunRecord(Displayed, BaseModel):
     summary: str = ""
     changed: bool | None = None
     rows: dict[str, Any] = {}
-    accesses: tuple[Access, ...] = ()
+    accesses: tuple[Entry, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -137,17 +122,15 @@ def this_process() -> dict[str, Any]:
 
 
 def write_record(path: Path, record: RunRecord) -> None:
-    """Write ``record`` as :func:`replace_text` does."""
-    replace_text(path, json.dumps(record.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
+    """Write ``record`` as :func:`replace_file` does."""
+    replace_file(path, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
 
 
-def replace_text(path: Path, text: str) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old one or the new one, whole, whenever the power goes."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.stem}-", delete=False
-    ) as file:
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}-", delete=False) as file:
         temporary = Path(file.name)
-        file.write(text)
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     temporary.chmod(0o644)
@@ -161,17 +144,16 @@ def read_record(path: Path) -> RunRecord:
         InvalidInput: no such file, or not a run record.
     """
     try:
-        record = RunRecord.model_validate_json(path.read_bytes())
+        # an earlier fstk wrote a figure that is not a number as NaN, which json takes and msgspec does not
+        record = msgspec.convert(json.loads(path.read_bytes()), RunRecord)
     except FileNotFoundError as error:
         raise InvalidInput(f"there is no run record {path}.") from error
-    except ValidationError as error:
+    except (ValueError, msgspec.ValidationError) as error:
         raise InvalidInput(f"{path} is not a run record.") from error
     if record.status != "running" or _alive(record):
         return record
-    failure = Failure(
-        error="ParentLost", message=f"process {record.pid} on {record.host} ended without closing its record"
-    )
-    return record.model_copy(update={"status": "lost", "exit_code": 4, "failure": failure})
+    failure = Failure("ParentLost", f"process {record.pid} on {record.host} ended without closing its record")
+    return msgspec.structs.replace(record, status="lost", exit_code=4, failure=failure)
 
 
 def _alive(record: RunRecord) -> bool:

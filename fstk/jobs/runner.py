@@ -14,8 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from fstk import errors, journal, settings
-from fstk.display import Displayed, Sheet, line_of
+from fstk.display import Displayed, Sheet, line_of, short_path
 from fstk.errors import FstkError, InvalidInput, JobFailed
 from fstk.jobs.lease import hold
 from fstk.jobs.messages import CellError, Closing, Start, receive
@@ -23,7 +25,6 @@ from fstk.jobs.plan import PlannedTask, RunPlan, plan_run
 from fstk.jobs.progress import Lines
 from fstk.jobs.record import (
     HEARTBEAT_SECONDS,
-    Access,
     Failure,
     RunRecord,
     Status,
@@ -65,10 +66,9 @@ class JobRun(Displayed):
 
     def display(self) -> Sheet:
         """Show one task a line: what it did and how long it took."""
-        rows = [(t.record.task, _said(t.record, t.skipped), f"{t.record.seconds:.0f} s") for t in self.tasks]
-        return Sheet(
-            f"job {self.job} · {self.logical_date}", ("task", "", "took"), rows, [f"notebooks  {_near(self.folder)}"]
-        )
+        rows = [(t.record.task, _outcome(t.record, t.skipped), f"{t.record.seconds:.0f} s") for t in self.tasks]
+        notes = [f"notebooks  {short_path(self.folder)}"]
+        return Sheet(f"job {self.job} · {self.logical_date}", ("task", "", "took"), rows, notes)
 
 
 def run_job(
@@ -122,7 +122,6 @@ class _TaskRunner:
         self.shared = folder / f".{task.key}"
         self.before: RunRecord | None = None
         self.token = secrets.token_hex(16)
-        self.job = plan.job
         now = datetime.now(UTC)
         self.record = RunRecord(
             job=plan.job,
@@ -150,21 +149,16 @@ class _TaskRunner:
     def run(self) -> RunRecord:
         """Execute the notebook and return its closed record; the record on disk is closed whatever happens here."""
         self.before = self.earlier()
-        now = datetime.now(UTC)
-        self.record = self.record.model_copy(update={"started": now, "heartbeat": now})
         shutil.rmtree(self.shared, ignore_errors=True)  # what a run that vanished has left
         self.shared.mkdir()
         write_record(self.path, self.record)
-        start = Start(job=self.job, task=self.task.key, token=self.token, declaration=self.task.notebook.declared_in)
-        start.send(self.shared)
+        Start(task=self.task.key, token=self.token, declaration=self.task.notebook.declared_in).send(self.shared)
         try:
             self._execute()
         except KeyboardInterrupt:
-            self._close("interrupted", Failure(error="Interrupted", message="the run was asked to stop"))
+            self._close("interrupted", Failure("Interrupted", "the run was asked to stop"))
         except BaseException as error:
-            self._close(
-                "failed", Failure(error=type(error).__name__, message=self.task.scrubber.clean(str(error))), code=4
-            )
+            self._close("failed", Failure(type(error).__name__, self.task.scrubber.clean(str(error))), code=4)
             raise
         finally:
             shutil.rmtree(self.shared)
@@ -186,7 +180,7 @@ class _TaskRunner:
             rows = rows_so_far(self.shared)
             self.lines.beat(self.number, self.task.key, execution.cell, execution.cells, rows, seconds)
             if (now - self.record.heartbeat).total_seconds() >= HEARTBEAT_SECONDS:
-                self.record = self.record.model_copy(update={"heartbeat": now})
+                self.record = replace(self.record, heartbeat=now)
                 write_record(self.path, self.record)
 
         execution = Execution(
@@ -209,9 +203,9 @@ class _TaskRunner:
         finally:
             if watch:
                 watch.stop()
-                self.record = self.record.model_copy(update={"peak_memory_bytes": watch.peak_bytes})
+                self.record = replace(self.record, peak_memory_bytes=watch.peak_bytes)
         if failure and status == "killed":
-            failure = failure.model_copy(update={"message": self._why_killed(failure.message)})
+            failure = replace(failure, message=self._why_killed(failure.message))
         self._close(status, failure)
 
     def _close(self, status: Status, failure: Failure | None, code: int | None = None) -> None:
@@ -219,36 +213,28 @@ class _TaskRunner:
         closed = closing is not None and closing.token == self.token
         if status == "succeeded" and not closed:
             status = "unclosed"
-            failure = Failure(error="RecordNotClosed", message="every cell ran, but none called job.done(...)")
+            failure = Failure("RecordNotClosed", "every cell ran, but none called job.done(...)")
         if status == "failed" and code is None:
             code = self._error_code(failure)
             status = "refused" if code == 3 else "failed"
-        accesses = tuple(
-            Access(action=e.action, table=e.table, version=e.version, rows=e.rows) for e in read_journal(self.shared)
-        )
+        exit_code = code if code is not None else _EXIT_CODES.get(status, 1)
+        accesses = tuple(read_journal(self.shared))
         now = datetime.now(UTC)
-        update: dict[str, Any] = {
-            "status": status,
-            "failure": failure,
-            "exit_code": code if code is not None else _EXIT_CODES.get(status, 1),
-            "ended": now,
-            "heartbeat": now,
-            "accesses": accesses,
-        }
+        self.record = replace(self.record, status=status, failure=failure, exit_code=exit_code, accesses=accesses)
+        self.record = replace(self.record, ended=now, heartbeat=now)
         if closing is not None and closed:
             # a notebook that only reads has done nothing new when it has read the same versions before
             same = bool(accesses) and self.before is not None and self.before.accesses == accesses
             changed = False if closing.changed is None and same else closing.changed
-            update |= {"summary": closing.summary, "changed": changed, "rows": closing.rows}
-        self.record = self.record.model_copy(update=update)
+            self.record = replace(self.record, summary=closing.summary, changed=changed, rows=closing.rows)
         write_record(self.path, self.record)
         last = f"{self.record.seconds:.0f} s" if status == "succeeded" else f"exit {self.record.exit_code}"
-        self.lines.end(self.number, self.task.key, _said(self.record, skipped=False), last)
+        self.lines.end(self.number, self.task.key, _outcome(self.record, skipped=False), last)
 
     def _error_code(self, failure: Failure | None) -> int:
-        told = receive(self.shared, CellError)
-        if told is not None:
-            code = told.exit_code
+        cell_error = receive(self.shared, CellError)
+        if cell_error is not None:
+            code = cell_error.exit_code
         else:  # raised before the notebook opened its job
             kind = getattr(errors, failure.error if failure else "", None)
             code = kind.exit_code if isinstance(kind, type) and issubclass(kind, FstkError) else 1
@@ -281,14 +267,14 @@ def _terminable() -> Iterator[None]:
 
 def _failed(plan: RunPlan, record: RunRecord, folder: Path) -> JobFailed:
     lines = [
-        f"task {record.task} of {plan.job} for {plan.logical_date}: {_said(record, skipped=False)}",
-        f"record  {_near(folder / f'{record.task}.json')}     notebook  {_near(Path(record.executed))}",
+        f"task {record.task} of {plan.job} for {plan.logical_date}: {_outcome(record, skipped=False)}",
+        f"record  {short_path(folder / f'{record.task}.json')}     notebook  {short_path(Path(record.executed))}",
         f"resume  {plan.command} --resume",
     ]
     return JobFailed("\n".join(lines), record.exit_code or 1)
 
 
-def _said(record: RunRecord, skipped: bool) -> str:
+def _outcome(record: RunRecord, skipped: bool) -> str:
     if skipped:
         return "done before"
     if record.failure is None:
@@ -298,9 +284,3 @@ def _said(record: RunRecord, skipped: bool) -> str:
     return f"{record.status.upper()}{place} after {record.seconds:.0f} s: {record.failure.error}" + (
         f" ({why})" if why else ""
     )
-
-
-def _near(path: Path) -> str:
-    """Return a path as a person would type it from here."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -20,7 +20,15 @@ _SHOWN = "[secret]"
 
 
 class Secret:
-    """A reference to a secret; shows itself as the reference, and reads the value anew at every :meth:`reveal`."""
+    """A reference to a secret; shows itself as the reference, and reads the value anew at every :meth:`reveal`.
+
+    >>> password = Secret("env:STORE_PASSWORD")
+    >>> password
+    Secret('env:STORE_PASSWORD')
+    >>> Secret("hunter2")
+    Traceback (most recent call last):
+    ValueError: not a reference to a secret (env:NAME or databricks:scope/key)
+    """
 
     def __init__(self, reference: str) -> None:
         """Take a reference, ``env:NAME`` or ``databricks:scope/key``.
@@ -34,6 +42,10 @@ class Secret:
 
     def reveal(self) -> str:
         """Return the value, read from the environment or from Databricks' secret scope.
+
+        >>> import os
+        >>> Secret("env:PATH").reveal() == os.environ["PATH"]
+        True
 
         Raises:
             UnknownName: the environment variable is not set or empty, or the scope has no such key.

@@ -5,12 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
 
-from pydantic import BeforeValidator, InstanceOf
-
+from fstk.columns import instants
 from fstk.errors import InvalidInput
 from fstk.jobs.secret import FORMS, Secret
 
@@ -23,12 +22,11 @@ _TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-
 
 @dataclass(frozen=True)
 class ParameterType:
-    """A type as written, what pydantic checks it with, how a person is told of it, and a value that it takes."""
+    """A type as written, how a value or its text is read by it (else ValueError), and how a person is told of it."""
 
     source: str
-    annotation: Any
+    read: Callable[[Any], Any]
     expected: str
-    example: Any
     options: tuple[Any, ...] = ()
     secret: bool = False
 
@@ -36,13 +34,16 @@ class ParameterType:
 def parameter_type(source: str, name: str, where: str) -> ParameterType:
     """Return the type written as ``source``; ``name`` and ``where`` tell the parameter and its notebook in errors.
 
+    >>> parameter_type("Literal['1d', '7d'] | None", "every", "churn.ipynb").expected
+    "one of '1d', '7d' or none"
+
     Raises:
         InvalidInput: not one of the types a parameter may have.
     """
     kind = _type_of(ast.parse(source, mode="eval").body)
     if kind is None:
         raise InvalidInput(f"{where}: parameter {name} cannot be a {source}. Types are: {NAMES}.")
-    return ParameterType(source, kind.annotation, kind.expected, kind.example, kind.options, kind.secret)
+    return replace(kind, source=source)
 
 
 def _type_of(node: ast.expr) -> ParameterType | None:
@@ -75,10 +76,9 @@ def _optional(inner: ParameterType | None) -> ParameterType | None:
     words = {""} if inner.source == "str" else _NONE
 
     def read(value: Any) -> Any:
-        return None if isinstance(value, str) and value.lower() in words else value
+        return None if value is None or (isinstance(value, str) and value.lower() in words) else inner.read(value)
 
-    annotation = Annotated[inner.annotation | None, BeforeValidator(read)]
-    return ParameterType("", annotation, f"{inner.expected} or none", None, inner.options, inner.secret)
+    return replace(inner, read=read, expected=f"{inner.expected} or none")
 
 
 def _literal(node: ast.expr) -> ParameterType | None:
@@ -100,7 +100,7 @@ def _literal(node: ast.expr) -> ParameterType | None:
         raise ValueError(_WRONG)
 
     expected = "one of " + ", ".join(repr(option) for option in options)
-    return ParameterType("", Annotated[Any, BeforeValidator(read)], expected, options[0], options)
+    return ParameterType("", read, expected, options)
 
 
 def _text(value: Any) -> str:
@@ -142,37 +142,24 @@ def _day(value: Any) -> date:
 def _instant(value: Any) -> datetime:
     if isinstance(value, str) and _TIME.fullmatch(value):
         value = datetime.fromisoformat(value)
-    if not isinstance(value, datetime) or value.tzinfo is None:
+    if not isinstance(value, datetime):
         raise ValueError(_WRONG)
-    return value.astimezone(UTC)
+    return instants.given(value, "the parameter")
 
 
 def _reference(value: Any) -> Secret:
     return value if isinstance(value, Secret) else Secret(_text(value))
 
 
-def _plain(source: str, python: Any, read: Callable[[Any], Any], expected: str, example: Any) -> ParameterType:
-    annotation = Annotated[python, BeforeValidator(read)]
-    return ParameterType(source, annotation, expected, example, secret=source == "Secret")
-
-
 _PLAIN = {
     kind.source: kind
     for kind in (
-        _plain("str", str, _text, "text", ""),
-        _plain("int", int, _whole, "a whole number", 0),
-        _plain("float", float, _number, "a number", 0.0),
-        _plain("bool", bool, _flag, "true or false", False),
-        _plain("date", date, _day, "a date (YYYY-MM-DD)", date(1970, 1, 1)),
-        _plain(
-            "datetime",
-            datetime,
-            _instant,
-            "a time with its zone (YYYY-MM-DDTHH:MM:SSZ)",
-            datetime(1970, 1, 1, tzinfo=UTC),
-        ),
-        _plain(
-            "Secret", InstanceOf[Secret], _reference, f"a reference to a secret ({FORMS}), not its value", "env:NAME"
-        ),
+        ParameterType("str", _text, "text"),
+        ParameterType("int", _whole, "a whole number"),
+        ParameterType("float", _number, "a number"),
+        ParameterType("bool", _flag, "true or false"),
+        ParameterType("date", _day, "a date (YYYY-MM-DD)"),
+        ParameterType("datetime", _instant, "a time with its zone (YYYY-MM-DDTHH:MM:SSZ)"),
+        ParameterType("Secret", _reference, f"a reference to a secret ({FORMS}), not its value", secret=True),
     )
 }

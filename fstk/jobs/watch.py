@@ -4,13 +4,13 @@ behind.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import psutil
 
 from fstk import journal
@@ -75,10 +75,10 @@ def rows_so_far(folder: Path) -> int | None:
 def read_journal(folder: Path) -> list[journal.Entry]:
     """Return the entries that the kernel has written; a line cut by its death is left out."""
     try:
-        lines = (folder / journal.FILE).read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = (folder / journal.FILE).read_bytes().splitlines(keepends=True)
     except FileNotFoundError:
         return []
-    return [journal.Entry(**json.loads(line)) for line in lines if line.endswith("\n")]
+    return [msgspec.json.decode(line, type=journal.Entry) for line in lines if line.endswith(b"\n")]
 
 
 def _resident(process: psutil.Process) -> int:

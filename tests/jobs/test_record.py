@@ -9,11 +9,13 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fstk.errors import InvalidInput, LeaseHeld
 from fstk.jobs.lease import hold
-from fstk.jobs.record import Access, Failure, RunRecord, read_record, this_process, write_record
+from fstk.jobs.record import Failure, RunRecord, read_record, this_process, write_record
+from fstk.journal import Entry
 
 NOW = datetime(1998, 3, 31, 12, tzinfo=UTC)
 
@@ -34,7 +36,7 @@ def record(**changes: object) -> RunRecord:
         "heartbeat": NOW,
         **this_process(),
     }
-    return RunRecord.model_validate({**fields, **changes})
+    return msgspec.convert({**fields, **changes}, RunRecord)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -47,7 +49,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         peak_memory_bytes=23 * 2**30,
         changed=True,
         rows={"rows": 12, "share": 0.5, "kind": "x"},
-        accesses=(Access(action="written", table="fs.t", version=3, rows=12),),
+        accesses=(Entry("written", "fs.t", 3, 12),),
     )
     write_record(path, whole)
     assert read_record(path) == whole
@@ -56,6 +58,15 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     shown = repr(whole)
     for text in ("failed, exit 1", "14.0 s", "in cell 4 of 6", "23.0 GiB", "env:PW", "fs.t v3 · 12 rows"):
         assert text in shown
+
+
+def test_a_record_of_an_earlier_fstk_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    write_record(path, record(status="succeeded", rows={"auc": 0.5}))
+    assert json.loads(path.read_text())["rows"] == {"auc": 0.5}
+    path.write_text(path.read_text().replace("0.5", "NaN").replace('"job"', '"gone_since": [],\n "job"'))
+    assert read_record(path).rows["auc"] != read_record(path).rows["auc"]
+    assert read_record(path).status == "succeeded"
 
 
 def test_a_record_whose_writer_is_gone_is_lost(tmp_path: Path) -> None:

@@ -140,10 +140,11 @@ def test_importing_fstk_waits_with_what_is_heavy() -> None:
 
 
 def test_every_public_name_is_there() -> None:
+    assert fstk.__version__ == metadata.version("fstk")
     assert set(fstk.__all__) <= set(dir(fstk))
     for name in fstk.__all__:
         assert getattr(fstk, name) is not None
-    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+    with pytest.raises(AttributeError, match="No fstk attribute nonsense"):
         fstk.nonsense  # noqa: B018
 
 

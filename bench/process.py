@@ -22,7 +22,7 @@ _SAMPLE = 0.05  # seconds
 class Measured:
     """What a child printed as JSON (None when it failed), its peak memory until then in bytes, and why it failed."""
 
-    said: dict[str, Any] | None
+    figures: dict[str, Any] | None
     peak: int
     failure: str | None = None
 
@@ -47,17 +47,17 @@ def run(module: str, *arguments: str, folder: Path, seconds: float) -> Measured:
             env=environment,
             start_new_session=True,
         )
-    said: list[dict[str, Any]] = []
+    figures: list[dict[str, Any]] = []
 
     def listen() -> None:
         assert child.stdout is not None
-        said.extend(json.loads(line) for line in child.stdout if line.startswith("{"))
+        figures.extend(json.loads(line) for line in child.stdout if line.startswith("{"))
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
     deadline, peak = time.monotonic() + seconds, 0
     while child.poll() is None and time.monotonic() < deadline:
-        if not said:
+        if not figures:
             peak = max(peak, _resident(child.pid))
         time.sleep(_SAMPLE)
     late = child.poll() is None
@@ -67,13 +67,13 @@ def run(module: str, *arguments: str, folder: Path, seconds: float) -> Measured:
     listener.join(timeout=10)
     if late:
         return Measured(None, peak, f"stopped after {seconds:.0f} s")
-    if child.returncode or not said:
+    if child.returncode or not figures:
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
         return Measured(None, peak, (lines or [f"exit {child.returncode}"])[-1][:200])
-    return Measured(said[0], max(peak, said[0]["peak"]))
+    return Measured(figures[0], max(peak, figures[0]["peak"]))
 
 
-def say(**figures: Any) -> None:
+def report(**figures: Any) -> None:
     """Print the child's one line, with the most memory it held itself: short lives end between two samples."""
     # Not getrusage: its maximum survives exec, so that a child would begin with its parent's.
     status = Path("/proc/self/status").read_text()

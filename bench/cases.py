@@ -1,4 +1,4 @@
-"""What is asked of fstk in each case, the same on every engine."""
+"""What fstk computes in each case, the same on every engine."""
 
 from __future__ import annotations
 

@@ -1,0 +1,28 @@
+from .client import FeatureEngineeringClient
+from .engines.connect import connect
+from .jobs.job import job
+from .jobs.secret import Secret
+from .notebook.magics import load_ipython_extension
+from .online.spec import SQLiteSpec
+from .tables.spec import FeatureTable
+from .training.spec import FeatureLookup
+from .training.training_set import TrainingSet
+from .windows.presets import create_time_windowed_features
+from .windows.spec import Aggregate, Calendar, WindowedFeatures
+
+__version__: str
+__all__ = [
+    "Aggregate",
+    "Calendar",
+    "FeatureEngineeringClient",
+    "FeatureLookup",
+    "FeatureTable",
+    "SQLiteSpec",
+    "Secret",
+    "TrainingSet",
+    "WindowedFeatures",
+    "connect",
+    "create_time_windowed_features",
+    "job",
+    "load_ipython_extension",
+]

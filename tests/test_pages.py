@@ -1,0 +1,47 @@
+"""The pages of docs/ and the examples beside the code say what happens."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+MODULES = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in (ROOT / "fstk" / "display.py", ROOT / "fstk" / "journal.py", *(ROOT / "fstk" / "jobs").glob("*.py"))
+    if ">>> " in path.read_text()
+]
+
+
+def run(example: doctest.DocTest) -> None:
+    report: list[str] = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=report.append)
+    assert not report, "".join(report)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_snippet_of_a_page_answers_as_written(page: Path) -> None:
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert {language for language, _ in blocks} == {"python"}
+    assert all(text.startswith(">>> ") for _, text in blocks)
+    run(doctest.DocTestParser().get_doctest("\n".join(text for _, text in blocks), {}, page.name, str(page), 0))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_is_short_and_the_files_that_it_names_are_there(page: Path) -> None:
+    text = page.read_text()
+    assert len(text.splitlines()) <= 120
+    named = re.findall(r"`((?:tests|fstk|docs)/[^`]*)`", text)
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_beside_the_code_answer_as_written(module: str) -> None:
+    for example in doctest.DocTestFinder().find(importlib.import_module(module)):
+        run(example)
