@@ -209,11 +209,9 @@ def test_rows_that_others_doubled_are_refused_before_they_spread(
         catalog.write("s.t", ROWS)
 
 
-def test_no_verb_writes_while_another_writer_does(
-    catalog: FolderCatalog, warehouse: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_verb_writes_while_another_writer_does(warehouse: Path, spark_engine: SparkEngine) -> None:
+    catalog = FolderCatalog(warehouse, spark_engine, patience=0.0)
     catalog.create("s.t", ["id"], ROWS, timeseries_column="as_of", tags={"a": "1"})
-    monkeypatch.setattr(lock, "PATIENCE", 0.0)
     with lock.exclusive(warehouse / "s" / "t", "s.t"):
         for verb in (
             lambda: catalog.create("s.t", ["id"], ROWS, timeseries_column="as_of"),
