@@ -49,12 +49,22 @@ class TableDefinition:
 
 @dataclass(frozen=True, repr=False)
 class FeatureTable(Displayed, TableDefinition):
-    """A feature table at its newest version.
+    """A feature table at its newest version, as ``get_table`` and ``create_table`` return it.
 
-    ``primary_keys`` are the entity keys in order, without the time column. ``version`` is the Delta version, ``rows``
-    its rows (None where the log does not count them), ``location`` the Delta folder (None in Unity Catalog).
-    ``written_by_fstk`` tells that every commit of data came from fstk, so that keys are known to be unique. ``report``
-    is what the ``create_table`` that returned this object wrote; None of a table that was only looked up.
+    Attributes:
+        name: its full name, lower-cased.
+        primary_keys: the entity keys in order, without the time column.
+        timeseries_column: the time column, of TIMESTAMP, TIMESTAMP_NTZ (taken as UTC) or DATE; None of a static table.
+        schema: column → Spark SQL type, in column order.
+        partition_columns, description, tags: as they were given.
+        version: the Delta version. rows: how many it has, None where the log does not count them.
+        location: the Delta folder, None in Unity Catalog.
+        written_by_fstk: whether every commit of rows came from fstk, so that keys are known to be unique.
+        report: what the ``create_table`` that returned this object wrote; None of a table that was looked up.
+
+    >>> table = fe.get_table(name="shop.spend")
+    >>> table.keys, table.features, table.rows
+    (('customer_id', 'as_of'), ['spend_30d'], 3)
     """
 
     version: int = 0
@@ -69,7 +79,11 @@ class FeatureTable(Displayed, TableDefinition):
         return [name for name in self.schema if name not in self.keys]
 
     def at(self, version: int | None = None) -> TableVersion:
-        """Return what an engine reads: this table at ``version``, or at the newest when the frame is made."""
+        """Return what an engine reads: this table at ``version``, or at the newest when the frame is made.
+
+        >>> fe.get_table(name="shop.spend").at(0).version
+        0
+        """
         return TableVersion(self.name, self.location, version)
 
     def display(self) -> Sheet:
