@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from fstk import journal
+from fstk.columns.typing import ColumnNames, DataFrameLike, EntityKeys, SchemaLike
 from fstk.engines.choice import session_for
 from fstk.engines.connect import adopt
 from fstk.errors import InvalidInput
@@ -23,15 +24,32 @@ from fstk.training.spec import FeatureLookup
 from fstk.training.training_set import TrainingSet, create_training_set
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from pyspark.sql import DataFrame, SparkSession
 
 
 class FeatureEngineeringClient:
-    """Feature tables, training sets, models and online rows; every argument is given by name.
+    """Feature tables, training sets, models and online rows; every argument of a verb is given by name.
 
     Frames go in as Spark, pandas, Polars or Arrow. ``spark`` is the session to work with, which ``fstk.connect()``
     returns from then on where no other is open; without one, that of ``fstk.connect()``, which starts at the first verb
     that needs it: looking at tables and tags, planning, reading online and publishing local tables need none.
+
+    Args:
+        spark: a session of PySpark (classic, Spark Connect or databricks-connect) with Delta.
+        model_registry_uri: the registry of models; None is the one that MLflow is set to.
+
+    The examples of its verbs know a table ``shop.spend``: what each customer spent in the 30 days before.
+
+    >>> fe = FeatureEngineeringClient()
+    >>> fe.get_table(name="shop.spend")
+    shop.spend v0 · 3 rows · keys (customer_id, as_of TIMESERIES) · 1 feature
+      column       type       role
+      customer_id  bigint     key
+      as_of        timestamp  time
+      spend_30d    double     feature
+    folder: ...
     """
 
     def __init__(self, spark: SparkSession | None = None, *, model_registry_uri: str | None = None) -> None:
@@ -46,18 +64,55 @@ class FeatureEngineeringClient:
         self,
         *,
         name: str,
-        primary_keys: str | Sequence[str],
-        df: Any = None,
-        timeseries_column: str | Sequence[str] | None = None,
-        schema: Any = None,
-        partition_columns: str | Sequence[str] | None = None,
+        primary_keys: ColumnNames,
+        df: DataFrameLike | None = None,
+        timeseries_column: ColumnNames | None = None,
+        schema: SchemaLike | None = None,
+        partition_columns: ColumnNames | None = None,
         description: str | None = None,
         tags: Mapping[str, str] | None = None,
-        timestamp_keys: str | Sequence[str] | None = None,
+        timestamp_keys: ColumnNames | None = None,
     ) -> FeatureTable:
-        """Create a feature table from ``df`` or empty from ``schema``; the same call again merges and changes nothing.
+        """Create a feature table from ``df``, or empty from ``schema``; the same call again changes nothing.
 
-        See :meth:`fstk.tables.configured.Catalog.create` for arguments and errors.
+        Where a table of the same keys is there already, ``df`` is merged into it as :meth:`write_table` does, and the
+        description and tags that are given are set.
+
+        Args:
+            name: one to three parts with dots between, such as ``schema.table``; lower-cased.
+            primary_keys: the columns whose values are unique together, with the time column; never null, of any type
+                but arrays, maps and structs.
+            df: the first rows; a column keeps the type that it has there.
+            timeseries_column: the column that tells from when on a row was so: TIMESTAMP (an instant), TIMESTAMP_NTZ
+                (taken as UTC) or DATE (its midnight UTC). None makes a static table, one row per key.
+            schema: columns and types, for an empty table, or where a column of ``df`` holds nothing but nulls.
+            partition_columns: columns whose values become folders of the Delta table; not all columns.
+            description: a text; the table's comment.
+            tags: names and texts.
+            timestamp_keys: the older client's word for ``timeseries_column``.
+
+        Returns:
+            The table as it stands; shown, it begins with what this call did, which ``report`` counts.
+
+        Raises:
+            TableExists: a table with other keys, time column or partition columns, or a Delta table that is no feature
+                table, is there.
+            DuplicateKeys, NullKeys: rows without a key of their own, counted and some shown.
+            InvalidName, UnknownColumn, TypeMismatch, UnsupportedType, SchemaChange, InvalidInput: a definition or frame
+                outside the rules; the message names the column.
+            WriteConflict: another writer was in the way all the time; the same call may be made again.
+
+        Nothing was written where one is raised.
+
+        >>> import pandas as pd
+        >>> cities = pd.DataFrame({"customer_id": [1, 2], "city": ["Delft", "Leuven"]})
+        >>> fe.create_table(name="shop.cities", primary_keys="customer_id", df=cities)
+        shop.cities created at v0 · 2 rows · keys (customer_id) · 1 feature
+          column       type    role
+          customer_id  bigint  key
+          city         string  feature
+        written: 2 inserted, 0 updated, 0 unchanged
+        folder: ...
         """
         return self._catalog.create(
             name,
@@ -71,8 +126,35 @@ class FeatureEngineeringClient:
             tags=tags,
         )
 
-    def write_table(self, *, name: str, df: Any, mode: str = "merge") -> WriteReport:
-        """Merge ``df`` into a feature table by its keys; see :func:`fstk.tables.write.merge` for errors."""
+    def write_table(self, *, name: str, df: DataFrameLike, mode: str = "merge") -> WriteReport:
+        """Merge ``df`` into a feature table by its keys: insert new ones, update changed rows, leave the rest.
+
+        Args:
+            name: the table's.
+            df: rows with all key columns. Further columns become new features, null in the rows that are there; a
+                static table keeps what a frame lacks, a time-series table needs every feature.
+            mode: ``"merge"``, the only one.
+
+        Returns:
+            Rows inserted, updated and unchanged, and the version before and after; the same when nothing differed.
+
+        Raises:
+            UnknownTable: there is none of that name; the message gives the nearest.
+            DuplicateKeys, NullKeys: rows without a key of their own, counted and some shown.
+            TypeMismatch, SchemaChange, UnknownColumn, UnsupportedType, InvalidName, InvalidInput: a frame that does not
+                fit the table; the message names the column.
+            WriteConflict: other writers kept coming between; the same write may be tried again.
+
+        Nothing was written where one is raised.
+
+        >>> import pandas as pd
+        >>> monday = pd.to_datetime(["2024-01-08", "2024-01-08"], utc=True)
+        >>> rows = pd.DataFrame({"customer_id": [1, 3], "as_of": monday, "spend_30d": [25.0, 4.5]})
+        >>> fe.write_table(name="shop.spend", df=rows)
+        shop.spend v0 → v1
+          inserted  updated  unchanged  rows in table
+                 1        0          1              4
+        """
         return self._catalog.write(name, df, mode)
 
     def read_table(
@@ -80,7 +162,19 @@ class FeatureEngineeringClient:
     ) -> DataFrame:
         """Return a table of the catalog as a Spark DataFrame: newest, at a version, or as committed at an instant.
 
-        See :meth:`fstk.tables.configured.Catalog.find` for errors.
+        Args:
+            name: of any Delta table of the catalog, a feature table or another.
+            version: the Delta version, from 0.
+            timestamp: the newest version committed at or before it: a datetime with a time zone, or a date, which is
+                its midnight UTC.
+
+        Raises:
+            UnknownTable: there is none of that name; the message gives the nearest.
+            UnknownName: no such version, or none that early. ExpiredSnapshot: the version is no longer kept.
+            NaiveDatetime: ``timestamp`` has no time zone. InvalidInput: both are given.
+
+        >>> fe.read_table(name="shop.spend", version=0).count()
+        3
         """
         found = self._catalog.find(name, version, timestamp)
         frame = session_for(session=self._session).read(found)
@@ -88,37 +182,99 @@ class FeatureEngineeringClient:
         return frame
 
     def get_table(self, *, name: str) -> FeatureTable:
-        """Return what is known of a feature table; raises UnknownTable with the nearest names."""
+        """Return what is known of a feature table: keys, columns with types, description, tags, newest version.
+
+        Raises:
+            UnknownTable: there is none of that name; the message gives the nearest. InvalidName: not a name.
+            DamagedTable: its log cannot be read.
+
+        >>> fe.get_table(name="shop.spend").schema
+        {'customer_id': 'bigint', 'as_of': 'timestamp', 'spend_30d': 'double'}
+        """
         return self._catalog.get(name)
 
     def list_tables(self) -> list[FeatureTable]:
-        """Return all feature tables, by name."""
+        """Return all feature tables, in the order of their names; raises DamagedTable for one that cannot be read.
+
+        >>> [table.name for table in fe.list_tables()]
+        ['shop.spend']
+        """
         return self._catalog.tables()
 
     def drop_table(self, *, name: str) -> None:
-        """Remove a feature table and its history for good; what was published stays online. Raises UnknownTable."""
+        """Remove a feature table and its history for good; what was published stays online.
+
+        Raises:
+            UnknownTable: there is none of that name. WriteConflict: another writer is at it.
+
+        >>> fe.drop_table(name="shop.spend")
+        >>> fe.list_tables()
+        []
+        """
         self._catalog.drop(name)
 
     def set_feature_table_tag(self, *, name: str, key: str, value: str) -> None:
-        """Set a tag of a feature table; the same value again makes no new version."""
+        """Set a tag of a feature table, a name and a text; the same value again makes no new version.
+
+        Raises:
+            UnknownTable: there is none of that name. InvalidInput: not two texts, or an empty key.
+
+        >>> fe.set_feature_table_tag(name="shop.spend", key="team", value="growth")
+        >>> fe.get_table(name="shop.spend").tags
+        {'team': 'growth'}
+        """
         self._catalog.set_tag(name, key, value)
 
     def delete_feature_table_tag(self, *, name: str, key: str) -> None:
-        """Remove a tag of a feature table; raises UnknownName when there is none of that key."""
+        """Remove a tag of a feature table.
+
+        Raises:
+            UnknownTable: there is none of that name. UnknownName: no tag of that key; the message gives the nearest.
+
+        >>> fe.set_feature_table_tag(name="shop.spend", key="team", value="growth")
+        >>> fe.delete_feature_table_tag(name="shop.spend", key="team")
+        >>> fe.get_table(name="shop.spend").tags
+        {}
+        """
         self._catalog.delete_tag(name, key)
 
     def create_training_set(
         self,
         *,
-        df: Any,
+        df: DataFrameLike,
         feature_lookups: Sequence[FeatureLookup],
         label: str | None,
         exclude_columns: Sequence[str] | None = None,
         as_known: bool = False,
     ) -> TrainingSet:
-        """Plan labels joined with the features that each could know at its own instant.
+        """Plan labels joined with the features that each could know at its own instant; computes no row yet.
 
-        See :func:`fstk.training.training_set.create_training_set` for arguments and errors.
+        Args:
+            df: the labels: their keys, their time where a table has one, what is to be predicted, any other columns.
+                Every row is kept, as it is.
+            feature_lookups: what to look up, in the order of the output's columns.
+            label: the column of ``df`` to be predicted, or None.
+            exclude_columns: columns to leave out at the end; they may serve the join.
+            as_known: let a feature row count only from the Delta commit that wrote it, so that a backfill cannot leak.
+
+        Returns:
+            The plan, at the tables' newest versions; its rows come from ``load_df()`` (Spark), ``to_pandas()``,
+            ``to_polars()`` or ``to_arrow()``. What no row is seen for is null, or the lookup's default.
+
+        Raises:
+            UnknownTable, UnknownColumn: a table or column that is not there; the message gives the nearest.
+            TypeMismatch: a key of another type than the table's. NaiveDatetime: a time of ``df`` without a zone.
+            NameCollision: two output columns of one name.
+            DuplicateKeys: a table that others wrote holds rows of the same keys and time.
+            InvalidInput: lookups that do not fit together or the labels.
+
+        >>> import pandas as pd
+        >>> at = pd.to_datetime(["2024-01-03", "2024-01-09", "2024-01-09"], utc=True)
+        >>> labels = pd.DataFrame({"customer_id": [1, 1, 9], "at": at, "churned": [False, True, True]})
+        >>> lookup = FeatureLookup("shop.spend", "customer_id", timestamp_lookup_key="at")
+        >>> training_set = fe.create_training_set(df=labels, feature_lookups=[lookup], label="churned")
+        >>> training_set.to_pandas()["spend_30d"].tolist()
+        [10.0, 25.0, nan]
         """
         return create_training_set(
             df,
@@ -135,17 +291,83 @@ class FeatureEngineeringClient:
         *,
         model: Any,
         artifact_path: str,
-        flavor: Any,
+        flavor: ModuleType,
         training_set: TrainingSet,
         registered_model_name: str | None = None,
     ) -> ModelVersion:
-        """Log a model with the feature lookups it was trained on; see :func:`fstk.models.log.log_model`."""
+        """Log a model to MLflow with the feature lookups that it was trained on, so that it finds its features itself.
+
+        The same model of the same plan and labels is registered once; logging it again returns that version.
+
+        Args:
+            model: fitted on the columns of ``training_set`` without the label, in their order.
+            artifact_path: the model's name in its run.
+            flavor: the MLflow module that saves such models, for example ``mlflow.sklearn``.
+            training_set: what the model was trained on.
+            registered_model_name: register the model as the next version of this name; None only logs it.
+
+        Raises:
+            InvalidInput: ``flavor`` is no MLflow module, the model cannot be saved, or it fails on its own rows.
+            Infrastructure: MLflow's tracking server or registry does not answer.
+
+        >>> import mlflow, pandas as pd
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> at = pd.to_datetime(["2024-01-03", "2024-01-09"], utc=True)
+        >>> labels = pd.DataFrame({"customer_id": [1, 1], "at": at, "churned": [False, True]})
+        >>> lookup = FeatureLookup("shop.spend", "customer_id", timestamp_lookup_key="at")
+        >>> training_set = fe.create_training_set(
+        ...     df=labels, feature_lookups=[lookup], label="churned", exclude_columns=["customer_id", "at"]
+        ... )
+        >>> rows = training_set.to_pandas()
+        >>> model = LogisticRegression().fit(rows[["spend_30d"]], rows["churned"])
+        >>> logged = fe.log_model(
+        ...     model=model, artifact_path="model", flavor=mlflow.sklearn, training_set=training_set,
+        ...     registered_model_name="churn",
+        ... )
+        >>> logged.name, logged.version
+        ('churn', 1)
+        """
         return log_model(
             model, artifact_path, flavor, training_set, registered_model_name, model_registry_uri=self._registry
         )
 
-    def score_batch(self, *, model_uri: str, df: Any, result_type: str = "double") -> DataFrame:
-        """Return ``df`` with features and ``prediction``; see :func:`fstk.models.score.score_batch`."""
+    def score_batch(self, *, model_uri: str, df: DataFrameLike, result_type: str = "double") -> DataFrame:
+        """Return ``df`` with the model's features, looked up at each row's own instant, and a column ``prediction``.
+
+        Args:
+            model_uri: ``models:/name/version``, ``models:/name@alias`` or ``runs:/id/path`` of a model that
+                :meth:`log_model` logged.
+            df: the lookups' keys and times, and the other columns that the model takes. A column named like a feature
+                stands for it.
+            result_type: the Spark SQL type of ``prediction``.
+
+        Returns:
+            A Spark DataFrame: the columns of ``df``, the features in the order of their lookups, ``prediction``. No
+            row is computed before an action asks for it; a model that fails raises FstkError then.
+
+        Raises:
+            UnknownModel: no such model, version or alias. InvalidInput: it carries no feature lookups.
+            UnknownTable: a table of its lookups is gone.
+            UnknownColumn, TypeMismatch: a column that the model takes is missing from ``df`` or has another type.
+            NameCollision: ``df`` has a column ``prediction``.
+
+        >>> import mlflow, pandas as pd
+        >>> from sklearn.linear_model import LinearRegression
+        >>> rows = pd.DataFrame({"customer_id": [1, 2], "at": pd.to_datetime(["2024-01-09"] * 2, utc=True)})
+        >>> lookup = FeatureLookup("shop.spend", "customer_id", timestamp_lookup_key="at")
+        >>> training_set = fe.create_training_set(
+        ...     df=rows.assign(next_30d=[50.0, 15.0]), feature_lookups=[lookup], label="next_30d",
+        ...     exclude_columns=["customer_id", "at"],
+        ... )
+        >>> known = training_set.to_pandas()
+        >>> model = LinearRegression().fit(known[["spend_30d"]], known["next_30d"])
+        >>> logged = fe.log_model(
+        ...     model=model, artifact_path="model", flavor=mlflow.sklearn, training_set=training_set
+        ... )
+        >>> scored = fe.score_batch(model_uri=logged.uri, df=rows)
+        >>> [(row.customer_id, row.spend_30d, round(row.prediction)) for row in scored.collect()]
+        [(1, 25.0, 50), (2, 7.5, 15)]
+        """
         return score_batch(
             model_uri,
             df,
@@ -168,13 +390,35 @@ class FeatureEngineeringClient:
         as_of: datetime | date | None = None,
         dry_run: bool = False,
     ) -> PublishReport:
-        """Publish the newest row of each key to an online store; see :func:`fstk.online.publish.publish`.
+        """Publish the newest row of each key of a feature table to an online store.
 
-        ``name`` and ``online_store_spec`` are the older client's words for ``source_table_name`` and ``online_store``;
-        without a store, the setting ``FSTK_ONLINE_STORE`` names it.
+        A row online is replaced only by a newer one: by event time, then by source version. Keys that the table lacks
+        stay online. A publication that was cut off goes on from the last one that was completed.
+
+        Args:
+            source_table_name: the feature table, published at its newest version.
+            online_store: a spec or URL, such as ``sqlite:///online.db``; None is the setting ``FSTK_ONLINE_STORE``.
+            mode: ``"merge"``, the only one.
+            filter_condition: a Spark SQL condition over the table's columns; only rows for which it is true are seen.
+            features: names of the features to publish, None for all; keys and time are always published.
+            name, online_store_spec: the older client's words for ``source_table_name`` and ``online_store``.
+            as_of: the last event time that may be published: a datetime with a time zone, or a date, which is its
+                midnight UTC; None is now. It may lie in the future.
+            dry_run: report what would be written; write nothing.
+
+        Returns:
+            Keys written, unchanged, stale (online is newer) and failed; the table's version; seconds taken.
 
         Raises:
             InvalidInput: no table is named, or one argument by both its names.
+            UnknownTable, UnknownColumn, UnsupportedType, SchemaChange, TypeMismatch, BadExpression: before anything is
+                written.
+            StoreUnavailable: the store did not answer; what was written stays, and publishing again goes on from there.
+            WriteConflict: the online table was dropped or got other features meanwhile; publish again.
+
+        >>> report = fe.publish_table(source_table_name="shop.spend")
+        >>> report.written, report.unchanged, report.source_version
+        (2, 0, 0)
         """
         table = _either("source_table_name", source_table_name, "name", name)
         store = _either("online_store", online_store, "online_store_spec", online_store_spec)
@@ -195,15 +439,47 @@ class FeatureEngineeringClient:
         self,
         *,
         name: str,
-        keys: Sequence[Mapping[str, Any]],
+        keys: EntityKeys,
         features: Sequence[str] | None = None,
         online_store: str | OnlineSpec | None = None,
     ) -> OnlineRows:
-        """Return the online rows of ``keys``, in their order; see :func:`fstk.online.read.read_online`."""
+        """Return the online rows of ``keys``, one dict each, in their order; a missing entity gives ``None`` values.
+
+        Args:
+            name: the feature table's.
+            keys: one dict per row wanted, with every key column; values of exactly the column's type.
+            features: the features wanted, in order; None is all that are published.
+            online_store: a spec or URL; None is the setting ``FSTK_ONLINE_STORE``.
+
+        Returns:
+            A list of dicts: the key's columns as given, then the features. Its ``found`` tells present, missing and
+            expired apart, with each row's event time (UTC).
+
+        Raises:
+            UnknownTable, UnknownColumn: no such online table, feature or key column.
+            InvalidInput: ``keys`` is no list of dicts, or a key column is missing.
+            TypeMismatch: a key's value of another type than the column's.
+            StoreUnavailable: the store did not answer, or the first publication is not complete.
+
+        >>> _ = fe.publish_table(source_table_name="shop.spend")
+        >>> list(fe.read_online(name="shop.spend", keys=[{"customer_id": 1}, {"customer_id": 9}]))
+        [{'customer_id': 1, 'spend_30d': 25.0}, {'customer_id': 9, 'spend_30d': None}]
+        """
         return read_online(name, keys, features, store=online_store)
 
     def drop_online_table(self, *, name: str, online_store: str | OnlineSpec | None = None) -> None:
-        """Remove a table and its rows from an online store; raises UnknownTable, StoreUnavailable."""
+        """Remove a table and its rows from an online store; the feature table stays.
+
+        Args:
+            name: the feature table's.
+            online_store: a spec or URL; None is the setting ``FSTK_ONLINE_STORE``.
+
+        Raises:
+            UnknownTable: nothing of that name is online. StoreUnavailable: the store did not answer.
+
+        >>> _ = fe.publish_table(source_table_name="shop.spend")
+        >>> fe.drop_online_table(name="shop.spend")
+        """
         drop_online_table(name, online_store)
 
 

@@ -70,7 +70,7 @@ class Catalog(ABC):
         """Create a feature table from ``df`` (Spark, pandas, Polars or Arrow), or empty from ``schema``.
 
         Where a table of the same keys is there already, ``df`` is merged into it, so that the same call again changes
-        nothing; its description and tags are set where given.
+        nothing; its description and tags are set where given. The ``report`` of what is returned tells what was written.
 
         Raises:
             TableExists: a table with other keys, time column or partition columns is there.
@@ -94,14 +94,14 @@ class Catalog(ABC):
             there = self._read(name)
             plan_create(definition, there).check()
             if there is None:
-                written = self._create(engine, definition, frame)
+                inserted = self._create(engine, definition, frame)
+                report = WriteReport(name, None, 0, inserted, 0, 0, inserted)
             else:
                 report = merge(engine, self._target(name), frame)
-                written = report.inserted + report.updated
                 self._describe(engine, definition)
             table = self.get(name)
-        note("written", name, table.version, written)
-        return table
+        note("written", name, table.version, report.inserted + report.updated)
+        return replace(table, report=replace(report, version=table.version, rows=table.rows))
 
     def write(self, name: str, df: Any, mode: str = "merge") -> WriteReport:
         """Merge ``df`` into a feature table by its keys; see :func:`fstk.tables.write.merge` for what is raised."""

@@ -16,7 +16,7 @@ from fstk.errors import InvalidInput, TableExists
 from fstk.tables import local
 from fstk.tables.catalog import Catalog
 from fstk.tables.history import Version
-from fstk.tables.lock import exclusive
+from fstk.tables.lock import PATIENCE, exclusive
 from fstk.tables.spec import FeatureTable, TableDefinition
 from fstk.tables.write import create
 
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 class FolderCatalog(Catalog):
     """Feature tables at ``<warehouse>/<schema>/<table>`` or ``<warehouse>/<catalog>/<schema>/<table>``.
 
-    A name of one part lies in the schema ``default``.
+    A name of one part lies in the schema ``default``. A writer waits ``patience`` seconds for another.
     """
 
-    def __init__(self, warehouse: Path, engine: SparkEngine | None = None) -> None:
+    def __init__(self, warehouse: Path, engine: SparkEngine | None = None, patience: float = PATIENCE) -> None:
         super().__init__(engine)
+        self._patience = patience
         self.warehouse = warehouse.expanduser().absolute()
 
     def full_name(self, name: str) -> str:
@@ -64,7 +65,7 @@ class FolderCatalog(Catalog):
         outer = local.enclosing(self.warehouse, self._folder(name))
         if outer is not None:
             raise InvalidInput(f"{name} would lie inside the table at {outer}; choose a name outside it.")
-        with exclusive(self._folder(name), name):
+        with exclusive(self._folder(name), name, self._patience):
             yield
 
     def _create(self, engine: SparkEngine, definition: TableDefinition, frame: DataFrame) -> int:

@@ -10,8 +10,9 @@ from datetime import UTC, date, datetime
 from importlib.metadata import version as installed
 from typing import Any
 
+from fstk.columns.instants import given
 from fstk.display import Displayed, Sheet, instant
-from fstk.errors import ExpiredSnapshot, InvalidInput, NaiveDatetime, UnknownName
+from fstk.errors import ExpiredSnapshot, InvalidInput, UnknownName
 from fstk.journal import run_id
 
 # Commits that cannot make two rows share a key: they write no rows, take rows away, or return to what was.
@@ -141,7 +142,7 @@ def choose(name: str, versions: list[Version], version: int | None, timestamp: d
         raise InvalidInput(f"{name}: give version or timestamp, not both.")
     oldest, newest = versions[-1], versions[0]
     if timestamp is not None:
-        at = _given_instant(timestamp)
+        at = given(timestamp, "timestamp")
         found = next((one.version for one in versions if one.timestamp <= at), None)
         if found is None:
             raise UnknownName(f"{name} has no version at {instant(at)}; its first is of {instant(oldest.timestamp)}.")
@@ -155,13 +156,3 @@ def choose(name: str, versions: list[Version], version: int | None, timestamp: d
     if version < oldest.version:
         raise ExpiredSnapshot(f"{name}: version {version} is no longer kept; the oldest is {oldest.version}.")
     return version
-
-
-def _given_instant(timestamp: datetime | date) -> datetime:
-    if isinstance(timestamp, datetime):
-        if timestamp.tzinfo is None:
-            raise NaiveDatetime(f"timestamp={timestamp!r} has no time zone; for example {timestamp.isoformat()}+00:00.")
-        return timestamp.astimezone(UTC)
-    if isinstance(timestamp, date):
-        return datetime(timestamp.year, timestamp.month, timestamp.day, tzinfo=UTC)
-    raise InvalidInput(f"timestamp must be a datetime with a time zone, or a date; got {timestamp!r}.")

@@ -8,52 +8,39 @@ releases however its holder ends.
 
 from __future__ import annotations
 
-import fcntl
-import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from fstk.errors import InvalidInput, WriteConflict
 
 PATIENCE = 120.0
 """Seconds to wait for another writer to finish."""
-_PAUSE = 0.05
 
 
 @contextmanager
-def exclusive(folder: Path, name: str) -> Iterator[None]:
+def exclusive(folder: Path, name: str, patience: float = PATIENCE) -> Iterator[None]:
     """Hold the lock of the table ``name`` at ``folder``; threads of one process exclude each other too.
 
     The lock is a file beside the folder, so that it is there before the table is and after it is dropped.
 
     Raises:
-        WriteConflict: another writer holds it for longer than :data:`PATIENCE`.
+        WriteConflict: another writer holds it for longer than ``patience``, in seconds.
         InvalidInput: the folder's parent cannot be written.
     """
+    lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=patience)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder.parent / f".{folder.name}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+        lock.acquire()
+    except Timeout as error:
+        raise WriteConflict(
+            f"{name}: another process is writing it, for more than {patience:g} s by now. Try again later."
+        ) from error
     except OSError as error:
         raise InvalidInput(f"{name}: {folder.parent} cannot be written: {error.strerror}.") from error
     try:
-        _take(handle, name)
         yield
     finally:
-        os.close(handle)
-
-
-def _take(handle: int, name: str) -> None:
-    patient_until = time.monotonic() + PATIENCE
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() > patient_until:
-                raise WriteConflict(
-                    f"{name}: another process is writing it, for more than {PATIENCE:g} s by now. Try again later."
-                ) from error
-            time.sleep(_PAUSE)
-        else:
-            return
+        lock.release()

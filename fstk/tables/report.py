@@ -34,16 +34,17 @@ class WriteReport(Displayed):
         """Whether there is a new version."""
         return self.version != self.version_before
 
+    @property
+    def outcome(self) -> str:
+        """What became of the table: ``created at v0``, ``v0 → v1`` or ``v1 · nothing changed``."""
+        if self.created:
+            return f"created at v{self.version}"
+        return f"v{self.version_before} → v{self.version}" if self.changed else f"v{self.version} · nothing changed"
+
     def display(self) -> Sheet:
         """Return the counts as a table of one row."""
-        if self.created:
-            what = f"created at v{self.version}"
-        elif self.changed:
-            what = f"v{self.version_before} → v{self.version}"
-        else:
-            what = f"v{self.version} · nothing changed"
         return Sheet(
-            f"{self.table} {what}",
+            f"{self.table} {self.outcome}",
             ("inserted", "updated", "unchanged", "rows in table"),
             [(self.inserted, self.updated, self.unchanged, self.rows)],
         )

@@ -14,6 +14,7 @@ from fstk.engines.base import Schema, TableVersion
 from fstk.engines.sparktypes import struct_type
 from fstk.engines.types import arrow_type, spark_type
 from fstk.errors import InvalidInput, InvalidName, UnknownColumn, UnsupportedType, nearest
+from fstk.tables.report import WriteReport
 from fstk.warehouse import table_name
 
 TIME_TYPES = ("timestamp", "timestamp_ntz", "date")
@@ -48,17 +49,29 @@ class TableDefinition:
 
 @dataclass(frozen=True, repr=False)
 class FeatureTable(Displayed, TableDefinition):
-    """A feature table at its newest version.
+    """A feature table at its newest version, as ``get_table`` and ``create_table`` return it.
 
-    ``primary_keys`` are the entity keys in order, without the time column. ``version`` is the Delta version, ``rows``
-    its rows (None where the log does not count them), ``location`` the Delta folder (None in Unity Catalog).
-    ``written_by_fstk`` tells that every commit of data came from fstk, so that keys are known to be unique.
+    Attributes:
+        name: its full name, lower-cased.
+        primary_keys: the entity keys in order, without the time column.
+        timeseries_column: the time column, of TIMESTAMP, TIMESTAMP_NTZ (taken as UTC) or DATE; None of a static table.
+        schema: column → Spark SQL type, in column order.
+        partition_columns, description, tags: as they were given.
+        version: the Delta version. rows: how many it has, None where the log does not count them.
+        location: the Delta folder, None in Unity Catalog.
+        written_by_fstk: whether every commit of rows came from fstk, so that keys are known to be unique.
+        report: what the ``create_table`` that returned this object wrote; None of a table that was looked up.
+
+    >>> table = fe.get_table(name="shop.spend")
+    >>> table.keys, table.features, table.rows
+    (('customer_id', 'as_of'), ['spend_30d'], 3)
     """
 
     version: int = 0
     rows: int | None = None
     location: str | None = None
     written_by_fstk: bool = False
+    report: WriteReport | None = field(default=None, compare=False)
 
     @property
     def features(self) -> list[str]:
@@ -66,13 +79,21 @@ class FeatureTable(Displayed, TableDefinition):
         return [name for name in self.schema if name not in self.keys]
 
     def at(self, version: int | None = None) -> TableVersion:
-        """Return what an engine reads: this table at ``version``, or at the newest when the frame is made."""
+        """Return what an engine reads: this table at ``version``, or at the newest when the frame is made.
+
+        >>> fe.get_table(name="shop.spend").at(0).version
+        0
+        """
         return TableVersion(self.name, self.location, version)
 
     def display(self) -> Sheet:
         """Return columns with type and role, and what is known of the table."""
         rows = "" if self.rows is None else f" · {self.rows:,} rows"
+        version = f"v{self.version}" if self.report is None else self.report.outcome
         notes = [f"description: {self.description}"] if self.description else []
+        if self.report is not None and self.report.changed:
+            counts = f"{self.report.inserted:,} inserted, {self.report.updated:,} updated"
+            notes.insert(0, f"written: {counts}, {self.report.unchanged:,} unchanged")
         if self.tags:
             notes.append("tags: " + ", ".join(f"{key}={value}" for key, value in sorted(self.tags.items())))
         if self.partition_columns:
@@ -82,7 +103,7 @@ class FeatureTable(Displayed, TableDefinition):
         if self.location:
             notes.append(f"folder: {self.location}")
         return Sheet(
-            f"{self.name} v{self.version}{rows} · keys {keys_text(self)} · {features_text(self)}",
+            f"{self.name} {version}{rows} · keys {keys_text(self)} · {features_text(self)}",
             ("column", "type", "role"),
             [(name, kind, role(self, name)) for name, kind in self.schema.items()],
             notes,

@@ -6,7 +6,7 @@ import datetime as dt
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from fstk.engines.spark_errors import translated
 from fstk.errors import DuplicateKeys, InvalidInput, NullKeys, WriteConflict
 from fstk.tables import sql
 from fstk.tables.history import CommitMark, Version
-from fstk.tables.plan import plan_write
+from fstk.tables.plan import TablePlan, plan_write
 from fstk.tables.report import WriteReport
 from fstk.tables.spec import OWN, FeatureTable, TableDefinition
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _SHOWN = 5  # keys that an error shows
-_ATTEMPTS = 5
 _MARK = "spark.databricks.delta.commitInfo.userMetadata"
 # The setting that marks a commit belongs to the whole session, so commits of this process take turns.
 _one_commit = threading.RLock()
@@ -49,58 +48,92 @@ class Counts:
     updated: int
 
 
-def merge(engine: SparkEngine, target: Target, frame: DataFrame) -> WriteReport:
+@dataclass(frozen=True)
+class _Comparison:
+    """A frame's rows, kept, each flagged as new to the table or as differing from its row there."""
+
+    plan: TablePlan
+    flagged: DataFrame
+    counts: Counts
+
+    def rows(self) -> DataFrame:
+        return self.flagged.drop(sql.NEW, sql.DIFFERS)
+
+    def changes(self) -> DataFrame:
+        return self.flagged.where(f"{sql.NEW} OR {sql.DIFFERS}").drop(sql.NEW, sql.DIFFERS)
+
+
+def merge(engine: SparkEngine, target: Target, frame: DataFrame, attempts: int = 5) -> WriteReport:
     """Merge ``frame`` into a feature table (RULES, feature tables 1 to 3); nothing is committed when nothing differs.
 
     The frame is computed once and kept while it is compared with the table at one version; then the rows that differ
     are merged. Should another writer have come between (commits name the version that they read), the comparison is
-    made again with what is there now, so that the outcome is that of one writer after the other.
+    made again with what is there now, ``attempts`` times in all, so that the outcome is that of one writer after the
+    other.
 
     Raises:
         DuplicateKeys, NullKeys, TypeMismatch, SchemaChange, UnknownColumn, UnsupportedType, InvalidName, InvalidInput
             (a partition's value that Delta would lose): nothing was written.
         WriteConflict: other writers kept coming between; the same write may be tried again.
     """
-    table = target.table()
+    before = target.table()
+    with translated(f"writing {before.name}"), ExitStack() as stack:
+        merged = _merged(engine, stack, target, before, frame, attempts)
+    now = target.table()
+    unchanged = max(0, merged.rows - merged.inserted - merged.updated)
+    return WriteReport(now.name, before.version, now.version, merged.inserted, merged.updated, unchanged, now.rows)
+
+
+def _merged(
+    engine: SparkEngine, stack: ExitStack, target: Target, table: FeatureTable, frame: DataFrame, attempts: int
+) -> Counts:
+    inserted = updated = 0
+    for _ in range(attempts):
+        compared = _compare(engine, stack, table, frame)
+        version = _add_columns(engine, target, table, compared.plan.added)
+        if not compared.counts.inserted + compared.counts.updated:
+            return Counts(compared.counts.rows, inserted, updated)
+        with suppress(WriteConflict):  # another writer's commit was first: the next comparison is with what it wrote
+            commit = _commit(engine, target, table, _view(stack, compared.changes()), frame.columns)
+            inserted, updated = inserted + commit.inserted, updated + commit.updated
+            if commit.read_version == version:
+                return Counts(compared.counts.rows, inserted, updated)
+        frame, table = compared.rows(), target.table()
+    raise WriteConflict(f"{table.name}: other writers kept coming between. The same write may be tried again.")
+
+
+def _compare(engine: SparkEngine, stack: ExitStack, table: FeatureTable, frame: DataFrame) -> _Comparison:
     given = column_types(engine, frame)
     plan = plan_write(table, given)
     plan.check()
-    start, added = table, plan.added
     wanted = {name: plan.table.schema[name] for name in given}
-    inserted = updated = 0
-    with translated(f"writing {table.name}"), ExitStack() as stack:
-        source = frame.selectExpr(*sql.typed(given, wanted))
-        for attempt in range(_ATTEMPTS):
-            there = engine.read(table.at())
-            if not table.written_by_fstk:
-                _refuse_repeated_in_table(engine, stack, there, table)
-            query = sql.flagged(_view(stack, source), _view(stack, there), table.keys, wanted, table.schema)
-            rows = _kept(engine, stack, query)
-            counts = check(engine, _view(stack, rows), table, wanted)
-            if attempt == 0:
-                first, source = counts, rows.selectExpr(*sql.typed(wanted, wanted))
-            seen = table.version
-            if added:
-                with marked(engine, CommitMark.new()):
-                    engine.session.sql(sql.add_columns(target.identifier, added))
-                seen, added = seen + 1, {}
-            if not counts.inserted + counts.updated:
-                break
-            changes = rows.where(f"{sql.NEW} OR {sql.DIFFERS}").selectExpr(*sql.typed(wanted, wanted))
-            try:
-                commit = _commit(engine, target, _view(stack, changes), table, list(given))
-            except WriteConflict:
-                commit = None
-            if commit is not None:
-                inserted, updated = inserted + commit.inserted, updated + commit.updated
-                if commit.read_version == seen:
-                    break
-            table = target.table()
-        else:
-            raise WriteConflict(f"{table.name}: other writers kept coming between. The same write may be tried again.")
-    now = target.table()
-    unchanged = max(0, first.rows - inserted - updated)
-    return WriteReport(now.name, start.version, now.version, inserted, updated, unchanged, now.rows)
+    there = engine.read(table.at())
+    if not table.written_by_fstk:
+        _refuse_repeated_in_table(engine, stack, there, table)
+    source = frame.selectExpr(*sql.typed(given, wanted))
+    query = sql.flagged(_view(stack, source), _view(stack, there), table.keys, wanted, table.schema)
+    rows = _kept(engine, stack, query)
+    return _Comparison(plan, rows, check(engine, _view(stack, rows), table, wanted))
+
+
+def _add_columns(engine: SparkEngine, target: Target, table: FeatureTable, added: Schema) -> int:
+    """Add columns to the table and return its version after it."""
+    if not added:
+        return table.version
+    with marked(engine, CommitMark.new()):
+        engine.session.sql(sql.add_columns(target.identifier, added))
+    return table.version + 1
+
+
+def _commit(engine: SparkEngine, target: Target, table: FeatureTable, view: str, given: list[str]) -> Version:
+    """Merge the rows of ``view`` and return the commit; raises WriteConflict where Delta or its log has none of it."""
+    mark = CommitMark.new()
+    with translated(f"writing {table.name}"), marked(engine, mark):
+        engine.session.sql(sql.merge(target.identifier, view, table.keys, given))
+    for version in target.versions():
+        if version.write == mark.write:
+            return version
+    raise WriteConflict(f"{table.name}: the commit is not in its log.")
 
 
 def create(engine: SparkEngine, identifier: str, definition: TableDefinition, frame: DataFrame) -> Counts:
@@ -177,13 +210,6 @@ def marked(engine: SparkEngine, mark: CommitMark) -> Iterator[None]:
                 conf.set(_MARK, before)
             else:
                 conf.unset(_MARK)
-
-
-def _commit(engine: SparkEngine, target: Target, view: str, table: FeatureTable, given: list[str]) -> Version | None:
-    mark = CommitMark.new()
-    with translated(f"writing {table.name}"), marked(engine, mark):
-        engine.session.sql(sql.merge(target.identifier, view, table.keys, given))
-    return next((version for version in target.versions() if version.write == mark.write), None)
 
 
 def _refuse_repeated_in_table(engine: SparkEngine, stack: ExitStack, there: DataFrame, table: FeatureTable) -> None:

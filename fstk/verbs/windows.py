@@ -79,7 +79,8 @@ class WindowsRequest:
         if self.there is not None:
             return Written(before, catalog.write(self.table, rows))
         made = catalog.create(self.table, keys, rows, timeseries_column=self.time, tags=self._tags())
-        return Written(before, WriteReport(made.name, None, made.version, made.rows or 0, 0, 0, made.rows))
+        assert made.report is not None
+        return Written(before, made.report)
 
     def code(self) -> Code:
         """Return the write as plain Python."""

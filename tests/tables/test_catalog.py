@@ -27,6 +27,7 @@ from fstk.errors import (
 from fstk.tables import lock
 from fstk.tables.configured import open_catalog
 from fstk.tables.folder import FolderCatalog
+from fstk.tables.report import WriteReport
 from fstk.tables.unity import TAG, UnityCatalog
 from tests.tables.reading import rows
 
@@ -87,6 +88,31 @@ def test_the_same_create_again_changes_nothing_and_another_is_a_write(catalog: F
     with pytest.raises(TypeMismatch, match="x is double in the table and bigint in the frame"):
         create(ROWS.set_column(2, "x", pa.array([1, 2])))
     assert catalog.get("s.t").version == 3
+
+
+def test_a_create_tells_what_it_wrote(catalog: FolderCatalog) -> None:
+    def title(df: pa.Table, **more: object) -> str:
+        made = catalog.create("s.t", ["id"], df, timeseries_column="as_of", **more)  # type: ignore[arg-type]
+        told.append(made.report)
+        return repr(made).splitlines()[0]
+
+    told: list[WriteReport | None] = []
+    wider = pa.concat_tables(
+        [ROWS.set_column(2, "x", pa.array([1.0, 3.0])), ROWS.set_column(0, "id", pa.array([7, 8]))]
+    )
+    end = "keys (id, as_of TIMESERIES) · 1 feature"
+    assert title(ROWS) == f"s.t created at v0 · 2 rows · {end}"
+    assert title(ROWS) == f"s.t v0 · nothing changed · 2 rows · {end}"
+    assert title(wider) == f"s.t v0 → v1 · 4 rows · {end}"
+    assert title(ROWS, tags={"a": "1"}) == f"s.t v1 → v3 · 4 rows · {end}"
+    assert told == [
+        WriteReport("s.t", None, 0, 2, 0, 0, 2),
+        WriteReport("s.t", 0, 0, 0, 0, 2, 2),
+        WriteReport("s.t", 0, 1, 2, 1, 1, 4),
+        WriteReport("s.t", 1, 3, 0, 1, 1, 4),
+    ]
+    assert catalog.get("s.t").report is None
+    assert repr(catalog.get("s.t")).splitlines()[0] == f"s.t v3 · 4 rows · {end}"
 
 
 def test_tags_are_set_and_deleted_once(catalog: FolderCatalog) -> None:
@@ -209,11 +235,9 @@ def test_rows_that_others_doubled_are_refused_before_they_spread(
         catalog.write("s.t", ROWS)
 
 
-def test_no_verb_writes_while_another_writer_does(
-    catalog: FolderCatalog, warehouse: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_verb_writes_while_another_writer_does(warehouse: Path, spark_engine: SparkEngine) -> None:
+    catalog = FolderCatalog(warehouse, spark_engine, patience=0.0)
     catalog.create("s.t", ["id"], ROWS, timeseries_column="as_of", tags={"a": "1"})
-    monkeypatch.setattr(lock, "PATIENCE", 0.0)
     with lock.exclusive(warehouse / "s" / "t", "s.t"):
         for verb in (
             lambda: catalog.create("s.t", ["id"], ROWS, timeseries_column="as_of"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,8 @@ with exclusive(Path(sys.argv[1]), "s.t"):
 """
 
 
-def enter(folder: Path, schema: str = "s") -> None:
-    with lock.exclusive(folder / schema / "t", "s.t"):
+def enter(folder: Path, schema: str = "s", patience: float = lock.PATIENCE) -> None:
+    with lock.exclusive(folder / schema / "t", "s.t", patience):
         pass
 
 
@@ -41,12 +42,10 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_a_second_writer_is_told_to_try_again(
-    tmp_path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lock, "PATIENCE", 0.2)
-    with pytest.raises(WriteConflict, match=r"s\.t: another process is writing it") as caught:
-        enter(tmp_path)
+@pytest.mark.usefixtures("holder")
+def test_a_second_writer_is_told_to_try_again(tmp_path: Path) -> None:
+    with pytest.raises(WriteConflict, match=r"s\.t: another process is writing it, for more than 0\.2 s") as caught:
+        enter(tmp_path, patience=0.2)
     assert caught.value.exit_code == 4
     with lock.exclusive(tmp_path / "s" / "other", "s.other"):
         pass
@@ -74,10 +73,19 @@ def test_a_killed_writer_leaves_no_lock(tmp_path: Path, holder: subprocess.Popen
     enter(tmp_path)
 
 
-def test_threads_of_one_process_exclude_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "PATIENCE", 0.0)
-    with lock.exclusive(tmp_path / "s" / "t", "s.t"), pytest.raises(WriteConflict):
-        enter(tmp_path)
+def test_threads_of_one_process_exclude_each_other(tmp_path: Path) -> None:
+    with lock.exclusive(tmp_path / "s" / "t", "s.t"):
+        with pytest.raises(WriteConflict):
+            enter(tmp_path, patience=0.0)
+        with ThreadPoolExecutor(1) as other, pytest.raises(WriteConflict):
+            other.submit(enter, tmp_path, patience=0.0).result()
+    enter(tmp_path, patience=0.0)
+
+
+def test_an_error_of_the_writer_releases_the_lock_and_stays_its_own(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="disk"), lock.exclusive(tmp_path / "s" / "t", "s.t"):
+        raise OSError("disk")
+    enter(tmp_path, patience=0.0)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

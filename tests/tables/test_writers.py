@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from fstk.errors import WriteConflict
 from fstk.tables import sql, write
 from fstk.tables.configured import open_catalog
 from fstk.tables.folder import FolderCatalog
+from fstk.tables.spec import FeatureTable
 from tests.tables.reading import rows
 
 if TYPE_CHECKING:
@@ -115,17 +117,22 @@ def test_a_writer_that_came_between_is_seen_and_the_outcome_is_that_of_one_after
     assert (report.version_before, report.version, report.inserted, report.updated, report.rows) == (0, 3, 1, 3, 4)
 
 
-def test_writers_that_never_stop_coming_between_are_a_conflict(
-    warehouse: Path, spark_engine: SparkEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_writers_that_never_stop_coming_between_are_a_conflict(warehouse: Path, spark_engine: SparkEngine) -> None:
     catalog = FolderCatalog(warehouse, spark_engine)
     catalog.create("s.t", "id", frame([1], ["old"]))
-    monkeypatch.setattr(write, "_ATTEMPTS", 2)
-    monkeypatch.setattr(write, "_commit", lambda *_: None)
-    with pytest.raises(WriteConflict, match="may be tried again") as caught:
-        catalog.write("s.t", frame([1], ["new"]))
+    looks = count()
+
+    def overtaken() -> FeatureTable:
+        table = catalog.get("s.t")
+        catalog.write("s.t", frame([1], [f"theirs {next(looks)}"]))
+        return table
+
+    target = replace(catalog._target("s.t"), table=overtaken)
+    mine = spark_engine.frame(frame([1], ["mine"]), "df")
+    with pytest.raises(WriteConflict, match=r"^s\.t: other writers kept coming between\. .* tried again") as caught:
+        write.merge(spark_engine, target, mine, attempts=2)
     assert caught.value.exit_code == 4
-    assert catalog.get("s.t").version == 0
+    assert [v.version for v in catalog.versions("s.t") if v.updated] == [5, 4, 3, 2, 1]
 
 
 def test_a_write_that_lost_to_another_is_made_again(

@@ -1,0 +1,105 @@
+"""What Jupyter shows of every public name says how it is used, and its example does what it says."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fstk
+from fstk import monitoring
+from fstk.display import Stacked
+from tests.notebook.tables import write
+
+UNWRITTEN = {
+    "Aggregate",
+    "Calendar",
+    "FeatureLookup",
+    "SQLiteSpec",
+    "Secret",
+    "TrainingSet",
+    "WindowedFeatures",
+    "connect",
+    "create_time_windowed_features",
+    "job",
+    "load_ipython_extension",
+    "monitoring",
+}
+"""Public names whose examples are still to be written."""
+SPARK = {"create_table", "write_table", "read_table", "set_feature_table_tag", "delete_feature_table_tag"}
+SPARK |= {"log_model", "score_batch"}
+"""Names whose examples need a session."""
+
+
+def public() -> Iterator[tuple[str, Any]]:
+    """Yield every public class and function with its name, and every method that a class of ours gives it."""
+    named = {name: getattr(fstk, name) for name in fstk.__all__}
+    named |= {f"monitoring.{name}": getattr(monitoring, name) for name in monitoring.__all__}
+    for name, value in named.items():
+        if not callable(value):
+            continue
+        yield name, value
+        for method, found in inspect.getmembers(value, callable) if inspect.isclass(value) else ():
+            home = getattr(found, "__module__", None) or ""
+            if not method.startswith("_") and home.startswith("fstk.") and not hasattr(Stacked, method):
+                yield f"{name}.{method}", found
+
+
+NAMES = dict(public())
+
+
+@pytest.fixture
+def shop(warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the examples know: the public names, ``fe``, and the table ``shop.spend`` in a folder of its own."""
+    import pyarrow as pa
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    rows = pa.table(
+        {
+            "customer_id": [1, 1, 2],
+            "as_of": pa.array([datetime(2024, 1, day, tzinfo=UTC) for day in (1, 8, 8)], pa.timestamp("us", "UTC")),
+            "spend_30d": [10.0, 25.0, 7.5],
+        }
+    )
+    keys = json.dumps(["customer_id"])
+    write(warehouse / "shop" / "spend", rows, primary_keys=keys, timeseries_column="as_of")
+    return {**{name: getattr(fstk, name) for name in fstk.__all__}, "fe": fstk.FeatureEngineeringClient()}
+
+
+def run(name: str, known: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    finder = doctest.DocTestFinder(recurse=False)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    [example] = [found for found in finder.find(NAMES[name], name, globs=known) if found.examples]
+    runner.run(example)
+    assert not runner.failures, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_public_name_has_an_example(name: str) -> None:
+    documented = inspect.getdoc(NAMES[name]) or ""
+    assert ">>> " in documented or name.split(".")[0] in UNWRITTEN, f"{name}: its docstring lacks an example"
+
+
+def with_example(*, spark: bool) -> list[str]:
+    return [n for n, value in NAMES.items() if ">>> " in (value.__doc__ or "") and (n.split(".")[-1] in SPARK) == spark]
+
+
+@pytest.mark.parametrize("name", with_example(spark=False))
+def test_an_example_does_what_it_says(name: str, shop: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    run(name, shop, capsys)
+
+
+@pytest.mark.spark
+@pytest.mark.usefixtures("spark")
+@pytest.mark.parametrize("name", with_example(spark=True))
+def test_an_example_on_spark_does_what_it_says(
+    name: str, shop: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(name, shop, capsys)
