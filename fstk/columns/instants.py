@@ -22,9 +22,7 @@ def given(value: Any, argument: str) -> datetime:
     """
     if isinstance(value, datetime):
         if value.utcoffset() is None:
-            raise NaiveDatetime(
-                f"{argument}: {value!r} has no time zone; give it one, such as tzinfo=datetime.UTC."
-            )
+            raise NaiveDatetime(f"{argument}: {value!r} has no time zone; give it one, such as tzinfo=datetime.UTC.")
         return value.astimezone(UTC)
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.columns.ordinals import instants, integers, ordinals, whole
+from fstk.engines.base import CHANGE_TYPE, COMMIT_VERSION
 from fstk.errors import DuplicateKeys, NullKeys
 from fstk.online.store import NO_TIME
 
@@ -17,8 +18,6 @@ EVENT_TIME = "__fstk_event_time"
 WAITING = "__fstk_waiting"
 KEEP = "__fstk_keep"
 """Boolean column that the filter condition gave; absent without one. Null counts as no, as in SQL."""
-CHANGE, COMMIT = "_change_type", "_commit_version"
-"""Columns of a change data feed; absent in a table's own rows."""
 
 _ALIVE = ("insert", "update_postimage")
 _SHOWN = 5
@@ -48,10 +47,10 @@ class Newest:
         kept = _flags(rows, KEEP, lambda column: pc.fill_null(column, False))
         identities, usable = self._identities(rows, kept)
         event, dated = self._events(rows)
-        alive = _flags(rows, CHANGE, lambda column: pc.is_in(column, value_set=pa.array(_ALIVE)))
+        alive = _flags(rows, CHANGE_TYPE, lambda column: pc.is_in(column, value_set=pa.array(_ALIVE)))
         commit = np.zeros(rows.num_rows, np.int64)
-        if COMMIT in rows.column_names:
-            commit = integers(whole(rows.column(COMMIT)))
+        if COMMIT_VERSION in rows.column_names:
+            commit = integers(whole(rows.column(COMMIT_VERSION)))
         order = np.lexsort((kept, alive, commit, event, *reversed(identities)))
         order = order[(usable & dated)[order]]
         same_key = _repeats([part[order] for part in identities])
