@@ -14,6 +14,9 @@ Schema = dict[str, str]
 Frame = Any
 """The engine's own frame: a PySpark ``DataFrame``, or a ``pyarrow.Table`` for ``direct``."""
 
+CHANGE_FEED = CHANGE_TYPE, COMMIT_VERSION, COMMIT_TIMESTAMP = "_change_type", "_commit_version", "_commit_timestamp"
+"""Columns that a change data feed has beside the table's (string, bigint, timestamp); no table may use their names."""
+
 Kernel = Callable[[pa.Table], pa.Table]
 PairKernel = Callable[[pa.Table, pa.Table], pa.Table]
 
@@ -70,7 +73,7 @@ class Engine(Protocol):
 
     def changes(self, table: TableVersion, since: int = 0) -> Frame:
         """Return the change data feed from version ``since`` to ``table.version``, both included: the table's columns
-        plus ``_change_type``, ``_commit_version`` (bigint) and ``_commit_timestamp`` (timestamp)."""
+        plus those of :data:`CHANGE_FEED`."""
         ...
 
     def identity(self, table: TableVersion) -> str:

@@ -13,7 +13,7 @@ import deltalake.exceptions
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.engines.base import Kernel, PairKernel, Schema, TableVersion
+from fstk.engines.base import COMMIT_VERSION, Kernel, PairKernel, Schema, TableVersion
 from fstk.engines.frames import canonical, conform, is_spark, to_arrow
 from fstk.engines.sql.expressions import evaluate
 from fstk.engines.types import arrow_schema, schema_of
@@ -82,8 +82,8 @@ class DirectEngine:
             _check_times(opened, table.name)
             feed = opened.load_cdf(starting_version=since, ending_version=table.version)
             read = canonical(pa.RecordBatchReader.from_stream(feed).read_all())
-            position = read.column_names.index("_commit_version")  # unsigned in delta-rs, bigint in Spark
-            return read.set_column(position, "_commit_version", read.column(position).cast(pa.int64()))
+            position = read.column_names.index(COMMIT_VERSION)  # unsigned in delta-rs, bigint in Spark
+            return read.set_column(position, COMMIT_VERSION, read.column(position).cast(pa.int64()))
         except (deltalake.exceptions.DeltaError, OSError, pa.ArrowException) as error:
             # delta-rs does not find change files in folders of partitions whose names Spark had to escape.
             hint = " Of partitions, Spark may read them: load_df()." if opened.metadata().partition_columns else ""

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from fstk.columns.arrays import integers, whole
 from fstk.columns.instants import instants
 from fstk.columns.ordinals import ordinals
+from fstk.engines.base import CHANGE_TYPE, COMMIT_VERSION
 from fstk.errors import DuplicateKeys, NullKeys
 from fstk.online.store import NO_TIME
 
@@ -19,8 +20,6 @@ EVENT_TIME = "__fstk_event_time"
 WAITING = "__fstk_waiting"
 KEEP = "__fstk_keep"
 """Boolean column that the filter condition gave; absent without one. Null counts as no, as in SQL."""
-CHANGE, COMMIT = "_change_type", "_commit_version"
-"""Columns of a change data feed; absent in a table's own rows."""
 
 _ALIVE = ("insert", "update_postimage")
 _SHOWN = 5
@@ -50,10 +49,10 @@ class Newest:
         kept = _flags(rows, KEEP, lambda column: pc.fill_null(column, False))
         identities, usable = self._identities(rows, kept)
         event, dated = self._events(rows)
-        alive = _flags(rows, CHANGE, lambda column: pc.is_in(column, value_set=pa.array(_ALIVE)))
+        alive = _flags(rows, CHANGE_TYPE, lambda column: pc.is_in(column, value_set=pa.array(_ALIVE)))
         commit = np.zeros(rows.num_rows, np.int64)
-        if COMMIT in rows.column_names:
-            commit = integers(rows.column(COMMIT))
+        if COMMIT_VERSION in rows.column_names:
+            commit = integers(rows.column(COMMIT_VERSION))
         order = np.lexsort((kept, alive, commit, event, *reversed(identities)))
         order = order[(usable & dated)[order]]
         same_key = _repeats([part[order] for part in identities])

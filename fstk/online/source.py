@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 
 from fstk.columns.instants import instant, microseconds
 from fstk.engines import choice
-from fstk.engines.base import Engine, Frame
+from fstk.engines.base import CHANGE_TYPE, COMMIT_VERSION, Engine, Frame
 from fstk.engines.spark import SparkEngine
 from fstk.engines.types import arrow_schema, quoted_name
 from fstk.errors import BadExpression
 from fstk.online.codec import RowCodec
-from fstk.online.kernel import CHANGE, COMMIT, EVENT_TIME, KEEP, WAITING, Newest
+from fstk.online.kernel import EVENT_TIME, KEEP, WAITING, Newest
 from fstk.online.keys import KeyCodec
 from fstk.online.plan import Extent
 from fstk.online.store import OnlineTable, Row, Watermark
@@ -90,7 +90,7 @@ class Source:
             ExpiredSnapshot: the change data feed does not reach back that far.
         """
         feed = self.engine.changes(self.table.at(self.table.version), since)
-        return self._portions(feed, [CHANGE, COMMIT])
+        return self._portions(feed, [CHANGE_TYPE, COMMIT_VERSION])
 
     def _portions(self, frame: Frame, extra: list[str]) -> Iterator[Portion]:
         time = self.table.timeseries_column

@@ -1,22 +1,24 @@
-"""Which online store: a spec, or a URL that stands for one."""
+"""Which online store: a spec, or a URL that stands for one. The stores that a URL can name are registered here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol, runtime_checkable
+from urllib.parse import parse_qsl
 
 from fstk import settings
+from fstk.columns.length import read_length
 from fstk.errors import InvalidInput
-from fstk.online.sqlite import SQLiteStore
+from fstk.online.memory import MemorySpec
+from fstk.online.sqlite import SQLiteSpec
 from fstk.online.store import OnlineStore
 
-_FORMS = "sqlite:///folder/online.db (from the project's root) or sqlite:////folder/online.db (absolute)"
 
-
+@runtime_checkable
 class OnlineSpec(Protocol):
-    """Names an online store; holds no secret."""
+    """Names an online store; holds no secret. Any object with these two is one."""
 
     @property
     def ttl(self) -> timedelta | None:
@@ -28,31 +30,31 @@ class OnlineSpec(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class SQLiteSpec:
-    """An online store in one SQLite file.
+class URLSpec(OnlineSpec, Protocol):
+    """A spec that a URL can stand for, ``{scheme}://{place}?{option}={value}&…``, by its entry in :data:`SPECS`."""
 
-    Args:
-        path: the file; a relative one starts at the project's root (where ``fstk.toml`` is, else the working folder).
-        ttl: a published row expires when ``now > event time + ttl``. Only tables with a time column can have one.
-            None leaves the table's as it is: none at first, then the one last published with.
+    forms: ClassVar[str]
+    """How its URLs are written, for messages."""
+    options: ClassVar[tuple[str, ...]]
+    """Names of its options beside ``ttl``, which every store has."""
 
-    Raises:
-        InvalidInput: an empty path, or a ``ttl`` that is not a positive ``datetime.timedelta``.
-    """
+    @classmethod
+    def from_url(cls, place: str, ttl: timedelta | None, options: Mapping[str, str]) -> OnlineSpec:
+        """Return the spec; ``options`` are no others than those of this class.
 
-    path: str | Path
-    ttl: timedelta | None = None
+        Raises:
+            InvalidInput: what is wrong, without repeating any of it: it may hold a password.
+        """
+        ...
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.path, str | Path) or not str(self.path).strip() or str(self.path) == ":memory:":
-            raise InvalidInput(f"SQLiteSpec needs the path of a file; got {self.path!r}.")
-        if self.ttl is not None and (not isinstance(self.ttl, timedelta) or self.ttl <= timedelta(0)):
-            raise InvalidInput(f"ttl must be a datetime.timedelta above zero; got {self.ttl!r}.")
 
-    def open(self) -> SQLiteStore:
-        """Return the store; the file is made by the first write."""
-        return SQLiteStore(settings.root() / Path(self.path).expanduser())
+SPECS: Mapping[str, type[URLSpec]] = {"sqlite": SQLiteSpec, "memory": MemorySpec}
+"""Scheme → spec: a store is registered by its entry here."""
+
+
+def beginnings() -> list[str]:
+    """Return how URLs of the registered stores begin: ``sqlite:///`` and so on."""
+    return [match[0] for spec in SPECS.values() if (match := re.match(r"\w+:/+", spec.forms))]
 
 
 def spec_of(store: str | OnlineSpec | None) -> OnlineSpec:
@@ -60,25 +62,48 @@ def spec_of(store: str | OnlineSpec | None) -> OnlineSpec:
 
     Raises:
         InvalidInput: not a spec, or a URL that names no store.
+
+    >>> spec_of("memory://shop?ttl=36h")
+    MemorySpec(name='shop', ttl=datetime.timedelta(days=1, seconds=43200))
     """
     if store is None:
         store = settings.load().online_store
-    if not isinstance(store, str):
-        if isinstance(store, SQLiteSpec):
-            return store
-        raise InvalidInput(
-            f"online_store must be a spec or a URL; got {type(store).__name__}. There is: SQLiteSpec(path), {_FORMS}."
-        )
-    scheme, separator, rest = store.partition("://")
-    if not separator or scheme != "sqlite":
-        # whatever follows the scheme may hold a password
-        raise InvalidInput(f"no online store {scheme + '://…' if separator else store!r}. There is: {_FORMS}.")
-    path = rest.removeprefix("/")
-    if not rest.startswith("/") or path in {"", "/", ":memory:"} or "?" in path:
-        raise InvalidInput(f"online store {store!r} names no file. Write {_FORMS}.")
-    return SQLiteSpec(path)
+    if isinstance(store, str):
+        return _from_url(store)
+    if isinstance(store, OnlineSpec) and not isinstance(store, type):
+        return store
+    raise InvalidInput(f"online_store must be a spec or a URL; got {type(store).__name__}. {_known()}")
 
 
 def open_store(store: str | OnlineSpec | None) -> OnlineStore:
     """Return the store of a spec or URL; raises as :func:`spec_of`."""
     return spec_of(store).open()
+
+
+def _from_url(url: str) -> OnlineSpec:
+    # No message repeats what follows the scheme: it may hold a password.
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in SPECS:
+        raise InvalidInput(f"no online store {scheme + '://…' if separator else repr(url)}. {_known()}")
+    spec = SPECS[scheme]
+    place, _, query = rest.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    try:
+        ttl = _ttl(options.pop("ttl", None))
+        if not set(spec.options).issuperset(options):
+            raise InvalidInput(f"after ? its options are {', '.join(['ttl', *spec.options])}")
+        return spec.from_url(place, ttl, options)
+    except InvalidInput as error:
+        raise InvalidInput(f"online store {scheme}://…: {error}. Write {spec.forms}.") from None
+
+
+def _ttl(text: str | None) -> timedelta | None:
+    try:
+        micros = read_length(text, "ttl").micros
+    except InvalidInput:
+        raise InvalidInput("ttl must be a length such as 90d, 36h, 15m or 30s") from None
+    return None if micros is None else timedelta(microseconds=micros)
+
+
+def _known() -> str:
+    return f"There is: {', '.join(spec.forms for spec in SPECS.values())}."

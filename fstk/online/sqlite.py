@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
+from pydantic import Field
+
+from fstk import settings
 from fstk.columns.instants import instant, microseconds
-from fstk.errors import InvalidInput, StoreUnavailable, WriteConflict
-from fstk.online.store import Counts, OnlineTable, Row, Watermark
+from fstk.errors import InvalidInput, StoreUnavailable
+from fstk.online.store import Counts, OnlineTable, Row, Ttl, Watermark, check_same, replaces, verdict
+from fstk.validated import validated
 
-_BUSY_SECONDS = 30.0  # how long one batch waits for other writers before the store counts as unavailable
 _FORMAT = 1
 _KEYS_A_QUERY = 500  # SQLite binds at most 999 values in old builds
 
-# The order of a row stands beside its value, so that one statement compares and sets both.
+# fstk_tables.layouts belongs to the format: earlier versions of fstk compare by it.
 _SCHEMA = """
 CREATE TABLE fstk_tables (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -42,50 +43,63 @@ CREATE TABLE fstk_rows (
     PRIMARY KEY (table_id, key)
 ) WITHOUT ROWID;
 """
-_OFFERED = """
-CREATE TEMP TABLE IF NOT EXISTS fstk_offered (
-    key BLOB NOT NULL,
-    event_time INTEGER NOT NULL,
-    version INTEGER NOT NULL,
-    layout INTEGER NOT NULL,
-    value BLOB NOT NULL
-)
-"""
-_COUNT = """
-WITH compared AS (
-    SELECT held.key IS NULL AS fresh,
-        (offered.event_time, offered.version, offered.layout) > (held.event_time, held.version, held.layout) AS newer,
-        (offered.event_time, offered.version, offered.layout) = (held.event_time, held.version, held.layout) AS equal,
-        (offered.event_time, offered.layout, offered.value) = (held.event_time, held.layout, held.value) AS same
-    FROM temp.fstk_offered AS offered
-    LEFT JOIN main.fstk_rows AS held ON held.table_id = ? AND held.key = offered.key
-)
-SELECT count(*) FILTER (WHERE fresh OR (newer AND NOT same)),
-    count(*) FILTER (WHERE NOT fresh AND (equal OR (newer AND same))),
-    count(*) FILTER (WHERE NOT fresh AND NOT equal AND NOT newer)
-FROM compared
-"""
-_COMPARE_AND_SET = """
-INSERT INTO main.fstk_rows
-SELECT ?, key, event_time, version, layout, value FROM temp.fstk_offered WHERE true
-ON CONFLICT (table_id, key) DO UPDATE SET
-    event_time = excluded.event_time, version = excluded.version, layout = excluded.layout, value = excluded.value
-WHERE (excluded.event_time, excluded.version, excluded.layout)
-    > (fstk_rows.event_time, fstk_rows.version, fstk_rows.layout)
-"""
 _TABLE = "SELECT id, description, version, seen_to, waiting, filter_condition, layout FROM fstk_tables WHERE name = ?"
+
+
+@validated()
+class SQLiteSpec:
+    """An online store in one SQLite file, for any number of processes of one machine.
+
+    Args:
+        path: the file; a relative one starts at the project's root (where ``fstk.toml`` is, else the working folder).
+        ttl: a published row expires when ``now > event time + ttl``. Only tables with a time column can have one.
+            None leaves the table's as it is: none at first, then the one last published with.
+
+    Raises:
+        InvalidInput: an empty path, or a ``ttl`` that is not a ``datetime.timedelta`` above zero.
+
+    >>> from datetime import timedelta
+    >>> from fstk.online.spec import spec_of
+    >>> spec_of("sqlite:////data/online.db?ttl=90d") == SQLiteSpec("/data/online.db", ttl=timedelta(days=90))
+    True
+    """
+
+    forms: ClassVar[str] = (
+        "sqlite:///folder/online.db (from the project's root) or sqlite:////folder/online.db (absolute)"
+    )
+    options: ClassVar[tuple[str, ...]] = ()
+
+    path: str | Path = Field(description="the path of a file")
+    ttl: Ttl = None
+
+    def __post_init__(self) -> None:
+        if str(self.path).strip() in {"", ":memory:"}:
+            raise InvalidInput(f"path must be the path of a file; got {self.path!r}.")
+
+    @classmethod
+    def from_url(cls, place: str, ttl: timedelta | None, options: Mapping[str, str]) -> Self:
+        """Return the spec of ``sqlite://`` and ``place``; see :class:`fstk.online.spec.URLSpec`."""
+        path = place.removeprefix("/")
+        if not place.startswith("/") or path in {"", "/", ":memory:"}:
+            raise InvalidInput("it names no file")
+        return cls(path, ttl)
+
+    def open(self) -> SQLiteStore:
+        """Return the store; the file is made by the first write."""
+        return SQLiteStore(settings.root() / Path(self.path).expanduser())
 
 
 class SQLiteStore:
     """The store at ``path``; see :class:`fstk.online.store.OnlineStore`. One object serves one thread.
 
     The file is in WAL mode and is created by the first write. A batch is one transaction: killed half-way, it never
-    happened.
+    happened. It waits ``busy_seconds`` for other writers before the store counts as unavailable.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, busy_seconds: float = 30.0) -> None:
         self.path = path
         self.url = f"sqlite:///{path}"
+        self._busy_seconds = busy_seconds
         self._connection: sqlite3.Connection | None = None
 
     def __enter__(self) -> Self:
@@ -104,12 +118,11 @@ class SQLiteStore:
         with self._reading() as db:
             return None if db is None else _table(db, name)
 
-    def put_table(self, table: OnlineTable, replaces: OnlineTable | None) -> OnlineTable:
+    def put_table(self, table: OnlineTable, seen: OnlineTable | None) -> OnlineTable:
         with self._writing() as db:
             held = _table(db, table.name)
-            if (held is None) != (replaces is None) or (held and replaces and not held.same_as(replaces)):
-                raise _changed(table.name)
-            row = (_description(table), len(table.layouts), table.name)
+            check_same(table.name, held, seen)
+            row = (table.description, len(table.layouts), table.name)
             if held is None:
                 db.execute("INSERT INTO fstk_tables (description, layouts, name) VALUES (?, ?, ?)", row)
             else:
@@ -120,38 +133,32 @@ class SQLiteStore:
 
     def write(self, table: OnlineTable, rows: Sequence[Row]) -> Counts:
         with self._writing() as db:
-            _check_same(db, table)
-            db.execute(_OFFERED)
-            db.execute("DELETE FROM temp.fstk_offered")
-            db.executemany("INSERT INTO temp.fstk_offered VALUES (?, ?, ?, ?, ?)", rows)
-            counts = Counts(*db.execute(_COUNT, (int(table.generation),)).fetchone())
-            db.execute(_COMPARE_AND_SET, (int(table.generation),))
-            return counts
+            check_same(table.name, _table(db, table.name), table)
+            found = _rows(db, table, [row.key for row in rows])
+            held = [found.get(row.key) for row in rows]
+            newer = [row for row, old in zip(rows, held, strict=True) if replaces(row, old)]
+            db.executemany(
+                "INSERT OR REPLACE INTO fstk_rows VALUES (?, ?, ?, ?, ?, ?)",
+                ((int(table.generation), *row) for row in newer),
+            )
+            return Counts.of(map(verdict, rows, held))
 
     def complete(self, table: OnlineTable, watermark: Watermark) -> None:
-        order = (watermark.version, watermark.layout, microseconds(watermark.seen_to))
-        waiting = None if watermark.waiting is None else microseconds(watermark.waiting)
         with self._writing() as db:
-            _check_same(db, table)
+            held = _table(db, table.name)
+            check_same(table.name, held, table)
+            if held and held.watermark and watermark.order < held.watermark.order:
+                return
+            waiting = None if watermark.waiting is None else microseconds(watermark.waiting)
             db.execute(
                 "UPDATE fstk_tables SET version = ?, layout = ?, seen_to = ?, waiting = ?, filter_condition = ? "
-                "WHERE id = ? AND (version IS NULL OR (version, layout, seen_to) <= (?, ?, ?))",
-                (*order, waiting, watermark.filter_condition, int(table.generation), *order),
+                "WHERE id = ?",
+                (*watermark.order, waiting, watermark.filter_condition, int(table.generation)),
             )
 
     def get(self, table: OnlineTable, keys: Sequence[bytes]) -> list[Row | None]:
-        found: dict[bytes, Row] = {}
         with self._reading() as db:
-            if db is not None:
-                for start in range(0, len(keys), _KEYS_A_QUERY):
-                    part = keys[start : start + _KEYS_A_QUERY]
-                    marks = ", ".join("?" * len(part))
-                    query = (
-                        "SELECT key, event_time, version, layout, value FROM fstk_rows "
-                        f"WHERE table_id = ? AND key IN ({marks})"
-                    )
-                    for row in db.execute(query, (int(table.generation), *part)):
-                        found[row[0]] = Row(*row)
+            found = {} if db is None else _rows(db, table, keys)
         return [found.get(key) for key in keys]
 
     def count(self, table: OnlineTable) -> int:
@@ -197,7 +204,7 @@ class SQLiteStore:
     def _connected(self, mode: str) -> sqlite3.Connection:
         if self._connection is None:
             uri = f"{self.path.absolute().as_uri()}?mode={mode}"
-            db = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+            db = sqlite3.connect(uri, uri=True, timeout=self._busy_seconds, isolation_level=None)
             self._connection = db
             # After a power cut the newest batches may be missing, watermark included; what is there is whole.
             db.execute("PRAGMA synchronous = NORMAL")
@@ -242,29 +249,16 @@ def _format(db: sqlite3.Connection, url: str) -> int:
     return found
 
 
-def _check_same(db: sqlite3.Connection, table: OnlineTable) -> None:
-    row = db.execute("SELECT layouts FROM fstk_tables WHERE id = ?", (int(table.generation),)).fetchone()
-    if row is None or row[0] != len(table.layouts):
-        raise _changed(table.name)
-
-
-def _changed(name: str) -> WriteConflict:
-    return WriteConflict(
-        f"online table {name} was dropped, or got other features, while it was being published; publish again."
-    )
-
-
-def _description(table: OnlineTable) -> str:
-    ttl = None if table.ttl is None else table.ttl // timedelta(microseconds=1)
-    return json.dumps(
-        {
-            "source": table.source,
-            "keys": table.keys,
-            "timeseries_column": table.timeseries_column,
-            "layouts": table.layouts,
-            "ttl_microseconds": ttl,
-        }
-    )
+def _rows(db: sqlite3.Connection, table: OnlineTable, keys: Sequence[bytes]) -> dict[bytes, Row]:
+    found: dict[bytes, Row] = {}
+    for start in range(0, len(keys), _KEYS_A_QUERY):
+        part = keys[start : start + _KEYS_A_QUERY]
+        query = (
+            "SELECT key, event_time, version, layout, value FROM fstk_rows "
+            f"WHERE table_id = ? AND key IN ({', '.join('?' * len(part))})"
+        )
+        found.update((row[0], Row(*row)) for row in db.execute(query, (int(table.generation), *part)))
+    return found
 
 
 def _table(db: sqlite3.Connection, name: str) -> OnlineTable | None:
@@ -272,19 +266,8 @@ def _table(db: sqlite3.Connection, name: str) -> OnlineTable | None:
     if row is None:
         return None
     generation, description, version, seen_to, waiting, filter_condition, layout = row
-    known = json.loads(description)
-    ttl = known["ttl_microseconds"]
-    table = OnlineTable(
-        name=name,
-        generation=str(generation),
-        source=known["source"],
-        keys=known["keys"],
-        timeseries_column=known["timeseries_column"],
-        layouts=tuple(known["layouts"]),
-        ttl=None if ttl is None else timedelta(microseconds=ttl),
-        watermark=None,
-    )
-    if version is None:
-        return table
-    later = None if waiting is None else instant(waiting)
-    return replace(table, watermark=Watermark(version, instant(seen_to), later, filter_condition, layout))
+    mark = None
+    if version is not None:
+        later = None if waiting is None else instant(waiting)
+        mark = Watermark(version, instant(seen_to), later, filter_condition, layout)
+    return OnlineTable.of(name, str(generation), description, mark)

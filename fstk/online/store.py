@@ -11,13 +11,20 @@ retries.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self
+from typing import Annotated, Literal, NamedTuple, Protocol, Self
 
-if TYPE_CHECKING:
-    from fstk.engines.base import Schema
+from pydantic import Field
+
+from fstk.columns.instants import microseconds
+from fstk.engines.base import Schema
+from fstk.errors import WriteConflict
+
+Ttl = Annotated[timedelta | None, Field(description="a datetime.timedelta above zero", gt=timedelta(0))]
+"""Argument ``ttl`` of every store's spec: a row is expired when ``now > event time + ttl``."""
 
 NO_TIME = 0
 """Event time of the rows of a static table: they are ordered by source version alone."""
@@ -37,24 +44,33 @@ class Row(NamedTuple):
     layout: int
     value: bytes
 
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """``(event_time, version, layout)``: the greater is the newer row."""
+        return self[1:4]
+
 
 Verdict = Literal["written", "unchanged", "stale"]
 
 
+def replaces(offered: Row, held: Row | None) -> bool:
+    """Tell whether a store keeps ``offered`` in place of ``held``: of equal order, what is there stays."""
+    return held is None or offered.order > held.order
+
+
 def verdict(offered: Row, held: Row | None) -> Verdict:
-    """Return what becomes of a row offered to a store that holds ``held`` for its key: the rule that every store keeps.
+    """Return how a row offered to a store that holds ``held`` for its key is counted.
 
     ``written``: the key is new, or the row is newer and differs. ``unchanged``: the same content is there already; a
-    newer source version is recorded with it, so that a late writer of a version in between stays shut out. ``stale``:
-    a newer row is there; it stays.
+    newer source version is kept with it (:func:`replaces`), so that a late writer of a version in between stays shut
+    out. ``stale``: a newer row is there.
     """
     if held is None:
         return "written"
-    new, old = offered[1:4], held[1:4]
-    if new < old:
+    if offered.order < held.order:
         return "stale"
-    same = (offered.event_time, offered.layout, offered.value) == (held.event_time, held.layout, held.value)
-    return "unchanged" if same or new == old else "written"
+    same = offered._replace(version=held.version) == held
+    return "written" if replaces(offered, held) and not same else "unchanged"
 
 
 class Counts(NamedTuple):
@@ -64,6 +80,12 @@ class Counts(NamedTuple):
     unchanged: int = 0
     stale: int = 0
     failed: int = 0
+
+    @classmethod
+    def of(cls, verdicts: Iterable[Verdict]) -> Counts:
+        """Return how often each verdict was given."""
+        said = list(verdicts)
+        return cls(said.count("written"), said.count("unchanged"), said.count("stale"))
 
     def plus(self, other: Counts) -> Counts:
         """Return the sums."""
@@ -84,6 +106,11 @@ class Watermark:
     waiting: datetime | None
     filter_condition: str | None
     layout: int
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """``(version, layout, seen_to in microseconds)``: a watermark never goes back to a smaller one."""
+        return self.version, self.layout, microseconds(self.seen_to)
 
 
 @dataclass(frozen=True)
@@ -110,9 +137,34 @@ class OnlineTable:
         """The feature columns as they are published now."""
         return self.layouts[-1]
 
-    def same_as(self, other: OnlineTable) -> bool:
-        """Tell whether both are one creation of the table, at one layout."""
-        return self.generation == other.generation and len(self.layouts) == len(other.layouts)
+    @property
+    def description(self) -> str:
+        """All but name, generation and watermark, as the JSON that a store keeps; :meth:`of` reads it."""
+        ttl = None if self.ttl is None else self.ttl // timedelta(microseconds=1)
+        kept = {"source": self.source, "keys": self.keys, "timeseries_column": self.timeseries_column}
+        return json.dumps({**kept, "layouts": self.layouts, "ttl_microseconds": ttl})
+
+    @classmethod
+    def of(cls, name: str, generation: str, description: str, watermark: Watermark | None) -> OnlineTable:
+        """Return the table of a :attr:`description`."""
+        kept = json.loads(description)
+        count = kept["ttl_microseconds"]
+        ttl = None if count is None else timedelta(microseconds=count)
+        source, keys, time = kept["source"], kept["keys"], kept["timeseries_column"]
+        return cls(name, generation, source, keys, time, tuple(kept["layouts"]), ttl, watermark)
+
+
+def check_same(name: str, held: OnlineTable | None, expected: OnlineTable | None) -> None:
+    """Refuse to go on where the table that a store holds is not the one that a publisher saw.
+
+    Raises:
+        WriteConflict: it was dropped, made anew, or has got another layout.
+    """
+    found, seen = (table and (table.generation, len(table.layouts)) for table in (held, expected))
+    if found != seen:
+        raise WriteConflict(
+            f"online table {name} was dropped, or got other features, while it was being published; publish again."
+        )
 
 
 class OnlineStore(Protocol):
@@ -136,16 +188,17 @@ class OnlineStore(Protocol):
         """Return what is known of a table; None when it was never published here. Creates nothing."""
         ...
 
-    def put_table(self, table: OnlineTable, replaces: OnlineTable | None) -> OnlineTable:
+    def put_table(self, table: OnlineTable, seen: OnlineTable | None) -> OnlineTable:
         """Record what a table is before it is published, its watermark untouched, and return what is now recorded.
 
         Raises:
-            WriteConflict: the recorded table is no longer the same as ``replaces`` (None: there was none).
+            WriteConflict: the recorded table is no longer the same as ``seen`` (None: there was none).
         """
         ...
 
     def write(self, table: OnlineTable, rows: Sequence[Row]) -> Counts:
-        """Offer rows with distinct keys, each compared and set atomically by :func:`verdict`.
+        """Offer rows with distinct keys, each compared and set atomically: kept where it :func:`replaces`, counted by
+        :func:`verdict`.
 
         Raises:
             WriteConflict: the table was dropped or got another layout since; rows of an older layout never replace

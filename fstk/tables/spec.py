@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from fstk.display import Displayed, Sheet
-from fstk.engines.base import Schema, TableVersion
+from fstk.engines.base import CHANGE_FEED, Schema, TableVersion
 from fstk.engines.sparktypes import struct_type
 from fstk.engines.types import arrow_type, spark_type
 from fstk.errors import InvalidInput, InvalidName, UnknownColumn, UnsupportedType, nearest
@@ -19,9 +19,6 @@ from fstk.warehouse import table_name
 
 TIME_TYPES = ("timestamp", "timestamp_ntz", "date")
 """Types of a time column; TIMESTAMP_NTZ is taken as UTC, DATE as its midnight UTC (RULES, time)."""
-RESERVED = ("_change_type", "_commit_version", "_commit_timestamp")
-"""Column names of Delta's change data feed, which a feature table may not use."""
-
 OWN = "__fstk_"
 """What the names of fstk's passing columns begin with."""
 
@@ -234,8 +231,8 @@ def _canonical(column: str, kind: str) -> str:
     """Return a type in the one spelling that fstk compares, after checking the column's name."""
     if not column or _UNWRITABLE.search(column):
         raise InvalidName(f"column {column!r}: a Delta column name may not hold spaces or any of , ; {{ }} ( ) = `.")
-    if column.lower() in RESERVED or column.lower().startswith(OWN):
-        raise InvalidName(f"column {column!r}: the names {', '.join(RESERVED)} and {OWN}… are taken; rename it.")
+    if column.lower() in CHANGE_FEED or column.lower().startswith(OWN):
+        raise InvalidName(f"column {column!r}: the names {', '.join(CHANGE_FEED)} and {OWN}… are taken; rename it.")
     try:
         return spark_type(arrow_type(kind))
     except UnsupportedType as error:

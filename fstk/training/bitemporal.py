@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 
 from fstk.columns.instants import instants
 from fstk.columns.keys import pair_ids
+from fstk.engines.base import CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION
 from fstk.training.kernel import SHOWN, Matches, duplicate_keys, recent, shown, times, with_outputs
 from fstk.training.resolve import Join
 
-CHANGE, VERSION, COMMITTED = "_change_type", "_commit_version", "_commit_timestamp"
 _NEVER, _ALWAYS = np.iinfo(np.int64).max, np.iinfo(np.int64).min
 
 
@@ -42,9 +42,8 @@ def as_known_join(labels: pa.Table, changes: pa.Table, join: Join) -> pa.Table:
     join 9).
 
     As :func:`fstk.training.kernel.as_of_join`, of the rows that the table held after its last commit not later than
-    the label time. ``changes`` are the table's columns with ``_change_type``, ``_commit_version`` and
-    ``_commit_timestamp``. ``join.label_time`` is never None here; for a table without a time column it is compared
-    with commit times alone.
+    the label time. ``changes`` are the table's columns with those of ``CHANGE_FEED``. ``join.label_time`` is never None
+    here; for a table without a time column it is compared with commit times alone.
 
     Raises:
         DuplicateKeys: at a label's time the table held several rows of one key and time.
@@ -91,10 +90,10 @@ def _versions(changes: pa.Table, entity: np.ndarray, join: Join) -> _Versions:
     if join.table_time is None:
         time = np.full(len(time), _ALWAYS)
     usable = np.flatnonzero((entity >= 0) & ~null)
-    commit = changes.column(VERSION).to_numpy()
+    commit = changes.column(COMMIT_VERSION).to_numpy()
     usable = usable[np.lexsort((commit[usable], time[usable], entity[usable]))]
     entity, time, commit = entity[usable], time[usable], commit[usable]
-    kinds = pc.index_in(changes.column(CHANGE), value_set=pa.array(["insert", "update_postimage"]))
+    kinds = pc.index_in(changes.column(CHANGE_TYPE), value_set=pa.array(["insert", "update_postimage"]))
     added = kinds.is_valid().to_numpy()[usable]
     same_row = _same(entity) & _same(time)
     # All changes that one commit made to one key and time are one step, from a row or none to another row or none.
@@ -102,7 +101,7 @@ def _versions(changes: pa.Table, entity: np.ndarray, join: Join) -> _Versions:
     steps = np.add.reduceat(np.where(added, 1, -1), first) if len(first) else np.empty(0, dtype=np.int64)
     arrivals = np.maximum.reduceat(np.where(added, usable, -1), first) if len(first) else steps
     held = _running(steps, ~same_row[first])
-    written, _ = instants(changes.column(COMMITTED))
+    written, _ = instants(changes.column(COMMIT_TIMESTAMP))
     since = written[usable[first]]
     following = np.concatenate([same_row[first][1:], [False]]) if len(first) else np.empty(0, dtype=bool)
     until = np.where(following, np.roll(since, -1), _NEVER)

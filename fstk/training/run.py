@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from fstk import journal
-from fstk.engines.base import Engine, Frame, Schema
+from fstk.engines.base import CHANGE_FEED, Engine, Frame, Schema
 from fstk.engines.types import quoted_name
 from fstk.errors import ExpiredSnapshot
 from fstk.training import bitemporal, explain, kernel
@@ -93,7 +93,7 @@ def _features(one: Join, outputs: list[str], engine: Engine, as_known: bool) -> 
     columns = list(dict.fromkeys([*one.table_columns, *outputs]))
     if not as_known:
         return engine.read(one.source, columns)
-    columns += [bitemporal.CHANGE, bitemporal.VERSION, bitemporal.COMMITTED]
+    columns += CHANGE_FEED
     try:
         return _columns(engine.changes(one.source), columns, engine)
     except ExpiredSnapshot as error:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from fstk.columns.length import read_length
 from fstk.errors import InvalidInput
 from fstk.training.spec import FeatureLookup
 from fstk.verbs.text import statements
-from fstk.windows.length import read_length
 from fstk.windows.spec import Aggregate
 
 _NAMED = re.compile(r"(?P<expression>.*\S)\s+as\s+`?(?P<name>\w+)`?", re.IGNORECASE | re.DOTALL)

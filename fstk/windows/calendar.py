@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+from fstk.columns.length import Length, read_length
 from fstk.errors import InvalidInput, NaiveDatetime
-from fstk.windows.length import Length, read_length
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)

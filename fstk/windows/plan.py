@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fstk.columns.length import Length
 from fstk.display import Displayed, Sheet
 from fstk.engines.base import Schema
 from fstk.errors import UnsupportedType
 from fstk.windows.expression import Parsed
-from fstk.windows.length import Length
 
 TIMES = ("timestamp", "timestamp_ntz", "date")
 """Types of a time column; an NTZ time is taken as UTC, a date as its midnight UTC."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from fstk.columns.length import Length, read_length
 from fstk.display import Displayed, Sheet
 from fstk.engines.choice import session_for
 from fstk.engines.frames import is_spark
@@ -14,7 +15,6 @@ from fstk.errors import InvalidInput, InvalidName, NameCollision
 from fstk.windows import run
 from fstk.windows.calendar import Calendar
 from fstk.windows.expression import Parsed, parse
-from fstk.windows.length import Length, read_length
 from fstk.windows.plan import WindowPlan, feature_names, meaning
 
 if TYPE_CHECKING:

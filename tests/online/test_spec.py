@@ -46,7 +46,7 @@ def test_a_spec_is_itself() -> None:
         ("sqlite:////", "names no file"),
         ("sqlite://host/x.db", "names no file"),
         ("sqlite:///:memory:", "names no file"),
-        ("sqlite:///x.db?mode=ro", "names no file"),
+        ("sqlite:///x.db?mode=secret", "after ? its options are ttl."),
         (7, "got int"),
         (Path("x.db"), "got PosixPath"),
     ],

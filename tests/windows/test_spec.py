@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from fstk.columns.length import read_length
 from fstk.errors import BadExpression, InvalidInput, InvalidName, NaiveDatetime, NameCollision
 from fstk.windows.calendar import Calendar
-from fstk.windows.length import read_length
 from fstk.windows.spec import Aggregate, WindowedFeatures
 
 _DAY = 86_400_000_000

@@ -1,0 +1,126 @@
+"""Online rows in the memory of this process: for tests of what is published and read, without a file or a server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from threading import RLock
+from typing import ClassVar, Self
+
+from pydantic import Field
+
+from fstk.errors import InvalidInput
+from fstk.online.store import Counts, OnlineTable, Row, Ttl, Watermark, check_same, replaces, verdict
+from fstk.validated import validated
+
+
+@validated()
+class MemorySpec:
+    """An online store in the memory of this process, for tests; gone when the process ends.
+
+    Args:
+        name: tells one store from another: all threads that give the same name meet in the same store.
+        ttl: a published row expires when ``now > event time + ttl``. Only tables with a time column can have one.
+            None leaves the table's as it is.
+
+    Raises:
+        InvalidInput: an empty name, or a ``ttl`` that is not a ``datetime.timedelta`` above zero.
+
+    >>> with MemorySpec("shop").open() as store:
+    ...     store.names()
+    []
+    """
+
+    forms: ClassVar[str] = "memory://name (in this process alone)"
+    options: ClassVar[tuple[str, ...]] = ()
+
+    name: str = Field(description="a name", min_length=1)
+    ttl: Ttl = None
+
+    @classmethod
+    def from_url(cls, place: str, ttl: timedelta | None, options: Mapping[str, str]) -> Self:
+        """Return the spec of ``memory://`` and ``place``; see :class:`fstk.online.spec.URLSpec`."""
+        if not place:
+            raise InvalidInput("it has no name")
+        return cls(place, ttl)
+
+    def open(self) -> MemoryStore:
+        """Return the store of that name, empty when it is new."""
+        return MemoryStore(self.name)
+
+
+@dataclass
+class _Content:
+    """What all stores of one name share; ``rows`` by generation and key."""
+
+    tables: dict[str, OnlineTable] = field(default_factory=dict)
+    rows: dict[str, dict[bytes, Row]] = field(default_factory=dict)
+    created: int = 0
+    lock: RLock = field(default_factory=RLock)
+
+
+_CONTENTS: dict[str, _Content] = {}
+
+
+class MemoryStore:
+    """The store of a name; see :class:`fstk.online.store.OnlineStore`. Threads may share one object, or not."""
+
+    def __init__(self, name: str) -> None:
+        self.url = f"memory://{name}"
+        self._content = _CONTENTS.setdefault(name, _Content())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def names(self) -> list[str]:
+        with self._content.lock:
+            return sorted(self._content.tables)
+
+    def table(self, name: str) -> OnlineTable | None:
+        return self._content.tables.get(name)
+
+    def put_table(self, table: OnlineTable, seen: OnlineTable | None) -> OnlineTable:
+        content = self._content
+        with content.lock:
+            held = content.tables.get(table.name)
+            check_same(table.name, held, seen)
+            if held is None:
+                content.created += 1
+                put = replace(table, generation=str(content.created), watermark=None)
+                content.rows[put.generation] = {}
+            else:
+                put = replace(table, generation=held.generation, watermark=held.watermark)
+            content.tables[table.name] = put
+            return put
+
+    def write(self, table: OnlineTable, rows: Sequence[Row]) -> Counts:
+        with self._content.lock:
+            check_same(table.name, self.table(table.name), table)
+            kept = self._content.rows[table.generation]
+            held = [kept.get(row.key) for row in rows]
+            kept.update((row.key, row) for row, old in zip(rows, held, strict=True) if replaces(row, old))
+            return Counts.of(map(verdict, rows, held))
+
+    def complete(self, table: OnlineTable, watermark: Watermark) -> None:
+        with self._content.lock:
+            held = self.table(table.name)
+            check_same(table.name, held, table)
+            if held and (held.watermark is None or watermark.order >= held.watermark.order):
+                self._content.tables[table.name] = replace(held, watermark=watermark)
+
+    def get(self, table: OnlineTable, keys: Sequence[bytes]) -> list[Row | None]:
+        with self._content.lock:
+            kept = self._content.rows.get(table.generation, {})
+            return [kept.get(key) for key in keys]
+
+    def count(self, table: OnlineTable) -> int:
+        return len(self._content.rows.get(table.generation, {}))
+
+    def drop(self, table: OnlineTable) -> None:
+        with self._content.lock:
+            if self._content.rows.pop(table.generation, None) is not None:
+                del self._content.tables[table.name]
