@@ -6,16 +6,14 @@ Nothing is decided here. IPython's own expansion of ``{x}`` and ``$x`` is off; `
 from __future__ import annotations
 
 import importlib
-import re
 import threading
-from types import TracebackType
 from typing import cast
 
-from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
-from fstk.errors import InvalidInput, UnknownName, nearest
+from fstk.errors import InvalidInput
+from fstk.jobs.kernel import refuse_usage
 from fstk.notebook.bar import Bar
 from fstk.notebook.completion import matcher
 from fstk.notebook.words import insert, split
@@ -24,8 +22,7 @@ from fstk.notebook.words import insert, split
 _GRAMMAR = "fstk.cli.app"
 _CALL = "fstk.cli.call"
 _CANDIDATES = "fstk.notebook.candidates"
-_NO_SUCH_MAGIC = re.compile(r"(?:Line|Cell) magic (?:function )?`%+(\w+)` not found")
-_NOTHING_BELOW = re.compile(r"%%fstk is a cell magic, but the cell body is empty")
+_EMPTY = "%%fstk is a cell magic, but the cell body is empty"  # as IPython says it
 
 
 @magics_class
@@ -50,46 +47,16 @@ class FstkMagics(Magics):
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Register the magic and its completion; ``%load_ext fstk`` calls this.
-
-    From then on a magic that does not exist is an error output. IPython only prints it, which a runner of notebooks may
-    take for success.
-    """
+    """Register the magic and its completion; ``%load_ext fstk`` calls this. Nothing changes for other magics."""
     shell.register_magics(FstkMagics)
     if matcher not in shell.Completer.custom_matchers:
         shell.Completer.custom_matchers.append(matcher)
-        _refuse_unknown_magics(shell)
+        refuse_usage(shell, _nothing_below)
     threading.Thread(target=importlib.import_module, args=(_CANDIDATES,), name="fstk-grammar").start()
 
 
-def _refuse_unknown_magics(shell: InteractiveShell) -> None:
-    caught, others = shell.custom_exceptions, shell.CustomTB
-
-    def handler(
-        shell: InteractiveShell,
-        kind: type[BaseException],
-        error: BaseException,
-        trace: TracebackType,
-        tb_offset: int | None = None,
-    ) -> list[str] | None:
-        if not isinstance(error, UsageError):
-            return others(kind, error, trace, tb_offset)
-        refusal = _refusal(str(error), shell)
-        if refusal is not None:
-            refusal.__cause__ = error
-            kind, error = type(refusal), refusal
-        shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
+def _nothing_below(shell: InteractiveShell, message: str) -> InvalidInput | None:
+    """Return our error for what IPython only prints, before the magic is asked: a runner would take it for success."""
+    if not message.startswith(_EMPTY):
         return None
-
-    shell.set_custom_exc((*caught, UsageError), handler)
-
-
-def _refusal(message: str, shell: InteractiveShell) -> InvalidInput | None:
-    missing = _NO_SUCH_MAGIC.match(message)
-    if missing is not None:
-        magics = shell.magics_manager.lsmagic()
-        known = {*magics["line"], *magics["cell"]}
-        return UnknownName(f"no magic %{missing[1]}.{nearest(missing[1], known)}   See them all: %lsmagic")
-    if _NOTHING_BELOW.match(message):
-        return InvalidInput("%%fstk has nothing below it.   A verb that takes no lines: %fstk VERB   Help: %fstk -h")
-    return None
+    return InvalidInput("%%fstk has nothing below it.   A verb that takes no lines: %fstk VERB   Help: %fstk -h")

@@ -15,9 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.columns.instants import instants
-from fstk.columns.keys import pair_ids
 from fstk.engines.base import CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION
-from fstk.training.kernel import SHOWN, Matches, duplicate_keys, recent, shown, times, with_outputs
+from fstk.training.kernel import SHOWN, Matches, Side, duplicate_keys, shown, sides, with_outputs
 from fstk.training.resolve import Join
 
 _NEVER, _ALWAYS = np.iinfo(np.int64).max, np.iinfo(np.int64).min
@@ -53,57 +52,53 @@ def as_known_join(labels: pa.Table, changes: pa.Table, join: Join) -> pa.Table:
 
 def find_known(labels: pa.Table, changes: pa.Table, join: Join, *, later: bool = False) -> Matches:
     """Return what each label sees; a row comes "later" when its time or its commit is after the label."""
-    label_id, change_id, _ = pair_ids(labels, join.label_keys, changes, join.table_keys)
-    label_time, label_null = times(labels, join.label_time)
-    found = Matches.nothing(label_id < 0, label_null)
-    asking = np.flatnonzero((label_id >= 0) & ~label_null)
-    versions = _versions(changes, change_id, join)
-    if not len(asking) or not len(versions.row):
-        return found
-    asking = asking[np.lexsort((label_time[asking], label_id[asking]))]
-    instants_asked, rank = np.unique(label_time[asking], return_inverse=True)
-    bits = len(instants_asked).bit_length()
-    codes = (label_id[asking] << bits) | rank
+    asking, stored, _ = sides(labels, changes, join)
+    matches = Matches.none(asking)
+    if not len(asking.usable) or not len(stored.usable):
+        return matches
+    versions = _versions(changes, stored, join)
+    rows = asking.usable[np.lexsort((asking.time[asking.usable], asking.entity[asking.usable]))]
+    label_times, rank = np.unique(asking.time[rows], return_inverse=True)
+    bits = len(label_times).bit_length()
+    codes = (asking.entity[rows] << bits) | rank
 
-    def start(at: np.ndarray) -> np.ndarray:
+    def first_label(at: np.ndarray) -> np.ndarray:
         """Of each version's entity the first label, in order, that is not before ``at``."""
-        return np.searchsorted(codes, (versions.entity << bits) | np.searchsorted(instants_asked, at))
+        return np.searchsorted(codes, (versions.entity << bits) | np.searchsorted(label_times, at))
 
-    newest = _painted(len(asking), start(versions.since), start(versions.until))
+    newest = _painted(len(rows), first_label(versions.since), first_label(versions.until))
     seen = newest >= 0
-    who, which = asking[seen], newest[seen]
+    which = newest[seen]
     doubled = which[versions.doubled[which]]
     if len(doubled):
         raise duplicate_keys(join, shown(changes, join.table_columns, versions.row[np.unique(doubled)[:SHOWN]]))
-    found.see(who, versions.row[which], versions.time[which], recent(label_time[who], versions.time[which], join))
+    matches.see(rows[seen], versions.row[which], asking.time, versions.time[which], join)
     if later:
         order = np.lexsort((versions.since, versions.entity))
-        since = ((versions.entity << bits) | np.searchsorted(instants_asked, versions.since))[order]
-        position = np.searchsorted(since, codes, side="right")
+        since = ((versions.entity << bits) | np.searchsorted(label_times, versions.since))[order]
+        after = np.searchsorted(since, codes, side="right")
         end = np.searchsorted(since, ((codes >> bits) + 1) << bits)
-        found.miss(asking, end - position, versions.since[order], position)
-    return found
+        matches.miss(rows, end - after, versions.since[order], after)
+    return matches
 
 
-def _versions(changes: pa.Table, entity: np.ndarray, join: Join) -> _Versions:
-    time, null = times(changes, join.table_time)
-    if join.table_time is None:
-        time = np.full(len(time), _ALWAYS)
-    usable = np.flatnonzero((entity >= 0) & ~null)
-    commit = changes.column(COMMIT_VERSION).to_numpy()
-    usable = usable[np.lexsort((commit[usable], time[usable], entity[usable]))]
-    entity, time, commit = entity[usable], time[usable], commit[usable]
+def _versions(changes: pa.Table, stored: Side, join: Join) -> _Versions:
+    every_time = stored.time if join.table_time is not None else np.full(len(stored.time), _ALWAYS)
+    commits = changes.column(COMMIT_VERSION).to_numpy()
+    usable = stored.usable
+    usable = usable[np.lexsort((commits[usable], every_time[usable], stored.entity[usable]))]
+    entity, time, commit = stored.entity[usable], every_time[usable], commits[usable]
     kinds = pc.index_in(changes.column(CHANGE_TYPE), value_set=pa.array(["insert", "update_postimage"]))
     added = kinds.is_valid().to_numpy()[usable]
     same_row = _same(entity) & _same(time)
     # All changes that one commit made to one key and time are one step, from a row or none to another row or none.
     first = np.flatnonzero(~(same_row & _same(commit)))
-    steps = np.add.reduceat(np.where(added, 1, -1), first) if len(first) else np.empty(0, dtype=np.int64)
-    arrivals = np.maximum.reduceat(np.where(added, usable, -1), first) if len(first) else steps
+    steps = np.add.reduceat(np.where(added, 1, -1), first)
+    arrivals = np.maximum.reduceat(np.where(added, usable, -1), first)
     held = _running(steps, ~same_row[first])
     written, _ = instants(changes.column(COMMIT_TIMESTAMP))
     since = written[usable[first]]
-    following = np.concatenate([same_row[first][1:], [False]]) if len(first) else np.empty(0, dtype=bool)
+    following = np.append(same_row[first][1:], False)
     until = np.where(following, np.roll(since, -1), _NEVER)
     since = np.maximum(since, time[first])
     seen = (held > 0) & (since < until)
@@ -120,13 +115,11 @@ def _versions(changes: pa.Table, entity: np.ndarray, join: Join) -> _Versions:
 
 def _same(values: np.ndarray) -> np.ndarray:
     """Return for each element whether it equals the one before."""
-    return np.concatenate([np.zeros(min(1, len(values)), dtype=bool), values[1:] == values[:-1]])
+    return np.concatenate([[False], values[1:] == values[:-1]])
 
 
 def _running(steps: np.ndarray, restarts: np.ndarray) -> np.ndarray:
     """Return the running sums of ``steps``, begun anew where ``restarts``."""
-    if not len(steps):
-        return steps
     sums = np.cumsum(steps)
     before = (sums - steps)[restarts]
     return sums - np.repeat(before, np.diff(np.append(np.flatnonzero(restarts), len(steps))))

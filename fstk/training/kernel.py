@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,10 +23,30 @@ from fstk.errors import DuplicateKeys
 from fstk.training.resolve import Join
 
 _BITS = 62  # of an int64 that key and time may share
-_ARRAY = 2**31  # bytes of strings that one Arrow array cannot hold
+_ARRAY_BYTES = 2**31  # bytes of strings that one Arrow array cannot hold
 _PART_ROWS = 2**15  # feature rows that are sorted at a time; many more leave a core's cache
 SHOWN = 5
 """Keys named in an error."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """What a join compares of one table, one element per row: ``entity`` is equal where the keys are, −1 where one is
+    null (of feature rows also where no label has them); ``time`` is in int64 microseconds since 1970 UTC."""
+
+    entity: np.ndarray
+    time: np.ndarray
+    null_time: np.ndarray
+
+    @classmethod
+    def of(cls, entity: np.ndarray, table: pa.Table, time: str | None) -> Side:
+        """Return the side of ``table``; without a time column all rows are of one instant."""
+        return cls(entity, *times(table, time))
+
+    @cached_property
+    def usable(self) -> np.ndarray:
+        """The rows that can match any: those with keys and a time."""
+        return np.flatnonzero((self.entity >= 0) & ~self.null_time)
 
 
 @dataclass(frozen=True)
@@ -46,13 +67,20 @@ class Matches:
     null_time: np.ndarray
 
     @classmethod
-    def nothing(cls, null_key: np.ndarray, null_time: np.ndarray) -> Matches:
+    def none(cls, labels: Side) -> Matches:
         """Return the answer of an empty table."""
-        row, at, later, next_at = (np.full(len(null_key), value, dtype=np.int64) for value in (-1, 0, 0, 0))
-        return cls(row, np.zeros(len(null_key), dtype=bool), at, later, next_at, null_key, null_time)
+        row, at, later, next_at = (np.full(len(labels.entity), value, dtype=np.int64) for value in (-1, 0, 0, 0))
+        earlier = np.zeros(len(labels.entity), dtype=bool)
+        return cls(row, earlier, at, later, next_at, labels.entity < 0, labels.null_time)
 
-    def see(self, labels: np.ndarray, rows: np.ndarray, at: np.ndarray, recent: np.ndarray) -> None:
-        """Fill in for ``labels`` the newest rows not after them; only ``recent`` ones are seen."""
+    def see(self, labels: np.ndarray, rows: np.ndarray, label_time: np.ndarray, at: np.ndarray, join: Join) -> None:
+        """Fill in for ``labels`` the newest ``rows`` not after them, of the instants ``at``; those of the look-back are
+        seen."""
+        recent: np.ndarray | bool = True
+        if join.lookback is not None:
+            # No row is after its label, so the difference is exact as an unsigned number, however large it is.
+            age = label_time[labels].view(np.uint64) - at.view(np.uint64)
+            recent = age <= np.uint64(min(join.lookback, 2**64 - 1))
         self.row[labels] = np.where(recent, rows, -1)
         self.earlier[labels] = True
         self.at[labels] = at
@@ -65,7 +93,9 @@ class Matches:
         self.next_at[labels[some]] = at[first[some]]
 
 
-def as_of_join(labels: pa.Table, features: pa.Table, join: Join, threads: int = 1) -> pa.Table:
+def as_of_join(
+    labels: pa.Table, features: pa.Table, join: Join, threads: int = 1, part_rows: int = _PART_ROWS
+) -> pa.Table:
     """Return ``labels`` with the join's outputs: of each label's keys the newest row with feature time ≤ label time
     and within the look-back, whole; nulls where there is none; defaults in place of nulls.
 
@@ -74,25 +104,28 @@ def as_of_join(labels: pa.Table, features: pa.Table, join: Join, threads: int = 
     Raises:
         DuplicateKeys: a label's row is not the only one with its keys and time.
     """
-    return with_outputs(labels, features, find(labels, features, join, threads=threads), join)
+    matches = find(labels, features, join, threads=threads, part_rows=part_rows)
+    return with_outputs(labels, features, matches, join)
 
 
-def with_outputs(labels: pa.Table, features: pa.Table, found: Matches, join: Join) -> pa.Table:
+def with_outputs(
+    labels: pa.Table, features: pa.Table, matches: Matches, join: Join, array_bytes: int = _ARRAY_BYTES
+) -> pa.Table:
     """Return ``labels`` with the outputs of ``join`` taken from the rows that were found."""
-    rows = pa.array(found.row, mask=found.row < 0)
+    rows = pa.array(matches.row, mask=matches.row < 0)
     for output in join.outputs:
-        column = _taken(features.column(output.feature), rows)
+        column = _taken(features.column(output.feature), rows, array_bytes)
         if output.default is not None:
             column = pc.fill_null(column, pa.scalar(output.default, column.type))
         labels = labels.append_column(output.name, column)
     return labels
 
 
-def _taken(column: pa.ChunkedArray, rows: pa.Array) -> pa.ChunkedArray:
+def _taken(column: pa.ChunkedArray, rows: pa.Array, array_bytes: int) -> pa.ChunkedArray:
     """Return the values of ``rows``, null where a row is null, also of a column past what Arrow puts in one array."""
-    if column.nbytes < _ARRAY:
+    if column.nbytes < array_bytes:
         return column.take(rows)
-    size = max(1, len(column) * (_ARRAY // 2) // column.nbytes)  # rows whose values fill half an array
+    size = max(1, len(column) * (array_bytes // 2) // column.nbytes)  # rows whose values fill half an array
     parts = []
     for start in range(0, len(rows), size):
         part = rows.slice(start, size)
@@ -103,74 +136,101 @@ def _taken(column: pa.ChunkedArray, rows: pa.Array) -> pa.ChunkedArray:
     return pa.chunked_array(parts, column.type)
 
 
-def find(labels: pa.Table, features: pa.Table, join: Join, *, later: bool = False, threads: int = 1) -> Matches:
+def find(
+    labels: pa.Table,
+    features: pa.Table,
+    join: Join,
+    *,
+    later: bool = False,
+    threads: int = 1,
+    part_rows: int = _PART_ROWS,
+) -> Matches:
     """Return what each label sees, with ``later`` also what comes after it.
 
     Raises:
         DuplicateKeys: as :func:`as_of_join`.
     """
-    label_id, feature_id, size = pair_ids(labels, join.label_keys, features, join.table_keys)
-    label_time, label_null = times(labels, join.label_time)
-    feature_time, feature_null = times(features, join.table_time)
-    asking = np.flatnonzero((label_id >= 0) & ~label_null)
-    usable = np.flatnonzero((feature_id >= 0) & ~feature_null)
-    found = Matches.nothing(label_id < 0, label_null)
-    if not len(asking) or not len(usable):
-        return found
-    part_bits = min(8, (len(usable) // _PART_ROWS).bit_length())
-    key_bits = max(0, size.bit_length() - part_bits)  # no key lies in two parts
-    label_at, feature_at, bits = _coordinates(label_time[asking], feature_time[usable], key_bits)
-    wanted = _Parted.of(label_id[asking], label_at, key_bits, bits)
-    stored = _Parted.of(feature_id[usable], feature_at, key_bits, bits)
+    asking, stored, entities = sides(labels, features, join)
+    matches = Matches.none(asking)
+    if not len(asking.usable) or not len(stored.usable):
+        return matches
+    part_bits = min(8, (len(stored.usable) // part_rows).bit_length())
+    label_codes, feature_codes, time_bits = _packed(asking, stored, entities, part_bits)
 
     def search(part: int) -> None:
-        label_code, who = wanted.part(part)  # searching in order is many times faster than at random
-        codes, rows = stored.part(part)
-        first = (label_code >> bits) << bits
-        position = np.searchsorted(codes, label_code, side="right")
-        seen = position > 0
-        seen[seen] = codes[position[seen] - 1] >= first[seen]
-        last = position[seen] - 1
-        tied = np.unique(last[(last > 0) & (codes[last] == codes[last - 1])])[:SHOWN]
-        if len(tied):
-            raise duplicate_keys(join, shown(features, join.table_columns, usable[rows[tied]]))
-        newest, seeing = usable[rows[last]], asking[who[seen]]
-        at = feature_time[newest]
-        found.see(seeing, newest, at, recent(label_time[seeing], at, join))
+        label, feature = label_codes.part(part), feature_codes.part(part)
+        if not len(feature.code):
+            return
+        entity = (label.code >> time_bits) << time_bits  # no row of the label's entity has a smaller code
+        after = np.searchsorted(feature.code, label.code, side="right")
+        seen = (after > 0) & (feature.code[after - 1] >= entity)
+        newest = after[seen] - 1
+        _refuse_ties(feature, newest, features, join)
+        rows = feature.row[newest]
+        matches.see(label.row[seen], rows, asking.time, stored.time[rows], join)
         if later:
-            end = np.searchsorted(codes, first + (1 << bits))
-            found.miss(asking[who], end - position, feature_time[usable[rows]], position)
+            end = np.searchsorted(feature.code, entity + (1 << time_bits))
+            matches.miss(label.row, end - after, stored.time[feature.row], after)
 
     with ThreadPoolExecutor(threads) as pool:  # NumPy sorts and searches without Python's lock
         list(pool.map(search, range(1 << part_bits)))
-    return found
+    return matches
+
+
+def sides(labels: pa.Table, features: pa.Table, join: Join) -> tuple[Side, Side, int]:
+    """Return what ``join`` compares of both tables, and a number that no entity reaches."""
+    label_id, feature_id, entities = pair_ids(labels, join.label_keys, features, join.table_keys)
+    return Side.of(label_id, labels, join.label_time), Side.of(feature_id, features, join.table_time), entities
+
+
+class _Part(NamedTuple):
+    """Rows of a table in order of their code: (entity within the part, time) in one int64."""
+
+    code: np.ndarray
+    row: np.ndarray
 
 
 @dataclass(frozen=True)
-class _Parted:
-    """Codes, and their positions in an order in which those of part 0 come first; ``ends`` says where a part ends.
+class _Parts:
+    """The codes of the usable rows of a table; those of part ``n`` are at ``order[ends[n - 1] : ends[n]]``."""
 
-    Codes compare within a part only.
-    """
-
-    codes: np.ndarray
+    code: np.ndarray
+    row: np.ndarray
     order: np.ndarray
     ends: np.ndarray
 
     @classmethod
-    def of(cls, ids: np.ndarray, at: np.ndarray, key_bits: int, bits: int) -> _Parted:
-        """Part by the bits of ``ids`` above ``key_bits``, at most eight; ``at`` has so many ``bits``."""
-        part = (ids >> key_bits).astype(np.uint8)
+    def of(cls, side: Side, at: np.ndarray, key_bits: int, time_bits: int) -> _Parts:
+        """Part the rows by the bits of their entity above ``key_bits``, at most eight."""
+        entity = side.entity[side.usable]
+        part = (entity >> key_bits).astype(np.uint8)
         order = np.argsort(part, kind="stable")  # of bytes a radix sort
-        codes = ((ids & ((1 << key_bits) - 1)) << bits) | at
-        return cls(codes, order, np.cumsum(np.bincount(part, minlength=256)))
+        code = ((entity & ((1 << key_bits) - 1)) << time_bits) | at
+        return cls(code, side.usable, order, np.cumsum(np.bincount(part, minlength=256)))
 
-    def part(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the codes of one part, sorted, and their positions."""
-        here = self.order[self.ends[number - 1] if number else 0 : self.ends[number]]
-        codes = self.codes[here]
-        order = np.argsort(codes)
-        return codes[order], here[order]
+    def part(self, number: int) -> _Part:
+        """Return the rows of one part, sorted: searching in order is many times faster than at random."""
+        own = self.order[self.ends[number - 1] if number else 0 : self.ends[number]]
+        code = self.code[own]
+        order = np.argsort(code)
+        return _Part(code[order], self.row[own[order]])
+
+
+def _packed(labels: Side, features: Side, entities: int, part_bits: int = 0) -> tuple[_Parts, _Parts, int]:
+    """Return both tables' codes, which compare within a part only, and the bits that time takes of each; no entity lies
+    in two parts."""
+    key_bits = max(0, entities.bit_length() - part_bits)
+    label_at, feature_at, bits = _coordinates(
+        labels.time[labels.usable], features.time[features.usable], _BITS - key_bits
+    )
+    return _Parts.of(labels, label_at, key_bits, bits), _Parts.of(features, feature_at, key_bits, bits), bits
+
+
+def _refuse_ties(part: _Part, newest: np.ndarray, features: pa.Table, join: Join) -> None:
+    """Raise DuplicateKeys when a row of ``part`` that is some label's newest has an equal beside it."""
+    tied = np.unique(newest[(newest > 0) & (part.code[newest] == part.code[newest - 1])])[:SHOWN]
+    if len(tied):
+        raise duplicate_keys(join, shown(features, join.table_columns, part.row[tied]))
 
 
 def times(table: pa.Table, column: str | None) -> tuple[np.ndarray, np.ndarray]:
@@ -181,30 +241,16 @@ def times(table: pa.Table, column: str | None) -> tuple[np.ndarray, np.ndarray]:
     return instants(table.column(column))
 
 
-def recent(labels: np.ndarray, features: np.ndarray, join: Join) -> np.ndarray:
-    """Return whether feature times, none of them after its label time, lie within the join's look-back."""
-    if join.lookback is None:
-        return np.ones(len(labels), dtype=bool)
-    # No feature time is after its label's, so the difference is exact as an unsigned number, however large it is.
-    return labels.view(np.uint64) - features.view(np.uint64) <= np.uint64(min(join.lookback, 2**64 - 1))
-
-
 def duplicates(features: pa.Table, keys: tuple[str, ...], time: str | None) -> pa.Table:
     """Return rows of ``features`` that share keys and time: up to five keys as ``example``, one a line, none when
     every row is alone; ``rows`` adds up to the number of such rows. Rows with a null key or time are no one's
     duplicates."""
-    ids, _, size = pair_ids(features, keys, features, keys)
-    instant, null = times(features, time)
-    usable = np.flatnonzero((ids >= 0) & ~null)
-    codes = np.empty(0, dtype=np.int64)
-    if len(usable):
-        _, at, bits = _coordinates(instant[usable], instant[usable], size.bit_length())
-        codes = (ids[usable] << bits) | at
-    order = np.argsort(codes)
-    codes = codes[order]
-    same = codes[1:] == codes[:-1]
+    ids, _, entities = pair_ids(features, keys, features, keys)
+    side = Side.of(ids, features, time)
+    code, row = _packed(side, side, entities)[0].part(0) if len(side.usable) else (side.usable, side.usable)
+    same = code[1:] == code[:-1]
     first = same & ~np.concatenate([[False], same[:-1]])  # of a run of equal codes the first pair
-    examples = shown(features, keys if time is None else (*keys, time), usable[order[:-1][first]][:SHOWN])
+    examples = shown(features, keys if time is None else (*keys, time), row[:-1][first][:SHOWN])
     number = [int(same.sum() + first.sum()), *[0] * (SHOWN - 1)]
     return pa.table({"rows": pa.array(number[: len(examples)], pa.int64()), "example": pa.array(examples, pa.string())})
 
@@ -215,12 +261,12 @@ def shown(table: pa.Table, columns: tuple[str, ...], rows: np.ndarray) -> list[s
     return [", ".join(f"{name} {text_of(value)}" for name, value in row.items()) for row in chosen]
 
 
-def _coordinates(labels: np.ndarray, features: np.ndarray, key_bits: int) -> tuple[np.ndarray, np.ndarray, int]:
+def _coordinates(labels: np.ndarray, features: np.ndarray, room: int) -> tuple[np.ndarray, np.ndarray, int]:
     """Return small non-negative stand-ins for times, in which the same feature times are ≤ the same label times, and
-    their number of bits; with ``key_bits`` more they fit an int64."""
+    their number of bits, at most ``room``: ranks where the times themselves need more."""
     low, high = int(features.min()), int(features.max())
     bits = (high - low + 1).bit_length()
-    if key_bits + bits <= _BITS:
+    if bits <= room:
         return np.where(labels < low, 0, np.clip(labels, low, high) - low + 1), features - low + 1, bits
     order = np.argsort(features)
     ordered = features[order]

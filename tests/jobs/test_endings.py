@@ -31,6 +31,7 @@ ENDINGS = [
     ("import os\nos._exit(0)", "killed", 138, "KernelDied"),
     ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "killed", 138, "KernelDied"),
     ("this is no python", "failed", 1, "SyntaxError"),
+    ("%timit 1", "failed", 1, "UnknownName"),
 ]
 
 

@@ -4,12 +4,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 import fstk.cli.app as grammar
 from fstk.display import Displayed, Sheet
 from fstk.errors import InvalidInput, NaiveDatetime, UnknownName
+from fstk.jobs.kernel import refuse_usage, unknown_magic
 
 
 class Seen:
@@ -125,10 +127,7 @@ def test_every_verb_of_a_cell_shows_what_it_returns(shell: InteractiveShell, mon
         ("%fstk run", "InvalidInput: Missing argument 'NOTEBOOK|JOB'.   How it is used: fstk run -h"),
         ("%fstk run churn --resum", "No such option: --resum"),
         ("%%fstk run churn --resume --no\nx", "InvalidInput: No such option: --no"),
-        ("%fstkk run churn", "UnknownName: no magic %fstkk. Nearest: fstk"),
-        ("%%fstkk run churn\nx", "UnknownName: no magic %fstkk. Nearest: fstk"),
         ("%%fstk run churn\n", "InvalidInput: %%fstk has nothing below it."),
-        ("%timit 1", "UnknownName: no magic %timit. Nearest: "),
     ],
 )
 def test_an_error_is_one_sentence_and_the_cause_one_tb_away(shell: InteractiveShell, cell: str, says: str) -> None:
@@ -143,10 +142,40 @@ def test_an_error_is_one_sentence_and_the_cause_one_tb_away(shell: InteractiveSh
     assert "Traceback (most recent call last)" in output.stdout
 
 
-def test_other_usage_errors_stay_as_they_are(shell: InteractiveShell) -> None:
+@pytest.mark.parametrize("cell", ["%alias_magic", "%fstkk run churn", "%%fstkk run churn\nx", "%timit 1"])
+def test_nothing_changes_for_other_magics(shell: InteractiveShell, cell: str) -> None:
+    seen = []
+    for loaded in (True, False):
+        if not loaded:
+            InteractiveShell.clear_instance()
+            shell = InteractiveShell.instance(config=shell.config)
+        with capture_output() as output:
+            assert isinstance(shell.run_cell(cell).error_in_exec, UsageError)
+        seen.append((output.stdout, output.stderr))
+    assert seen[0] == seen[1]
+    assert seen[0][1].startswith("UsageError: ")
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("%fstkk run churn", "UnknownName: no magic %fstkk. Nearest: fstk"),
+        ("%%fstkk run churn\nx", "UnknownName: no magic %fstkk. Nearest: fstk"),
+        ("%timit 1", "UnknownName: no magic %timit. Nearest: "),
+        ("%%fstk run churn\n", "InvalidInput: %%fstk has nothing below it."),
+        ("%alias_magic", "UsageError: "),
+    ],
+)
+def test_in_the_kernel_of_a_job_an_unknown_magic_is_an_error(shell: InteractiveShell, cell: str, says: str) -> None:
+    InteractiveShell.clear_instance()
+    job = InteractiveShell.instance(config=shell.config)
+    refuse_usage(job, unknown_magic)
+    job.run_line_magic("load_ext", "fstk")
     with capture_output() as output:
-        assert not shell.run_cell("%alias_magic").success
-    assert output.stderr.startswith("UsageError: ")
+        assert not job.run_cell(cell).success
+    assert says in output.stdout + output.stderr
+    assert (output.stderr == "") is (not says.startswith("UsageError"))
+    assert output.stdout.count("\n") <= 3
 
 
 def test_a_handler_of_errors_that_was_there_still_gets_its_own(shell: InteractiveShell) -> None:
@@ -159,8 +188,8 @@ def test_a_handler_of_errors_that_was_there_still_gets_its_own(shell: Interactiv
     assert not fresh.run_cell("{}['a']").success
     assert isinstance(caught[0], KeyError)
     with capture_output() as output:
-        assert not fresh.run_cell("%fstkk").success
-    assert "UnknownName: no magic %fstkk" in output.stdout
+        assert not fresh.run_cell("%%fstk show\n").success
+    assert "InvalidInput: %%fstk has nothing below it." in output.stdout
 
 
 def test_help_is_the_commands_own(shell: InteractiveShell) -> None:

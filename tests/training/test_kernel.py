@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -16,8 +15,7 @@ from hypothesis import strategies as st
 
 from fstk.columns.keys import pair_ids
 from fstk.errors import DuplicateKeys
-from fstk.training import kernel
-from fstk.training.kernel import as_of_join, duplicates, find
+from fstk.training.kernel import as_of_join, duplicates, find, with_outputs
 from fstk.training.resolve import Join, Output
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -170,20 +168,15 @@ def cases(draw: st.DrawFn) -> tuple[pa.Table, pa.Table, Join]:
     return label_table, feature_table, join
 
 
-@pytest.fixture(scope="module", params=[kernel._PART_ROWS, 3], ids=["one part", "parts"])
-def parted(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Feature rows all in one part, or about three in each."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernel, "_PART_ROWS", request.param)
-        yield
+parted = pytest.mark.parametrize("part_rows", [2**15, 3], ids=["one part", "parts"])
 
 
-@pytest.mark.usefixtures("parted")
-@given(cases())
+@parted
+@given(case=cases())
 @settings(max_examples=1000, deadline=None)
-def test_each_label_sees_the_newest_row_that_it_may(case: tuple[pa.Table, pa.Table, Join]) -> None:
+def test_each_label_sees_the_newest_row_that_it_may(case: tuple[pa.Table, pa.Table, Join], part_rows: int) -> None:
     labels, features, join = case
-    joined = as_of_join(labels, features, join)
+    joined = as_of_join(labels, features, join, part_rows=part_rows)
     assert unchanged(labels, joined)
     rows = features.to_pylist()
     for label, got in zip(labels.to_pylist(), joined.to_pylist(), strict=True):
@@ -192,12 +185,12 @@ def test_each_label_sees_the_newest_row_that_it_may(case: tuple[pa.Table, pa.Tab
         assert got["n"] == (want["number"] if want else -7)
 
 
-@pytest.mark.usefixtures("parted")
-@given(cases())
+@parted
+@given(case=cases())
 @settings(max_examples=400, deadline=None)
-def test_the_reason_of_every_null_is_told(case: tuple[pa.Table, pa.Table, Join]) -> None:
+def test_the_reason_of_every_null_is_told(case: tuple[pa.Table, pa.Table, Join], part_rows: int) -> None:
     labels, features, join = case
-    found = find(labels, features, join, later=True)
+    found = find(labels, features, join, later=True, part_rows=part_rows)
     rows = features.to_pylist()
     timed = join.table_time is not None
     for i, label in enumerate(labels.to_pylist()):
@@ -216,11 +209,11 @@ def test_the_reason_of_every_null_is_told(case: tuple[pa.Table, pa.Table, Join])
             assert found.next_at[i] == (after[0] - EPOCH) // MICRO
 
 
-@pytest.mark.usefixtures("parted")
-@given(cases(), st.data())
+@parted
+@given(case=cases(), data=st.data())
 @settings(max_examples=200, deadline=None)
 def test_rows_that_share_keys_and_time_are_refused_not_guessed(
-    case: tuple[pa.Table, pa.Table, Join], data: Any
+    case: tuple[pa.Table, pa.Table, Join], data: Any, part_rows: int
 ) -> None:
     labels, features, join = case
     if not features.num_rows:
@@ -237,7 +230,7 @@ def test_rows_that_share_keys_and_time_are_refused_not_guessed(
     ]
     if comparable and any(seen) and row["value"] is not None:
         with pytest.raises(DuplicateKeys):
-            as_of_join(labels, doubled, join)
+            as_of_join(labels, doubled, join, part_rows=part_rows)
 
 
 def test_duplicates_are_counted_in_full_and_five_are_named() -> None:
@@ -294,14 +287,13 @@ def test_features_and_labels_of_every_type_pass_untouched(kind: pa.DataType, val
     assert repr(filled.column("v").to_pylist()) == repr(pa.array([value, value], kind).to_pylist())
 
 
-def test_a_column_too_large_for_one_array_is_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "_ARRAY", 256)
+def test_a_column_too_large_for_one_array_is_taken_in_parts() -> None:
     features = pa.concat_tables(
         [pa.table({"k": [i], "ts": instants(EPOCH), "v": [[f"value {i}"] * 5]}) for i in range(40)]
     )
     keys = [*range(39, -1, -1), None, 99, 7, 7]
     labels = pa.table({"k": pa.array(keys, pa.int64()), "at": instants(*[EPOCH] * len(keys))})
-    joined = as_of_join(labels, features, simple())
+    joined = with_outputs(labels, features, find(labels, features, simple()), simple(), array_bytes=256)
     want = [[f"value {key}"] * 5 if key is not None and key < 40 else None for key in keys]
     assert joined.column("v").to_pylist() == want
     assert joined.column("v").num_chunks > 1
@@ -351,10 +343,7 @@ def test_chunks_are_no_borders() -> None:
     [(1, 100), (10**6, 100), (10**12, 100), (10**12, 10_000)],
     ids=["few bits", "more", "most", "ranks"],
 )
-def test_many_keys_and_wide_times_agree_with_a_search_per_key(
-    spread: int, part_rows: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kernel, "_PART_ROWS", part_rows)
+def test_many_keys_and_wide_times_agree_with_a_search_per_key(spread: int, part_rows: int) -> None:
     random = np.random.default_rng(spread)
     keys, at = random.integers(-300, 300, 20_000) * spread, random.integers(-(10**5), 10**5, 20_000) * spread
     _, first = np.unique(np.stack([keys, at]), axis=1, return_index=True)
@@ -367,7 +356,7 @@ def test_many_keys_and_wide_times_agree_with_a_search_per_key(
     for key, when in zip(label_keys, label_at, strict=True):
         earlier = at[(keys == key) & (at <= when)]
         want.append(float(earlier.max()) if len(earlier) else None)
-    assert as_of_join(labels, features, simple()).column("v").to_pylist() == want
+    assert as_of_join(labels, features, simple(), part_rows=part_rows).column("v").to_pylist() == want
 
 
 def test_planted_rows_of_the_future_never_surface() -> None:
