@@ -24,7 +24,9 @@ SPARK = pytest.param("spark", marks=pytest.mark.spark)
 REMOTE = pytest.param("remote", marks=[pytest.mark.spark, pytest.mark.server])
 DATABRICKS = os.environ.get("FSTK_TEST_DATABRICKS")
 """Address of a Spark Connect server for databricks-connect, set by ``tests/engines/test_databricks.py`` alone: in the
-environment of that package there is no other engine."""
+environment of that package there is no other engine, and nothing is generated."""
+if DATABRICKS is None:
+    import tests.generated  # noqa: F401  its profiles are there before a test is collected
 SPARKS = [SPARK, REMOTE] if DATABRICKS is None else [pytest.param("databricks")]
 ENGINES = [DIRECT, *SPARKS] if DATABRICKS is None else SPARKS
 

@@ -21,6 +21,7 @@ from fstk.errors import InvalidInput, StoreUnavailable, WriteConflict
 from fstk.online import sqlite
 from fstk.online.sqlite import SQLiteStore
 from fstk.online.store import OnlineTable, Row, Watermark, verdict
+from tests.generated import examples
 from tests.online.publisher import offered
 
 TABLE = OnlineTable(
@@ -73,7 +74,7 @@ _ORDERS = st.tuples(st.integers(-3, 3), st.integers(0, 3), st.integers(0, 1), st
 _BATCHES = st.lists(st.dictionaries(st.sampled_from([b"i1", b"i2", b"i3"]), _ORDERS, max_size=3), max_size=8)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(_BATCHES)
 def test_any_sequence_of_batches_keeps_the_newest_row_of_each_key(batches: list[dict[bytes, tuple]]) -> None:
     with tempfile.TemporaryDirectory() as folder, SQLiteStore(Path(folder) / "o.db") as store:

@@ -19,6 +19,7 @@ from fstk.errors import DuplicateKeys
 from fstk.training import kernel
 from fstk.training.kernel import as_of_join, duplicates, find
 from fstk.training.resolve import Join, Output
+from tests.generated import examples
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 FIRST = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
@@ -180,7 +181,7 @@ def parted(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.mark.usefixtures("parted")
 @given(cases())
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 def test_each_label_sees_the_newest_row_that_it_may(case: tuple[pa.Table, pa.Table, Join]) -> None:
     labels, features, join = case
     joined = as_of_join(labels, features, join)
@@ -194,7 +195,7 @@ def test_each_label_sees_the_newest_row_that_it_may(case: tuple[pa.Table, pa.Tab
 
 @pytest.mark.usefixtures("parted")
 @given(cases())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_the_reason_of_every_null_is_told(case: tuple[pa.Table, pa.Table, Join]) -> None:
     labels, features, join = case
     found = find(labels, features, join, later=True)
@@ -218,7 +219,7 @@ def test_the_reason_of_every_null_is_told(case: tuple[pa.Table, pa.Table, Join])
 
 @pytest.mark.usefixtures("parted")
 @given(cases(), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_rows_that_share_keys_and_time_are_refused_not_guessed(
     case: tuple[pa.Table, pa.Table, Join], data: Any
 ) -> None:
