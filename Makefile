@@ -8,32 +8,53 @@ unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 DONE := .venv/done
-# Two at a time, a file at a time, in the files' order: the long ones are not the last.
-PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+# Two at a time: all that shares a Spark session on one, every other file as a whole where there is room, the long ones first.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadgroup
 EXTRAS := spark,jobs,models,monitoring,notebook,demo,dev
+BESIDE_DATABRICKS := duckdb pytest
+LOCK := $(BIN)/uv pip compile -q --universal --no-annotate --custom-compile-command 'make lock'
+comma := ,
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120
 # Root installs Debian packages; anybody else is told the line. $(call debian,PACKAGES,WHAT FOR)
 debian = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(APT) update && $(APT) install -y --no-install-recommends $(1) >/dev/null; \
 	else echo "$(2) is missing. Install it, for example: sudo apt-get install $(1)" >&2; exit 1; fi
 
-.PHONY: help setup demo check test bench clean
+# Style and types beside the tests; what they found comes first, and pytest's own line stays the last. $(call beside_lint,PYTEST'S ARGUMENTS)
+define beside_lint
+	said=$$(mktemp -d); trap 'rm -rf "$$said"' EXIT
+	$(MAKE) --no-print-directory lint >"$$said/lint" 2>&1 & lint=$$!
+	failed=0
+	$(PYTEST) $(1) | tee "$$said/tests" || failed=$$?
+	wait $$lint || { failed=1; cat "$$said/lint"; tail -1 "$$said/tests"; }
+	exit $$failed
+endef
+
+.PHONY: help setup demo check test test-nightly bench lock clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 setup: $(DONE)/jars  ## .venv, packages, Java 17, Delta's jars, the class archive
 
 demo: setup  ## the churn journey on 69,659 real purchases
 	@$(BIN)/fstk demo
 
-check: setup lint  ## style, types, import contract, fast tests
-	$(PYTEST) -m "not spark and not server and not browser"
+check: setup $(DONE)/pyright  ## style, types, import contract, fast tests
+	@$(call beside_lint,-m "not spark and not server and not browser" --hypothesis-profile=quick)
 
-test: setup $(DONE)/chromium $(DONE)/databricks lint  ## all that CI runs
-	$(PYTEST)
+test: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/databricks  ## all that CI runs
+	@$(call beside_lint,-m "not nightly")
+
+test-nightly: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/databricks  ## the same, with every Spark test over Connect, too
+	@$(call beside_lint)
 
 bench: setup  ## joins, windows, start-up, memory, beside DuckDB, Polars and native Spark SQL
 	@$(BIN)/python -m bench
+
+# What still fits stays as it is: remove a lock to take the newest of everything.
+lock: $(DONE)/python  ## the exact versions that set-up installs, from pyproject.toml
+	@$(LOCK) --python-version 3.11 --extra $(subst $(comma), --extra ,$(EXTRAS)) pyproject.toml -o requirements.lock
+	printf '%s\n' $(BESIDE_DATABRICKS) | $(LOCK) --python-version 3.12 --extra databricks pyproject.toml - -o requirements-databricks.lock
 
 clean:  ## forget the environment; warehouse and runs stay
 	rm -rf .venv .venv-databricks
@@ -58,9 +79,10 @@ $(DONE)/python:
 	mkdir -p $(DONE)
 	touch $@
 
-# uv resolves in seconds what pip takes minutes for; where it cannot reach an index that pip can, pip does the work.
-$(DONE)/packages: $(DONE)/python pyproject.toml
-	@$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -e '.[$(EXTRAS)]' || $(BIN)/python -m pip install -q -e '.[$(EXTRAS)]'
+# The lock holds the versions; uv is quick, and where it cannot reach an index that pip can, pip installs the same.
+$(DONE)/packages: $(DONE)/python pyproject.toml requirements.lock
+	@$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -c requirements.lock -e '.[$(EXTRAS)]' \
+		|| $(BIN)/python -m pip install -q -c requirements.lock -e '.[$(EXTRAS)]'
 	touch $@
 
 # Debian 13 has 21 instead; the package is chosen when apt has read its lists.
@@ -88,7 +110,7 @@ $(DONE)/chromium: $(DONE)/packages
 	touch $@
 
 # databricks-connect wants Python 3.12 and excludes PySpark: it is tested in an environment of its own, where there is one.
-$(DONE)/databricks: $(DONE)/python pyproject.toml
+$(DONE)/databricks: $(DONE)/python pyproject.toml requirements-databricks.lock
 	@fits='import ensurepip, sys; sys.exit(sys.version_info[:2] != (3, 12))'
 	for python in python3.12 $(wildcard $(HOME)/.pyenv/versions/3.12*/bin/python3.12) none; do
 		if "$$python" -c "$$fits" 2>/dev/null; then break; fi
@@ -97,7 +119,8 @@ $(DONE)/databricks: $(DONE)/python pyproject.toml
 		echo "no Python 3.12 here: databricks-connect will not be tested" >&2
 	else
 		"$$python" -m venv .venv-databricks
-		$(BIN)/uv pip install -q --compile-bytecode --python .venv-databricks/bin/python -e '.[databricks]' duckdb pytest \
-			|| .venv-databricks/bin/python -m pip install -q -e '.[databricks]' duckdb pytest
+		held="-c requirements-databricks.lock -e .[databricks] $(BESIDE_DATABRICKS)"
+		$(BIN)/uv pip install -q --compile-bytecode --python .venv-databricks/bin/python $$held \
+			|| .venv-databricks/bin/python -m pip install -q $$held
 	fi
 	touch $@

@@ -19,14 +19,39 @@ from fstk.engines.spark import SparkEngine
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+# All that shares a session, and all that shares a server, is for one of xdist's workers.
+SHARED = pytest.mark.xdist_group("spark")
 DIRECT = pytest.param("direct")
-SPARK = pytest.param("spark", marks=pytest.mark.spark)
-REMOTE = pytest.param("remote", marks=[pytest.mark.spark, pytest.mark.server])
+SPARK = pytest.param("spark", marks=[pytest.mark.spark, SHARED])
+REMOTE = pytest.param("remote", marks=[pytest.mark.spark, pytest.mark.server, SHARED, pytest.mark.remote])
 DATABRICKS = os.environ.get("FSTK_TEST_DATABRICKS")
 """Address of a Spark Connect server for databricks-connect, set by ``tests/engines/test_databricks.py`` alone: in the
-environment of that package there is no other engine."""
+environment of that package there is no other engine, and nothing is generated."""
+if DATABRICKS is None:
+    import tests.generated  # noqa: F401  its profiles are there before a test is collected
 SPARKS = [SPARK, REMOTE] if DATABRICKS is None else [pytest.param("databricks")]
 ENGINES = [DIRECT, *SPARKS] if DATABRICKS is None else SPARKS
+TRANSPORT = ("tests/contracts/", "tests/engines/")
+"""Where every test is of what Spark Connect itself may change: types, errors, batches, and each rule's cases."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave to the nightly run what Connect cannot change, and say which tests are for one worker."""
+    for item in items:
+        file = item.nodeid.split("::")[0]
+        has = item.get_closest_marker
+        if has("remote") and not has("transport") and not file.startswith(TRANSPORT):
+            item.add_marker(pytest.mark.nightly)
+        if not has("xdist_group"):
+            item.add_marker(SHARED if has("spark") and not has("server") else pytest.mark.xdist_group(file))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Call a test by its own name, without that of its group, so that it can be pasted; not in xdist's workers."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        report.nodeid = report.nodeid.rpartition("@")[0] or report.nodeid
 
 
 @pytest.fixture(scope="session")

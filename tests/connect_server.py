@@ -1,20 +1,32 @@
-"""A real Spark Connect server with Delta on a free loopback port, for tests."""
+"""A real Spark Connect server with Delta on a loopback port of its own choice, for tests."""
 
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import grpc
 import pyspark
 
 from fstk import settings
 from fstk.engines.start.launch import configuration
+from tests.processes import server
+
+_JAVA = "spark.driver.extraJavaOptions"
+_SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
+_LOGGING = f"""
+rootLogger.level = error
+rootLogger.appenderRef.stderr.ref = stderr
+appender.stderr.type = Console
+appender.stderr.name = stderr
+appender.stderr.target = SYSTEM_ERR
+appender.stderr.layout.type = PatternLayout
+appender.stderr.layout.pattern = %p %c{{1}}: %m%n%ex
+logger.server.name = {_SERVER}
+logger.server.level = info
+"""
 
 
 @contextmanager
@@ -23,32 +35,22 @@ def connect_server(folder: Path, python: str = sys.executable, **more: str) -> I
 
     ``python`` runs its workers; ``more`` are settings of Spark.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    conf = configuration(settings.load(), "local[2]", "fstk-test-server") | {
+    logging = folder / "log4j2.properties"
+    logging.write_text(_LOGGING)
+    conf = configuration(settings.load(), "local[2]", "fstk-test-server")
+    conf |= {
         "spark.connect.grpc.binding.address": "127.0.0.1",
-        "spark.connect.grpc.binding.port": str(port),
+        "spark.connect.grpc.binding.port": "0",
         "spark.driver.memory": "1g",
+        _JAVA: f"{conf[_JAVA]} -Dlog4j2.configurationFile={logging}",
         "spark.sql.warehouse.dir": str(folder / "spark-warehouse"),
         **more,
     }
     command = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit")]
     for name, value in conf.items():
         command += ["--conf", f"{name}={value}"]
-    command += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]
+    command += ["--class", _SERVER, "spark-internal"]
     environment = os.environ | {"PYSPARK_PYTHON": python, "SPARK_NO_DAEMONIZE": "1"}
     environment.pop("SPARK_REMOTE", None)
-    with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
-    try:
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            grpc.channel_ready_future(channel).result(timeout=120)
+    with server(command, r"server started at: .*:(\d+)", environment, folder) as port:
         yield f"sc://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        try:
-            server.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait(timeout=30)

@@ -37,6 +37,7 @@ def main() -> None:
 
     kernel = IPKernelApp.instance()
     kernel.initialize()
+    assert kernel.shell is not None
     refuse_usage(kernel.shell, unknown_magic)
     kernel.start()
 

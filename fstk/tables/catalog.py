@@ -70,7 +70,8 @@ class Catalog(ABC):
         """Create a feature table from ``df`` (Spark, pandas, Polars or Arrow), or empty from ``schema``.
 
         Where a table of the same keys is there already, ``df`` is merged into it, so that the same call again changes
-        nothing; its description and tags are set where given. The ``report`` of what is returned tells what was written.
+        nothing; its description and tags are set where given. The ``report`` of what is returned says what was
+        written.
 
         Raises:
             TableExists: a table with other keys, time column or partition columns is there.

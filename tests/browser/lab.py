@@ -6,10 +6,7 @@ import json
 import os
 import re
 import secrets
-import socket
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +15,8 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from tests.processes import server
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 CELLS = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell"
@@ -31,7 +30,6 @@ ALONE = [  # Debian's Chromium, which then asks nothing of the outside
     "--disable-sync",
 ]
 KEYSTROKES = 20  # a page that is still settling loses some
-STARTED = re.compile(r"is running at")
 SETTINGS = {  # nothing of the outside is asked, and every cell is in the page, whether it is in sight or not
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none", "autoStartDefaultKernel": True},
@@ -140,9 +138,6 @@ def configure(settings: Path, plugin: str, values: dict[str, object]) -> None:
 @contextmanager
 def jupyterlab(home: Path, project: Path) -> Iterator[Lab]:
     """Run JupyterLab on ``project`` with settings, kernels and history of its own under ``home``."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     token = secrets.token_hex(16)
     folders = ["CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"]
     environment = {
@@ -156,18 +151,7 @@ def jupyterlab(home: Path, project: Path) -> Iterator[Lab]:
     for plugin, values in SETTINGS.items():
         configure(home / "settings", plugin, values)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
-    command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={project}"]
-    server = subprocess.Popen(command, cwd=project, env=environment, stderr=subprocess.PIPE, text=True)
-    assert server.stderr is not None
-    try:
-        said: list[str] = []
-        for line in server.stderr:
-            said.append(line)
-            if STARTED.search(line):
-                break
-        assert server.poll() is None, "".join(said)
-        threading.Thread(target=server.stderr.read, daemon=True).start()  # a full pipe would stop it
+    # It looks for a port seconds before it takes it: among those that no system hands out, from a place of its own on.
+    command += [f"--ServerApp.port={20_000 + os.getpid() % 10_000}", f"--ServerApp.root_dir={project}"]
+    with server(command, r"http://127\.0\.0\.1:(\d+)/lab", environment, home) as port:
         yield Lab(port, token, project, home / "settings")
-    finally:
-        server.terminate()
-        server.wait(timeout=30)

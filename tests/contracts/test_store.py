@@ -31,6 +31,7 @@ from fstk.online.read import drop_online_table, read_online
 from fstk.online.spec import SPECS, MemorySpec, OnlineSpec, SQLiteSpec, open_store
 from fstk.online.store import Counts, OnlineStore, OnlineTable, Row, Watermark, replaces, verdict
 from tests.contracts import publisher
+from tests.generated import examples
 from tests.online.tables import Made
 
 STORES: dict[str, Callable[[Path], OnlineSpec]] = {
@@ -176,11 +177,9 @@ def test_the_rule_by_which_a_store_decides(one: tuple, two: tuple) -> None:
     assert (verdict(row, None), replaces(row, None)) == ("written", True)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_BATCHES)
-def test_any_sequence_of_batches_is_decided_by_the_rule(
-    store: OnlineStore, batches: list[dict[bytes, tuple]]
-) -> None:
+def test_any_sequence_of_batches_is_decided_by_the_rule(store: OnlineStore, batches: list[dict[bytes, tuple]]) -> None:
     table = store.put_table(replace(WIDER, name=f"t{next(_NUMBERS)}"), None)
     held: dict[bytes, Row] = {}
     for batch in batches:

@@ -158,10 +158,10 @@ def test_no_address(monkeypatch: pytest.MonkeyPatch, url: str | None) -> None:
 
 
 def test_nobody_at_the_address_and_no_token_told() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"sc://127.0.0.1:{free.getsockname()[1]}"
-    said = refusal(EngineUnavailable, "remote", url=f"{url}/;token=geheim")
+    with socket.socket() as deaf:  # bound, so that nobody else can be there
+        deaf.bind(("127.0.0.1", 0))
+        url = f"sc://127.0.0.1:{deaf.getsockname()[1]}"
+        said = refusal(EngineUnavailable, "remote", url=f"{url}/;token=geheim")
     assert f"no Spark Connect server answers at {url}" in said
     assert "geheim" not in said
 

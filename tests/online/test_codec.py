@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from fstk.engines.types import arrow_type
 from fstk.errors import InvalidInput, UnsupportedType
 from fstk.online.codec import RowCodec
+from tests.generated import examples
 
 _ATOMS: dict[str, st.SearchStrategy[Any]] = {
     "tinyint": st.integers(-(2**7), 2**7 - 1),
@@ -67,7 +68,7 @@ def _columns(draw: st.DrawFn) -> tuple[dict[str, str], list[dict[str, Any]]]:
     return schema, draw(st.lists(row, min_size=1, max_size=4))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(_columns())
 def test_any_row_of_any_types_comes_back(case: tuple[dict[str, str], list[dict[str, Any]]]) -> None:
     schema, rows = case

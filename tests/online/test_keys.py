@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from fstk.engines.types import arrow_type
 from fstk.errors import InvalidInput, NaiveDatetime, TypeMismatch, UnknownColumn, UnsupportedType
 from fstk.online.keys import KeyCodec
+from tests.generated import examples
 
 NOON = datetime(2024, 2, 29, 12, 0, 0, 1, tzinfo=UTC)
 
@@ -88,7 +89,7 @@ def test_what_a_store_holds_is_found_by_every_later_version(spark: str, value: A
     assert _one(spark, value) == stored
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(_KEYS, _KEYS)
 def test_keys_meet_exactly_when_they_are_equal(one: list[tuple[str, Any]], two: list[tuple[str, Any]]) -> None:
     encoded = []

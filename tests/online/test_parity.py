@@ -22,6 +22,7 @@ from fstk.online.parity import check_parity
 from fstk.online.publish import publish
 from fstk.online.read import read_online
 from fstk.online.spec import SQLiteSpec
+from tests.generated import examples
 from tests.online.tables import Made
 
 SCHEMA = {
@@ -115,7 +116,7 @@ _WRITES = st.lists(st.tuples(_KEYS, st.integers(0, 5), st.integers(0, 9)), min_s
 _STEPS = st.lists(st.tuples(_WRITES, st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6)), max_size=2)), max_size=4)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(_STEPS)
 def test_after_any_publications_the_last_one_leaves_the_newest_rows(steps: list[Any]) -> None:
     """Versions are published late, twice, never, or up to an earlier instant; then the newest once, up to the end."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 import fstk
 
@@ -23,6 +24,11 @@ EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 ENVIRONMENTS = {
     "environment.yml": ("spark", "jobs", "models", "monitoring", "notebook", "demo", "dev"),
     "environment-databricks.yml": ("databricks", "jobs", "models", "monitoring", "notebook"),
+}
+
+LOCKS = {
+    "requirements.lock": ("spark", "jobs", "models", "monitoring", "notebook", "demo", "dev"),
+    "requirements-databricks.lock": ("databricks",),
 }
 
 
@@ -53,6 +59,17 @@ def test_conda_environments_are_those_of_pyproject(file: str) -> None:
     python = next(entry.removeprefix("python=") for entry in conda if entry.startswith("python="))
     assert python in _pythons()
     assert ("openjdk=17" in conda) == ("spark" in ENVIRONMENTS[file])
+
+
+@pytest.mark.parametrize("file", LOCKS)
+def test_locks_hold_one_version_of_all_that_is_declared_and_no_index(file: str) -> None:
+    lines = [line for line in (ROOT / file).read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9._-]+(\[[a-z0-9,-]+\])?==[^ ]+( ; .+)?", line) for line in lines)
+    held = {requirement.name: requirement for requirement in map(Requirement, lines)}
+    for entry in PROJECT["dependencies"] + [entry for extra in LOCKS[file] for entry in EXTRAS[extra]]:
+        declared = Requirement(entry)
+        (exactly,) = held[_name(declared.name)].specifier
+        assert declared.specifier.contains(exactly.version), f"{entry} is not {exactly} of {file}: make lock"
 
 
 def test_set_up_takes_every_python_that_the_package_takes() -> None:
@@ -101,11 +118,11 @@ def test_whatever_is_imported_is_declared() -> None:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A folder that looks set up: every stamp made, in order."""
-    for name in ("Makefile", "pyproject.toml"):
+    for name in ("Makefile", "pyproject.toml", *LOCKS):
         (tmp_path / name).write_text((ROOT / name).read_text())
+        os.utime(tmp_path / name, (1, 1))
     done = tmp_path / ".venv" / "done"
     done.mkdir(parents=True)
-    os.utime(tmp_path / "pyproject.toml", (1, 1))
     for second, name in enumerate(("python", "packages", "java", "jars", "pyright", "chromium", "databricks"), start=2):
         (done / name).touch()
         os.utime(done / name, (second, second))
@@ -124,8 +141,9 @@ def test_a_second_setup_repeats_nothing(checkout: Path) -> None:
         assert not re.search(r"pip install|apt-get|fstk\.engines\.jars|-m venv", planned), planned
 
 
-def test_changed_dependencies_are_installed_into_the_same_environment(checkout: Path) -> None:
-    (checkout / "pyproject.toml").touch()
+@pytest.mark.parametrize("changed", ["pyproject.toml", "requirements.lock"])
+def test_changed_dependencies_are_installed_into_the_same_environment(checkout: Path, changed: str) -> None:
+    (checkout / changed).touch()
     planned = _planned(checkout, "setup")
     assert "pip install" in planned
     assert "fstk.engines.start.jars" in planned
@@ -145,7 +163,7 @@ def test_every_public_name_is_there() -> None:
     for name in fstk.__all__:
         assert getattr(fstk, name) is not None
     with pytest.raises(AttributeError, match="No fstk attribute nonsense"):
-        fstk.nonsense  # noqa: B018
+        fstk.nonsense  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
 
 
 OFFLINE = """

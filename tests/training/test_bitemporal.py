@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from fstk.errors import DuplicateKeys
 from fstk.training.bitemporal import _painted, as_known_join, find_known
 from fstk.training.resolve import Join, Output
+from tests.generated import examples
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -107,7 +108,7 @@ def labels_of(labels: list[tuple[int | None, int | None]]) -> pa.Table:
 
 
 @given(histories(), LABELS, st.none() | st.integers(0, 4))
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=examples(700), deadline=None)
 def test_a_label_sees_what_the_table_held_at_its_time(
     commits: list[tuple[int, Commit]], labels: list[tuple[int | None, int | None]], lookback: int | None
 ) -> None:
@@ -121,7 +122,7 @@ def test_a_label_sees_what_the_table_held_at_its_time(
 
 
 @given(histories(), LABELS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_what_comes_later_is_counted_whether_by_time_or_by_commit(
     commits: list[tuple[int, Commit]], labels: list[tuple[int | None, int | None]]
 ) -> None:
@@ -137,7 +138,7 @@ def test_what_comes_later_is_counted_whether_by_time_or_by_commit(
 
 
 @given(histories(), LABELS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_a_table_without_a_time_column_is_seen_as_it_was_written(
     commits: list[tuple[int, Commit]], labels: list[tuple[int | None, int | None]]
 ) -> None:
@@ -149,7 +150,7 @@ def test_a_table_without_a_time_column_is_seen_as_it_was_written(
 
 
 @given(st.integers(1, 40), st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=30))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_the_last_range_over_a_place_wins(size: int, ranges: list[tuple[int, int]]) -> None:
     ranges = [(min(low, size), min(high, size)) for low, high in ranges]
     start, end = (np.array([pair[i] for pair in ranges], dtype=np.int64) for i in (0, 1))

@@ -17,6 +17,7 @@ from fstk.columns.keys import pair_ids
 from fstk.errors import DuplicateKeys
 from fstk.training.kernel import as_of_join, duplicates, find, with_outputs
 from fstk.training.resolve import Join, Output
+from tests.generated import examples
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 FIRST = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
@@ -173,7 +174,7 @@ parted = pytest.mark.parametrize("part_rows", [2**15, 3], ids=["one part", "part
 
 @parted
 @given(case=cases())
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 def test_each_label_sees_the_newest_row_that_it_may(case: tuple[pa.Table, pa.Table, Join], part_rows: int) -> None:
     labels, features, join = case
     joined = as_of_join(labels, features, join, part_rows=part_rows)
@@ -187,7 +188,7 @@ def test_each_label_sees_the_newest_row_that_it_may(case: tuple[pa.Table, pa.Tab
 
 @parted
 @given(case=cases())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_the_reason_of_every_null_is_told(case: tuple[pa.Table, pa.Table, Join], part_rows: int) -> None:
     labels, features, join = case
     found = find(labels, features, join, later=True, part_rows=part_rows)
@@ -211,7 +212,7 @@ def test_the_reason_of_every_null_is_told(case: tuple[pa.Table, pa.Table, Join],
 
 @parted
 @given(case=cases(), data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_rows_that_share_keys_and_time_are_refused_not_guessed(
     case: tuple[pa.Table, pa.Table, Join], data: Any, part_rows: int
 ) -> None:

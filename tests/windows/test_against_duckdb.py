@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fstk.windows.kernel import Reduction, WindowKernel
+from tests.generated import examples
 
 _DAY = 86_400_000_000
 _INSTANT = pa.timestamp("us", tz="UTC")
@@ -82,7 +83,7 @@ def _duckdb(points: pa.Table, events: pa.Table, closed: str) -> pa.Table:
 
 
 @pytest.mark.parametrize("closed", sorted(_CLOSED))
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=examples(20), deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32), rows=st.sampled_from([0, 1, 40, 250]), far=st.booleans())
 def test_kernel_equals_duckdb(closed: str, seed: int, rows: int, far: bool) -> None:
     random = np.random.default_rng(seed)

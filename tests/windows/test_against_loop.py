@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from fstk.errors import NumericOverflow
 from fstk.windows.kernel import Reduction, WindowKernel
+from tests.generated import examples
 from tests.windows import loop
 
 _DAY = 86_400_000_000
@@ -165,7 +166,7 @@ def _too_large(case: dict[str, Any], wanted: tuple[list[list[Any]], list[list[An
 
 @pytest.mark.parametrize("function", [*_NUMERIC, *_COMPARED])
 @settings(
-    max_examples=300,
+    max_examples=examples(300),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

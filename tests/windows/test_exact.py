@@ -14,6 +14,7 @@ from fstk.windows.distinct import distinct
 from fstk.windows.exact import Floats, Integers, Spans, WideIntegers, int64, int128, rounded, sums, width_for
 from fstk.windows.extremes import extremes
 from fstk.windows.spread import deviations
+from tests.generated import examples
 from tests.windows.loop import as_double, root
 
 _EDGES = [
@@ -50,7 +51,7 @@ def _lists(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
     return st.lists(values, min_size=1, max_size=14)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=examples(300), deadline=None, derandomize=True)
 @given(st.data(), _lists(_DOUBLES) | _lists(_CENTS), _WIDTHS)
 def test_floating_sums_are_rounded_once(data: st.DataObject, values: list[float], width: int) -> None:
     spans, pairs = data.draw(_spans(len(values)))
@@ -62,7 +63,7 @@ def test_floating_sums_are_rounded_once(data: st.DataObject, values: list[float]
         assert found.tolist() == wanted
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=examples(300), deadline=None, derandomize=True)
 @given(st.data(), _lists(_INT64), _lists(_INT128))
 def test_integer_sums_are_exact_or_known_to_overflow(data: st.DataObject, small: list[int], large: list[int]) -> None:
     spans, pairs = data.draw(_spans(len(small)))
@@ -82,7 +83,7 @@ def test_integer_sums_are_exact_or_known_to_overflow(data: st.DataObject, small:
     assert all(total == want for total, fine, want in zip(whole, ok[0], wanted, strict=True) if fine)
 
 
-@settings(max_examples=250, deadline=None, derandomize=True)
+@settings(max_examples=examples(250), deadline=None, derandomize=True)
 @given(st.data(), _lists(_DOUBLES) | _lists(_CENTS), _lists(_INT64), _lists(_INT128))
 def test_deviations_lose_nothing_to_cancellation(
     data: st.DataObject, doubles: list[float], small: list[int], large: list[int]
@@ -104,7 +105,7 @@ def test_deviations_lose_nothing_to_cancellation(
                 assert math.isclose(value, wanted, rel_tol=1e-15, abs_tol=1e-323)
 
 
-@settings(max_examples=250, deadline=None, derandomize=True)
+@settings(max_examples=examples(250), deadline=None, derandomize=True)
 @given(st.data(), _lists(st.tuples(st.integers(0, 1), _INT64 | st.integers(0, 3))))
 def test_extremes_and_distinct_values(data: st.DataObject, rows: list[tuple[int, int]]) -> None:
     rows.sort(key=lambda row: row[0])
