@@ -13,7 +13,9 @@ import pyarrow as pa
 
 from fstk.errors import NaiveDatetime, TypeMismatch
 
-_BITS = {pa.int8(): 7, pa.int16(): 15, pa.int32(): 31, pa.int64(): 63}
+_BITS = {pa.int8().id: 7, pa.int16().id: 15, pa.int32().id: 31, pa.int64().id: 63}
+_FLOATS = {pa.float32().id, pa.float64().id}
+_THEMSELVES: dict[int, type] = {pa.string().id: str, pa.bool_().id: bool, pa.date32().id: dt.date}
 _LARGEST_FLOAT = (2 - 2**-23) * 2.0**127
 
 
@@ -44,10 +46,10 @@ def _fit(value: Any, arrow: pa.DataType, argument: str) -> Any:
     """Return the fitted value, or None when it does not fit."""
     if isinstance(value, dt.datetime):
         return _instant(value, arrow, argument)
-    if arrow in _BITS:
-        bound = 2 ** _BITS[arrow]
+    if arrow.id in _BITS:
+        bound = 2 ** _BITS[arrow.id]
         return value if _is_int(value) and -bound <= value < bound else None
-    if arrow in (pa.float32(), pa.float64()):
+    if arrow.id in _FLOATS:
         return _float(value, arrow)
     if isinstance(arrow, pa.Decimal128Type):
         return _decimal(value, arrow)
@@ -66,9 +68,10 @@ def _fit(value: Any, arrow: pa.DataType, argument: str) -> Any:
             for key, item in value.items()
         ]
     if arrow == pa.binary():
-        return bytes(value) if isinstance(value, bytes | bytearray) else None
-    exact = {pa.string(): str, pa.bool_(): bool, pa.date32(): dt.date}.get(arrow)
-    return value if exact is not None and isinstance(value, exact) else None
+        return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else None
+    if not isinstance(value, _THEMSELVES.get(arrow.id, ())):
+        return None
+    return value if not isinstance(value, str) or _is_text(value) else None
 
 
 def _part(value: Any, arrow: pa.DataType, argument: str) -> Any:
@@ -77,6 +80,14 @@ def _part(value: Any, arrow: pa.DataType, argument: str) -> Any:
 
 def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which no column can hold
+        return False
+    return True
 
 
 def _instant(value: dt.datetime, arrow: pa.DataType, argument: str) -> dt.datetime | None:
@@ -114,6 +125,7 @@ def _decimal(value: Any, arrow: pa.Decimal128Type) -> Decimal | None:
             exact = number.quantize(Decimal(1).scaleb(-arrow.scale), context=context)
         except InvalidOperation:
             return None
+    exact = abs(exact) if exact == 0 else exact  # a column has no −0
     return exact if exact == number and len(exact.as_tuple().digits) <= arrow.precision else None
 
 

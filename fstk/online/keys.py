@@ -12,19 +12,20 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
-from decimal import MAX_PREC, Context, Decimal, localcontext
-from typing import Any
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from fstk.columns.instants import day, days, instant, microseconds, wall, wall_microseconds
+from fstk.columns.values import fitted
+from fstk.columns.values import plain as python_value
 from fstk.engines.base import Schema
 from fstk.errors import InvalidInput, NaiveDatetime, TypeMismatch, UnknownColumn, UnsupportedType, nearest
 from fstk.online.codec import plain, supported
-
-_INTEGER_BITS = {pa.int8(): 8, pa.int16(): 16, pa.int32(): 32, pa.int64(): 64}
 
 
 class KeyCodec:
@@ -40,7 +41,7 @@ class KeyCodec:
         for field in self._types:
             if pa.types.is_nested(field.type):
                 raise UnsupportedType(f"key {field.name} is {keys[field.name]}: nested types cannot be keys online.")
-        self._parts = [_part(field.type) for field in self._types]
+        self._parts = [_Part(field.name, keys[field.name], field.type, *_form(field.type)) for field in self._types]
 
     def encode(self, rows: pa.RecordBatch | pa.Table) -> list[bytes | None]:
         """Return one key per row; None for a row with a null in its key, which equals nothing."""
@@ -65,11 +66,11 @@ class KeyCodec:
                     f"keys[{position}]: {name!r} is no key of this table.{nearest(str(name), self.keys)}"
                 )
         values = []
-        for field in self._types:
-            if field.name not in key:
-                raise InvalidInput(f"keys[{position}]: key {field.name} ({self.keys[field.name]}) is missing.")
-            value = key[field.name]
-            values.append(None if value is None else self._checked(value, field, f"keys[{position}]: {field.name}"))
+        for part in self._parts:
+            if part.name not in key:
+                raise InvalidInput(f"keys[{position}]: key {part.name} ({part.spark}) is missing.")
+            value = key[part.name]
+            values.append(None if value is None else _exactly(value, part, f"keys[{position}]: {part.name}"))
         return self._join(values)
 
     def spelled(self, key: bytes) -> str:
@@ -88,38 +89,65 @@ class KeyCodec:
     def _join(self, row: tuple[Any, ...] | list[Any]) -> bytes | None:
         if None in row:
             return None
-        return "|".join([part(value) for part, value in zip(self._parts, row, strict=True)]).encode()
-
-    def _checked(self, value: Any, field: pa.Field, where: str) -> Any:
-        """Return the value as :func:`plain` would have read it from a column of the key's type."""
-        kind = field.type
-        if isinstance(value, np.generic) and not isinstance(value, np.datetime64):
-            value = np.float64(value).item() if isinstance(value, np.floating) else value.item()
-        if pa.types.is_timestamp(kind) and kind.tz is not None and isinstance(value, datetime) and value.tzinfo is None:
-            raise NaiveDatetime(f"{where} is a datetime without a zone; give it one: value.replace(tzinfo=UTC).")
-        found = _checked(value, kind)
-        if found is None:
-            shown = repr(value) if len(repr(value)) <= 40 else f"{repr(value)[:37]}…"
-            raise TypeMismatch(f"{where} is {self.keys[field.name]}; got {shown} ({type(value).__name__}).")
-        return found
+        return "|".join([part.text(value) for part, value in zip(self._parts, row, strict=True)]).encode()
 
 
-def _part(kind: pa.DataType) -> Callable[[Any], str]:
+class _Part(NamedTuple):
+    """One key column: its name and types; the Python types of its values, none of which is coerced; a fitted value as
+    :func:`fstk.online.codec.plain` has it (None: not exactly); and that as text."""
+
+    name: str
+    spark: str
+    arrow: pa.DataType
+    python: type | tuple[type, ...]
+    plain: Callable[[Any], Any]
+    text: Callable[[Any], str]
+
+
+def _exactly(value: Any, part: _Part, where: str) -> Any:
+    """Return the value as :func:`fstk.online.codec.plain` would have read it from the key's column."""
+    value = value if isinstance(value, np.datetime64) else python_value(value)
+    wall_clock = isinstance(value, datetime) and value.tzinfo is None
+    if wall_clock and part.spark == "timestamp":
+        raise NaiveDatetime(f"{where} is a datetime without a zone; give it one: value.replace(tzinfo=UTC).")
+    found = None
+    if isinstance(value, part.python) and (wall_clock or part.spark != "timestamp_ntz"):
+        with suppress(TypeMismatch):
+            found = part.plain(fitted(value.replace(tzinfo=UTC) if wall_clock else value, part.arrow, where))
+    if found is None:
+        shown = repr(value) if len(repr(value)) <= 40 else f"{repr(value)[:37]}…"
+        raise TypeMismatch(f"{where} is {part.spark}; got {shown} ({type(value).__name__}).")
+    return found
+
+
+def _form(kind: pa.DataType) -> tuple[Any, Callable[[Any], Any], Callable[[Any], str]]:
     if pa.types.is_boolean(kind):
-        return lambda value: "b1" if value else "b0"
+        return bool, bool, lambda value: "b1" if value else "b0"
     if pa.types.is_integer(kind):
-        return lambda value: f"i{value}"
+        return int, int, lambda value: f"i{value}"
     if pa.types.is_floating(kind):
-        return _double
+        return float, float if pa.types.is_float64(kind) else _single, _double
     if pa.types.is_decimal(kind):
-        return lambda value: f"m{Decimal(value):f}"
+        return Decimal, str, lambda value: f"m{Decimal(value):f}"
     if pa.types.is_string(kind):
-        return lambda value: f"s{len(value)}:{value}"
+        return str, str, lambda value: f"s{len(value)}:{value}"
     if pa.types.is_binary(kind):
-        return lambda value: f"x{value.hex()}"
+        return (bytes, bytearray, memoryview), bytes, lambda value: f"x{value.hex()}"
     if pa.types.is_date32(kind):
-        return lambda value: f"d{value}"
-    return (lambda value: f"n{value}") if kind.tz is None else (lambda value: f"t{value}")
+        return date, days, lambda value: f"d{value}"
+    if kind.tz is None:
+        return datetime, wall_microseconds, lambda value: f"n{value}"
+    return datetime, microseconds, lambda value: f"t{value}"
+
+
+def _single(value: float) -> float | None:
+    return value if math.isnan(value) or float(np.float32(value)) == value else None
+
+
+def _double(value: float) -> str:
+    if math.isnan(value):
+        return "fnan"
+    return f"f{struct.pack('>d', value + 0.0).hex()}"  # −0.0 + 0.0 is 0.0
 
 
 def _spelled(part: str) -> str:
@@ -135,52 +163,3 @@ def _spelled(part: str) -> str:
     if kind == "n":
         return wall(int(body)).isoformat()
     return body
-
-
-def _double(value: float) -> str:
-    if math.isnan(value):
-        return "fnan"
-    return f"f{struct.pack('>d', value + 0.0).hex()}"  # −0.0 + 0.0 is 0.0
-
-
-def _checked(value: Any, kind: pa.DataType) -> Any:
-    """Return the value in the form of :func:`fstk.online.codec.plain`; None when the type cannot hold it exactly."""
-    if pa.types.is_boolean(kind):
-        return value if isinstance(value, bool) else None
-    if pa.types.is_integer(kind):
-        limit = 1 << (_INTEGER_BITS[kind] - 1)
-        return value if type(value) is int and -limit <= value < limit else None
-    if pa.types.is_floating(kind):
-        return _float(value, kind)
-    if pa.types.is_decimal(kind):
-        return _decimal(value, kind)
-    if pa.types.is_string(kind):
-        return value if isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value) else None
-    if pa.types.is_binary(kind):
-        return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else None
-    if pa.types.is_date32(kind):
-        return days(value) if isinstance(value, date) and not isinstance(value, datetime) else None
-    if not isinstance(value, datetime) or getattr(value, "nanosecond", 0):  # a pandas Timestamp may be finer than µs
-        return None
-    if kind.tz is not None:
-        return microseconds(value)
-    return wall_microseconds(value) if value.tzinfo is None else None
-
-
-def _float(value: Any, kind: pa.DataType) -> float | None:
-    if not isinstance(value, float):
-        return None
-    if pa.types.is_float64(kind) or math.isnan(value):
-        return value
-    with np.errstate(over="ignore"):
-        return value if float(np.float32(value)) == value else None
-
-
-def _decimal(value: Any, kind: pa.Decimal128Type) -> str | None:
-    if not isinstance(value, Decimal) or not value.is_finite():
-        return None
-    if value and value.adjusted() >= kind.precision - kind.scale:
-        return None
-    with localcontext(Context(prec=MAX_PREC)):
-        scaled = value.quantize(Decimal(1).scaleb(-kind.scale)) if value else Decimal(0).scaleb(-kind.scale)
-    return str(scaled) if scaled == value else None

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import partial
 
 from fstk import journal
+from fstk.columns.instants import given
 from fstk.display import Displayed, Sheet
 from fstk.engines.base import Engine
 from fstk.engines.spark import SparkEngine
-from fstk.errors import ExpiredSnapshot, InvalidInput, NaiveDatetime, StoreUnavailable, WriteConflict
+from fstk.errors import ExpiredSnapshot, InvalidInput, StoreUnavailable, WriteConflict
 from fstk.online.plan import PublishPlan, plan_publication
-from fstk.online.source import Portion, Source, check_filter, engine_for
+from fstk.online.source import PORTION, Portion, Source, check_filter, engine_for
 from fstk.online.spec import OnlineSpec, spec_of
-from fstk.online.store import Counts, OnlineStore, Row, verdict
+from fstk.online.store import Counts, OnlineStore, OnlineTable, Row, Verdict, verdict
 from fstk.tables.spec import FeatureTable
 
 Progress = Callable[[int, int | None], None]
 """Called after every batch with the rows dealt with so far, and with those there are in all (None: not known)."""
 
+_Plan = Callable[[OnlineTable | None], PublishPlan]  # of what the store holds
 _ATTEMPTS = 5  # at describing the table to the store while other publishers do the same
 
 
@@ -81,6 +83,7 @@ def publish(
     engine: Engine | None = None,
     session: SparkEngine | None = None,
     progress: Progress | None = None,
+    portion: int = PORTION,
 ) -> PublishReport:
     """Publish the newest row of each key of ``table`` (of a static table, its rows) at ``table.version``.
 
@@ -98,6 +101,7 @@ def publish(
         engine: computes the rows; None is the direct engine for a local table that fits in memory, else ``session``.
         session: the Spark engine for that; None is the current one.
         progress: told how far it is.
+        portion: rows in one batch.
 
     Raises:
         InvalidInput, UnknownColumn, UnsupportedType, SchemaChange, TypeMismatch: before anything is written; see
@@ -112,34 +116,24 @@ def publish(
     if mode != "merge":
         raise InvalidInput(f"mode must be 'merge'; got {mode!r}. To start anew, call drop_online_table first.")
     spec = spec_of(store)
-    until = _until(as_of)
+    until = datetime.now(UTC) if as_of is None else given(as_of, "as_of")
     reader = engine_for(table, filter_condition, session) if engine is None else engine
     check_filter(reader, table, filter_condition)
     identity = reader.identity(table.at())
+    chosen = partial(plan_publication, table, identity, features=features, filter_condition=filter_condition)
+    plan = partial(chosen, until=until, ttl=spec.ttl)
     with spec.open() as online:
-
-        def plan() -> PublishPlan:
-            held = online.table(table.name)
-            return plan_publication(
-                table, identity, held, features=features, filter_condition=filter_condition, until=until, ttl=spec.ttl
-            )
-
-        planned = plan() if dry_run else _described(online, plan)
-        source = Source(table, reader, planned.target, filter_condition, until)
+        planned = plan(online.table(table.name)) if dry_run else _recorded(online, table.name, plan, _ATTEMPTS)
+        source = Source(table, reader, planned.target, filter_condition, until, portion)
         offer = _Offer(online, planned, dry_run, progress)
-        reason = planned.reason
         try:
-            if planned.extent == "changes":
-                offer.all(source.changed(planned.since))
+            offer.rows_of(source)
         except ExpiredSnapshot:
-            planned, reason = replace(planned, extent="everything"), f"the changes of {reason} are no longer kept"
-        if planned.extent == "everything":
-            offer.all(source.everything())
-        counts = offer.counts
-        if planned.extent != "everything" and planned.held is not None:
-            # every key that no change touched is unchanged, without having been read
-            total = online.count(planned.target) + (offer.fresh if dry_run else 0)
-            counts = counts._replace(unchanged=total - counts.written - counts.stale - counts.failed)
+            reason = f"the changes of {planned.reason} are no longer kept"
+            planned = replace(planned, extent="everything", reason=reason)
+            offer = _Offer(online, planned, dry_run, progress)
+            offer.rows_of(source)
+        counts = offer.all_counts()
         if not dry_run and not counts.failed and planned.extent != "nothing":
             online.complete(planned.target, source.watermark(offer.waiting, planned.extent))
     if not dry_run:
@@ -153,39 +147,26 @@ def publish(
         online_version=None if mark is None else mark.version,
         seconds=time.monotonic() - started,
         bytes=offer.bytes if dry_run else None,
-        reason=reason,
+        reason=planned.reason,
         dry_run=dry_run,
     )
 
 
-def _until(as_of: datetime | date | None) -> datetime:
-    if as_of is None:
-        return datetime.now(UTC)
-    if isinstance(as_of, datetime):
-        if as_of.tzinfo is None:
-            raise NaiveDatetime("as_of is a datetime without a zone; give it one: as_of.replace(tzinfo=UTC).")
-        return as_of.astimezone(UTC)
-    if isinstance(as_of, date):
-        return datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC)
-    raise InvalidInput(f"as_of must be a datetime with a zone or a date; got {as_of!r}.")
-
-
-def _described(online: OnlineStore, plan: Callable[[], PublishPlan]) -> PublishPlan:
+def _recorded(online: OnlineStore, name: str, plan: _Plan, attempts: int) -> PublishPlan:
     """Record the planned table in the store and return the plan; plan again if another publisher was first."""
-    for _ in range(_ATTEMPTS - 1):
-        with suppress(WriteConflict):
-            return _recorded(online, plan())
-    return _recorded(online, plan())
-
-
-def _recorded(online: OnlineStore, planned: PublishPlan) -> PublishPlan:
+    planned = plan(online.table(name))
     if planned.held == planned.target:
         return planned
-    return replace(planned, target=online.put_table(planned.target, planned.held))
+    try:
+        return replace(planned, target=online.put_table(planned.target, planned.held))
+    except WriteConflict:
+        if attempts == 1:
+            raise
+    return _recorded(online, name, plan, attempts - 1)
 
 
 class _Offer:
-    """Offers portions to a store, or only compares them with what it holds, and adds up what became of them."""
+    """Offers rows to a store, or only compares them with what it holds, and adds up what became of them."""
 
     def __init__(self, online: OnlineStore, planned: PublishPlan, dry_run: bool, progress: Progress | None) -> None:
         self.counts = Counts()
@@ -194,13 +175,28 @@ class _Offer:
         self.waiting: datetime | None = None
         self._online, self._planned, self._dry_run, self._progress = online, planned, dry_run, progress
 
-    def all(self, portions: Iterator[Portion]) -> None:
+    def rows_of(self, source: Source) -> None:
+        """Offer what the plan wants of the source."""
+        if self._planned.extent == "changes":
+            self._all(source.changed(self._planned.since))
+        elif self._planned.extent == "everything":
+            self._all(source.everything())
+
+    def all_counts(self) -> Counts:
+        """Return the counts of all keys: those that no change touched are unchanged, without having been read."""
+        if self._planned.extent == "everything":
+            return self.counts
+        total = self._online.count(self._planned.target) + (self.fresh if self._dry_run else 0)
+        written, _, stale, failed = self.counts
+        return self.counts._replace(unchanged=total - written - stale - failed)
+
+    def _all(self, portions: Iterator[Portion]) -> None:
         for portion in portions:
             self.waiting = portion.waiting
             try:
                 counts = self._compared(portion.rows) if self._dry_run else self._written(portion.rows)
             except StoreUnavailable as error:
-                if not sum(self.counts):
+                if self._dry_run or not sum(self.counts):
                     raise
                 raise StoreUnavailable(
                     f"{error} {self.counts.written:,} rows were written before that; publish again to go on from there."
@@ -216,10 +212,10 @@ class _Offer:
         held: list[Row | None] = [None] * len(rows)
         if self._planned.held is not None:
             held = self._online.get(self._planned.held, [row.key for row in rows])
-        said = [verdict(row, old) for row, old in zip(rows, held, strict=True)]
+        said: list[Verdict] = [verdict(row, old) for row, old in zip(rows, held, strict=True)]
         self.fresh += held.count(None)
         self.bytes += sum(len(row.key) + len(row.value) for row, v in zip(rows, said, strict=True) if v == "written")
-        return Counts(said.count("written"), said.count("unchanged"), said.count("stale"))
+        return Counts.of(said)
 
 
 def _size(count: int) -> str:

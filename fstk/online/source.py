@@ -23,8 +23,7 @@ from fstk.online.plan import Extent
 from fstk.online.store import OnlineTable, Row, Watermark
 from fstk.tables.spec import FeatureTable
 
-PORTION = 5_000
-"""Rows in one batch, and so in one transaction of a store that has them."""
+PORTION = 5_000  # rows
 
 
 class Portion(NamedTuple):
@@ -66,7 +65,8 @@ class Source:
     """One version of a feature table, its columns and rows as they are to be published to ``target``.
 
     ``filter_condition`` is a Spark SQL predicate over the table's columns, ``until`` the last event time that may be
-    seen. Rows carry ``table.version`` and are encoded for the newest layout of ``target``.
+    seen. Rows carry ``table.version`` and are encoded for the newest layout of ``target``; they come ``portion`` at a
+    time, which is one batch, and so one transaction of a store that has them.
     """
 
     table: FeatureTable
@@ -74,6 +74,7 @@ class Source:
     target: OnlineTable
     filter_condition: str | None
     until: datetime
+    portion: int = PORTION
 
     def everything(self) -> Iterator[Portion]:
         """Yield the newest row of every key.
@@ -106,8 +107,8 @@ class Source:
         total = pc.sum(pc.invert(picked.column(WAITING))).as_py() if isinstance(picked, pa.Table) else None
         waiting: datetime | None = None
         for batch in self.engine.batches(picked):
-            for start in range(0, batch.num_rows, PORTION):
-                rows, later = self._rows(batch.slice(start, PORTION), *codecs)
+            for start in range(0, batch.num_rows, self.portion):
+                rows, later = self._rows(batch.slice(start, self.portion), *codecs)
                 waiting = _earlier(waiting, later)
                 yield Portion(rows, waiting, total)
 

@@ -28,6 +28,7 @@ FITS: list[tuple[Any, pa.DataType, Any]] = [
     ("x", pa.string(), "x"),
     (b"x", pa.binary(), b"x"),
     (bytearray(b"x"), pa.binary(), b"x"),
+    (memoryview(b"x"), pa.binary(), b"x"),
     (dt.date(1, 1, 1), pa.date32(), dt.date(1, 1, 1)),
     (NEW_YEAR, INSTANT, dt.datetime(2024, 1, 1, tzinfo=dt.UTC)),
     (NEW_YEAR, LOCAL, dt.datetime(2024, 1, 1)),
@@ -36,6 +37,7 @@ FITS: list[tuple[Any, pa.DataType, Any]] = [
     (Decimal("9.99"), pa.decimal128(3, 2), Decimal("9.99")),
     (Decimal("9" * 38), pa.decimal128(38, 0), Decimal("9" * 38)),
     (7, pa.decimal128(3, 2), Decimal("7.00")),
+    (Decimal("1e1"), pa.decimal128(4, 2), Decimal("10.00")),
     ([1, None], pa.list_(pa.int8()), [1, None]),
     ((), pa.list_(pa.int8()), []),
     ({"b": ["x"], "a": 1}, STRUCT, {"a": 1, "b": ["x"]}),
@@ -55,6 +57,7 @@ MISFITS: list[tuple[Any, pa.DataType]] = [
     (Decimal("0.5"), pa.float64()),
     (1, pa.bool_()),
     (1, pa.string()),
+    ("\ud800", pa.string()),
     ("x", pa.binary()),
     ("2024-01-01", pa.date32()),
     (NEW_YEAR, pa.date32()),
@@ -103,3 +106,7 @@ def test_a_long_value_is_cut_in_the_message() -> None:
     with pytest.raises(TypeMismatch) as caught:
         fitted("x" * 10_000, pa.int64(), "default_values['x']")
     assert len(str(caught.value)) < 200
+
+
+def test_a_column_of_decimals_has_no_minus_zero() -> None:
+    assert str(fitted(Decimal("-0"), pa.decimal128(3, 2), "x")) == "0.00"

@@ -432,7 +432,6 @@ def test_the_report_shows_counts_versions_and_size(made: Made, store: SQLiteSpec
 def test_a_store_that_fails_half_way_is_taken_up_again(
     made: Made, store: SQLiteSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source, "PORTION", 10)
     table = made.append(*(row(key, 1, key) for key in range(35)))
     write = SQLiteStore.write
     calls: list[int] = []
@@ -445,11 +444,11 @@ def test_a_store_that_fails_half_way_is_taken_up_again(
 
     monkeypatch.setattr(SQLiteStore, "write", breaks)
     with pytest.raises(StoreUnavailable, match=r"disk is gone\. 20 rows were written before that; publish again"):
-        publish(table, store)
+        publish(table, store, portion=10)
     with pytest.raises(StoreUnavailable, match="published for the first time"):
         online(store, 1)
     told: list[tuple[int, int | None]] = []
-    assert counts(publish(table, store, progress=lambda *state: told.append(state))) == (15, 20, 0, 0)
+    assert counts(publish(table, store, portion=10, progress=lambda *state: told.append(state))) == (15, 20, 0, 0)
     assert told == [(10, 35), (20, 35), (30, 35), (35, 35)]
     assert check_parity(table, store).ok
 
@@ -492,12 +491,12 @@ def test_publishers_killed_at_any_moment_never_leave_an_older_row(made: Made, st
     for version in range(1, 4):
         made.append(*(row(key, version, version * 1000 + key) for key in range(version % 2, 300)))
     script = (
-        "import pickle, sys; from fstk.online import source; from fstk.online.publish import publish\n"
-        "source.PORTION = 20; table, store, last = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
+        "import pickle, sys; from fstk.online.publish import publish\n"
+        "table, store, last = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
         "def told(rows, total):\n"
         "    print(rows, flush=True)\n"
         "    if rows == last: sys.stdin.read()\n"  # until the test kills it
-        "publish(table, store, progress=told)"
+        "publish(table, store, portion=20, progress=told)"
     )
 
     def start(version: int, last: int | None = None) -> subprocess.Popen[str]:
