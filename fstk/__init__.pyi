@@ -3,7 +3,8 @@ from .engines.connect import connect
 from .jobs.job import job
 from .jobs.secret import Secret
 from .notebook.magics import load_ipython_extension
-from .online.spec import SQLiteSpec
+from .online.memory import MemorySpec
+from .online.sqlite import SQLiteSpec
 from .tables.spec import FeatureTable
 from .training.spec import FeatureLookup
 from .training.training_set import TrainingSet
@@ -17,6 +18,7 @@ __all__ = [
     "FeatureEngineeringClient",
     "FeatureLookup",
     "FeatureTable",
+    "MemorySpec",
     "SQLiteSpec",
     "Secret",
     "TrainingSet",

@@ -15,13 +15,16 @@ import pytest
 import fstk
 from fstk import monitoring
 from fstk.display import Stacked
+from fstk.online.parity import check_parity
+from fstk.online.publish import PublishReport, publish
+from fstk.online.read import OnlineRows, read_online
+from fstk.online.spec import spec_of
 from tests.notebook.tables import write
 
 UNWRITTEN = {
     "Aggregate",
     "Calendar",
     "FeatureLookup",
-    "SQLiteSpec",
     "Secret",
     "TrainingSet",
     "WindowedFeatures",
@@ -38,9 +41,13 @@ SPARK |= {"log_model", "score_batch"}
 
 
 def public() -> Iterator[tuple[str, Any]]:
-    """Yield every public class and function with its name, and every method that a class of ours gives it."""
+    """Yield every public class and function with its name, and every method that a class of ours gives it; those of the
+    online room that are named in messages and documentation, too."""
     named = {name: getattr(fstk, name) for name in fstk.__all__}
     named |= {f"monitoring.{name}": getattr(monitoring, name) for name in monitoring.__all__}
+    named |= {
+        value.__name__: value for value in (OnlineRows, PublishReport, check_parity, publish, read_online, spec_of)
+    }
     for name, value in named.items():
         if not callable(value):
             continue

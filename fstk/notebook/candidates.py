@@ -15,6 +15,7 @@ from fstk import settings
 from fstk.cli.app import app
 from fstk.errors import FstkError
 from fstk.jobs import bundle
+from fstk.online.spec import beginnings
 from fstk.tables.configured import local_names, open_catalog
 from fstk.verbs.names import columns_of, frames_in
 from fstk.verbs.new import TEMPLATES
@@ -26,7 +27,6 @@ _LAST = re.compile(r"[^\s,=]*$")
 _LAST_NAME = re.compile(r"[\w.]*$")
 _ON = re.compile(r"\bon\s", re.IGNORECASE)
 _PATHS = ("NOTEBOOK|JOB", "TABLE|FILE|VARIABLE")
-_STORES = ["sqlite:///", "redis://localhost:6379", "rediss://", "cosmos://"]
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def _training_sets(given: _Given) -> list[str]:
 
 
 def _stores(given: _Given) -> list[str]:
-    return list(dict.fromkeys([settings.load().online_store, *_STORES]))
+    return list(dict.fromkeys([settings.load().online_store, *beginnings()]))
 
 
 def _jobs(given: _Given) -> list[str]:

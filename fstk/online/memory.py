@@ -27,9 +27,9 @@ class MemorySpec:
     Raises:
         InvalidInput: an empty name, or a ``ttl`` that is not a ``datetime.timedelta`` above zero.
 
-    >>> with MemorySpec("shop").open() as store:
-    ...     store.names()
-    []
+    >>> report = fe.publish_table(source_table_name="shop.spend", online_store=MemorySpec("example"))
+    >>> fe.read_online(name="shop.spend", keys=[{"customer_id": 2}], online_store="memory://example")[0]
+    {'customer_id': 2, 'spend_30d': 7.5}
     """
 
     forms: ClassVar[str] = "memory://name (in this process alone)"
@@ -40,13 +40,21 @@ class MemorySpec:
 
     @classmethod
     def from_url(cls, place: str, ttl: timedelta | None, options: Mapping[str, str]) -> Self:
-        """Return the spec of ``memory://`` and ``place``; see :class:`fstk.online.spec.URLSpec`."""
+        """Return the spec of ``memory://`` and ``place``; see :class:`fstk.online.spec.URLSpec`.
+
+        >>> MemorySpec.from_url("shop", None, {})
+        MemorySpec(name='shop', ttl=None)
+        """
         if not place:
             raise InvalidInput("it has no name")
         return cls(place, ttl)
 
     def open(self) -> MemoryStore:
-        """Return the store of that name, empty when it is new."""
+        """Return the store of that name, empty when it is new.
+
+        >>> MemorySpec("shop").open().url
+        'memory://shop'
+        """
         return MemoryStore(self.name)
 
 

@@ -37,7 +37,8 @@ class ParityReport(Displayed):
 
     ``equal`` keys hold the same values of the same types, ``different`` do not, ``missing`` have no online row;
     ``kept`` online rows have a key that the feature table lacks (published earlier, and never removed).
-    ``differences`` names the first few.
+    ``differences`` names the first few, ``ok`` says that there are none: every key of the feature table reads online
+    as it is offline.
     """
 
     table: str
@@ -80,6 +81,12 @@ def check_parity(
         UnknownTable: it was never published there.
         ExpiredSnapshot: the published version is no longer kept offline.
         StoreUnavailable: the store did not answer, or no publication was completed.
+
+    >>> from fstk.online.parity import check_parity
+    >>> report = fe.publish_table(source_table_name="shop.spend")
+    >>> parity = check_parity(fe.get_table(name="shop.spend"))
+    >>> parity.ok, parity.equal, parity.different, parity.missing
+    (True, 2, 0, 0)
     """
     with open_store(store) as online:
         target = described(online, table.name)

@@ -34,7 +34,11 @@ class PublishReport(Displayed):
     ``written`` keys are new or changed online, ``unchanged`` hold already what the source holds, ``stale`` hold a
     newer row than the source's, ``failed`` were refused by the store. ``online_version`` is the source version that
     was online before (None: none), ``bytes`` is the size of the keys and values that a dry run would write.
-    ``reason`` says why all keys or only the changed ones were read.
+    ``reason`` says why all keys or only the changed ones were read. ``changed`` says whether any row was (or would be)
+    written.
+
+    >>> fe.publish_table(source_table_name="shop.spend", dry_run=True).written
+    2
     """
 
     table: str
@@ -91,12 +95,13 @@ def publish(
     online. A publication that was cut off is taken up again from the last one that was completed.
 
     Args:
-        table: the feature table, at the version to publish.
+        table: the feature table, at the version to publish; its keys of any type but nested ones.
         store: a spec or URL; None is the setting ``FSTK_ONLINE_STORE``.
         mode: ``"merge"``, the only one.
         filter_condition: a Spark SQL predicate over the table's columns; only rows for which it is true are seen.
         features: names of the features to publish, None for all; keys and time are always published.
-        as_of: the last event time that may be published; None is now. It may lie in the future.
+        as_of: the last event time that may be published, a datetime with a time zone or a date (its midnight UTC);
+            None is now. It may lie in the future.
         dry_run: report what would be written; write nothing.
         engine: computes the rows; None is the direct engine for a local table that fits in memory, else ``session``.
         session: the Spark engine for that; None is the current one.
@@ -111,6 +116,13 @@ def publish(
         WriteConflict: the online table was dropped or got other features meanwhile; publish again.
 
     Source of the argument names: the public Databricks Feature Engineering API.
+
+    >>> from fstk.online.publish import publish
+    >>> report = publish(fe.get_table(name="shop.spend"), "sqlite:///online.db")
+    >>> report.written, report.unchanged, report.reason
+    (2, 0, 'never published')
+    >>> publish(fe.get_table(name="shop.spend"), "sqlite:///online.db").changed
+    False
     """
     started = time.monotonic()
     if mode != "merge":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 
-from fstk.columns.instants import instant
+from fstk.columns.instants import given, instant
 from fstk.display import Displayed, Sheet, duration
 from fstk.errors import InvalidInput, StoreUnavailable, UnknownColumn, UnknownTable, nearest
 from fstk.online.codec import RowCodec
@@ -31,8 +31,13 @@ class KeyState:
 class OnlineRows(Displayed, list[dict[str, Any]]):
     """One dict per key asked for, in order: the key's columns as given, then its features, None where there is no row.
 
-    ``found`` tells present, missing and expired apart, with each row's event time; ``source_version`` is the version
-    of the feature table that was last published completely.
+    ``found`` tells present, missing and expired apart, with each row's event time (UTC; None in a table without a time
+    column); ``source_version`` is the version of the feature table that was last published completely.
+
+    >>> report = fe.publish_table(source_table_name="shop.spend")
+    >>> rows = fe.read_online(name="shop.spend", keys=[{"customer_id": 2}, {"customer_id": 9}])
+    >>> rows[0], rows.found[1].status
+    ({'customer_id': 2, 'spend_30d': 7.5}, 'missing')
     """
 
     def __init__(
@@ -65,7 +70,7 @@ def read_online(
     features: Sequence[str] | None = None,
     *,
     store: str | OnlineSpec | None = None,
-    now: datetime | None = None,
+    now: datetime | date | None = None,
 ) -> OnlineRows:
     """Return the online rows of ``keys``, in their order.
 
@@ -75,16 +80,23 @@ def read_online(
             nothing.
         features: the features wanted, in order; None is all that are published.
         store: a spec or URL; None is the setting ``FSTK_ONLINE_STORE``.
-        now: the instant that decides what is expired; None is now.
+        now: the instant that decides what is expired, a datetime with a time zone or a date (its midnight UTC); None is
+            now.
 
     Raises:
         UnknownTable, UnknownColumn: no such online table, feature or key column.
         InvalidInput: ``keys`` is no list of dicts, or a key column is missing.
         TypeMismatch: a key value of another type than the column's.
         StoreUnavailable: the store did not answer, or the table's first publication is not complete.
+
+    >>> from fstk.online.read import read_online
+    >>> report = fe.publish_table(source_table_name="shop.spend")
+    >>> read_online("shop.spend", [{"customer_id": 1}, {"customer_id": 9}], ["spend_30d"])[:]
+    [{'customer_id': 1, 'spend_30d': 25.0}, {'customer_id': 9, 'spend_30d': None}]
     """
+    at = datetime.now(UTC) if now is None else given(now, "now")
     with open_store(store) as online:
-        return rows_of(online, name, keys, features, now or datetime.now(UTC))
+        return rows_of(online, name, keys, features, at)
 
 
 def rows_of(
@@ -102,23 +114,31 @@ def rows_of(
         raise InvalidInput(f"keys must be a list of dicts, one per row; got {type(keys).__name__}.")
     codec = KeyCodec(table.keys)
     encoded = [codec.encode_one(key, position) for position, key in enumerate(keys)]
-    asked = list(dict.fromkeys(key for key in encoded if key is not None))
-    held = dict(zip(asked, online.get(table, asked), strict=True))
-    codecs: dict[int, RowCodec] = {}
+    distinct = list(dict.fromkeys(key for key in encoded if key is not None))
+    held = dict(zip(distinct, online.get(table, distinct), strict=True))
+    stored = [None if code is None else held[code] for code in encoded]
+    return _resolved(table, table.watermark.version, keys, stored, wanted, now)
+
+
+def _resolved(
+    table: OnlineTable,
+    version: int,
+    keys: Sequence[Mapping[str, Any]],
+    stored: Sequence[Row | None],
+    wanted: Sequence[str],
+    now: datetime,
+) -> OnlineRows:
+    """Return what the rows that a store has for ``keys`` say of them at ``now``."""
+    codecs = {layout: RowCodec(table.layouts[layout]) for layout in {row.layout for row in stored if row is not None}}
     rows, found = [], []
-    for key, code in zip(keys, encoded, strict=True):
-        row = None if code is None else held[code]
+    for key, row in zip(keys, stored, strict=True):
         state = _state(table, row, now)
-        values: Mapping[str, Any] = {}
-        if row is not None and state.status == "present":
-            if row.layout not in codecs:
-                codecs[row.layout] = RowCodec(table.layouts[row.layout])
-            values = codecs[row.layout].decode(row.value)
+        values = codecs[row.layout].decode(row.value) if row is not None and state.status == "present" else {}
         rows.append(
             {**{part: key[part] for part in table.keys}, **{feature: values.get(feature) for feature in wanted}}
         )
         found.append(state)
-    return OnlineRows(table.name, rows, found, table.watermark.version, now)
+    return OnlineRows(table.name, rows, found, version, now)
 
 
 def described(online: OnlineStore, name: str) -> OnlineTable:

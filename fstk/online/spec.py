@@ -63,6 +63,7 @@ def spec_of(store: str | OnlineSpec | None) -> OnlineSpec:
     Raises:
         InvalidInput: not a spec, or a URL that names no store.
 
+    >>> from fstk.online.spec import spec_of
     >>> spec_of("memory://shop?ttl=36h")
     MemorySpec(name='shop', ttl=datetime.timedelta(days=1, seconds=43200))
     """

@@ -78,14 +78,23 @@ class SQLiteSpec:
 
     @classmethod
     def from_url(cls, place: str, ttl: timedelta | None, options: Mapping[str, str]) -> Self:
-        """Return the spec of ``sqlite://`` and ``place``; see :class:`fstk.online.spec.URLSpec`."""
+        """Return the spec of ``sqlite://`` and ``place``; see :class:`fstk.online.spec.URLSpec`.
+
+        >>> SQLiteSpec.from_url("//data/online.db", None, {})
+        SQLiteSpec(path='/data/online.db', ttl=None)
+        """
         path = place.removeprefix("/")
         if not place.startswith("/") or path in {"", "/", ":memory:"}:
             raise InvalidInput("it names no file")
         return cls(path, ttl)
 
     def open(self) -> SQLiteStore:
-        """Return the store; the file is made by the first write."""
+        """Return the store; the file is made by the first write.
+
+        >>> with SQLiteSpec("online.db").open() as store:
+        ...     store.names()
+        []
+        """
         return SQLiteStore(settings.root() / Path(self.path).expanduser())
 
 

@@ -44,7 +44,7 @@ def test_verbs(notebook: InteractiveShell) -> None:
     [
         ("%fstk show feature|", ["feature_store.customer_features", "feature_store.regions"]),
         ("%fstk publish feature_store.customer_features --feature total|", ["total_spend_30d"]),
-        ("%fstk publish feature_store.regions --to redis|", ["redis://localhost:6379", "rediss://"]),
+        ("%fstk publish feature_store.regions --to mem|", ["memory://"]),
         ("%fstk publish feature_store.regions --dr|", ["--dry-run"]),
         ("%fstk explain t|", ["ts", "transactions"]),
         ("%%fstk windows t --source lab|", ["labels"]),

@@ -31,7 +31,6 @@ from fstk.errors import (
     UnsupportedType,
     WriteConflict,
 )
-from fstk.online import source
 from fstk.online.parity import check_parity
 from fstk.online.publish import PublishReport, publish
 from fstk.online.read import read_online
