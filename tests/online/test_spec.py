@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from fstk.errors import InvalidInput
-from fstk.online.spec import SQLiteSpec, open_store, spec_of
-from fstk.online.sqlite import SQLiteStore
+from fstk.online.memory import MemorySpec, MemoryStore
+from fstk.online.spec import beginnings, open_store, spec_of
+from fstk.online.sqlite import SQLiteSpec, SQLiteStore
 
 
 def test_three_slashes_are_relative_and_four_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,9 +30,34 @@ def test_three_slashes_are_relative_and_four_absolute(tmp_path: Path, monkeypatc
     assert not (tmp_path / "data").exists()
 
 
-def test_a_spec_is_itself() -> None:
-    spec = SQLiteSpec("x.db", ttl=timedelta(days=1))
-    assert spec_of(spec) is spec
+def test_a_spec_is_itself_and_any_object_with_ttl_and_open_is_one() -> None:
+    class Own:
+        ttl = None
+
+        def open(self) -> MemoryStore:
+            return MemoryStore("own")
+
+    for spec in (SQLiteSpec("x.db", ttl=timedelta(days=1)), Own()):
+        assert spec_of(spec) is spec
+    assert open_store(Own()).url == "memory://own"
+
+
+def test_a_url_holds_what_a_spec_does() -> None:
+    ttl = timedelta(hours=36)
+    assert spec_of("sqlite:///a/x.db?ttl=36h") == SQLiteSpec("a/x.db", ttl)
+    assert spec_of("memory://shop?ttl=36h") == MemorySpec("shop", ttl)
+    assert spec_of("memory://shop") == MemorySpec("shop")
+
+
+def test_urls_begin_as_the_registered_stores_do() -> None:
+    assert beginnings() == ["sqlite:///", "memory://"]
+
+
+def test_a_memory_store_has_a_name() -> None:
+    with pytest.raises(InvalidInput, match="name must be a name"):
+        MemorySpec("")
+    with pytest.raises(InvalidInput, match="it has no name. Write memory://name"):
+        spec_of("memory://?ttl=1d")
 
 
 @pytest.mark.parametrize(
@@ -47,7 +73,10 @@ def test_a_spec_is_itself() -> None:
         ("sqlite://host/x.db", "names no file"),
         ("sqlite:///:memory:", "names no file"),
         ("sqlite:///x.db?mode=secret", "after ? its options are ttl."),
+        ("sqlite:///x.db?ttl=secret", "ttl must be a length such as 90d"),
+        ("sqlite:///x.db?ttl=", "ttl must be a length such as 90d"),
         (7, "got int"),
+        (SQLiteSpec, "must be a spec or a URL"),
         (Path("x.db"), "got PosixPath"),
     ],
 )
