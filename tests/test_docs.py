@@ -22,12 +22,10 @@ UNWRITTEN = {
     "Calendar",
     "FeatureLookup",
     "SQLiteSpec",
-    "Secret",
     "TrainingSet",
     "WindowedFeatures",
     "connect",
     "create_time_windowed_features",
-    "job",
     "load_ipython_extension",
     "monitoring",
 }
