@@ -25,12 +25,10 @@ UNWRITTEN = {
     "Aggregate",
     "Calendar",
     "FeatureLookup",
-    "Secret",
     "TrainingSet",
     "WindowedFeatures",
     "connect",
     "create_time_windowed_features",
-    "job",
     "load_ipython_extension",
     "monitoring",
 }

@@ -15,7 +15,6 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from fstk.display import Displayed, Sheet
 from fstk.errors import BadParameter, InvalidInput, UnknownName, nearest
 
 FILE = "databricks.yml"
@@ -84,8 +83,8 @@ class TaskSpec:
     depends_on: tuple[str, ...]
 
 
-@dataclass(frozen=True, repr=False)
-class JobSpec(Displayed):
+@dataclass(frozen=True)
+class JobSpec:
     """A job: its parameters with their defaults, all text, and its tasks, each after those it depends on."""
 
     name: str
@@ -118,12 +117,6 @@ class JobSpec(Displayed):
             return values[name[1]]
 
         return _REFERENCE.sub(value, text)
-
-    def display(self) -> Sheet:
-        """Show the tasks in the order they run."""
-        rows = [(task.key, task.notebook, ", ".join(task.depends_on)) for task in self.tasks]
-        notes = [f"{name} = {default}" for name, default in self.parameters.items()]
-        return Sheet(f"job {self.name}", ("task", "notebook", "after"), rows, notes)
 
 
 def read_bundle(path: Path) -> dict[str, JobSpec]:

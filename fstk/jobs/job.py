@@ -126,8 +126,8 @@ def job(namespace: dict[str, Any]) -> Job:
     else:
         given = {parameter: namespace[parameter] for parameter in declaration.names if parameter in namespace}
     opened = Job(name, declaration, declaration.read(given), run)
-    if folder and opened._scrubber:
-        _report_errors(folder, opened._scrubber)
+    if folder and run:
+        _report_errors(folder)
     return opened
 
 
@@ -161,14 +161,13 @@ def _widgets(dbutils: Any, declaration: Declaration) -> dict[str, str]:
     return {p.name: values[p.name] for p in declaration.parameters if values[p.name] or not p.required}
 
 
-def _report_errors(folder: Path, scrubber: Scrubber) -> None:
+def _report_errors(folder: Path) -> None:
     from IPython import get_ipython
 
     def report(result: Any) -> None:
         error = result.error_before_exec or result.error_in_exec
         if error is not None:
-            exit_code = error.exit_code if isinstance(error, FstkError) else 1
-            CellError(error=type(error).__name__, message=scrubber.clean(str(error)), exit_code=exit_code).send(folder)
+            CellError(error.exit_code if isinstance(error, FstkError) else 1).send(folder)
 
     shell = get_ipython()
     assert shell is not None, "a kernel of fstk run is an IPython kernel"

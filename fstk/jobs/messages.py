@@ -43,11 +43,9 @@ class Closing(Message, frozen=True):
 
 
 class CellError(Message, frozen=True):
-    """From the kernel: a cell raised; ``exit_code`` is the error's own."""
+    """From the kernel: a cell raised; ``exit_code`` is the error's own, the rest stands in the notebook."""
 
     file: ClassVar[str] = "error.json"
-    error: str
-    message: str
     exit_code: int
 
 

@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import msgspec
 import pyarrow as pa
-import pydantic
 
 import fstk
 from fstk.demo.churn import Demo
@@ -78,6 +78,8 @@ def _made(hint: Any) -> Any:
         return _made(next(one for one in inner if one is not type(None)))
     if origin is tuple:
         return tuple(_made(one) for one in inner if one is not Ellipsis) * (2 if Ellipsis in inner else 1)
+    if origin is collections.abc.Callable:
+        return str
     if origin in (list, collections.abc.Sequence):
         return [_made(inner[0])] * 2
     if origin in (dict, collections.abc.Mapping):
@@ -87,8 +89,8 @@ def _made(hint: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         hints = get_type_hints(hint)
         return hint(**{field.name: _made(hints[field.name]) for field in dataclasses.fields(hint) if field.init})  # type: ignore[operator]
-    if isinstance(hint, type) and issubclass(hint, pydantic.BaseModel):
-        return hint.model_construct(**{name: _made(field.annotation) for name, field in hint.model_fields.items()})
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return hint(**{name: _made(kind) for name, kind in get_type_hints(hint).items()})
     raise AssertionError(f"no example of {hint}: add one to _BY_HAND in {__file__}")
 
 
