@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.exceptions import TyperException
 
-from fstk.cli import demo, doctor, lint, new, pit, publish, run, tables, windows
+from fstk.cli import lint, pit, publish, run, start, tables, windows
 from fstk.cli.call import Call
 from fstk.errors import FstkError, InvalidInput, UnknownName, nearest
 
@@ -25,7 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
-app.command("demo")(demo.demo)
+app.command("demo")(start.demo)
 app.command("tables")(tables.tables)
 app.command("show")(tables.show)
 app.command("tag")(tables.tag)
@@ -34,8 +34,8 @@ app.command("windows")(windows.windows)
 app.command("pit")(pit.pit)
 app.command("explain")(pit.explain)
 app.command("lint")(lint.lint)
-app.command("new")(new.new)
-app.command("doctor")(doctor.doctor)
+app.command("new")(start.new)
+app.command("doctor")(start.doctor)
 
 
 @app.callback()

@@ -22,9 +22,10 @@ def lint(
         ),
     ] = None,
 ) -> Displayed:
-    """Name leaks: the clock in feature SQL, one instant for all rows, windows that hold the label, the label itself.
+    """Name leaks in feature tables, notebooks, SQL and training sets.
 
-    In a terminal the exit code is 3 when there are any.
+    They are: the clock in feature SQL, one instant for all rows, windows that hold the label, the label itself. In a
+    terminal the exit code is 3 when there are any.
     """
     # the grammar must be there at once: what a verb needs is loaded by the verb
     from fstk.verbs import lint as checks

@@ -31,7 +31,9 @@ def pit(
     code: Annotated[bool, Option("--code", help="Print the same as plain Python; no row is read.")] = False,
     widget: AsWidget = False,
 ) -> Displayed | Opened:
-    """What each label would see of feature tables, and why not more. One lookup a line below:
+    """What each label would see of feature tables, and why not more.
+
+    One lookup a line below:
 
     feature_store.customer_features (spend_30d as spend, txn_count_30d) on customer_id within 30d
     """
@@ -55,7 +57,10 @@ def explain(
     ],
     key: Annotated[str, Argument(metavar="KEY", help="The key; of several columns with commas between.")],
 ) -> Displayed:
-    """Why the labels of one key see what they see of each table, or which rows a feature table holds of it."""
+    """Why the labels of one key see what they see; or a table's rows.
+
+    Given a training set of the notebook, what its labels see of each table; given a feature table, its rows of the key.
+    """
     from fstk.verbs import explain as answer
 
     return answer.explain(call_of(context).namespace or {}, name, key)

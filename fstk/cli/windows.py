@@ -36,7 +36,9 @@ def windows(
     code: Annotated[bool, Option("--code", help="Print the same as plain Python; nothing is read or written.")] = False,
     widget: AsWidget = False,
 ) -> Displayed | Opened:
-    """Windowed features of a source: plan, real rows of a few entities, findings. One aggregate a line below:
+    """Windowed features of a source: plan, sample rows, findings.
+
+    The rows are real ones, of a few entities. One aggregate a line below:
 
     sum(amount) filter (where quantity > 1) as bulk
     """

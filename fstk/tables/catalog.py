@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fstk.columns.typing import ColumnNames, DataFrameLike, SchemaLike
 from fstk.engines.base import TableVersion
 from fstk.engines.choice import session_for
 from fstk.engines.spark import SparkEngine
@@ -57,21 +58,20 @@ class Catalog(ABC):
     def create(
         self,
         name: str,
-        primary_keys: str | Sequence[str],
-        df: Any = None,
+        primary_keys: ColumnNames,
+        df: DataFrameLike | None = None,
         *,
-        timeseries_column: str | Sequence[str] | None = None,
-        timestamp_keys: str | Sequence[str] | None = None,
-        schema: Any = None,
-        partition_columns: str | Sequence[str] | None = None,
+        timeseries_column: ColumnNames | None = None,
+        timestamp_keys: ColumnNames | None = None,
+        schema: SchemaLike | None = None,
+        partition_columns: ColumnNames | None = None,
         description: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> FeatureTable:
         """Create a feature table from ``df`` (Spark, pandas, Polars or Arrow), or empty from ``schema``.
 
         Where a table of the same keys is there already, ``df`` is merged into it, so that the same call again changes
-        nothing; its description and tags are set where given. The ``report`` of what is returned says what was
-        written.
+        nothing; its description and tags are set where given. The ``report`` of the table tells what was written.
 
         Raises:
             TableExists: a table with other keys, time column or partition columns is there.
@@ -104,7 +104,7 @@ class Catalog(ABC):
         note("written", name, table.version, report.inserted + report.updated)
         return replace(table, report=replace(report, version=table.version, rows=table.rows))
 
-    def write(self, name: str, df: Any, mode: str = "merge") -> WriteReport:
+    def write(self, name: str, df: DataFrameLike, mode: str = "merge") -> WriteReport:
         """Merge ``df`` into a feature table by its keys; see :func:`fstk.tables.write.merge` for what is raised."""
         check_mode(mode)
         name = self.get(name).name

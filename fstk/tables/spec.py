@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow as pa
 
+from fstk.columns.typing import ColumnNames, SchemaLike
 from fstk.display import Displayed, Sheet
 from fstk.engines.base import CHANGE_FEED, Schema, TableVersion
 from fstk.engines.sparktypes import struct_type
@@ -128,12 +128,12 @@ def role(table: TableDefinition, column: str) -> str:
 
 def define(
     name: str,
-    primary_keys: str | Sequence[str],
+    primary_keys: ColumnNames,
     schema: Schema,
     *,
-    timeseries_column: str | Sequence[str] | None = None,
-    timestamp_keys: str | Sequence[str] | None = None,
-    partition_columns: str | Sequence[str] | None = None,
+    timeseries_column: ColumnNames | None = None,
+    timestamp_keys: ColumnNames | None = None,
+    partition_columns: ColumnNames | None = None,
     description: str | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> TableDefinition:
@@ -191,7 +191,7 @@ def check_tag(key: str, value: str) -> None:
         raise InvalidInput(f"a tag is a name and a text, as in ('team', 'data-science'); got ({key!r}, {value!r}).")
 
 
-def read_schema(schema: Any) -> Schema:
+def read_schema(schema: SchemaLike) -> Schema:
     """Return columns and types of a ``schema=`` argument: a Spark StructType, a dict of types, or DDL text.
 
     Raises:
@@ -255,7 +255,7 @@ def _untyped(kind: pa.DataType) -> bool:
     return pa.types.is_null(kind) or any(_untyped(kind.field(i).type) for i in range(kind.num_fields))
 
 
-def _time_column(named: str | Sequence[str] | None, older: str | Sequence[str] | None) -> str | None:
+def _time_column(named: ColumnNames | None, older: ColumnNames | None) -> str | None:
     given = {
         _names(argument, value)
         for argument, value in (("timeseries_column", named), ("timestamp_keys", older))
@@ -269,8 +269,8 @@ def _time_column(named: str | Sequence[str] | None, older: str | Sequence[str] |
     return columns[0] if columns else None
 
 
-def _names(argument: str, value: str | Sequence[str]) -> tuple[str, ...]:
-    names = (value,) if isinstance(value, str) else tuple(value)
+def _names(argument: str, value: ColumnNames) -> tuple[str, ...]:
+    names = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
     for name in names:
         if not isinstance(name, str):
             raise InvalidInput(f"{argument} must be a column name or a list of them; got {name!r}.")

@@ -69,9 +69,11 @@ def test_the_installed_command_is_this_one(tmp_path: Path) -> None:
     assert done.stderr == "UnknownName: fstk has no verb 'rnu'. Nearest: run.   See them all: fstk -h\n"
 
 
-def test_every_verb_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_verb_has_help(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     assert app.run_command(["-h"]) is None
     listed = capsys.readouterr().out
+    assert "..." not in listed.split("Commands:")[1], "a first sentence is longer than a line of 80 columns"
     for verb in app.verbs():
         assert f"  {verb} " in listed
         assert app.run_command([verb, "-h"]) is None

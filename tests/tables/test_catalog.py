@@ -180,7 +180,7 @@ def test_nothing_to_create_from_is_refused(catalog: FolderCatalog) -> None:
     with pytest.raises(InvalidInput, match="give df"):
         catalog.create("s.t", ["id"])
     with pytest.raises(InvalidInput, match="df"):
-        catalog.create("s.t", ["id"], 7)
+        catalog.create("s.t", ["id"], 7)  # type: ignore[arg-type]
 
 
 def test_rows_and_a_schema_must_agree_and_nothing_is_written(catalog: FolderCatalog, warehouse: Path) -> None:

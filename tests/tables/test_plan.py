@@ -102,6 +102,24 @@ def test_a_changed_type_is_refused_with_both_types(column: str, kind: str) -> No
     assert f"{column} is {SCHEMA[column]} in the table and {kind} in the frame" in str(caught.value)
 
 
+@pytest.mark.parametrize(("many", "more"), [(3, ""), (4, " and 1 more"), (5, " and 2 more")])
+def test_of_many_changed_types_three_are_named_and_the_rest_counted(many: int, more: str) -> None:
+    names = [f"f{n}" for n in range(many)]
+    table = FeatureTable("s.t", ("id",), None, {"id": "bigint", **dict.fromkeys(names, "double")})
+    changed = "; ".join(f"{name} is double in the table and int in the frame" for name in names[:3])
+    with pytest.raises(TypeMismatch) as caught:
+        plan_write(table, {"id": "bigint", **dict.fromkeys(names, "int")}).check()
+    assert str(caught.value) == f"s.t: {changed}{more}. Cast the frame's; a column keeps its type."
+
+
+@pytest.mark.parametrize(("many", "named"), [(5, "f0, f1, f2, f3, f4;"), (6, "f0, f1, f2, f3, f4, …;")])
+def test_of_many_missing_features_five_are_named(many: int, named: str) -> None:
+    features = {f"f{n}": "double" for n in range(many)}
+    table = FeatureTable("s.t", ("id",), "as_of", {"id": "bigint", "as_of": "timestamp", **features})
+    with pytest.raises(SchemaChange, match=f"^s.t: the frame lacks {named} a row of"):
+        plan_write(table, {"id": "bigint", "as_of": "timestamp"}).check()
+
+
 def test_a_column_of_nulls_takes_the_type_of_the_table_but_cannot_be_new() -> None:
     assert plan_write(SERIES, SCHEMA | {"a": "void"}).action == "merge"
     with pytest.raises(UnsupportedType, match="column c holds only nulls"):

@@ -57,6 +57,7 @@ def test_time_columns_are_instants_or_dates(kind: str) -> None:
         ({"primary_keys": ["as_of"], "timeseries_column": "as_of"}, InvalidInput, "beside the time column"),
         ({"primary_keys": ["customer_id", "customer_id"]}, InvalidInput, "'customer_id' twice"),
         ({"primary_keys": [7]}, InvalidInput, "primary_keys"),
+        ({"primary_keys": 7}, InvalidInput, "primary_keys must be a column name or a list of them; got 7"),
         ({"primary_keys": "customer"}, UnknownColumn, "'customer'. Nearest: customer_id"),
         ({"primary_keys": "customer_id", "timeseries_column": "asof"}, UnknownColumn, "Nearest: as_of"),
         ({"primary_keys": "customer_id", "timeseries_column": "spend"}, UnsupportedType, "spend is double"),
@@ -153,7 +154,7 @@ def test_schema_text_that_is_not_columns_and_types_is_refused(text: str) -> None
 
 def test_a_schema_of_another_kind_is_refused() -> None:
     with pytest.raises(InvalidInput, match="schema must be a StructType.*got int"):
-        read_schema(7)
+        read_schema(7)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("key", "value"), [("", "x"), ("  ", "x"), (1, "x"), ("x", None)])

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
 import pytest
+import sqlglot
 
 from fstk.tables import sql, unity
 from fstk.tables.spec import define
@@ -43,6 +49,88 @@ def test_merge_updates_features_and_inserts_whole_rows() -> None:
         "WHEN NOT MATCHED THEN INSERT (`id`, `o``clock`, `x`) VALUES (s.`id`, s.`o``clock`, s.`x`)"
     )
     assert "UPDATE" not in sql.merge("T", "S", ["id"], ["id"])
+
+
+KEYS = ["id", "day"]
+HELD = pa.table({"id": [1, 1, 2, 3], "day": [1, 2, 1, 1], "x": [1.0, 2.0, None, 4.0], "y": ["a", "b", "c", "d"]})
+GIVEN = {"id": "bigint", "day": "bigint", "x": "double", "y": "string", "z": "string"}
+
+
+def answered(query: str, **tables: pa.Table) -> list[dict[str, Any]]:
+    """Return the rows of a query of Spark's SQL over Arrow tables, as DuckDB answers it."""
+    with duckdb.connect() as connection:
+        for name, table in tables.items():
+            connection.register(name, table)
+        return connection.sql(sqlglot.transpile(query, read="spark", write="duckdb")[0]).to_arrow_table().to_pylist()
+
+
+def row(key: int | None, day: int | None, x: float | None, y: str | None, z: str | None = None) -> dict[str, Any]:
+    return {"id": key, "day": day, "x": x, "y": y, "z": z}
+
+
+def flags(rows: list[dict[str, Any]], given: Sequence[str] = tuple(GIVEN)) -> list[tuple[bool, bool]]:
+    """Return whether each row is new to HELD, and whether it differs from its row there."""
+    numbered = pa.Table.from_pylist([{**one, "n": n} for n, one in enumerate(rows)])
+    there = {name: GIVEN[name] for name in HELD.column_names}
+    query = sql.flagged("s_rows", "t_rows", KEYS, {name: GIVEN[name] for name in given}, there)
+    found = answered(query.replace(" FROM ", ", s.n FROM ", 1), s_rows=numbered, t_rows=HELD)
+    return [(one[sql.NEW], bool(one[sql.DIFFERS])) for one in sorted(found, key=lambda one: one["n"])]
+
+
+EQUAL, DIFFERENT, NEW = (False, False), (False, True), (True, False)
+
+
+def test_rows_are_new_or_differ_in_any_column_or_are_equal() -> None:
+    assert flags([row(1, 1, 1.0, "a"), row(2, 1, None, "c")]) == [EQUAL, EQUAL]
+    assert flags([row(1, 1, 9.0, "a"), row(1, 1, 1.0, "z")]) == [DIFFERENT, DIFFERENT]
+    assert flags([row(2, 1, 0.0, "c"), row(3, 1, None, "d")]) == [DIFFERENT, DIFFERENT]
+    assert flags([row(1, 3, 1.0, "a"), row(4, 1, 1.0, "a"), row(None, 1, 1.0, "a")]) == [NEW, NEW, NEW]
+    assert flags([row(1, 1, 1.0, "a", "in a new column"), row(1, 1, 1.0, "a")]) == [DIFFERENT, EQUAL]
+    assert flags([row(1, 1, 9.0, "z"), row(1, 3, 9.0, "z")], KEYS) == [EQUAL, NEW]
+
+
+def flagged_rows(*rows: tuple[Any, ...]) -> pa.Table:
+    names = [*KEYS, "region", "town", sql.NEW, sql.DIFFERS]
+    kinds = [*[pa.int64()] * 2, *[pa.string()] * 2, *[pa.bool_()] * 2]
+    columns = zip(*rows, strict=True)
+    return pa.table([pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True)], names)
+
+
+FLAGGED = flagged_rows(
+    (1, 1, "north", "a", True, False),
+    (1, 2, "", "a", True, False),
+    (2, 1, "north", "__HIVE_DEFAULT_PARTITION__", False, True),
+    (3, 1, "north", "a", False, True),
+    (3, 1, "north", "a", False, False),
+    (3, 1, None, "a", False, False),
+    (4, 4, "north", "a", True, False),
+    (4, 4, "north", "a", True, False),
+    (None, 1, "north", "a", True, False),
+    (None, 1, "north", "a", True, False),
+    (5, None, "north", "a", True, False),
+)
+
+
+def test_rows_are_counted_in_one_query() -> None:
+    counted = {"rows": 11, "nulls": 3, "repeated": 2, "repeating": 5, "inserted": 7, "updated": 2}
+    assert answered(sql.totals("f", KEYS, ["region", "town"]), f=FLAGGED) == [{**counted, "lost": 2}]
+    assert answered(sql.totals("f", KEYS, ["region"]), f=FLAGGED) == [{**counted, "lost": 1}]
+    assert answered(sql.totals("f", KEYS, []), f=FLAGGED) == [{**counted, "lost": 0}]
+
+
+def test_keys_that_are_repeated_or_missing_are_listed_in_order() -> None:
+    repeated = [{"id": 3, "day": 1, "__fstk_n": 3}, {"id": 4, "day": 4, "__fstk_n": 2}]
+    assert answered(sql.repeated_keys("f", KEYS, 5), f=FLAGGED) == repeated
+    assert answered(sql.repeated_keys("f", KEYS, 1), f=FLAGGED) == repeated[:1]
+    missing = answered(sql.rows_without_key("f", KEYS, 5), f=FLAGGED)
+    assert sorted(missing, key=str) == [{"id": 5, "day": None}, {"id": None, "day": 1}, {"id": None, "day": 1}]
+    assert len(answered(sql.rows_without_key("f", KEYS, 2), f=FLAGGED)) == 2
+
+
+def test_a_column_without_a_type_takes_the_wanted_one() -> None:
+    given, wanted = {"id": "int", "a b": "void"}, {"id": "bigint", "a b": "string"}
+    assert sql.typed(given, wanted) == ["`id`", "CAST(`a b` AS string) AS `a b`"]
+    assert sql.flagged_as_new("S") == f"SELECT *, true AS {sql.NEW}, false AS {sql.DIFFERS} FROM S"
 
 
 def test_changes_of_a_table() -> None:
