@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.columns.keys import pair_ids
+from fstk.engines.base import CHANGE_TYPE, COMMIT_TIMESTAMP
 from fstk.previews.held import Held
 from fstk.previews.timeline import Timeline
-from fstk.training.bitemporal import CHANGE, COMMITTED
 from fstk.training.plan import TrainingPlan
 from fstk.training.resolve import Join
 
@@ -81,10 +81,10 @@ def _of_entity(label: pa.Table, join: Join, rows: pa.Table) -> pa.Table:
 def _written(label: pa.Table, join: Join, held: Held) -> dict[datetime, datetime]:
     """Return for each feature row's instant the commit that first wrote it."""
     changes = _of_entity(label, join, held.changes(join.source))
-    changes = changes.filter(pc.field(CHANGE).isin(["insert", "update_postimage"]))
+    changes = changes.filter(pc.field(CHANGE_TYPE).isin(["insert", "update_postimage"]))
     first: dict[datetime, datetime] = {}
     for at, committed in zip(
-        changes.column(str(join.table_time)).to_pylist(), changes.column(COMMITTED).to_pylist(), strict=True
+        changes.column(str(join.table_time)).to_pylist(), changes.column(COMMIT_TIMESTAMP).to_pylist(), strict=True
     ):
         moment, commit = _moment(at), _moment(committed)
         if moment is not None and commit is not None:
