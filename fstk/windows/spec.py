@@ -18,6 +18,8 @@ from fstk.windows.expression import Parsed, parse
 from fstk.windows.plan import WindowPlan, feature_names, meaning
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from fstk.engines.base import Engine, Frame
     from fstk.windows.report import SourceReport
 
@@ -162,6 +164,12 @@ class WindowedFeatures(Displayed):
             evaluate an argument. NumericOverflow (when rows are used): a sum beyond bigint or 38 digits.
         """
         return run.compute(self, points, engine or session_for(self.source, points), timestamp)
+
+    def to_arrow(self, points: Any, *, timestamp: str | None = None) -> pa.Table:
+        """Return the rows of :meth:`compute` as Arrow: without a JVM when source and points are local and fit in memory
+        and the expressions are simple enough. Arguments and errors as there."""
+        engine = run.engine_for(self, points)
+        return engine.arrow(run.compute(self, points, engine, timestamp))
 
     def report(self, *, engine: Engine | None = None) -> SourceReport:
         """Count the source's events, and those that belong to no window because a key or the time is null; reads

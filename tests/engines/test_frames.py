@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -12,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from fstk.engines.base import Engine
-from fstk.engines.frames import canonical, conform, to_arrow
+from fstk.engines.frames import canonical, column_names, conform, is_frame, to_arrow, without_rows
 from fstk.errors import InvalidInput, NaiveDatetime, TypeMismatch, UnsupportedType
 
 UTC = dt.UTC
@@ -29,10 +31,22 @@ def _kinds() -> dict[str, Any]:
         "arrow": arrow,
         "batch": arrow.to_batches()[0],
         "reader": arrow.to_reader(),
+        "duckdb": duckdb.from_arrow(arrow),
+        "stream": Stream(arrow),
     }
 
 
-@pytest.mark.parametrize("kind", ["pandas", "polars", "lazy", "arrow", "batch", "reader"])
+class Stream:
+    """A frame of a package that fstk has never heard of; its rows are all it offers."""
+
+    def __init__(self, rows: Any) -> None:
+        self._rows = rows
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self._rows.__arrow_c_stream__(requested_schema)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "lazy", "arrow", "batch", "reader", "duckdb", "stream"])
 def test_every_kind_of_frame_is_the_same_table(engine: Engine, kind: str) -> None:
     frame = engine.frame(_kinds()[kind], "df")
     assert engine.schema(frame) == {"k": "string", "n": "bigint", "at": "timestamp"}
@@ -42,10 +56,39 @@ def test_every_kind_of_frame_is_the_same_table(engine: Engine, kind: str) -> Non
     ]
 
 
-@pytest.mark.parametrize("other", [[1], {"a": [1]}, "table", None, np.zeros(3)])
+COLUMN = pl.Series([1])
+
+
+@pytest.mark.parametrize(
+    "other", [[1], {"a": [1]}, "table", None, np.zeros(3), COLUMN, COLUMN.to_pandas(), Stream(COLUMN)]
+)
 def test_what_is_no_frame_is_refused_by_the_arguments_name(other: Any) -> None:
     with pytest.raises(InvalidInput, match="^labels must be a Spark, pandas, Polars or Arrow frame"):
         to_arrow(other, "labels")
+    assert not is_frame(other) or isinstance(other, Stream)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "lazy", "arrow", "batch", "duckdb", "stream"])
+def test_a_frame_is_known_and_tells_its_columns_without_its_rows(kind: str) -> None:
+    frame = _kinds()[kind]
+    assert is_frame(frame)
+    assert column_names(frame) == ([] if kind == "stream" else ["k", "n", "at"])
+    assert to_arrow(without_rows(frame), "df").num_rows == (2 if kind == "stream" else 0)
+    assert to_arrow(frame, "df").num_rows == 2  # it can be read again
+
+
+def test_odd_pandas_frames_are_frames_and_their_stream_may_fail() -> None:
+    for odd in (pd.DataFrame([[1, 2]], columns=pd.Index(["a", "a"])), pd.DataFrame([[1, 2]])):
+        assert is_frame(odd)
+        assert column_names(odd) == [str(name) for name in odd.columns]
+    assert not is_frame(_kinds()["reader"])  # its rows can be read once
+
+    def broken() -> Iterator[pa.RecordBatch]:
+        yield pa.record_batch({"a": [1]})
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        to_arrow(pa.RecordBatchReader.from_batches(pa.schema([("a", pa.int64())]), broken()), "df")
 
 
 @pytest.mark.parametrize("value", [dt.datetime(2024, 1, 1), [dt.datetime(2024, 1, 1)], {"a": dt.datetime(2024, 1, 1)}])

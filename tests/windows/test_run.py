@@ -312,6 +312,9 @@ def test_a_source_may_be_a_table_of_the_warehouse(warehouse: Path) -> None:
     assert journal.entries()[-1] == journal.Entry("read", "shop.purchases", 0, None)
     with pytest.raises(UnknownTable, match=r"no table shop.purchase\. Nearest: shop.purchases"):
         _features(source="shop.purchase").plan(engine=_ENGINE)
+    deltalake.write_deltalake(warehouse / "main" / "shop" / "visits", _events().drop_columns(["tags"]))
+    with pytest.raises(UnknownTable, match=r"no table main.shop.visit\. Nearest: main.shop.visits"):
+        _features(source="main.shop.visit").plan(engine=_ENGINE)
     next((warehouse / "shop" / "purchases" / "_delta_log").glob("*.json")).write_text("{")
     with pytest.raises(DamagedTable, match=r"shop\.purchases"):
         _features(source="shop.purchases").plan(engine=_ENGINE)
