@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from fstk.columns.keys import pair_ids
 from fstk.engines.base import CHANGE_TYPE, COMMIT_TIMESTAMP
 from fstk.previews.loaded import LoadedJoin, LoadedRows
+from fstk.previews.timeline import Timeline
 from fstk.training.resolve import Join
 
 
@@ -68,8 +69,8 @@ def _of_entity(label: pa.Table, join: Join, rows: pa.Table) -> pa.Table:
 
 def _written(label: pa.Table, join: Join, rows: LoadedRows) -> dict[datetime, datetime]:
     """Return for each feature row's instant the commit that first wrote it."""
-from fstk.engines.base import CHANGE_TYPE, COMMIT_TIMESTAMP
-from fstk.previews.loaded import LoadedJoin, LoadedRows
+    changes = _of_entity(label, join, rows.changes(join.source))
+    changes = changes.filter(pc.field(CHANGE_TYPE).isin(["insert", "update_postimage"]))
     first: dict[datetime, datetime] = {}
     for at, committed in zip(
         changes.column(str(join.table_time)).to_pylist(), changes.column(COMMIT_TIMESTAMP).to_pylist(), strict=True
