@@ -185,6 +185,19 @@ def _wrapped(line: str, width: int) -> list[str]:
     return [_fit(part.replace(_NO_BREAK, " "), width) for part in (first.rstrip(), *rest[: _LINES - 1])]
 
 
+def plural(number: int, noun: str) -> str:
+    """Return ``1 label`` or ``1,200 labels``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def share(count: int, total: int) -> str:
+    """Return a share to a tenth of a percent; what is some reads neither as none (0.0 %) nor as all (100.0 %)."""
+    tenths = round(1000 * count / total) if total else 0
+    if 0 < count < total:
+        tenths = min(max(tenths, 1), 999)
+    return f"{tenths / 10:.1f} %"
+
+
 def duration(length: timedelta) -> str:
     """Return a length of time in its largest fitting unit, cut, never rounded up: ``3 d``, ``4 h``, ``0.5 s``."""
     if length < timedelta(0):

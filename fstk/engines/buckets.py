@@ -12,6 +12,7 @@ import deltalake.exceptions
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fstk.engines.delta import open_delta
 from fstk.engines.types import quoted_name
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def plan(rows: Sequence[int | None], at_hand: int) -> Buckets:
 def stored_rows(location: str, version: int | None) -> int | None:
     """Return the rows of a Delta table by its log alone, or None where the log does not count them."""
     try:
-        added = deltalake.DeltaTable(location, version=version).get_add_actions(flatten=True)
+        added = open_delta(location, version).get_add_actions(flatten=True)
         actions = pa.RecordBatchReader.from_stream(added).read_all()  # pa.table() would import pandas first
     except (deltalake.exceptions.DeltaError, OSError):
         return None  # only a hint is lost: Spark, which reads the table, says what is wrong with it

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.engines.base import COMMIT_VERSION, Kernel, PairKernel, Schema, TableVersion
+from fstk.engines.delta import open_delta
 from fstk.engines.frames import canonical, conform, is_spark, to_arrow
 from fstk.engines.sql.expressions import evaluate
 from fstk.engines.types import arrow_schema, schema_of
@@ -174,7 +175,7 @@ def _open(table: TableVersion) -> deltalake.DeltaTable:
     if table.location is None:
         raise UnknownTable(f"{table.name} is not a local table; read it through a Spark session.")
     try:
-        return deltalake.DeltaTable(table.location, version=table.version)
+        return open_delta(table.location, table.version)
     except deltalake.exceptions.TableNotFoundError as error:
         raise UnknownTable(f"no Delta table {table.name} at {table.location}.") from error
     except (deltalake.exceptions.DeltaError, OSError) as error:

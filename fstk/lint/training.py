@@ -14,14 +14,13 @@ from fstk.display import instant
 from fstk.engines.base import Schema
 from fstk.lint.giveaways import gives_away
 from fstk.lint.report import Finding, LintReport, percent
-from fstk.tables.spec import FeatureTable
+from fstk.tables.spec import TIME_TYPES, FeatureTable
 from fstk.training.kernel import as_of_join, find, times
 from fstk.training.plan import TrainingPlan
 from fstk.training.resolve import Join
 
 _MOST = 0.5
 _PREDICTION = "prediction"  # what score_batch adds: a table of scores, honestly all of one instant after one scoring
-_INSTANTS = ("timestamp", "timestamp_ntz")
 # A date may well be an attribute (a birthday, the first purchase); one called like this says when the row was known.
 _STAMP = re.compile(
     r"(as_?of|(event|snapshot|load(ed)?|ingest(ed|ion)?|update[ds]?|modified|effective|valid|partition)(_\w+)?|"
@@ -41,7 +40,7 @@ def lint_table(table: FeatureTable, rows: pa.Table | None = None) -> LintReport:
         return LintReport.of(
             _time_outside(table.name, column, None, 0)
             for column, kind in _times_of(table.schema, table.primary_keys).items()
-            if kind in _INSTANTS or _STAMP.fullmatch(column)
+            if kind != "date" or _STAMP.fullmatch(column)
         )
     if rows is None or _PREDICTION in table.schema:
         return LintReport()
@@ -137,7 +136,7 @@ def _time_outside(table: str, column: str, share: float | None, labels: int) -> 
 
 
 def _times_of(schema: Schema, keys: tuple[str, ...]) -> Schema:
-    return {name: kind for name, kind in schema.items() if kind in (*_INSTANTS, "date") and name not in keys}
+    return {name: kind for name, kind in schema.items() if kind in TIME_TYPES and name not in keys}
 
 
 def _times_in(rows: pa.Table, keys: tuple[str, ...]) -> list[str]:

@@ -30,7 +30,7 @@ _PATHS = ("NOTEBOOK|JOB", "TABLE|FILE|VARIABLE")
 
 
 @dataclass(frozen=True)
-class _Given:
+class _Words:
     """The words of a line so far, by the parameter they are for, and the notebook's variables."""
 
     words: Mapping[str, str]
@@ -68,7 +68,7 @@ def of_line(line: str, namespace: Mapping[str, Any]) -> tuple[list[str], str, bo
         missing = [one for one in _options(command) if one not in used]
         return [one.opts[-1] for one in sorted(missing, key=lambda one: not one.required)], word, False
     part = _LAST.search(word)
-    found = _of_parameter(pending, _Given(given, namespace))
+    found = _of_parameter(pending, _Words(given, namespace))
     return found, part[0] if part else word, (pending.metavar or "") in _PATHS
 
 
@@ -79,7 +79,7 @@ def of_statement(line: str, statement: str, namespace: Mapping[str, Any]) -> tup
     if command is None:
         return [], ""
     given, _, _ = _read(words[1:], command)
-    known = _Given(given, namespace)
+    known = _Words(given, namespace)
     last = _LAST_NAME.search(statement)
     fragment = last[0] if last else ""
     before = statement[: len(statement) - len(fragment)]
@@ -92,7 +92,7 @@ def of_statement(line: str, statement: str, namespace: Mapping[str, Any]) -> tup
         return _values("TABLE", known), fragment
     table = before.split("(")[0].split()[0]
     if before.count("(") > before.count(")"):
-        return _values("FEATURE", _Given({"table": table}, namespace)), fragment
+        return _values("FEATURE", _Words({"table": table}, namespace)), fragment
     if _ON.search(before):
         return [*_columns(known, "labels"), "within"], fragment
     return ["on"], fragment
@@ -138,21 +138,21 @@ def _read(words: list[str], command: Any) -> tuple[dict[str, str], list[TyperOpt
     return given, used, pending
 
 
-def _of_parameter(parameter: TyperArgument | TyperOption, given: _Given) -> list[str]:
+def _of_parameter(parameter: TyperArgument | TyperOption, given: _Words) -> list[str]:
     kind = parameter.metavar or ""
     if kind in _PROVIDERS:
         return _values(kind, given)
     return [item.value for item in parameter.shell_complete(typer.Context(_GRAMMAR), "")]
 
 
-def _values(kind: str, given: _Given) -> list[str]:
+def _values(kind: str, given: _Words) -> list[str]:
     try:
         return _PROVIDERS[kind](given)
     except FstkError:
         return []  # a setting or a table that cannot be read is told when the line is run
 
 
-def _columns(given: _Given, parameter: str) -> list[str]:
+def _columns(given: _Words, parameter: str) -> list[str]:
     data = given.frame(parameter)
     return [] if data is None else columns_of(data)
 
@@ -161,24 +161,24 @@ def _features(table: str) -> list[str]:
     return open_catalog().get(table).features
 
 
-def _frames(given: _Given) -> list[str]:
+def _frames(given: _Words) -> list[str]:
     return [*frames_in(given.namespace), *local_names()]
 
 
-def _any_columns(given: _Given) -> list[str]:
+def _any_columns(given: _Words) -> list[str]:
     return _columns(given, "source") or _columns(given, "labels")
 
 
-def _training_sets(given: _Given) -> list[str]:
+def _training_sets(given: _Words) -> list[str]:
     named = [name for name, value in given.namespace.items() if type(value).__name__ == "TrainingSet"]
     return [*named, *local_names()]
 
 
-def _stores(given: _Given) -> list[str]:
+def _stores(given: _Words) -> list[str]:
     return list(dict.fromkeys([settings.load().online_store, *beginnings()]))
 
 
-def _jobs(given: _Given) -> list[str]:
+def _jobs(given: _Words) -> list[str]:
     root = settings.root()
     notebooks = [str(path.relative_to(root)) for path in sorted((root / "notebooks").glob("*.ipynb"))]
     try:
@@ -187,7 +187,7 @@ def _jobs(given: _Given) -> list[str]:
         return notebooks  # no bundle here, or one that its own verb will complain of
 
 
-_PROVIDERS: Mapping[str, Callable[[_Given], list[str]]] = {
+_PROVIDERS: Mapping[str, Callable[[_Words], list[str]]] = {
     "TABLE": lambda given: local_names(),
     "SOURCE": _frames,
     "SOURCE[,COLUMN]": _frames,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -11,13 +10,12 @@ import pyarrow.compute as pc
 
 from fstk.columns.keys import pair_ids
 from fstk.engines.base import CHANGE_TYPE, COMMIT_TIMESTAMP
-from fstk.previews.held import Held
+from fstk.previews.loaded import LoadedJoin, LoadedRows
 from fstk.previews.timeline import Timeline
-from fstk.training.plan import TrainingPlan
 from fstk.training.resolve import Join
 
 
-def telling(answers: pa.Table) -> int | None:
+def most_telling(answers: pa.Table) -> int | None:
     """Return the label row with most to tell: one that missed a row by little, else one that refused a later row.
 
     ``answers`` are the rows of an explanation; None when it has none with a time.
@@ -31,19 +29,10 @@ def telling(answers: pa.Table) -> int | None:
     return None
 
 
-def draw(
-    plan: TrainingPlan,
-    label: pa.Table,
-    answers: pa.Table,
-    held: Held,
-    events: Mapping[str, pa.Table],
-    *,
-    as_known: bool,
-) -> tuple[Timeline, ...]:
-    """Return one picture per lookup with a time column, of the one label in ``label``.
-
-    ``answers`` are the rows of its explanation, ``events`` by feature table the events of its source.
-    """
+def draw(joined: LoadedJoin, row: int) -> tuple[Timeline, ...]:
+    """Return one picture per lookup with a time column, of the label in ``row``."""
+    plan, label = joined.plan, joined.labels.slice(row, 1)
+    answers = joined.answers.filter(pc.field("label_row") == row)
     pictures = []
     for place, number in enumerate(plan.joined):
         join = plan.joins[number]
@@ -51,12 +40,12 @@ def draw(
         if at is None or join.table_time is None:
             continue
         (answer,) = answers.filter(pc.field("lookup") == place).to_pylist()
-        rows = _moments(_of_entity(label, join, held.rows[join.source]), join.table_time)
-        written = _written(label, join, held) if as_known else None
+        rows = _moments(_of_entity(label, join, joined.engine.rows[join.source]), join.table_time)
+        written = _written(label, join, joined.engine) if joined.as_known else None
         occurred: list[datetime] = []
-        if join.table in events:
-            own = _of_entity(label, join, events[join.table])
-            occurred = _moments(own, next(name for name in own.column_names if name not in join.table_keys))
+        if join.table in joined.events:
+            own = _of_entity(label, join, joined.events[join.table])
+            occurred = _moments(own, joined.sources[join.table].time)
         pictures.append(
             Timeline.of(
                 entity=", ".join(f"{key} {label.column(key)[0].as_py()}" for key in join.label_keys),
@@ -78,9 +67,9 @@ def _of_entity(label: pa.Table, join: Join, rows: pa.Table) -> pa.Table:
     return rows.filter(pa.array(entity >= 0))
 
 
-def _written(label: pa.Table, join: Join, held: Held) -> dict[datetime, datetime]:
+def _written(label: pa.Table, join: Join, rows: LoadedRows) -> dict[datetime, datetime]:
     """Return for each feature row's instant the commit that first wrote it."""
-    changes = _of_entity(label, join, held.changes(join.source))
+    changes = _of_entity(label, join, rows.changes(join.source))
     changes = changes.filter(pc.field(CHANGE_TYPE).isin(["insert", "update_postimage"]))
     first: dict[datetime, datetime] = {}
     for at, committed in zip(

@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.display import Displayed, Sheet, Stacked, instant
+from fstk.columns.keys import pair_ids
+from fstk.display import Displayed, Sheet, Stacked, instant, plural
 from fstk.engines.base import Engine, Frame, Schema
 from fstk.engines.direct import DirectEngine, stored_schema
 from fstk.engines.types import arrow_schema, quoted_name
@@ -63,7 +64,7 @@ class WindowPreview(Stacked):
 
     def _plan(self) -> Sheet:
         table, change = self.table.table, self.table.action.upper()
-        features = f"{len(self.windows.features)} features" if len(self.windows.features) != 1 else "1 feature"
+        features = plural(len(self.windows.features), "feature")
         title = f"{table.name} · plan: {change}, keys {keys_text(table)}, {features}"
         columns = ["column", "type", "meaning"]
         first = self.samples[0] if self.samples else None
@@ -78,12 +79,12 @@ class WindowPreview(Stacked):
 
 def definition(features: WindowedFeatures, windows: WindowPlan, name: str, time: str) -> TableDefinition:
     """Return the feature table that holds ``features``: entity keys, the time column called ``time``, the features."""
-    keys = {key: windows.points[key] for key in (spelled(windows.points, key) for key in features.keys)}
+    keys = {key: windows.points[key] for key in (column_of(windows.points, key) for key in features.keys)}
     types = {one.column: one.type for one in windows.features}
     return define(name, list(keys), {**keys, time: windows.points[windows.time], **types}, timeseries_column=time)
 
 
-def spelled(names: Iterable[str], column: str) -> str:
+def column_of(names: Iterable[str], column: str) -> str:
     """Return a column as a frame spells it; SQL does not tell cases apart."""
     return next((name for name in names if name.lower() == column.lower()), column)
 
@@ -95,7 +96,7 @@ def preview(
     *,
     time: str,
     points_time: str | None,
-    there: FeatureTable | None,
+    existing: FeatureTable | None,
     engine: Engine,
 ) -> WindowPreview:
     """Return the preview of ``features`` at ``points`` as the feature table ``name``.
@@ -106,7 +107,7 @@ def preview(
         name: the feature table's.
         time: the feature table's time column.
         points_time: the time column of a frame of points, or what a calendar's is called.
-        there: the feature table of that name, if it exists.
+        existing: the feature table of that name, if it exists.
         engine: computes; the rows of a few entities only.
 
     Raises:
@@ -124,16 +125,17 @@ def preview(
     planned = tuple(replace(one, meaning=words) for one, words in zip(windows.features, said, strict=True))
     windows = replace(windows, source=features.source_name, features=planned)
     wanted = definition(features, windows, name, time)
-    keys = [spelled(schema, key) for key in features.keys]
+    keys = [column_of(schema, key) for key in features.keys]
     chosen = _entities(source, keys, features.timestamp, engine)
-    rows = _rows(features, points, points_time, windows, _only(source, keys, chosen), chosen, engine)
-    events = engine.arrow(_only(source, keys, chosen))
-    own = [spelled(windows.points, key) for key in features.keys]
+    own_events = _only(source, keys, chosen)
+    rows = _rows(features, points, points_time, windows, own_events, chosen, engine)
+    events = engine.arrow(own_events)
+    own = [column_of(windows.points, key) for key in features.keys]
     columns = [one.column for one in windows.features]
-    at = spelled(schema, features.timestamp)
+    at = column_of(schema, features.timestamp)
     found = lint_windows(wanted.name, columns, features.closed, rows, own, windows.time, events, keys, at)
     return WindowPreview(
-        plan_create(wanted, there), windows, _samples(rows, own, windows, chosen), LintReport.of(found)
+        plan_create(wanted, existing), windows, _samples(rows, own, windows, chosen), LintReport.of(found)
     )
 
 
@@ -148,50 +150,34 @@ def _source(features: WindowedFeatures, engine: Engine) -> tuple[Frame, Schema]:
         return frame, engine.schema(frame)
     schema = stored_schema(table)
     asked = [*features.keys, features.timestamp, *(name for one in features.aggregates for name in one.parsed.columns)]
-    used = [name for name in dict.fromkeys(spelled(schema, name) for name in asked) if name in schema]
+    used = [name for name in dict.fromkeys(column_of(schema, name) for name in asked) if name in schema]
     return engine.read(table, used), schema
 
 
-def _entities(source: Frame, keys: list[str], time: str, engine: Engine) -> list[dict[str, Any]]:
+def _entities(source: Frame, keys: list[str], time: str, engine: Engine) -> pa.Table:
     """Return the keys of the entity with the most events, of a middling one and of one with the fewest."""
-    seen = (
-        source
-        if isinstance(engine, DirectEngine)
-        else source.select(*(quoted_name(name) for name in (*keys, time))).limit(_LOOKED_AT)
-    )
-    events = engine.arrow(seen)
-    events = events.filter(
-        reduce(and_, (pc.field(name).is_valid() for name in (*keys, spelled(events.column_names, time))))
-    )
-    counted = events.group_by(keys).aggregate([([], "count_all")])
-    order = [("count_all", "descending"), *((key, "ascending") for key in keys)]
-    counted = counted.sort_by(order).select(keys)
-    places = dict.fromkeys((0, counted.num_rows // 2, counted.num_rows - 1)) if counted.num_rows else ()
-    return [counted.slice(place, 1).to_pylist()[0] for place in places]
+    columns = [*keys, column_of(engine.schema(source), time)]
+    some = source
+    if not isinstance(source, pa.Table):
+        some = source.select(*map(quoted_name, columns)).limit(_LOOKED_AT)
+    events = engine.arrow(some).select(columns).drop_null()
+    counts = events.group_by(keys).aggregate([([], "count_all")])
+    counts = counts.sort_by([("count_all", "descending"), *((key, "ascending") for key in keys)])
+    last = counts.num_rows - 1
+    return counts.select(keys).take(sorted({0, counts.num_rows // 2, last}) if last >= 0 else pa.array([], pa.int64()))
 
 
-def _only(frame: Frame, keys: Sequence[str], entities: list[dict[str, Any]]) -> Frame:
+def _only(frame: Frame, keys: Sequence[str], entities: pa.Table) -> Frame:
     """Return the rows of a frame whose ``keys`` are those of one of the entities."""
     if isinstance(frame, pa.Table):
-        if not entities:
-            return frame.slice(0, 0)
-        types = frame.schema
-        same = [
-            reduce(
-                and_,
-                (
-                    pc.field(key) == pa.scalar(value, types.field(key).type)
-                    for key, value in zip(keys, one.values(), strict=True)
-                ),
-            )
-            for one in entities
-        ]
-        return frame.filter(reduce(or_, same))
-    if not entities:
+        entities = entities.rename_columns(list(keys)).cast(pa.schema([frame.schema.field(key) for key in keys]))
+        _, entity, _ = pair_ids(entities, keys, frame, keys)
+        return frame.filter(pa.array(entity >= 0))
+    if not entities.num_rows:
         return frame.limit(0)
     alike = [
         reduce(and_, (frame[quoted_name(key)] == value for key, value in zip(keys, one.values(), strict=True)))
-        for one in entities
+        for one in entities.to_pylist()
     ]
     return frame.where(reduce(or_, alike))
 
@@ -202,27 +188,24 @@ def _rows(
     points_time: str | None,
     windows: WindowPlan,
     events: Frame,
-    entities: list[dict[str, Any]],
+    entities: pa.Table,
     engine: Engine,
 ) -> pa.Table:
     """Return keys, time and features of the chosen entities, a row per point, in their order."""
     if not isinstance(points, str | Calendar):
         frame = engine.frame(points, "points")
-        own = [spelled(engine.schema(frame), key) for key in features.keys]
+        own = [column_of(engine.schema(frame), key) for key in features.keys]
         points = _only(frame, own, entities)
-    held = replace(features, source=events)
-    rows = engine.arrow(held.compute(points, timestamp=points_time, engine=engine))
-    keys = [spelled(windows.points, key) for key in features.keys]
+    rows = engine.arrow(replace(features, source=events).compute(points, timestamp=points_time, engine=engine))
+    keys = [column_of(windows.points, key) for key in features.keys]
     rows = rows.select([*keys, windows.time, *(one.column for one in windows.features)])
     rows = rows.filter(pc.field(windows.time).is_valid())
     return rows.sort_by([(name, "ascending") for name in (*keys, windows.time)])
 
 
-def _samples(
-    rows: pa.Table, keys: list[str], windows: WindowPlan, entities: list[dict[str, Any]]
-) -> tuple[Sample, ...]:
+def _samples(rows: pa.Table, keys: list[str], windows: WindowPlan, entities: pa.Table) -> tuple[Sample, ...]:
     """Return a row from the middle of the first entity's history, and the newest row of each."""
-    places: dict[tuple[Any, ...], list[int]] = {tuple(one.values()): [] for one in entities}
+    places: dict[tuple[Any, ...], list[int]] = {tuple(one.values()): [] for one in entities.to_pylist()}
     for place, row in enumerate(rows.select(keys).to_pylist()):
         places.setdefault(tuple(row.values()), []).append(place)
     histories = [history for history in places.values() if history]

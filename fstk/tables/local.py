@@ -10,6 +10,7 @@ import pyarrow as pa
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from fstk.engines.buckets import stored_rows
+from fstk.engines.delta import open_delta
 from fstk.engines.spark_errors import first_line
 from fstk.engines.types import schema_of
 from fstk.errors import DamagedTable, InvalidName
@@ -96,7 +97,7 @@ def _open(name: str, folder: Path) -> deltalake.DeltaTable:
     if empty is not None:
         raise DamagedTable(f"{name}: {empty.name} in its Delta log is empty; restore that file from a copy.")
     try:
-        return deltalake.DeltaTable(str(folder))
+        return open_delta(str(folder))
     except TableNotFoundError as error:
         raise DamagedTable(f"{name}: {folder / LOG} holds no version of the table; restore it from a copy.") from error
     except (DeltaError, OSError) as error:

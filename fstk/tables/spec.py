@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from fstk.columns.typing import ColumnNames, SchemaLike
-from fstk.display import Displayed, Sheet
+from fstk.display import Displayed, Sheet, plural
 from fstk.engines.base import CHANGE_FEED, Schema, TableVersion
 from fstk.engines.sparktypes import struct_type
 from fstk.engines.types import arrow_type, spark_type
@@ -115,8 +115,7 @@ def keys_text(table: TableDefinition) -> str:
 
 def features_text(table: TableDefinition) -> str:
     """Return ``1 feature`` or ``12 features``."""
-    count = sum(role(table, column) == "feature" for column in table.schema)
-    return f"{count:,} feature{'' if count == 1 else 's'}"
+    return plural(sum(role(table, column) == "feature" for column in table.schema), "feature")
 
 
 def role(table: TableDefinition, column: str) -> str:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from fstk.columns.instants import instants
 from fstk.engines.base import CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION
-from fstk.training.kernel import SHOWN, Matches, Side, duplicate_keys, shown, sides, with_outputs
+from fstk.training.kernel import SHOWN, Matches, Side, duplicate_keys, row_texts, sides, with_outputs
 from fstk.training.resolve import Join
 
 _NEVER, _ALWAYS = np.iinfo(np.int64).max, np.iinfo(np.int64).min
@@ -71,7 +71,7 @@ def find_known(labels: pa.Table, changes: pa.Table, join: Join, *, later: bool =
     which = newest[seen]
     doubled = which[versions.doubled[which]]
     if len(doubled):
-        raise duplicate_keys(join, shown(changes, join.table_columns, versions.row[np.unique(doubled)[:SHOWN]]))
+        raise duplicate_keys(join, row_texts(changes, join.table_columns, versions.row[np.unique(doubled)[:SHOWN]]))
     matches.see(rows[seen], versions.row[which], asking.time, versions.time[which], join)
     if later:
         order = np.lexsort((versions.since, versions.entity))

@@ -57,16 +57,16 @@ def schema(plan: TrainingPlan) -> Schema:
     and the number of rows that were refused because they come later. A label column named like one of these is called
     ``label_…``.
     """
-    own = {new: label_schema(plan)[old] for old, new in shown_as(plan).items()}
+    own = {new: label_schema(plan)[old] for old, new in column_names(plan).items()}
     return {"label_row": "bigint", **own, **_FIXED}
 
 
 def answer_schema(number: int) -> Schema:
-    """Return the columns that :func:`answered` adds for the join ``number``."""
+    """Return the columns that :func:`with_answer` adds for the join ``number``."""
     return {_answer(number, name): kind for name, kind in _ANSWER.items()}
 
 
-def answered(
+def with_answer(
     labels: pa.Table, features: pa.Table, join: Join, number: int, find: Callable[[pa.Table, pa.Table], Matches]
 ) -> pa.Table:
     """Return ``labels`` with what one join found for each, in the columns of :func:`answer_schema`."""
@@ -89,7 +89,7 @@ def answered(
     return labels
 
 
-def spelled_out(answers: pa.Table, plan: TrainingPlan) -> pa.Table:
+def rows_per_lookup(answers: pa.Table, plan: TrainingPlan) -> pa.Table:
     """Return one row per label row and lookup, in the columns of :func:`schema`, from labels with all joins'
     answers."""
     rows, lookups = answers.num_rows, len(plan.lookups)
@@ -110,7 +110,7 @@ def _one_lookup(answers: pa.Table, plan: TrainingPlan, position: int) -> pa.Tabl
         feature, none = instants(time)
         age = pa.array((label - feature) / 1e6, mask=none)
     columns: dict[str, pa.Array | pa.ChunkedArray] = {"label_row": answers.column(ROW)}
-    for old, new in shown_as(plan).items():
+    for old, new in column_names(plan).items():
         columns[new] = answers.column(old)
     columns["lookup"] = pa.array(np.full(answers.num_rows, position, dtype=np.int32))
     columns["table_name"] = pa.array([join.table] * answers.num_rows, pa.string())
@@ -122,7 +122,7 @@ def _one_lookup(answers: pa.Table, plan: TrainingPlan, position: int) -> pa.Tabl
     return pa.table(columns)
 
 
-def shown_as(plan: TrainingPlan) -> dict[str, str]:
+def column_names(plan: TrainingPlan) -> dict[str, str]:
     """Return for each label column of an explanation the name it has there."""
     names: dict[str, str] = {}
     for name in label_schema(plan):

@@ -230,7 +230,7 @@ def _refuse_ties(part: _Part, newest: np.ndarray, features: pa.Table, join: Join
     """Raise DuplicateKeys when a row of ``part`` that is some label's newest has an equal beside it."""
     tied = np.unique(newest[(newest > 0) & (part.code[newest] == part.code[newest - 1])])[:SHOWN]
     if len(tied):
-        raise duplicate_keys(join, shown(features, join.table_columns, part.row[tied]))
+        raise duplicate_keys(join, row_texts(features, join.table_columns, part.row[tied]))
 
 
 def times(table: pa.Table, column: str | None) -> tuple[np.ndarray, np.ndarray]:
@@ -250,15 +250,15 @@ def duplicates(features: pa.Table, keys: tuple[str, ...], time: str | None) -> p
     code, row = _packed(side, side, entities)[0].part(0) if len(side.usable) else (side.usable, side.usable)
     same = code[1:] == code[:-1]
     first = same & ~np.concatenate([[False], same[:-1]])  # of a run of equal codes the first pair
-    examples = shown(features, keys if time is None else (*keys, time), row[:-1][first][:SHOWN])
+    examples = row_texts(features, keys if time is None else (*keys, time), row[:-1][first][:SHOWN])
     number = [int(same.sum() + first.sum()), *[0] * (SHOWN - 1)]
     return pa.table({"rows": pa.array(number[: len(examples)], pa.int64()), "example": pa.array(examples, pa.string())})
 
 
-def shown(table: pa.Table, columns: tuple[str, ...], rows: np.ndarray) -> list[str]:
+def row_texts(table: pa.Table, columns: tuple[str, ...], rows: np.ndarray) -> list[str]:
     """Return the values of ``columns`` in each of ``rows`` as text for an error or an example."""
     chosen = table.select(list(dict.fromkeys(columns))).take(pa.array(rows)).to_pylist()
-    return [", ".join(f"{name} {text_of(value)}" for name, value in row.items()) for row in chosen]
+    return [", ".join(f"{name} {value_text(value)}" for name, value in row.items()) for row in chosen]
 
 
 def _coordinates(labels: np.ndarray, features: np.ndarray, room: int) -> tuple[np.ndarray, np.ndarray, int]:
@@ -286,6 +286,6 @@ def duplicate_keys(join: Join, examples: list[str], number: int | None = None) -
     )
 
 
-def text_of(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Return a key's or time's value as a person writes it."""
     return value.isoformat() if hasattr(value, "isoformat") else repr(value)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from fstk.columns.values import decoded, encoded
-from fstk.display import Displayed, Sheet
+from fstk.display import Displayed, Sheet, plural
 from fstk.engines.base import Schema
 from fstk.engines.types import arrow_schema
 from fstk.errors import InvalidInput, NameCollision, UnknownColumn, UnknownTable, nearest
@@ -107,12 +107,11 @@ class TrainingPlan(Displayed):
             lookback = None if join.lookback is None else timedelta(microseconds=join.lookback)
             default = None if output.default is None else repr(output.default)
             rows.append((name, kind, f"{join.table} v{join.version}", _condition(join), lookback, default))
-        lookups = "1 lookup" if len(self.lookups) == 1 else f"{len(self.lookups)} lookups"
         notes = [f"excluded: {', '.join(self.exclude_columns)}"] if self.exclude_columns else []
         if self.overridden:
             notes.append(f"the caller's own columns stand for: {', '.join(self.overridden)}")
         return Sheet(
-            f"training set · {len(self.schema)} columns · {lookups}",
+            f"training set · {len(self.schema)} columns · {plural(len(self.lookups), 'lookup')}",
             ("column", "type", "from", "where", "look-back", "null becomes"),
             rows,
             notes,

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from fstk.columns.values import fitted
+from fstk.display import plural
 from fstk.engines.base import Schema, TableVersion
 from fstk.engines.types import arrow_type
 from fstk.errors import InvalidInput, TypeMismatch, UnknownColumn, UnsupportedType, nearest
@@ -88,8 +89,8 @@ def _check_keys(lookup: FeatureLookup, labels: Schema, table: FeatureTable) -> N
     keys = table.primary_keys
     if len(lookup.lookup_key) != len(keys):
         raise InvalidInput(
-            f"lookup_key of {table.name} names {_count(len(lookup.lookup_key), 'column')} "
-            f"({', '.join(lookup.lookup_key)}); the table has {_count(len(keys), 'key')} ({', '.join(keys)})."
+            f"lookup_key of {table.name} names {plural(len(lookup.lookup_key), 'column')} "
+            f"({', '.join(lookup.lookup_key)}); the table has {plural(len(keys), 'key')} ({', '.join(keys)})."
         )
     for column, key in zip(lookup.lookup_key, keys, strict=True):
         if column not in labels:
@@ -163,7 +164,3 @@ def _default(lookup: FeatureLookup, output: str, kind: str) -> Any:
     if output not in lookup.default_values:
         return None
     return fitted(lookup.default_values[output], arrow_type(kind), f"default_values[{output!r}] of {lookup.table_name}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -14,7 +14,7 @@ from fstk.errors import ExpiredSnapshot
 from fstk.training import bitemporal, explain, kernel
 from fstk.training.plan import TrainingPlan
 from fstk.training.resolve import Join
-from fstk.training.summary import COUNTS, Summary, counted, summed_up, without_time
+from fstk.training.summary import COUNTS, Summary, count_without_time, partial_counts, summarized
 
 _DUPLICATES: Schema = {"rows": "bigint", "example": "string"}
 
@@ -51,26 +51,26 @@ def explanation(plan: TrainingPlan, labels: Frame, engine: Engine, as_known: boo
     find = bitemporal.find_known if as_known else kernel.find
     for number, one in enumerate(plan.joins_as_known() if as_known else plan.joins):
         schema = schema | explain.answer_schema(number)
-        match = partial(explain.answered, join=one, number=number, find=partial(find, join=one, later=True))
+        match = partial(explain.with_answer, join=one, number=number, find=partial(find, join=one, later=True))
         features = _features(one, [], engine, as_known)
         frame = engine.map_pair(frame, one.label_keys, features, one.table_keys, match, schema)
-    return engine.map_slices(frame, partial(explain.spelled_out, plan=plan), explain.schema(plan))
+    return engine.map_slices(frame, partial(explain.rows_per_lookup, plan=plan), explain.schema(plan))
 
 
 def summary(plan: TrainingPlan, rows: Frame, engine: Engine) -> Summary:
     """Return the summary of the rows of :func:`explanation`; runs them, and counts the feature rows without a time,
     which only others than fstk write."""
-    parts = engine.arrow(engine.map(rows, ["label_row"], partial(counted, plan=plan), COUNTS))
+    parts = engine.arrow(engine.map(rows, ["label_row"], partial(partial_counts, plan=plan), COUNTS))
     nulls = []
     for one in plan.joins:
         if one.table_time is None or one.keys_known_unique:
             nulls.append(0)
             continue
         features = _features(one, [], engine, as_known=False)
-        count = partial(without_time, column=one.table_time)
+        count = partial(count_without_time, column=one.table_time)
         found = engine.arrow(engine.map(features, one.table_keys, count, {"rows": "bigint"}))
         nulls.append(sum(found.column("rows").to_pylist()))
-    return summed_up(plan, parts, nulls)
+    return summarized(plan, parts, nulls)
 
 
 def refuse_duplicates(plan: TrainingPlan, engine: Engine) -> None:

@@ -15,14 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.columns.instants import instants
-from fstk.display import Displayed, Sheet, duration, instant
+from fstk.display import Displayed, Sheet, duration, instant, plural, share
 from fstk.engines.base import Schema
-from fstk.training.explain import STATUSES, shown_as
-from fstk.training.kernel import text_of
+from fstk.training.explain import STATUSES, column_names
+from fstk.training.kernel import value_text
 from fstk.training.plan import TrainingPlan
 
 COUNTS: Schema = {"lookup": "bigint", "kind": "string", "name": "string", "value": "bigint", "count": "bigint"}
-"""Columns of :func:`counted`."""
+"""Columns of :func:`partial_counts`."""
 
 _DIGITS = 12  # binary digits of an age that tell it from another in the median: 0.05 %
 _MOST = 2**62
@@ -30,7 +30,7 @@ _WORST = 3
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def counted(rows: pa.Table, plan: TrainingPlan) -> pa.Table:
+def partial_counts(rows: pa.Table, plan: TrainingPlan) -> pa.Table:
     """Return what a summary needs of some rows of an explanation, in few rows that add up over all parts.
 
     Kinds: ``status`` (its name), ``later`` (rows refused), ``future`` (matched rows that come after their label),
@@ -53,7 +53,7 @@ def counted(rows: pa.Table, plan: TrainingPlan) -> pa.Table:
     return pa.table([pa.array(c, t) for c, t in zip(columns, types, strict=True)], names=list(COUNTS))
 
 
-def without_time(features: pa.Table, column: str) -> pa.Table:
+def count_without_time(features: pa.Table, column: str) -> pa.Table:
     """Return the number of feature rows whose time is null; no label ever sees them (RULES, point-in-time join 10)."""
     return pa.table({"rows": pa.array([features.column(column).null_count], pa.int64())})
 
@@ -97,16 +97,16 @@ class Summary(Displayed):
             rows.append((lookup.table, *shares, lookup.median_age, lookup.oldest))
             without = lookup.statuses.get("null_timestamp", 0)
             if without:
-                notes.append(f"{lookup.table}: {_count(without, 'label')} without a time")
+                notes.append(f"{lookup.table}: {plural(without, 'label')} without a time")
             if lookup.later_rows:
                 notes.append(f"{lookup.table}: {lookup.later_rows:,} × a row refused because it came after the label")
             if lookup.rows_without_time:
-                rows_without = _count(lookup.rows_without_time, "feature row")
+                rows_without = plural(lookup.rows_without_time, "feature row")
                 notes.append(f"{lookup.table}: {rows_without} without a time, never seen")
         if self.worst:
-            served = f"{_count(len(self.worst), 'label')} worst served"
+            served = f"{plural(len(self.worst), 'label')} worst served"
             notes.append("\n  ".join([f"{served}: {self.worst[0]}", *self.worst[1:]]))
-        labels, lookups = _count(self.labels, "label"), _count(len(self.lookups), "lookup")
+        labels, lookups = plural(self.labels, "label"), plural(len(self.lookups), "lookup")
         return Sheet(
             f"{labels} × {lookups} · {self.future:,} saw the future",
             ("lookup", *names, "median age", "oldest"),
@@ -119,15 +119,12 @@ class Summary(Displayed):
             return None
         if kind == "outside_lookback" and not lookup.has_lookback:
             return None
-        count = lookup.statuses.get(kind, 0)
-        tenths = round(1000 * count / self.labels) if self.labels else 0
-        if 0 < count < self.labels:
-            tenths = min(max(tenths, 1), 999)
-        return f"{tenths / 10:.1f} %"
+        return share(lookup.statuses.get(kind, 0), self.labels)
 
 
-def summed_up(plan: TrainingPlan, counts: pa.Table, rows_without_time: Sequence[int]) -> Summary:
-    """Return the summary that parts of :func:`counted` add up to; ``rows_without_time`` has one number per join."""
+def summarized(plan: TrainingPlan, counts: pa.Table, rows_without_time: Sequence[int]) -> Summary:
+    """Return the summary that parts of :func:`partial_counts` add up to; ``rows_without_time`` has one number per
+    join."""
     of: dict[tuple[int, str], list[tuple[int, str, int]]] = {}
     for line in counts.to_pylist():
         of.setdefault((line["lookup"], line["kind"]), []).append((line["value"], line["name"], line["count"]))
@@ -157,10 +154,6 @@ def summed_up(plan: TrainingPlan, counts: pa.Table, rows_without_time: Sequence[
     return Summary(labels, tuple(lookups), tuple(texts)[:_WORST])
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def _binned(ages: np.ndarray) -> list[tuple[int, int]]:
     """Return (smallest age, number) of the ages that share their leading binary digits."""
     dropped = np.maximum(np.frexp(ages.astype(np.float64))[1] - _DIGITS, 0)
@@ -185,7 +178,7 @@ def _worst(part: pa.Table, plan: TrainingPlan, position: int) -> list[tuple[int,
     join = plan.joins[plan.joined[position]]
     if join.label_time is None or join.table_time is None:
         return []
-    shown = shown_as(plan)
+    shown = column_names(plan)
     missed = part.filter(pc.equal(part.column("status"), "only_later_rows"))
     aged = part.filter(pc.greater(part.column("age_seconds"), 0))
     label_time, _ = instants(missed.column(shown[join.label_time]))
@@ -199,7 +192,7 @@ def _worst(part: pa.Table, plan: TrainingPlan, position: int) -> list[tuple[int,
     ):
         for row in np.lexsort((table.column("label_row").to_numpy(), rank))[:_WORST]:
             line = table.slice(int(row), 1)
-            keys = ", ".join(f"{key} {text_of(line.column(shown[key])[0].as_py())}" for key in join.label_keys)
+            keys = ", ".join(f"{key} {value_text(line.column(shown[key])[0].as_py())}" for key in join.label_keys)
             at = instant(_EPOCH + timedelta(microseconds=int(instants(line.column(shown[join.label_time]))[0][0])))
             reason = words.format(duration(timedelta(microseconds=int(length[row]))))
             worst.append((int(rank[row]), f"{keys} at {at} ({reason})"))

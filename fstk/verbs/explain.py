@@ -10,18 +10,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.display import Displayed, Sheet, Stacked
+from fstk.display import Displayed, Sheet, Stacked, plural
 from fstk.engines.types import arrow_type
 from fstk.errors import InvalidInput, UnknownName, nearest
-from fstk.previews.held import rows_among
-from fstk.previews.join import pictures_of, short_names
+from fstk.previews.join import short_names
+from fstk.previews.loaded import LoadedJoin, rows_among
+from fstk.previews.pictures import draw
 from fstk.previews.timeline import Timeline
 from fstk.tables.configured import open_catalog
+from fstk.tables.provenance import event_sources
 from fstk.tables.spec import FeatureTable
-from fstk.training.explain import label_schema, shown_as
+from fstk.training.explain import column_names, label_schema
 from fstk.training.plan import TrainingPlan
 from fstk.training.training_set import TrainingSet
-from fstk.verbs.pit import sources_of, with_key
+from fstk.verbs.pit import rows_of_key
 
 _NEWEST = 4  # feature rows shown, newest first
 
@@ -79,9 +81,9 @@ def explain(namespace: Mapping[str, Any], name: str, key: str) -> Displayed:
 def _of_training_set(training_set: TrainingSet, name: str, key: str) -> LabelExplanation:
     plan = training_set.plan
     answers = training_set.explain().to_arrow()
-    shown = shown_as(plan)
+    shown = column_names(plan)
     for join in plan.joins:
-        found = with_key(answers, tuple(shown[column] for column in join.label_keys), key)
+        found = rows_of_key(answers, tuple(shown[column] for column in join.label_keys), key)
         if found.num_rows:
             break
     else:
@@ -94,11 +96,11 @@ def _of_training_set(training_set: TrainingSet, name: str, key: str) -> LabelExp
     found = found.sort_by([*order, ("lookup", "ascending")])
     first = found.slice(0, 1)
     label = pa.table({column: first.column(shown[column]) for column in label_schema(plan)})
-    tables = {join.table: open_catalog().get(join.table) for join in plan.joins}
-    pictures = pictures_of(plan, label, tables, sources_of(tables), as_known=training_set.as_known)
+    sources = event_sources(open_catalog().get(join.table) for join in plan.joins)
+    pictures = draw(LoadedJoin.read(plan, label, sources, as_known=training_set.as_known), 0)
     labels = len(set(found.column("label_row").to_pylist()))
     return LabelExplanation(
-        f"{name} · key {key} · {labels:,} label{'s' if labels != 1 else ''}, newest first",
+        f"{name} · key {key} · {plural(labels, 'label')}, newest first",
         lines_of(found, plan),
         pictures,
     )
@@ -106,7 +108,7 @@ def _of_training_set(training_set: TrainingSet, name: str, key: str) -> LabelExp
 
 def lines_of(answers: pa.Table, plan: TrainingPlan) -> tuple[tuple[Any, ...], ...]:
     """Return the lines of :class:`LabelExplanation` for rows of an explanation, in their order."""
-    shown = shown_as(plan)
+    shown = column_names(plan)
     time = next((join.label_time for join in plan.joins if join.label_time is not None), None)
     short = short_names([join.table for join in plan.joins])
     lines = []

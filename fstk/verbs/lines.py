@@ -24,7 +24,7 @@ _LOOKUP = re.compile(
 _AS_LOOKUP = "feature_store.customer_features (spend_30d as spend) on customer_id within 30d"
 
 
-def below(text: str, namespace: Mapping[str, Any] | None, example: str) -> list[str]:
+def required_statements(text: str, namespace: Mapping[str, Any] | None, example: str) -> list[str]:
     """Return the statements of the text below a cell magic, or, without a ``namespace``, of a standard input.
 
     Raises:

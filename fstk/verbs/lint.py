@@ -13,12 +13,13 @@ from fstk.lint.report import Finding, LintReport
 from fstk.lint.sources import lint_cell, lint_sql
 from fstk.lint.training import lint_table
 from fstk.lint.windows import lint_windows
-from fstk.previews.held import rows_among
-from fstk.previews.join import lint_labels
+from fstk.previews.join import lint_join
+from fstk.previews.loaded import LoadedJoin, rows_among
 from fstk.tables.configured import open_catalog
+from fstk.tables.provenance import event_sources
 from fstk.tables.spec import FeatureTable
 from fstk.training.training_set import TrainingSet
-from fstk.verbs.pit import some_labels, sources_of
+from fstk.verbs.pit import sample_labels
 
 
 def lint(namespace: Mapping[str, Any] | None, names: list[str]) -> LintReport:
@@ -41,9 +42,9 @@ def lint(namespace: Mapping[str, Any] | None, names: list[str]) -> LintReport:
 def _named(name: str, namespace: Mapping[str, Any]) -> Iterable[Finding]:
     value = namespace.get(name)
     if isinstance(value, TrainingSet):
-        tables = {join.table: open_catalog().get(join.table) for join in value.plan.joins}
-        labels, _ = some_labels(value.labels, list(value.plan.label_columns), every=False)
-        return lint_labels(value.plan, labels, tables, sources_of(tables)).findings
+        sources = event_sources(open_catalog().get(join.table) for join in value.plan.joins)
+        labels, _ = sample_labels(value.labels, list(value.plan.label_columns), every=False)
+        return lint_join(LoadedJoin.read(value.plan, labels, sources)).findings
     if Path(name).suffix in (".ipynb", ".sql", ".py"):
         return _file(Path(name))
     try:
@@ -60,12 +61,11 @@ def _table(table: FeatureTable) -> Iterable[Finding]:
         return lint_table(table).findings
     rows = rows_among(table.at(table.version), {}, [*table.primary_keys, time])
     found = [*lint_table(table, rows).findings]
-    source = sources_of({table.name: table}).get(table.name)
-    if source is not None and table.tags.get("closed", "left") != "left":
-        at = table.tags["event_time"]
-        events = rows_among(source, {}, [*table.primary_keys, at])
-        keys = table.primary_keys
-        found += lint_windows(table.name, table.features, table.tags["closed"], rows, keys, time, events, keys, at)
+    source = event_sources([table]).get(table.name)
+    if source is not None and source.closed != "left":
+        keys, at = table.primary_keys, source.time
+        events = rows_among(source.events, {}, [*keys, at])
+        found += lint_windows(table.name, table.features, source.closed, rows, keys, time, events, keys, at)
     return found
 
 

@@ -12,18 +12,19 @@ import pyarrow.compute as pc
 
 from fstk.engines.base import TableVersion
 from fstk.engines.choice import engine_for
-from fstk.engines.direct import stored_schema
 from fstk.engines.frames import is_spark
 from fstk.engines.types import quoted_name
-from fstk.errors import FstkError, InvalidInput, UnknownName
+from fstk.errors import InvalidInput, UnknownName
 from fstk.previews.join import TrainingSetPreview, preview
+from fstk.previews.loaded import LoadedJoin
 from fstk.tables.configured import local_table, open_catalog
+from fstk.tables.provenance import event_sources
 from fstk.tables.spec import FeatureTable
 from fstk.training.plan import TrainingPlan, plan_training_set
 from fstk.training.spec import FeatureLookup
 from fstk.training.training_set import TrainingSet, create_training_set
 from fstk.verbs.code import Code, call, listed, literal
-from fstk.verbs.lines import below, lookup
+from fstk.verbs.lines import lookup, required_statements
 from fstk.verbs.names import frame_or_name
 
 _EXAMPLE = "feature_store.customer_features on customer_id"
@@ -39,7 +40,7 @@ class PitRequest:
     lookups: tuple[FeatureLookup, ...]
     label: str | None
     as_known: bool
-    tables: Mapping[str, FeatureTable]
+    tables: tuple[FeatureTable, ...]
 
     def training_set(self) -> TrainingSet:
         """Return the training set of all labels."""
@@ -49,25 +50,19 @@ class PitRequest:
 
     def preview(self, *, every: bool, one: str | None, bound: str | None) -> TrainingSetPreview:
         """Return the preview on a sample, or on ``every`` label; ``one`` is the key whose label is drawn."""
-        plan = self.plan()
-        rows, of = some_labels(self.labels, list(plan.label_columns), every)
-        drawn = None if one is None else _label_of(self.labels, plan, one)
+        plan, sources = self.plan(), event_sources(self.tables)
+        rows, total = sample_labels(self.labels, list(plan.label_columns), every)
+        joined = LoadedJoin.read(plan, rows, sources, as_known=self.as_known)
+        drawn = None
+        if one is not None:
+            drawn = LoadedJoin.read(plan, _label_of(self.labels, plan, one), sources, as_known=self.as_known)
         picture = f"one label: %fstk explain {bound} KEY" if bound else "one label: --one KEY · make it: -o NAME"
-        return preview(
-            plan,
-            rows,
-            of,
-            self.tables,
-            as_known=self.as_known,
-            one=drawn,
-            sources=sources_of(self.tables),
-            closing=f"{picture} · plain Python: --code",
-        )
+        return preview(joined, total, drawn, closing=f"{picture} · plain Python: --code")
 
     def plan(self) -> TrainingPlan:
         """Return what will be joined with what; reads no row."""
         schema = engine_for(self.labels).schema(self.labels)
-        return plan_training_set(schema, self.lookups, self.tables, self.label)
+        return plan_training_set(schema, self.lookups, {table.name: table for table in self.tables}, self.label)
 
     def code(self) -> Code:
         """Return the training set as plain Python."""
@@ -105,7 +100,7 @@ def parse(
     """
     found = frame_or_name(labels, namespace or {})
     code = f"fe.read_table(name={literal(found)})" if isinstance(found, str) else labels
-    lines = [lookup(line) for line in below(text, namespace, _EXAMPLE)]
+    lines = [lookup(line) for line in required_statements(text, namespace, _EXAMPLE)]
     catalog = open_catalog()
     tables = {line.table: catalog.get(line.table) for line in lines}
     lookups = []
@@ -117,8 +112,7 @@ def parse(
                 "sees the future."
             )
         lookups.append(line.at(at if time is not None else None))
-    by_name = {one.table_name: catalog.get(one.table_name) for one in lookups}
-    return PitRequest(_frame(found), code, tuple(lookups), label, as_known, by_name)
+    return PitRequest(_frame(found), code, tuple(lookups), label, as_known, tuple(tables.values()))
 
 
 def _frame(found: Any) -> Any:
@@ -129,7 +123,7 @@ def _frame(found: Any) -> Any:
     return engine_for(tables={table: None}).read(table)
 
 
-def some_labels(labels: Any, columns: list[str], every: bool) -> tuple[pa.Table, int]:
+def sample_labels(labels: Any, columns: list[str], every: bool) -> tuple[pa.Table, int]:
     """Return a random sample of the labels, the same each time, or all of them, and how many there are in all."""
     if is_spark(labels):
         of = labels.count()
@@ -153,7 +147,7 @@ def _label_of(labels: Any, plan: TrainingPlan, key: str) -> pa.Table:
     """
     columns = list(plan.label_columns)
     for join in plan.joins:
-        found = with_key(labels, join.label_keys, key)
+        found = rows_of_key(labels, join.label_keys, key)
         engine = engine_for(found)
         found = engine.arrow(engine.select(found, {column: quoted_name(column) for column in columns}))
         if found.num_rows:
@@ -165,7 +159,7 @@ def _label_of(labels: Any, plan: TrainingPlan, key: str) -> pa.Table:
     raise UnknownName(f"no label has {keys} {key}.")
 
 
-def with_key(rows: Any, keys: tuple[str, ...], key: str) -> Any:
+def rows_of_key(rows: Any, keys: tuple[str, ...], key: str) -> Any:
     """Return the rows of an Arrow or Spark frame whose ``keys`` read as ``key``, several with commas between."""
     parts = [part.strip() for part in key.split(",")]
     if len(parts) != len(keys):
@@ -178,21 +172,6 @@ def with_key(rows: Any, keys: tuple[str, ...], key: str) -> Any:
             text = values if values.type == pa.string() else pc.cast(values, pa.string())
             rows = rows.filter(pc.equal(text, part))
     return rows
-
-
-def sources_of(tables: Mapping[str, FeatureTable]) -> dict[str, TableVersion]:
-    """Return the events that tables say they were computed of, where these are at hand and fit the table's keys."""
-    found = {}
-    for name, table in tables.items():
-        source, time = table.tags.get("source"), table.tags.get("event_time")
-        try:
-            events = local_table(source) if source else None
-            schema = stored_schema(events) if events is not None else {}
-        except FstkError:
-            continue  # a tag is free text: what it names need not be a table
-        if events is not None and time in schema and all(schema.get(k) == table.schema[k] for k in table.primary_keys):
-            found[name] = events
-    return found
 
 
 def _lookup_code(one: FeatureLookup) -> str:

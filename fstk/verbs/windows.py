@@ -13,10 +13,11 @@ from fstk.engines.base import Engine, TableVersion
 from fstk.errors import BadExpression, InvalidInput, UnknownTable
 from fstk.previews.windows import WindowPreview, preview
 from fstk.tables.configured import local_table, open_catalog
+from fstk.tables.provenance import source_tags
 from fstk.tables.report import WriteReport
 from fstk.tables.spec import FeatureTable
 from fstk.verbs.code import Code, call, listed, literal
-from fstk.verbs.lines import aggregate, below
+from fstk.verbs.lines import aggregate, required_statements
 from fstk.verbs.names import columns_of, frame_or_name
 from fstk.windows import run
 from fstk.windows.calendar import Calendar
@@ -27,7 +28,7 @@ _CALENDAR_TIME = "as_of"  # what a calendar's instants are called in a new table
 
 
 @dataclass(frozen=True, repr=False)
-class Written(Stacked):
+class WindowsWrite(Stacked):
     """A write that was done, after the preview of what it would be."""
 
     preview: WindowPreview
@@ -49,7 +50,7 @@ class WindowsRequest:
     features: WindowedFeatures
     points: Any
     table: str
-    there: FeatureTable | None
+    existing: FeatureTable | None
     time: str
     points_time: str | None
     source_code: str
@@ -69,18 +70,18 @@ class WindowsRequest:
             print(f"{error}\nStarting Spark for it.", flush=True)
             raise
 
-    def write(self) -> Written:
+    def write(self) -> WindowsWrite:
         """Merge the features into the table, which is made when it is not there."""
         before = self.preview()
         before.table.check()
         keys = list(self.features.keys)
         rows = self._rows()
         catalog = open_catalog()
-        if self.there is not None:
-            return Written(before, catalog.write(self.table, rows))
+        if self.existing is not None:
+            return WindowsWrite(before, catalog.write(self.table, rows))
         made = catalog.create(self.table, keys, rows, timeseries_column=self.time, tags=self._tags())
         assert made.report is not None
-        return Written(before, made.report)
+        return WindowsWrite(before, made.report)
 
     def code(self) -> Code:
         """Return the write as plain Python."""
@@ -117,7 +118,7 @@ class WindowsRequest:
             ("timeseries_column", literal(self.time)),
             ("df", "rows"),
         ]
-        table += [("tags", literal(self._tags()))] if self._tags() and self.there is None else []
+        table += [("tags", literal(self._tags()))] if self._tags() and self.existing is None else []
         return Code(
             "\n".join(
                 [
@@ -142,7 +143,7 @@ class WindowsRequest:
             self.table,
             time=self.time,
             points_time=self.points_time,
-            there=self.there,
+            existing=self.existing,
             engine=engine,
         )
 
@@ -162,11 +163,7 @@ class WindowsRequest:
         """Return what a new table should say of where its features come from; lint and pictures read it."""
         if not isinstance(self.features.source, str):
             return {}
-        return {
-            "source": self.features.source,
-            "event_time": self.features.timestamp,
-            "closed": self.features.closed,
-        }
+        return source_tags(self.features.source, self.features.timestamp, self.features.closed)
 
 
 def parse(
@@ -197,31 +194,31 @@ def parse(
         found,
         columns[0] if len(columns) == 1 else columns,
         time,
-        [aggregate(line) for line in below(text, namespace, _EXAMPLE)],
+        [aggregate(line) for line in required_statements(text, namespace, _EXAMPLE)],
         [_length(one.strip()) for one in windows.split(",")],
         closed=closed,
     )
-    there = _there(table)
-    known = there.timeseries_column if there is not None else None
-    name = there.name if there is not None else table
+    existing = _existing(table)
+    known = existing.timeseries_column if existing is not None else None
+    name = existing.name if existing is not None else table
     source_code = literal(found) if isinstance(found, str) else source
     if calendar is not None:
         own = known or _CALENDAR_TIME
         moments = _calendar(calendar)
         every = literal(moments.every)
         code = f"Calendar({literal(moments.start)}, {literal(moments.end)}, every={every})"
-        return WindowsRequest(features, moments, name, there, own, own, source_code, code)
+        return WindowsRequest(features, moments, name, existing, own, own, source_code, code)
     if points is None:
-        return WindowsRequest(features, "events", name, there, known or time, None, source_code, literal("events"))
+        return WindowsRequest(features, "events", name, existing, known or time, None, source_code, literal("events"))
     named, _, column = (part.strip() for part in points.partition(","))
     frame = frame_or_name(named, variables)
     moment = column or next((one for one in (time, known) if one in columns_of(frame)), time)
     code = f"fe.read_table(name={literal(frame)})" if isinstance(frame, str) else named
     at = local_table(frame) or TableVersion(frame, None) if isinstance(frame, str) else frame
-    return WindowsRequest(features, at, name, there, known or moment, moment, source_code, code)
+    return WindowsRequest(features, at, name, existing, known or moment, moment, source_code, code)
 
 
-def _there(table: str) -> FeatureTable | None:
+def _existing(table: str) -> FeatureTable | None:
     try:
         return open_catalog().get(table)
     except UnknownTable:

@@ -10,13 +10,12 @@ from fstk.columns.length import Length
 from fstk.display import Displayed, Sheet
 from fstk.engines.base import Schema
 from fstk.errors import UnsupportedType
+from fstk.tables.spec import TIME_TYPES
 from fstk.windows.expression import Parsed
 
-TIMES = ("timestamp", "timestamp_ntz", "date")
-"""Types of a time column; an NTZ time is taken as UTC, a date as its midnight UTC."""
 _INTEGERS = ("tinyint", "smallint", "int", "bigint")
 _FLOATS = ("float", "double")
-_COMPARED = (*_INTEGERS, *_FLOATS, "decimal", "string", "boolean", *TIMES)
+_COMPARED = (*_INTEGERS, *_FLOATS, "decimal", "string", "boolean", *TIME_TYPES)
 KEYS = (*_COMPARED, "binary")
 """Types of an entity column, and of what distinct values are counted of."""
 

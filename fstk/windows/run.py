@@ -24,9 +24,10 @@ from fstk.errors import (
     nearest,
 )
 from fstk.tables.configured import local_names, local_table
+from fstk.tables.spec import TIME_TYPES
 from fstk.windows.calendar import Calendar
 from fstk.windows.kernel import Reduction, WindowKernel
-from fstk.windows.plan import KEYS, TIMES, PlannedFeature, WindowPlan, base, feature_type, meaning
+from fstk.windows.plan import KEYS, PlannedFeature, WindowPlan, base, feature_type, meaning
 from fstk.windows.report import COUNTS, SourceReport, count_events
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ def _identity(schema: Schema, keys: tuple[str, ...], time: str, argument: str) -
         if base(schema[key]) not in KEYS:
             raise UnsupportedType(f"{argument}: entity {key} is {schema[key]}; a key must be comparable for equality.")
     at = _column(schema, time, argument)
-    if schema[at] not in TIMES:
+    if schema[at] not in TIME_TYPES:
         raise TypeMismatch(
             f"{argument}: time column {at} is {schema[at]}, not timestamp, timestamp_ntz or date. Nothing is parsed "
             f"as a time by itself; make it one first, for example with to_timestamp({at})."

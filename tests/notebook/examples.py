@@ -28,6 +28,7 @@ from fstk.jobs.runner import JobRun
 from fstk.jobs.secret import Scrubber
 from fstk.monitoring.evidently import Answers
 from fstk.online.read import KeyState, OnlineRows
+from fstk.previews.loaded import LoadedJoin, LoadedRows
 from fstk.previews.timeline import Timeline
 from fstk.tables.spec import FeatureTable
 from fstk.training.explain import STATUSES
@@ -166,6 +167,7 @@ _BY_HAND: dict[Any, Any] = {
         HOSTILE, ((AT, HOSTILE, HOSTILE, None, timedelta(3), 12_345, AT),) * 300, (_timeline(),)
     ),
     Explanation: _explanation,
+    LoadedJoin: lambda: LoadedJoin(_plan(), LABELS, True, LoadedRows({}), {}, {}),
     Job: lambda: Job(HOSTILE, _made(Declaration), {HOSTILE: HOSTILE}, None),
     OnlineRows: lambda: OnlineRows(HOSTILE, [{HOSTILE: HOSTILE}] * 300, [KeyState("present", AT)] * 300, 3, AT),
     Scrubber: lambda: Scrubber([]),

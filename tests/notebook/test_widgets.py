@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 from typing import Any
 
+import deltalake
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -14,7 +17,9 @@ from fstk import FeatureEngineeringClient
 from fstk.cli.app import main, run_command
 from fstk.errors import InvalidInput, UnknownName
 from fstk.notebook import JoinPreview, PublishPanel, WindowBuilder
+from fstk.training import run, training_set
 from fstk.training.training_set import TrainingSet
+from fstk.verbs import pit
 from tests.notebook.cells import refused, result
 from tests.notebook.tables import labels
 
@@ -177,6 +182,67 @@ def test_a_status_is_that_of_one_lookup(joining: JoinPreview) -> None:
     assert "regions: matched (4)" in offered
     joining.controls["status"].value = (1, "matched")
     assert "label 1 of 4" in words(joining.one.value)
+
+
+class Work:
+    """What looking at a join has cost: logs opened, by table, explanations and plans."""
+
+    def __init__(self) -> None:
+        self.logs: Counter[str] = Counter()
+        self.explanations = self.plans = 0
+
+    def of(self, do: Callable[[], Any]) -> tuple[dict[str, int], int, int]:
+        """Return what ``do`` costs."""
+        self.__init__()
+        do()
+        return dict(self.logs), self.explanations, self.plans
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Work:
+    work = Work()
+
+    def counting(target: Any, name: str, count: Callable[[tuple[Any, ...]], None]) -> None:
+        real = getattr(target, name)
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            count(args)
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(target, name, counted)
+
+    counting(deltalake.DeltaTable, "__init__", lambda args: work.logs.update([Path(args[1]).name]))
+    counting(run, "explanation", lambda args: setattr(work, "explanations", work.explanations + 1))
+    for module in (pit, training_set):
+        counting(module, "plan_training_set", lambda args: setattr(work, "plans", work.plans + 1))
+    return work
+
+
+@pytest.mark.parametrize(("as_known", "explanations"), [(False, 1), (True, 2)])
+def test_a_join_is_looked_at_once(filled: Path, work: Work, as_known: bool, explanations: int) -> None:
+    seen: list[JoinPreview] = []
+    namespace = {"labels": labels()}
+    arguments: dict[str, Any] = {"label": "is_churned", "lookups": LOOKUP, "namespace": namespace}
+    opening = work.of(lambda: seen.append(JoinPreview("labels", **arguments, as_known=as_known)))
+    assert opening == ({"customer_features": 1, "transactions": 1}, explanations, 1)
+    (preview,) = seen
+    first = preview.one.value
+    assert "<svg" in first
+    assert work.of(preview.controls["next"].click) == ({}, 0, 0)
+    assert preview.one.value != first
+    assert work.of(lambda: setattr(preview.controls["status"], "value", (0, "unknown_key"))) == ({}, 0, 0)
+    assert "label 1 of 1 · customer_id 99" in words(preview.one.value)
+
+
+def test_other_widgets_open_each_table_once(filled: Path, work: Work, tmp_path: Path) -> None:
+    name = "feature_store.customer_features"
+    both = {"customer_features": 1, "transactions": 1}
+    seen: list[Any] = []
+    assert work.of(lambda: seen.append(WindowBuilder(name, source="transactions", namespace={})))[0] == both
+    assert work.of(lambda: setattr(seen[0].controls["windows"], "value", "14d"))[0] == both
+    logs, _, _ = work.of(lambda: seen.append(PublishPanel(name, to=f"sqlite:///{tmp_path}/online.db")))
+    assert logs == both | {"regions": 1}
+    assert work.of(seen[1].controls["publish"].click)[0] == {"customer_features": 1}
 
 
 def test_the_join_pasted_is_the_join_previewed(joining: JoinPreview) -> None:

@@ -13,7 +13,7 @@ from fstk import FeatureLookup
 from fstk.tables.spec import FeatureTable
 from fstk.training.explain import schema
 from fstk.training.plan import TrainingPlan, plan_training_set
-from fstk.training.summary import Summary, counted, summed_up
+from fstk.training.summary import Summary, partial_counts, summarized
 
 UTC = pa.timestamp("us", tz="UTC")
 START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
@@ -48,8 +48,8 @@ def explained(statuses: list[str], ages: list[float | None], waits: list[float |
 
 def summary(rows: pa.Table, parts: int = 1) -> Summary:
     size = -(-rows.num_rows // parts)
-    counts = [counted(rows.slice(i * size, size), plan()) for i in range(parts)]
-    return summed_up(plan(), pa.concat_tables(counts), [0])
+    counts = [partial_counts(rows.slice(i * size, size), plan()) for i in range(parts)]
+    return summarized(plan(), pa.concat_tables(counts), [0])
 
 
 @pytest.mark.parametrize("parts", [1, 7])

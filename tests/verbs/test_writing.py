@@ -11,7 +11,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from fstk.engines import connect
 from fstk.engines.base import TableVersion
-from fstk.previews.held import rows_among
+from fstk.previews.loaded import rows_among
 from fstk.tables.configured import open_catalog
 from tests.notebook.cells import refused, result, shown
 from tests.notebook.tables import DAY, INSTANT, PURCHASES, START, labels, purchases

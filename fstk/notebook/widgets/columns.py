@@ -9,8 +9,8 @@ from fstk.engines.choice import engine_for
 from fstk.engines.direct import stored_schema
 from fstk.engines.frames import without_rows
 from fstk.tables.configured import local_table
+from fstk.tables.spec import TIME_TYPES
 from fstk.verbs.names import frame_or_name
-from fstk.windows.plan import TIMES
 
 
 def schema(name: str, namespace: Mapping[str, Any]) -> dict[str, str]:
@@ -29,7 +29,7 @@ def schema(name: str, namespace: Mapping[str, Any]) -> dict[str, str]:
 
 def times(columns: Mapping[str, str]) -> list[str]:
     """Return the columns that can be a time."""
-    return [name for name, kind in columns.items() if kind in TIMES]
+    return [name for name, kind in columns.items() if kind in TIME_TYPES]
 
 
 def key(columns: Mapping[str, str]) -> str | None:

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import ipywidgets
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.display import instant
 from fstk.notebook.widgets.columns import schema, times
 from fstk.notebook.widgets.panel import NARROW, Panel, as_in_cells, button, choice, lines, observe, variables
-from fstk.previews.join import pictures_of, short_names
-from fstk.tables.configured import local_names, open_catalog
-from fstk.training.explain import STATUSES, label_schema, shown_as
-from fstk.training.plan import TrainingPlan
+from fstk.previews.join import short_names
+from fstk.previews.loaded import LoadedJoin
+from fstk.previews.pictures import draw
+from fstk.tables.configured import local_names
+from fstk.training.explain import STATUSES, label_schema
 from fstk.verbs.explain import LabelExplanation, lines_of
 from fstk.verbs.names import frames_in
-from fstk.verbs.pit import PitRequest, parse, some_labels, sources_of
+from fstk.verbs.pit import parse
 
 _NONE = "(none)"
 _EXAMPLE = "feature_store.customer_features (spend_30d) on customer_id within 30d"
-
-
-@dataclass(frozen=True)
-class _Looked:
-    """Labels that were looked at: the request, its plan, and what an explanation says of each."""
-
-    request: PitRequest
-    plan: TrainingPlan
-    answers: pa.Table
 
 
 class JoinPreview(Panel):
@@ -69,7 +60,7 @@ class JoinPreview(Panel):
         self.one = ipywidgets.HTML()
         as_in_cells(self.one)
         self.box.children = [*self.box.children[:-1], self.one, self.result]
-        self._looked: _Looked | None = None
+        self._joined: LoadedJoin | None = None
         self._rows: list[int] = []
         self._choosing = False
         controls["labels"].observe(lambda change: self._take_labels(), "value")
@@ -112,7 +103,7 @@ class JoinPreview(Panel):
 
     def _preview(self) -> None:
         chosen = {name: self.controls[name].value for name in ("labels", "label", "at", "lookups", "as_known")}
-        self._looked = None
+        self._joined = None
         self.one.value = ""
         if chosen["labels"] is None or not chosen["lookups"].strip():
             self.ask(f"Write a lookup a line, as in: {_EXAMPLE}")
@@ -126,10 +117,7 @@ class JoinPreview(Panel):
             chosen["as_known"],
         )
         shown = request.preview(every=False, one=None, bound=None)
-        plan = request.plan()
-        rows, _ = some_labels(request.labels, list(plan.label_columns), False)
-        answers = replace(request, labels=rows).training_set().explain().to_arrow()
-        self._looked = _Looked(request, plan, answers)
+        self._joined = shown.joined
         self.show(replace(shown, pictures=(), closing="one label at a time: above"))
         self.tell(request.code().text)
         self._offer_statuses()
@@ -137,11 +125,11 @@ class JoinPreview(Panel):
 
     def _offer_statuses(self) -> None:
         """Offer the statuses that each lookup comes to, with their numbers of labels."""
-        if self._looked is None:
+        if self._joined is None:
             return
         status = self.controls["status"]
         chosen = status.value
-        answers, plan = self._looked.answers, self._looked.plan
+        answers, plan = self._joined.answers, self._joined.plan
         counts = answers.group_by(["lookup", "status"]).aggregate([([], "count_all")]).to_pylist()
         known = {(one["lookup"], one["status"]): one["count_all"] for one in counts}
         tables = [plan.joins[number].table for number in plan.joined]
@@ -160,13 +148,12 @@ class JoinPreview(Panel):
 
     def _filter(self) -> None:
         """Keep the labels of the chosen status, and draw the first of them."""
-        if self._looked is None:
+        if self._joined is None:
             return
         status = self.controls["status"].value
-        answers = self._looked.answers
-        kept = answers
+        kept = self._joined.answers
         if status:
-            kept = answers.filter((pc.field("lookup") == status[0]) & (pc.field("status") == status[1]))
+            kept = kept.filter((pc.field("lookup") == status[0]) & (pc.field("status") == status[1]))
         self._rows = sorted(set(kept.column("label_row").to_pylist()))
         number = self.controls["number"]
         self._choosing = True
@@ -183,21 +170,18 @@ class JoinPreview(Panel):
 
     def _draw(self) -> None:
         """Show why one label sees what it sees, and its picture."""
-        looked = self._looked
-        if looked is None:
+        joined = self._joined
+        if joined is None:
             return
         if not self._rows:
             self.one.value = "<p>There are no labels.</p>"
             return
         place = self.controls["number"].value - 1
-        found = looked.answers.filter(pc.field("label_row") == self._rows[place])
-        shown = shown_as(looked.plan)
-        label = pa.table({column: found.slice(0, 1).column(shown[column]) for column in label_schema(looked.plan)})
-        names = {join.table: open_catalog().get(join.table) for join in looked.plan.joins}
-        pictures = pictures_of(looked.plan, label, names, sources_of(names), as_known=looked.request.as_known)
+        row, columns = self._rows[place], list(label_schema(joined.plan))
         keys = ", ".join(
             f"{name} {instant(value) if isinstance(value, datetime) else value}"
-            for name, value in label.to_pylist()[0].items()
+            for name, value in joined.labels.slice(row, 1).select(columns).to_pylist()[0].items()
         )
         title = f"label {place + 1:,} of {len(self._rows):,} · {keys}"
-        self.one.value = LabelExplanation(title, lines_of(found, looked.plan), pictures)._repr_html_()
+        lines = lines_of(joined.answers.filter(pc.field("label_row") == row), joined.plan)
+        self.one.value = LabelExplanation(title, lines, draw(joined, row))._repr_html_()

@@ -16,6 +16,7 @@ from comm.base_comm import BaseComm
 from IPython.core.getipython import get_ipython
 
 from fstk.display import Displayed
+from fstk.engines.delta import one_moment
 from fstk.errors import FstkError, UnknownName, nearest
 
 _WIDE = {"width": "auto", "flex": "1 1 20em"}  # a Layout made here would be a widget made by the import
@@ -34,7 +35,7 @@ class _Quiet(BaseComm):
         """Tell nobody."""
 
 
-def answered() -> bool:
+def can_answer() -> bool:
     """Return whether somebody can answer a widget: whether the cell's request lets one type (Jupyter's messaging,
     ``allow_stdin``).
 
@@ -48,15 +49,16 @@ def answered() -> bool:
 
 
 class _Panel(type):
-    """Makes panels, and all widgets within them, that tell nobody of themselves where nobody can answer."""
+    """Makes panels that look at each table once, and, with all widgets within them, tell nobody of themselves where
+    nobody can answer."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if answered():
-            return super().__call__(*args, **kwargs)
         create = comm.create_comm
-        comm.create_comm = _Quiet
+        if not can_answer():
+            comm.create_comm = _Quiet
         try:
-            return super().__call__(*args, **kwargs)
+            with one_moment():
+                return super().__call__(*args, **kwargs)
         finally:
             comm.create_comm = create
 
@@ -110,7 +112,8 @@ class Panel(metaclass=_Panel):
         """
         self._say("working …")
         try:
-            do()
+            with one_moment():
+                do()
         except FstkError as error:
             self._refuse(f"{type(error).__name__}: {error}")
         except Exception as error:  # a defect: told here, too, where the person looks
@@ -152,7 +155,7 @@ class Panel(metaclass=_Panel):
         """Return the view where somebody can answer it, and what stands for it where there is no kernel: a saved file
         holds nothing that was chosen."""
         name = type(self).__name__
-        view: Any = self.box._repr_mimebundle_() if answered() else {}
+        view: Any = self.box._repr_mimebundle_() if can_answer() else {}
         closed = f"{name}: run this cell to open it."
         return {**view, "text/plain": closed, "text/html": f"<p>{closed}</p>"}
 
