@@ -142,7 +142,7 @@ def _shown(node: ast.AST, other: ast.AST) -> str:
     return f"{first} …" if more else first
 
 
-def tests_of(file: Path) -> list[str]:
+def judges(file: Path) -> list[str]:
     """Return the test files that judge a file of ``fstk``: the one of its name, its room's, and its contract."""
     room = file.relative_to(ROOT / "fstk").parts[0]
     own = ROOT / "tests" / room / f"test_{file.stem}.py"
@@ -185,7 +185,7 @@ def survives(copied: Path, mutant: Mutant, marks: str, seconds: float) -> bool:
         target.write_text(mutant.source)
         # Two texts of one length within one second are one file to Python.
         Path(importlib.util.cache_from_source(str(target))).unlink(missing_ok=True)
-        return run(copied, tests_of(mutant.file), marks, seconds) == 0
+        return run(copied, judges(mutant.file), marks, seconds) == 0
     finally:
         target.write_text(text)
 
@@ -215,7 +215,7 @@ def main() -> None:
             room = mutant.file.relative_to(ROOT / "fstk").parts[0]
             if room not in limits:
                 begun = time.monotonic()
-                if run(copied, tests_of(mutant.file), marks) != 0:
+                if run(copied, judges(mutant.file), marks) != 0:
                     raise SystemExit(f"The tests of {room} fail before anything is broken.")
                 limits[room] = 10 + 4 * (time.monotonic() - begun)
             if time.monotonic() > end:

@@ -18,7 +18,8 @@ from tests.connect_server import connect_server
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-databricks" / "bin" / "python"
 TESTS = [
-    "tests/contracts",
+    "tests/contracts/test_pit_cases.py",
+    "tests/contracts/test_window_cases.py",
     "tests/tables/test_write.py::test_new_keys_are_inserted_changed_rows_updated_and_equal_rows_left",
 ]
 # Written out as databricks-connect reads them: it takes an open-source server's own "16777216b" for no number.

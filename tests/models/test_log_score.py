@@ -435,6 +435,7 @@ def test_mlflow_is_imported_when_it_is_needed() -> None:
 
 
 @pytest.mark.spark
+@pytest.mark.transport
 def test_spark_scores_as_the_direct_engine_does(shelf: Shelf, spark_engine: Any) -> None:
     version = log(shelf, f"on_{spark_engine.name}")
     direct = score(shelf, version.uri, labels(40))

@@ -22,6 +22,7 @@ RED = {
     "failing verb": ("%fstk run no_such_job.ipynb", "", "no_such_job"),
     "no variable": ("%fstk run {{nothing}}", "UnknownName", "no variable nothing"),
 }
+GREEN = ("%fstk -h", "%fstk run -h\nx = 1", "x")
 
 
 def notebook(path: Path, *sources: str) -> Path:
@@ -31,9 +32,9 @@ def notebook(path: Path, *sources: str) -> Path:
     return path
 
 
-def nbmake(path: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "--nbmake", "-q", "-p", "no:cacheprovider", str(path)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=path.parent, timeout=120, check=False)
+def nbmake(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "--nbmake", "-q", "-p", "no:cacheprovider", "."]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300, check=False)
 
 
 def test_papermill_and_the_saved_notebook_show_every_kind_of_error(tmp_path: Path) -> None:
@@ -60,11 +61,15 @@ def test_one_failing_magic_turns_papermill_red(tmp_path: Path, kind: str) -> Non
         papermill.execute_notebook(source, tmp_path / "out.ipynb", progress_bar=False, cwd=tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["misspelt", "nothing below", "failing verb"])
-def test_one_failing_magic_turns_nbmake_red(tmp_path: Path, kind: str) -> None:
-    done = nbmake(notebook(tmp_path / "red.ipynb", RED[kind][0]))
+def test_nbmake_goes_red_on_failing_magics_and_on_no_others(tmp_path: Path) -> None:
+    kinds = ["misspelt", "nothing below", "failing verb"]
+    for number, kind in enumerate(kinds):
+        notebook(tmp_path / f"red_{number}.ipynb", RED[kind][0])
+    notebook(tmp_path / "green.ipynb", *GREEN)
+    done = nbmake(tmp_path)
     assert done.returncode == 1, done.stdout
-    assert RED[kind][2] in done.stdout
+    assert "3 failed, 1 passed" in done.stdout
+    assert all(RED[kind][2] in done.stdout for kind in kinds)
 
 
 def test_a_widget_that_nobody_can_answer_leaves_no_state_in_the_file(filled: Path, tmp_path: Path) -> None:
@@ -107,8 +112,7 @@ def test_progress_gives_its_place_to_the_result(filled: Path, tmp_path: Path) ->
 
 
 def test_a_green_run_executed_every_cell(tmp_path: Path) -> None:
-    source = notebook(tmp_path / "green.ipynb", "%fstk -h", "%fstk run -h\nx = 1", "x")
-    assert nbmake(source).returncode == 0
+    source = notebook(tmp_path / "green.ipynb", *GREEN)
     papermill.execute_notebook(source, tmp_path / "out.ipynb", progress_bar=False, cwd=tmp_path)
     cells = [cell for cell in nbformat.read(tmp_path / "out.ipynb", 4).cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == [1, 2, 3, 4]

@@ -93,6 +93,7 @@ def _spelled(row: dict[str, Any]) -> str:
     return repr({name: value.astimezone(UTC) if name == "seen" and value else value for name, value in row.items()})
 
 
+@pytest.mark.transport
 def test_every_type_reads_online_as_another_reader_sees_it_offline(engine: Engine, tmp_path: Path) -> None:
     choose = random.Random(11)
     made = Made(tmp_path / "t", SCHEMA, ("id", "name"), "at")

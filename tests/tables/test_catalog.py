@@ -45,6 +45,7 @@ def catalog(warehouse: Path, spark_engine: SparkEngine) -> FolderCatalog:
     return FolderCatalog(warehouse, spark_engine)
 
 
+@pytest.mark.transport
 def test_a_definition_is_told_by_the_table_itself_and_any_reader_sees_it(
     catalog: FolderCatalog, warehouse: Path
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_create_tells_what_it_wrote(catalog: FolderCatalog) -> None:
     assert repr(catalog.get("s.t")).splitlines()[0] == f"s.t v3 · 4 rows · {end}"
 
 
+@pytest.mark.transport
 def test_tags_are_set_and_deleted_once(catalog: FolderCatalog) -> None:
     catalog.create("s.t", ["id"], ROWS, timeseries_column="as_of")
     catalog.set_tag("s.t", "team", "data")
@@ -130,6 +132,7 @@ def test_tags_are_set_and_deleted_once(catalog: FolderCatalog) -> None:
             call()
 
 
+@pytest.mark.transport
 def test_a_dropped_table_is_gone_and_its_name_free(
     catalog: FolderCatalog, warehouse: Path, spark_engine: SparkEngine
 ) -> None:

@@ -39,6 +39,7 @@ def frame(ids: list[int | None], when: pa.Array, x: list[float | None]) -> pa.Ta
     return pa.table({"id": pa.array(ids, pa.int64()), "as_of": when, "x": pa.array(x, pa.float64())})
 
 
+@pytest.mark.transport
 def test_new_keys_are_inserted_changed_rows_updated_and_equal_rows_left(catalog: FolderCatalog) -> None:
     first = frame([1, 2, 3], days(0, 0, 1), [1.0, NAN, None])
     table = catalog.create("s.t", ["id"], first, timeseries_column="as_of")
@@ -73,6 +74,7 @@ def test_new_keys_are_inserted_changed_rows_updated_and_equal_rows_left(catalog:
     ]
 
 
+@pytest.mark.transport
 def test_repeated_and_null_keys_are_counted_shown_and_nothing_is_written(
     catalog: FolderCatalog, warehouse: Path
 ) -> None:
@@ -116,6 +118,7 @@ def test_a_partition_s_value_that_delta_reads_back_as_null_is_refused(catalog: F
     assert catalog.write("s.t", table.drop_columns("region")).inserted == 1
 
 
+@pytest.mark.transport
 def test_partitions_of_every_type_keep_their_values(catalog: FolderCatalog, spark_engine: SparkEngine) -> None:
     at = [datetime(1, 1, 1, tzinfo=UTC), None, datetime(2024, 1, 1, 0, 0, 0, 1, tzinfo=UTC), DAY]
     values = {
@@ -135,6 +138,7 @@ def test_partitions_of_every_type_keep_their_values(catalog: FolderCatalog, spar
         assert [str(row) for row in found.to_pylist()] == [str(row) for row in table.to_pylist()]
 
 
+@pytest.mark.transport
 def test_columns_are_added_kept_or_refused(catalog: FolderCatalog) -> None:
     catalog.create("s.t", ["id"], frame([1, 2], days(0, 0), [1.0, 2.0]), timeseries_column="as_of")
     wider = frame([2, 3], days(0, 0), [2.0, 3.0]).append_column("note", pa.array(["b", None]))
@@ -213,6 +217,7 @@ EVERY = {
 }
 
 
+@pytest.mark.transport
 def test_every_type_is_written_exactly_and_equals_itself(catalog: FolderCatalog) -> None:
     table = pa.table({name: pa.array(values, kind) for name, (kind, values) in EVERY.items()})
     catalog.create("s.every", "k", table)
@@ -300,6 +305,7 @@ def test_frames_of_every_kind_are_written_alike(catalog: FolderCatalog, spark_en
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.transport
 def test_a_spark_frame_is_written_by_its_own_session(
     warehouse: Path, spark_engine: SparkEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

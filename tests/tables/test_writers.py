@@ -135,6 +135,7 @@ def test_writers_that_never_stop_coming_between_are_a_conflict(warehouse: Path, 
     assert [v.version for v in catalog.versions("s.t") if v.updated] == [5, 4, 3, 2, 1]
 
 
+@pytest.mark.transport
 def test_a_write_that_lost_to_another_is_made_again(
     warehouse: Path, spark_engine: SparkEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,7 @@ def zone(request: pytest.FixtureRequest, spark_engine: SparkEngine) -> Iterator[
 
 
 @pytest.mark.parametrize("zone", list(ZONES)[1:], indirect=True)
+@pytest.mark.transport
 def test_a_sessions_time_zone_changes_nothing(tmp_path: Path, spark_engine: SparkEngine, zone: str) -> None:
     assert training_set_rows(tmp_path, spark_engine) == expected("spark")
 

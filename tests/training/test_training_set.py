@@ -74,6 +74,7 @@ def rows(table: pa.Table) -> list[str]:
     return sorted(map(repr, table.to_pylist()))
 
 
+@pytest.mark.transport
 def test_every_engine_joins_alike(shelf: Shelf, engine: Engine) -> None:
     got = made(shelf, engine).to_arrow()
     want = LABELS.append_column("spend", pa.array(SPEND, pa.float64())).append_column("price", pa.array(PRICE))
@@ -81,6 +82,7 @@ def test_every_engine_joins_alike(shelf: Shelf, engine: Engine) -> None:
     assert rows(got) == rows(want)
 
 
+@pytest.mark.transport
 def test_every_engine_explains_alike(shelf: Shelf, engine: Engine) -> None:
     explanation = made(shelf, engine).explain()
     got = explanation.to_arrow()
@@ -195,6 +197,7 @@ def test_a_table_said_to_be_unique_that_is_not_is_never_guessed_from(shelf: Shel
         engine.arrow(training_set.load_df()) if engine.name != "direct" else training_set.to_arrow()
 
 
+@pytest.mark.transport
 def test_as_known_on_every_engine(shelf: Shelf, engine: Engine) -> None:
     """Rows of 2024, written in three commits of today: what was known when is the commits' affair alone."""
     table = shelf.add("facts", pa.table({"id": [1, 2], "ts": at(0, 0), "n": [1, 2]}), ["id"], "ts")

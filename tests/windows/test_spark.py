@@ -127,6 +127,7 @@ def test_a_batch_of_examples_equals_the_loop(spark_engine: SparkEngine, closed: 
                 assert same, (name, length.name, point, value, wanted)
 
 
+@pytest.mark.transport
 def test_values_and_types_equal_those_without_a_jvm(spark_engine: SparkEngine) -> None:
     events, points = _batch(60)
     calendar = Calendar(dt.date(1970, 1, 1), dt.date(1970, 1, 20), every="60h")
@@ -156,6 +157,7 @@ def test_frames_of_the_session_are_the_public_way(spark_engine: SparkEngine) -> 
     assert sorted(tuple(row)[3:] for row in seed.collect()) == [(1, 1, 1.0), (1, 2, 2.0), (2, 2, 1.0)]
 
 
+@pytest.mark.transport
 def test_any_scalar_expression_of_spark(spark_engine: SparkEngine) -> None:
     events = spark_engine.session.sql(
         "SELECT 1 AS id, TIMESTAMP'2024-03-01 12:00:00Z' AS at, array(1, 2, 3) AS xs, map('k', 5) AS m, "
@@ -180,6 +182,7 @@ def test_any_scalar_expression_of_spark(spark_engine: SparkEngine) -> None:
     assert [row[f"f{i}_lifetime"] for i in range(len(texts))] == [wanted for _, wanted in texts.values()]
 
 
+@pytest.mark.transport
 def test_refusals(spark_engine: SparkEngine) -> None:
     events, _ = _batch(3)
 
@@ -236,6 +239,7 @@ def test_the_report(spark_engine: SparkEngine) -> None:
     assert (report.events, report.null_key, report.null_time) == (events.num_rows, keyless, timeless)
 
 
+@pytest.mark.transport
 def test_the_sessions_time_zone_changes_nothing(spark_engine: SparkEngine) -> None:
     session = spark_engine.session
     events = pa.table(
