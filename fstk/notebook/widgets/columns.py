@@ -10,7 +10,7 @@ from fstk.engines.direct import stored_schema
 from fstk.engines.frames import without_rows
 from fstk.tables.configured import local_table
 from fstk.verbs.names import frame_or_name
-from fstk.windows.plan import TIMES
+from fstk.windows.aggregates import TIMES
 
 
 def schema(name: str, namespace: Mapping[str, Any]) -> dict[str, str]:
