@@ -39,18 +39,12 @@ def is_of(spark: str, kinds: Sequence[str]) -> bool:
 class AggregateFunction:
     """One aggregate function of one argument; results of a part have the shape (windows, points)."""
 
-    name: ClassVar[str]
-    """What Spark SQL calls it."""
-    distinct: ClassVar[bool] = False
-    """It is called with ``distinct`` before its argument."""
-    star: ClassVar[bool] = False
-    """It may be called with ``*`` in place of an argument."""
-    valued: ClassVar[bool] = True
-    """It needs the argument's values, not only to know which are null."""
-    fewest: ClassVar[int] = 1
-    """With fewer values in a window the result is null."""
-    takes: ClassVar[tuple[Sequence[str], str]] = (_NUMBERS, "numbers")
-    """The argument's Spark types, and words for them."""
+    name: ClassVar[str]  # what Spark SQL calls it
+    distinct: ClassVar[bool] = False  # called with ``distinct`` before its argument
+    star: ClassVar[bool] = False  # may be called with ``*`` in place of an argument
+    valued: ClassVar[bool] = True  # needs the argument's values, not only to know which are null
+    fewest: ClassVar[int] = 1  # with fewer values in a window the result is null
+    takes: ClassVar[tuple[Sequence[str], str]] = (_NUMBERS, "numbers")  # the argument's Spark types, and words for them
 
     def written(self, argument: str) -> str:
         """Return the call of an argument as Spark SQL writes it."""
@@ -108,13 +102,10 @@ class AggregateFunction:
         return masked(words[0], valid)
 
 
-@dataclass(frozen=True)
 class Count(AggregateFunction):
-    """``count(*)`` and ``count(x)``: what is counted of every argument anyway, so nothing is computed."""
+    """``count(*)`` and ``count(x)``: rows are counted for every argument anyway, so nothing is computed."""
 
-    name = "count"
-    star = True
-    valued = False
+    name, star, valued = "count", True, False
 
     def result(self, argument: pa.DataType) -> pa.DataType:
         return pa.int64()
@@ -132,45 +123,22 @@ class Count(AggregateFunction):
         return pa.array(counted)
 
 
-@dataclass(frozen=True)
-class _OfOrdinals(AggregateFunction):
-    """A function for which it is enough that values compare."""
-
-    takes = (_COMPARED, "numbers, strings, dates, timestamps or booleans")
-
-    def result(self, argument: pa.DataType) -> pa.DataType:
-        return argument
-
-    def words(self, argument: pa.DataType) -> tuple[type, ...]:
-        return (np.int64,)
-
-    def prepare(self, argument: Argument) -> None:
-        _ = argument.ordinals
-
-    def finish(self, argument: Argument, words: Sequence[np.ndarray], counted: np.ndarray) -> pa.Array:
-        return argument.ordinals.decode(words[0], counted >= self.fewest)
-
-
-@dataclass(frozen=True)
-class CountDistinct(_OfOrdinals):
+class CountDistinct(AggregateFunction):
     """``count(distinct x)``."""
 
-    name = "count"
-    distinct = True
-    fewest = 0
+    name, distinct, fewest = "count", True, 0
     takes = (KEYS, "numbers, strings, bytes, dates, timestamps or booleans")
 
     def result(self, argument: pa.DataType) -> pa.DataType:
         return pa.int64()
 
+    def prepare(self, argument: Argument) -> None:
+        _ = argument.ordinals
+
     def compute(self, windows: Windows) -> Sequence[np.ndarray]:
         return (distinct(windows.entity, windows.ordinals, windows.spans),)
 
-    def finish(self, argument: Argument, words: Sequence[np.ndarray], counted: np.ndarray) -> pa.Array:
-        return pa.array(words[0])
 
-
-@dataclass(frozen=True)
 class Sum(AggregateFunction):
     """``sum(x)``, exact: of integers a bigint, of decimals ten digits wider, of floating numbers rounded once."""
 
@@ -198,7 +166,6 @@ class Sum(AggregateFunction):
         return low, high
 
 
-@dataclass(frozen=True)
 class Avg(AggregateFunction):
     """``avg(x)``: the sum, rounded once, over the count."""
 
@@ -208,32 +175,42 @@ class Avg(AggregateFunction):
         return (windows.rounded / (windows.spans.length * 10.0**windows.argument.scale),)
 
 
-@dataclass(frozen=True)
-class Min(_OfOrdinals):
+class _Extreme(AggregateFunction):
+    better: ClassVar[np.ufunc]
+    takes = (_COMPARED, "numbers, strings, dates, timestamps or booleans")
+
+    def result(self, argument: pa.DataType) -> pa.DataType:
+        return argument
+
+    def words(self, argument: pa.DataType) -> tuple[type, ...]:
+        return (np.int64,)
+
+    def prepare(self, argument: Argument) -> None:
+        _ = argument.ordinals
+
+    def compute(self, windows: Windows) -> Sequence[np.ndarray]:
+        return (extremes(windows.ordinals, windows.spans, self.better),)
+
+    def finish(self, argument: Argument, words: Sequence[np.ndarray], counted: np.ndarray) -> pa.Array:
+        return argument.ordinals.decode(words[0], counted >= self.fewest)
+
+
+class Min(_Extreme):
     """``min(x)``."""
 
-    name = "min"
-
-    def compute(self, windows: Windows) -> Sequence[np.ndarray]:
-        return (extremes(windows.ordinals, windows.spans, "min"),)
+    name, better = "min", np.minimum
 
 
-@dataclass(frozen=True)
-class Max(_OfOrdinals):
-    """``max(x)``."""
+class Max(_Extreme):
+    """``max(x)``; NaN is greater than all numbers."""
 
-    name = "max"
-
-    def compute(self, windows: Windows) -> Sequence[np.ndarray]:
-        return (extremes(windows.ordinals, windows.spans, "max"),)
+    name, better = "max", np.maximum
 
 
-@dataclass(frozen=True)
 class Stddev(AggregateFunction):
     """``stddev(x)``: of the sample, so of two values at least; NaN where one is NaN or infinite."""
 
-    name = "stddev"
-    fewest = 2
+    name, fewest = "stddev", 2
 
     def compute(self, windows: Windows) -> Sequence[np.ndarray]:
         spread = deviations(windows.numbers, windows.spans, windows.spans.length) / 10.0**windows.argument.scale

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fstk.columns.length import Length
@@ -54,8 +53,3 @@ def meaning(written: str, length: Length, closed: str, time: str) -> str:
         return f"{written} over all {'before' if closed == 'left' else 'up to'} {time}"
     opening, closing = ("(" if closed == "right" else "["), (")" if closed == "left" else "]")
     return f"{written} over {opening}{time} − {length.spoken}, {time}{closing}"
-
-
-def feature_names(names: Sequence[str], lengths: Sequence[Length]) -> list[str]:
-    """Return the feature columns in their order: windows first, then aggregates."""
-    return [f"{name}_{length.name}" for length in lengths for name in names]

@@ -272,18 +272,15 @@ def _reductions(features: WindowedFeatures, schema: Schema) -> tuple[list[Reduct
 def _planned(
     features: WindowedFeatures, reductions: list[Reduction], types: Mapping[str, str], at: str
 ) -> tuple[PlannedFeature, ...]:
-    kinds = []
-    for aggregate, reduction in zip(features.aggregates, reductions, strict=True):
+    kinds: dict[str, str] = {}
+    for reduction in reductions:
         if reduction.filter is not None and types[reduction.filter] != "boolean":
-            raise BadExpression(f"{aggregate.expression}: the filter is {types[reduction.filter]}, not a condition.")
+            raise BadExpression(f"{reduction.text}: the filter is {types[reduction.filter]}, not a condition.")
         argument = None if reduction.value is None else types[reduction.value]
-        kinds.append(reduction.function.feature_type(argument, aggregate.expression))
+        kinds[reduction.name] = reduction.function.feature_type(argument, reduction.text)
     return tuple(
-        PlannedFeature(
-            f"{aggregate.name}_{length.name}", kind, meaning(aggregate.expression, length, features.closed, at)
-        )
-        for length in features.lengths
-        for aggregate, kind in zip(features.aggregates, kinds, strict=True)
+        PlannedFeature(column, kinds[aggregate.name], meaning(aggregate.expression, length, features.closed, at))
+        for column, aggregate, length in features.features
     )
 
 

@@ -17,7 +17,7 @@ from fstk.validated import validated
 from fstk.windows import run
 from fstk.windows.calendar import Calendar
 from fstk.windows.expression import Parsed, parse
-from fstk.windows.plan import WindowPlan, feature_names, meaning
+from fstk.windows.plan import WindowPlan, meaning
 
 if TYPE_CHECKING:
     from fstk.engines.base import Engine, Frame
@@ -137,7 +137,12 @@ class WindowedFeatures(Displayed):
     @property
     def columns(self) -> tuple[str, ...]:
         """The feature columns, in order."""
-        return tuple(feature_names([aggregate.name for aggregate in self.aggregates], self.lengths))
+        return tuple(column for column, _, _ in self.features)
+
+    @property
+    def features(self) -> tuple[tuple[str, Aggregate, Length], ...]:
+        """Column, aggregate and window of each feature, in order: windows first."""
+        return tuple((f"{one.name}_{length.name}", one, length) for length in self.lengths for one in self.aggregates)
 
     @property
     def source_name(self) -> str:
@@ -218,9 +223,8 @@ class WindowedFeatures(Displayed):
     def display(self) -> Sheet:
         """Return one row per feature; types need the source, so they are in :meth:`plan`."""
         rows = [
-            (f"{aggregate.name}_{length.name}", meaning(aggregate.expression, length, self.closed, self.timestamp))
-            for length in self.lengths
-            for aggregate in self.aggregates
+            (column, meaning(aggregate.expression, length, self.closed, self.timestamp))
+            for column, aggregate, length in self.features
         ]
         title = f"{len(rows):,} windowed features of {self.source_name} by {', '.join(self.keys)}"
         return Sheet(title, ("column", "meaning"), rows, ("types: .plan()   rows: .compute(points)",))
