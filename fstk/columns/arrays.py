@@ -52,7 +52,11 @@ def floats(column: Column) -> np.ndarray:
 
 
 def doubles(column: Column) -> Column:
-    """Return numbers as a column of float64, each the nearest to its number; null stays null."""
+    """Return numbers as a column of float64, each the nearest to its number; null stays null.
+
+    >>> doubles(pa.array([Decimal("0.07"), None], pa.decimal128(10, 2))).to_pylist()
+    [0.07, None]
+    """
     kind = column.type
     if not pa.types.is_decimal(kind):
         return column.cast(pa.float64(), safe=False)

@@ -25,6 +25,9 @@ def given(value: Any, argument: str) -> datetime:
     Raises:
         NaiveDatetime: a datetime without a time zone; the message names ``argument``.
         InvalidInput: neither a datetime nor a date: text is never parsed as a time.
+
+    >>> given(date(2024, 3, 1), "as_of").isoformat()
+    '2024-03-01T00:00:00+00:00'
     """
     if isinstance(value, datetime):
         if value.utcoffset() is None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from fstk.errors import NaiveDatetime, TypeMismatch
+from fstk.columns.instants import given
+from fstk.errors import TypeMismatch
 
 _BITS = {pa.int8().id: 7, pa.int16().id: 15, pa.int32().id: 31, pa.int64().id: 63}
 _FLOATS = {pa.float32().id, pa.float64().id}
@@ -93,11 +94,9 @@ def _is_text(value: str) -> bool:
 def _instant(value: dt.datetime, arrow: pa.DataType, argument: str) -> dt.datetime | None:
     if not isinstance(arrow, pa.TimestampType) or value != value:  # pandas.NaT is a datetime that differs from itself
         return None
-    if value.tzinfo is None:
-        raise NaiveDatetime(f"{argument}: {value!r} has no time zone; give it one, for example tzinfo=datetime.UTC.")
+    utc = given(value, argument)
     if getattr(value, "nanosecond", 0):
         return None
-    utc = value.astimezone(dt.UTC)
     exact = dt.datetime.combine(utc.date(), utc.time(), dt.UTC)  # a pandas.Timestamp becomes a plain datetime
     return exact if arrow.tz else exact.replace(tzinfo=None)
 

@@ -13,6 +13,8 @@ from fstk.engines.base import Schema
 from fstk.errors import UnsupportedType
 
 INSTANT = pa.timestamp("us", tz="UTC")
+TIME_TYPES = ("timestamp", "timestamp_ntz", "date")
+"""Types of a time column; TIMESTAMP_NTZ is taken as UTC, DATE as its midnight UTC (RULES, time)."""
 
 _ATOMS: dict[str, pa.DataType] = {
     "tinyint": pa.int8(),

@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 from fstk.columns.keys import pair_ids
 from fstk.display import instant
 from fstk.engines.base import Schema
+from fstk.engines.types import TIME_TYPES
 from fstk.lint.giveaways import gives_away
 from fstk.lint.report import Finding, LintReport, percent
-from fstk.tables.spec import TIME_TYPES, FeatureTable
+from fstk.tables.spec import FeatureTable
 from fstk.training.kernel import as_of_join, find, times
 from fstk.training.plan import TrainingPlan
 from fstk.training.resolve import Join

@@ -12,13 +12,11 @@ from fstk.columns.typing import ColumnNames, SchemaLike
 from fstk.display import Displayed, Sheet, plural
 from fstk.engines.base import CHANGE_FEED, Schema, TableVersion
 from fstk.engines.sparktypes import struct_type
-from fstk.engines.types import arrow_type, spark_type
+from fstk.engines.types import TIME_TYPES, arrow_type, spark_type
 from fstk.errors import InvalidInput, InvalidName, UnknownColumn, UnsupportedType, nearest
 from fstk.tables.report import WriteReport
 from fstk.warehouse import table_name
 
-TIME_TYPES = ("timestamp", "timestamp_ntz", "date")
-"""Types of a time column; TIMESTAMP_NTZ is taken as UTC, DATE as its midnight UTC (RULES, time)."""
 OWN = "__fstk_"
 """What the names of fstk's passing columns begin with."""
 

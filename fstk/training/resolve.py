@@ -10,9 +10,9 @@ import pyarrow as pa
 from fstk.columns.values import fitted
 from fstk.display import plural
 from fstk.engines.base import Schema, TableVersion
-from fstk.engines.types import arrow_type
+from fstk.engines.types import TIME_TYPES, arrow_type
 from fstk.errors import InvalidInput, TypeMismatch, UnknownColumn, UnsupportedType, nearest
-from fstk.tables.spec import TIME_TYPES, FeatureTable
+from fstk.tables.spec import FeatureTable
 from fstk.training.spec import FeatureLookup
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from fstk.columns.instants import instants
 from fstk.columns.keys import pair_ids
+from fstk.windows.exact import Spans
 
 PART_ROWS = 32_768
 """Events and points of one part; one hot entity is divided by time, into parts that overlap by its longest window."""
@@ -33,14 +34,13 @@ class Part:
     """Points of some entities, and all events that their windows may hold.
 
     ``events`` are row numbers of the events, ordered by entity and time, ``entity`` their entities; ``points`` are row
-    numbers of the points; window w of a point holds the event positions ``low[w]`` ≤ position < ``high``.
+    numbers of the points, ``spans`` their windows over the positions of ``events``.
     """
 
     events: np.ndarray
     entity: np.ndarray
     points: np.ndarray
-    low: Sequence[np.ndarray]
-    high: np.ndarray
+    spans: Spans
 
 
 def number_entities(tables: Sequence[tuple[pa.Table, Sequence[str], str]]) -> list[Rows]:
@@ -175,7 +175,7 @@ def lay_out(
         if length is not None:
             begin = start + places.of(point_time - min(length, _ROOM) + (closed == "right"))
         low.append(np.searchsorted(key, begin))
-    return Part(event_rows[order], entity[order], point_rows[point_order], low, high)
+    return Part(event_rows[order], entity[order], point_rows[point_order], Spans(np.stack(low), high))
 
 
 def _order(key: np.ndarray) -> np.ndarray:

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import Field, SkipValidation
+
+from fstk.columns.instants import given, microseconds
 from fstk.columns.length import Length, read_length
-from fstk.errors import InvalidInput, NaiveDatetime
-
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MICROSECOND = dt.timedelta(microseconds=1)
+from fstk.errors import InvalidInput
+from fstk.validated import validated
 
 
-@dataclass(frozen=True)
+@validated()
 class Calendar:
     """The instants ``start``, ``start + every``, … before ``end``.
 
-    ``start`` and ``end`` are dates (their midnight UTC) or datetimes with a time zone; ``every`` is a length as a
-    window's: ``"7d"``, ``"36h"``, ``"90m"``, ``"1s"``, a number of days, or a ``timedelta``. A day is 86,400 s.
+    Args:
+        start: the first instant: a date (its midnight UTC) or a datetime with a time zone.
+        end: the instant before which the last one lies, as ``start``.
+        every: a length as a window's: ``"7d"``, ``"36h"``, ``"90m"``, ``"1s"``, a number of days, or a ``timedelta``. A
+            day is 86,400 s.
 
     Raises:
         NaiveDatetime: a datetime without a time zone. InvalidInput: ``end`` before ``start``, a length that is not
         positive, text where a date belongs (it is never parsed as a time).
+
+    >>> import datetime as dt
+    >>> mondays = Calendar(dt.date(2024, 1, 1), dt.date(2024, 2, 1), every="7d")
+    >>> len(range(*mondays.micros))
+    5
     """
 
-    start: dt.date | dt.datetime
-    end: dt.date | dt.datetime
-    every: str | int | dt.timedelta = "1d"
+    start: dt.date | dt.datetime = Field(description="a date or a datetime with a time zone")
+    end: dt.date | dt.datetime = Field(description="a date or a datetime with a time zone")
+    every: Annotated[str | int | dt.timedelta, SkipValidation] = "1d"
 
     def __post_init__(self) -> None:
         start, end, _ = self.micros
@@ -44,14 +53,5 @@ class Calendar:
         step = self.step.micros
         if step is None:
             raise InvalidInput("Calendar: every must be a length such as '7d'; got None.")
-        return _instant(self.start, "start"), _instant(self.end, "end"), step
-
-
-def _instant(value: object, name: str) -> int:
-    if isinstance(value, dt.datetime):
-        if value.tzinfo is None or value.utcoffset() is None:
-            raise NaiveDatetime(f"Calendar: {name} {value!r} has no time zone; write tzinfo=datetime.UTC.")
-        return (value - _EPOCH) // _MICROSECOND
-    if isinstance(value, dt.date):
-        return (dt.datetime(value.year, value.month, value.day, tzinfo=dt.UTC) - _EPOCH) // _MICROSECOND
-    raise InvalidInput(f"Calendar: {name} must be a date or a datetime with a time zone; got {value!r}.")
+        start, end = (given(value, f"Calendar: {name}") for name, value in (("start", self.start), ("end", self.end)))
+        return microseconds(start), microseconds(end), step

@@ -196,6 +196,16 @@ def int128(digits: Digits, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return low.view(np.uint64), high, digits[4] == high >> 63
 
 
+def reaches(low: np.ndarray, high: np.ndarray, limit: int) -> np.ndarray:
+    """Tell where a 128-bit integer is ≥ ``limit`` or ≤ −``limit``."""
+    negative = high < 0
+    # Two's complement: −x is ~x + 1, and the 1 carries into the high word when the low one was all ones.
+    size_low = np.where(negative, ~low + np.uint64(1), low)
+    size_high = np.where(negative, ~high + (low == 0), high)
+    top, rest = np.int64(limit >> 64), np.uint64(limit & (2**64 - 1))
+    return (size_high > top) | ((size_high == top) & (size_low >= rest)) | (size_high < 0)
+
+
 def scaled(values: np.ndarray, exponent: int) -> np.ndarray:
     """Return values · 2^exponent, exactly where the result is a double."""
     if exponent == 0:

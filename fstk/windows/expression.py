@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import get_args
 
 import sqlglot
 from sqlglot import exp
@@ -19,13 +18,13 @@ from sqlglot.errors import SqlglotError
 from sqlglot.tokens import Token, TokenType  # pyright: ignore[reportPrivateImportUsage]
 
 from fstk.errors import BadExpression
+from fstk.windows.aggregates import AGGREGATES, AggregateFunction
 from fstk.windows.clock import clock_uses
-from fstk.windows.reduce import Function
 
-FUNCTIONS = tuple(name for name in get_args(Function) if name != "count_distinct")
-"""What an aggregate may call; ``count(distinct x)`` besides."""
+FUNCTIONS = tuple(dict.fromkeys(function.name for function in AGGREGATES))
+"""What an aggregate may call."""
 _DIALECT = "databricks"
-_ALLOWED = "Allowed: count(*), count(x), count(distinct x), sum, avg, min, max, stddev."
+_ALLOWED = f"Allowed: {', '.join(form for function in AGGREGATES for form in function.forms)}."
 _INSTEAD = {"mean": "avg", "std": "stddev", "stddev_samp": "stddev", "count_if": "count(*) filter (where …)"}
 
 _SESSION = "current_user session_user user current_catalog current_database current_schema current_timezone"
@@ -67,7 +66,7 @@ class Parsed:
     ``columns`` are the plain column names used, as written.
     """
 
-    function: Function
+    function: AggregateFunction
     argument: str | None
     filter: str | None
     columns: tuple[str, ...]
@@ -98,17 +97,16 @@ def parse(text: str) -> Parsed:
             f"{text!r}: {name} takes an argument, as in {name}({'*' if name == 'count' else 'amount'})."
         )
     distinct = inside[0].token_type == TokenType.DISTINCT
-    if distinct:
-        if name != "count":
-            raise BadExpression(f"{text!r}: distinct goes with count only.")
-        inside = inside[1:]
+    inside = inside[distinct:]
+    function = next((one for one in AGGREGATES if (one.name, one.distinct) == (name, distinct)), None)
+    if function is None:
+        raise BadExpression(f"{text!r}: distinct goes with count only.")
     if len(inside) == 1 and inside[0].token_type == TokenType.STAR:
-        if name != "count" or distinct:
+        if not function.star:
             raise BadExpression(f"{text!r}: * goes with count(*) only.")
-        return Parsed("count", None, filtered, _columns(condition))
+        return Parsed(function, None, filtered, _columns(condition))
     argument = _slice(text, inside)
     scalar = _scalar(argument, text)
-    function: Function = "count_distinct" if distinct else name  # pyright: ignore[reportAssignmentType]
     return Parsed(function, argument, filtered, _columns(scalar, condition))
 
 

@@ -4,17 +4,15 @@ window."""
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 
 from fstk.windows.exact import Spans
 
 
-def extremes(values: np.ndarray, spans: Spans, which: Literal["min", "max"]) -> np.ndarray:
-    """Return the least or greatest of ``values`` in each window, shaped as ``spans.low``; 0 where the window is
-    empty."""
-    better = np.minimum if which == "min" else np.maximum
+def extremes(values: np.ndarray, spans: Spans, better: np.ufunc) -> np.ndarray:
+    """Return the least (``better`` is np.minimum) or greatest (np.maximum) of ``values`` in each window, shaped as
+    ``spans.low``; 0 where the window is empty."""
     low, length = spans.low.ravel(), spans.length.ravel()
     level = (np.frexp(length.astype(np.float64))[1] - 1).astype(np.int8)  # −1 for an empty window
     order = np.argsort(level, kind="stable")

@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from fstk.columns.arrays import integers, nulls
 from fstk.engines.types import INSTANT
+from fstk.errors import NumericOverflow
 from fstk.windows import bounds
+from fstk.windows.aggregates import AggregateFunction
+from fstk.windows.arguments import Argument, Counted, View, Windows
 from fstk.windows.bounds import Rows, divide, lay_out, number_entities
-from fstk.windows.exact import Spans
-from fstk.windows.reduce import Argument, Function, Reduced, View
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,27 @@ class Reduction:
     boolean column (None for no filter); ``text`` is what the user wrote, for messages."""
 
     name: str
-    function: Function
+    function: AggregateFunction
     value: str | None
     filter: str | None
     text: str
+
+    @property
+    def argument(self) -> tuple[str | None, str | None]:
+        """What it shares with all reductions of the same argument and filter."""
+        return self.value, self.filter
+
+    def compute(self, windows: Windows) -> Sequence[np.ndarray]:
+        """Return the function's words over the windows of a part.
+
+        Raises:
+            NumericOverflow: a sum beyond its type.
+        """
+        try:
+            with np.errstate(all="ignore"):  # empty windows divide by zero; what overflows is infinite by IEEE 754
+                return self.function.compute(windows)
+        except NumericOverflow as error:
+            raise NumericOverflow(f"{self.text}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -85,81 +103,58 @@ class WindowKernel:
         bounded = [length for length in lengths if length is not None]
         longest = max(bounded) if len(bounded) == len(lengths) else None
         arguments = self._arguments(events)
-        counts: dict[int, _Columns] = {}
-        found: list[_Columns] = []
-        for reduction in self.reductions:
-            argument = arguments[reduction.value, reduction.filter]
-            counts.setdefault(id(argument.keep), _Columns(len(self.windows), points.num_rows, (np.int64,)))
-            found.append(_Columns(len(self.windows), points.num_rows, argument.words(reduction.function)))
+        keeps = {argument.counted: _keep(events, argument.counted) for argument in arguments.values()}
+
+        def results(words: Sequence[type]) -> list[np.ndarray]:
+            return [np.zeros((len(lengths), points.num_rows), word) for word in words]
+
+        counts = {counted: results([np.int64]) for counted in keeps}
+        found = [results(one.function.words(arguments[one.argument].kind)) for one in self.reductions]
 
         def fill(pair: tuple[np.ndarray, np.ndarray]) -> None:
             part = lay_out(event_rows, point_rows, *pair, lengths, self.closed)
-            spans = Spans(np.stack(part.low), part.high)
-            views: dict[int, View] = {}
-            reduced: dict[int, Reduced] = {}
-            for reduction, columns in zip(self.reductions, found, strict=True):
-                argument = arguments[reduction.value, reduction.filter]
-                shared = id(argument.keep)
-                if shared not in views:
-                    views[shared] = View.of(part, spans, argument.keep)
-                    counts[shared].put(part.points, (views[shared].spans.length,))
-                if id(argument) not in reduced:
-                    reduced[id(argument)] = Reduced(argument, views[shared])
-                if reduction.function != "count":
-                    with np.errstate(
-                        all="ignore"
-                    ):  # empty windows divide by zero; what overflows is infinite by IEEE 754
-                        columns.put(part.points, reduced[id(argument)].of(reduction.function))
+            views = {counted: View.of(part, keep) for counted, keep in keeps.items()}
+            windows = {key: Windows(argument, views[argument.counted]) for key, argument in arguments.items()}
+            for counted, view in views.items():
+                _put(counts[counted], part.points, [view.spans.length])
+            for reduction, words in zip(self.reductions, found, strict=True):
+                _put(words, part.points, reduction.compute(windows[reduction.argument]))
 
-        pairs = divide(event_rows, point_rows, longest, self.part_rows)
-        if self.threads > 1 and len(pairs) > 1:
-            with ThreadPoolExecutor(self.threads) as pool:
-                list(pool.map(fill, pairs))
-        else:
-            for pair in pairs:
-                fill(pair)
+        with ThreadPoolExecutor(self.threads) as pool:  # NumPy sorts and sums without Python's lock
+            list(pool.map(fill, divide(event_rows, point_rows, longest, self.part_rows)))
 
         columns, names = list(points.columns), list(points.column_names)
         for window, (name, _) in enumerate(self.windows):
-            for reduction, values in zip(self.reductions, found, strict=True):
-                argument = arguments[reduction.value, reduction.filter]
-                counted = counts[id(argument.keep)].words[0][window]
-                values = [counted] if reduction.function == "count" else [word[window] for word in values.words]
-                columns.append(argument.finish(reduction.function, values, counted))
+            for reduction, words in zip(self.reductions, found, strict=True):
+                argument = arguments[reduction.argument]
+                counted = counts[argument.counted][0][window]
+                columns.append(reduction.function.finish(argument, [word[window] for word in words], counted))
                 names.append(f"{reduction.name}_{name}")
         return pa.table(columns, names=names)
 
     def _arguments(self, events: pa.Table) -> dict[tuple[str | None, str | None], Argument]:
-        """Return each pair of value and filter once; those that let the same rows through share one ``keep``."""
-        keeps: dict[tuple[str | None, str | None], np.ndarray | None] = {}
+        """Return the arguments by what reductions share them, prepared for all functions of each."""
         arguments: dict[tuple[str | None, str | None], Argument] = {}
         for reduction in self.reductions:
-            key = (reduction.value, reduction.filter)
-            if key in arguments:
-                continue
             column = None if reduction.value is None else events.column(reduction.value)
-            has_nulls = column is not None and column.null_count > 0
-            shared = (reduction.value if has_nulls else None, reduction.filter)
-            if shared not in keeps:
-                keep = ~nulls(column) if column is not None and has_nulls else None
-                if reduction.filter is not None:
-                    passes = integers(events.column(reduction.filter)) == 1  # null does not pass
-                    keep = passes if keep is None else keep & passes
-                keeps[shared] = keep
-            uses = [other for other in self.reductions if (other.value, other.filter) == key]
-            uses.sort(key=lambda other: other.function != "sum")  # only sums fail, so theirs is the text to quote
-            arguments[key] = Argument(column, keeps[shared], uses[0].text, {other.function for other in uses})
+            with_nulls = reduction.value if column is not None and column.null_count else None
+            argument = arguments.setdefault(reduction.argument, Argument(column, (with_nulls, reduction.filter)))
+            reduction.function.prepare(argument)
         return arguments
 
 
-class _Columns:
-    """Results of one reduction in every window: per word, an array of (windows, points), 0 until put."""
+def _keep(events: pa.Table, counted: Counted) -> np.ndarray | None:
+    """Return which events count, None for all."""
+    with_nulls, condition = counted
+    keep = None if with_nulls is None else ~nulls(events.column(with_nulls))
+    if condition is None:
+        return keep
+    passes = integers(events.column(condition)) == 1  # null does not pass
+    return passes if keep is None else keep & passes
 
-    def __init__(self, windows: int, size: int, types: Sequence[type]) -> None:
-        self.words = [[np.zeros(size, dtype) for _ in range(windows)] for dtype in types]
 
-    def put(self, rows: np.ndarray, values: Sequence[np.ndarray]) -> None:
-        """Store the values of some points, shaped (windows, points), one array per word."""
-        for columns, word in zip(self.words, values, strict=True):
-            for column, window in zip(columns, word, strict=True):
-                column[rows] = window
+def _put(results: Sequence[np.ndarray], points: np.ndarray, words: Sequence[np.ndarray]) -> None:
+    """Store the words of some points, each shaped (windows, points)."""
+    for result, word in zip(results, words, strict=True):
+        for window, values in zip(result, word, strict=True):
+            window[points] = values

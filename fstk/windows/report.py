@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from fstk.columns.arrays import nulls
 from fstk.display import Displayed, Sheet
 from fstk.engines.base import Schema
 
@@ -39,10 +40,10 @@ class SourceReport(Displayed):
 
 def count_events(events: pa.Table, time: str) -> pa.Table:
     """Return one row that counts the events; all columns but ``time`` are keys."""
-    known = np.ones(events.num_rows, bool)
+    no_key = np.zeros(events.num_rows, bool)
     for name in events.column_names:
         if name != time:
-            known &= events.column(name).is_valid().to_numpy()
-    timed = events.column(time).is_valid().to_numpy()
-    counts = (events.num_rows, int((~known).sum()), int((known & ~timed).sum()))
+            no_key |= nulls(events.column(name))
+    no_time = nulls(events.column(time)) & ~no_key
+    counts = (events.num_rows, int(no_key.sum()), int(no_time.sum()))
     return pa.table({name: pa.array([count], pa.int64()) for name, count in zip(COUNTS, counts, strict=True)})

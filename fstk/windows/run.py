@@ -24,10 +24,10 @@ from fstk.errors import (
     nearest,
 )
 from fstk.tables.configured import local_names, local_table
-from fstk.tables.spec import TIME_TYPES
+from fstk.windows.aggregates import KEYS, is_of
 from fstk.windows.calendar import Calendar
 from fstk.windows.kernel import Reduction, WindowKernel
-from fstk.windows.plan import KEYS, PlannedFeature, WindowPlan, base, feature_type, meaning
+from fstk.windows.plan import PlannedFeature, WindowPlan, meaning
 from fstk.windows.report import COUNTS, SourceReport, count_events
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def _identity(schema: Schema, keys: tuple[str, ...], time: str, argument: str) -
     """Return the key columns and the time column as the frame spells them, having checked their types."""
     found = tuple(_column(schema, key, argument) for key in keys)
     for key in found:
-        if base(schema[key]) not in KEYS:
+        if not is_of(schema[key], KEYS):
             raise UnsupportedType(f"{argument}: entity {key} is {schema[key]}; a key must be comparable for equality.")
     at = _column(schema, time, argument)
     if schema[at] not in TIME_TYPES:
@@ -244,7 +244,7 @@ def _reductions(features: WindowedFeatures, schema: Schema) -> tuple[list[Reduct
     """Return the reductions, and what to evaluate for them (column → Spark SQL), each different text once."""
     known = {column.lower() for column in schema}
     parsed = [aggregate.parsed for aggregate in features.aggregates]
-    valued = {(one.argument, one.filter) for one in parsed if one.function != "count"}
+    valued = {(one.argument, one.filter) for one in parsed if one.function.valued}
     prefix = "fstk_"
     while any(column.startswith(prefix) for column in known):
         prefix += "_"  # so that no evaluated column is called as one of the source's
@@ -259,7 +259,7 @@ def _reductions(features: WindowedFeatures, schema: Schema) -> tuple[list[Reduct
             if column.lower() not in known:
                 raise UnknownColumn(f"{aggregate.expression}: no column {column}.{nearest(column, schema)}")
         value, condition = one.argument, one.filter
-        if one.function == "count" and value is not None and (value, condition) not in valued:
+        if not one.function.valued and value is not None and (value, condition) not in valued:
             # Only whether it is null matters, whatever its type; the value need not travel.
             present = f"({value}) IS NOT NULL"
             value, condition = None, present if condition is None else f"{present} AND ({condition})"
@@ -272,18 +272,15 @@ def _reductions(features: WindowedFeatures, schema: Schema) -> tuple[list[Reduct
 def _planned(
     features: WindowedFeatures, reductions: list[Reduction], types: Mapping[str, str], at: str
 ) -> tuple[PlannedFeature, ...]:
-    kinds = []
-    for aggregate, reduction in zip(features.aggregates, reductions, strict=True):
+    kinds: dict[str, str] = {}
+    for reduction in reductions:
         if reduction.filter is not None and types[reduction.filter] != "boolean":
-            raise BadExpression(f"{aggregate.expression}: the filter is {types[reduction.filter]}, not a condition.")
+            raise BadExpression(f"{reduction.text}: the filter is {types[reduction.filter]}, not a condition.")
         argument = None if reduction.value is None else types[reduction.value]
-        kinds.append(feature_type(aggregate.parsed, argument, aggregate.expression))
+        kinds[reduction.name] = reduction.function.feature_type(argument, reduction.text)
     return tuple(
-        PlannedFeature(
-            f"{aggregate.name}_{length.name}", kind, meaning(aggregate.expression, length, features.closed, at)
-        )
-        for length in features.lengths
-        for aggregate, kind in zip(features.aggregates, kinds, strict=True)
+        PlannedFeature(column, kinds[aggregate.name], meaning(aggregate.expression, length, features.closed, at))
+        for column, aggregate, length in features.features
     )
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, SkipValidation
 
 from fstk.columns.length import Length, read_length
 from fstk.display import Displayed, Sheet
 from fstk.engines.choice import session_for
 from fstk.engines.frames import is_spark
 from fstk.errors import InvalidInput, InvalidName, NameCollision
+from fstk.validated import validated
 from fstk.windows import run
 from fstk.windows.calendar import Calendar
 from fstk.windows.expression import Parsed, parse
-from fstk.windows.plan import WindowPlan, feature_names, meaning
+from fstk.windows.plan import WindowPlan, meaning
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,31 +26,40 @@ if TYPE_CHECKING:
     from fstk.windows.report import SourceReport
 
 Closed = Literal["left", "right", "both"]
+Window = str | int | dt.timedelta | None
+"""A window's length as people write it; None is all that was before."""
+Points = Any
+"""``"events"``, a frame or a :class:`Calendar`."""
 _NOT_IN_NAMES = " ,;{}()\n\t=`."  # what Delta or a dotted path would take for something else
 
 
-@dataclass(frozen=True)
+@validated()
 class Aggregate:
     """One aggregate: a Spark SQL ``expression`` over the source's columns, and the ``name`` its features begin with.
 
-    The expression is ``count(*)``, ``count(x)``, ``count(distinct x)``, ``sum(x)``, ``avg(x)``, ``min(x)``,
-    ``max(x)`` or ``stddev(x)`` (of the sample), each with an optional ``FILTER (WHERE condition)``. x and the
-    condition are any deterministic scalar expressions. A function that only the session knows is taken at its word
-    that it is one.
+    Args:
+        expression: ``count(*)``, ``count(x)``, ``count(distinct x)``, ``sum(x)``, ``avg(x)``, ``min(x)``, ``max(x)`` or
+            ``stddev(x)`` (of the sample), each with an optional ``FILTER (WHERE condition)``. x and the condition are
+            any deterministic scalar expressions; nulls are skipped by all but ``count(*)``. A function that only the
+            session knows is taken at its word that it is one.
+        name: its features are called ``{name}_{window}``, as in ``txn_count_7d``.
 
     Raises:
         BadExpression: anything else, named: a subquery, a window function, the clock, chance, another aggregate.
         InvalidName: a name that is empty or that a Delta column cannot have.
+        InvalidInput: an expression or a name that is no text.
+
+    >>> Aggregate("sum(amount) filter (where channel = 'web')", name="web_spend").name
+    'web_spend'
+    >>> Aggregate("sum(rand())", name="luck")
+    Traceback (most recent call last):
+    fstk.errors.BadExpression: 'sum(rand())': rand is not deterministic, so it is refused inside a windowed feature.
     """
 
-    expression: str
-    name: str
+    expression: str = Field(description="the first of two texts, as in Aggregate('count(*)', name='txn_count')")
+    name: str = Field(description="the second of two texts, as in Aggregate('count(*)', name='txn_count')")
 
     def __post_init__(self) -> None:
-        if not isinstance(self.expression, str) or not isinstance(self.name, str):
-            raise InvalidInput(
-                f"Aggregate takes two texts, as in Aggregate('count(*)', name='txn_count'); got {self!r}."
-            )
         if not self.name or any(character in _NOT_IN_NAMES for character in self.name):
             raise InvalidName(f"aggregate name {self.name!r}: letters, digits and underscores, as in 'txn_count'.")
         _ = self.parsed
@@ -59,53 +70,53 @@ class Aggregate:
         return parse(self.expression)
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@validated(repr=False, eq=False)
 class WindowedFeatures(Displayed):
-    """Aggregates of ``source`` over windows before each point: features ``{name}_{window}``.
+    """Aggregates of a source over windows before each point: features ``{name}_{window}``.
 
-    ``source`` is a table name or a frame (Spark, pandas, Polars, Arrow) of events; ``entity`` its key column or
-    columns; ``timestamp`` its time column (timestamp, timestamp_ntz taken as UTC, or date taken as midnight UTC);
-    ``windows`` lengths such as ``"7d"``, ``"36h"``, ``"90m"``, ``"1s"``, a number of days, a ``timedelta``, or None
-    for all that was before. A window is ``[p − d, p)`` for a point at p; ``closed="both"`` makes it ``[p − d, p]``,
-    ``"right"`` ``(p − d, p]``.
+    Args:
+        source: a table name or a frame (Spark, pandas, Polars, Arrow) of events, a row each.
+        entity: its key column, or a list of them: numbers, text, bytes, dates, timestamps or booleans.
+        timestamp: its time column: timestamp, timestamp_ntz (taken as UTC) or date (taken as midnight UTC).
+        aggregates: what is computed in each window.
+        windows: lengths such as ``"7d"``, ``"36h"``, ``"90m"``, ``"1s"``, a number of days, a ``timedelta``, or None
+            for all that was before. A day is 86,400 s.
+        closed: a window of length d is ``[p − d, p)`` for a point at p with ``"left"``, ``[p − d, p]`` with ``"both"``,
+            ``(p − d, p]`` with ``"right"``. With the last two a point sees the events of its own instant.
 
     Raises:
-        InvalidInput: an empty list, a length that is not positive, the same window twice, an unknown ``closed``.
+        InvalidInput: an argument of another type, an empty list, a length that is not positive, the same window twice,
+            an unknown ``closed``.
         NameCollision: two features of one name.
+
+    >>> import pyarrow as pa
+    >>> days = pa.array([0, 3, 9], pa.int32()).cast(pa.date32())
+    >>> purchases = pa.table({"customer_id": [1, 1, 1], "at": days, "amount": [10.0, 20.0, 5.0]})
+    >>> spend = Aggregate("sum(amount)", name="spend")
+    >>> features = WindowedFeatures(purchases, "customer_id", "at", [spend], windows=["7d", None])
+    >>> features.columns
+    ('spend_7d', 'spend_lifetime')
     """
 
     source: Any
-    entity: str | Sequence[str]
-    timestamp: str
-    aggregates: Sequence[Aggregate]
-    windows: Sequence[str | int | dt.timedelta | None]
-    closed: Closed = "left"
+    entity: str | Sequence[str] = Field(
+        description="the source's key column, or a list of different ones without the time column"
+    )
+    timestamp: str = Field(description="the name of the source's time column")
+    aggregates: Sequence[Aggregate] = Field(
+        min_length=1, description="a list of Aggregate objects, such as [Aggregate('count(*)', name='txn_count')]"
+    )
+    windows: Sequence[Annotated[Window, SkipValidation]] = Field(
+        min_length=1, description="a list such as ['7d', '30d', None]"
+    )
+    closed: Closed = Field(default="left", description="'left' (the default), 'right' or 'both'")
 
     def __post_init__(self) -> None:
-        if self.closed not in ("left", "right", "both"):
-            raise InvalidInput(f"closed must be 'left' (the default), 'right' or 'both'; got {self.closed!r}.")
-        if not isinstance(self.timestamp, str):
-            raise InvalidInput(f"timestamp must be the name of the source's time column; got {self.timestamp!r}.")
-        keys = self.keys
-        if (
-            not keys
-            or not all(isinstance(key, str) for key in keys)
-            or len(set(keys)) < len(keys)
-            or self.timestamp in keys
-        ):
+        if not self.keys or len(set(self.keys)) < len(self.keys) or self.timestamp in self.keys:
             raise InvalidInput(
                 "entity must be the source's key column, or a list of different ones without the time column; "
                 f"got {self.entity!r}."
             )
-        if isinstance(self.aggregates, str) or not self.aggregates:
-            raise InvalidInput("aggregates must be a list such as [Aggregate('count(*)', name='txn_count')].")
-        strange = next((item for item in self.aggregates if not isinstance(item, Aggregate)), None)
-        if strange is not None:
-            raise InvalidInput(
-                f"aggregates must be Aggregate objects; got {strange!r}. Write Aggregate('count(*)', name='n')."
-            )
-        if isinstance(self.windows, str) or not self.windows:
-            raise InvalidInput(f"windows must be a list such as ['7d', '30d', None]; got {self.windows!r}.")
         written = [length.name for length in self.lengths]
         doubled = sorted({name for name in written if written.count(name) > 1})
         if doubled:
@@ -128,7 +139,12 @@ class WindowedFeatures(Displayed):
     @property
     def columns(self) -> tuple[str, ...]:
         """The feature columns, in order."""
-        return tuple(feature_names([aggregate.name for aggregate in self.aggregates], self.lengths))
+        return tuple(column for column, _, _ in self.features)
+
+    @property
+    def features(self) -> tuple[tuple[str, Aggregate, Length], ...]:
+        """Column, aggregate and window of each feature, in order: windows first."""
+        return tuple((f"{one.name}_{length.name}", one, length) for length in self.lengths for one in self.aggregates)
 
     @property
     def source_name(self) -> str:
@@ -137,31 +153,57 @@ class WindowedFeatures(Displayed):
             return self.source
         return "a Spark DataFrame" if is_spark(self.source) else "a frame"
 
-    def plan(self, points: Any = "events", *, timestamp: str | None = None, engine: Engine | None = None) -> WindowPlan:
-        """Return what :meth:`compute` would return, with types and meaning; runs nothing. Arguments and errors as
-        there."""
+    def plan(
+        self, points: Points = "events", *, timestamp: str | None = None, engine: Engine | None = None
+    ) -> WindowPlan:
+        """Return what :meth:`compute` would return, with types and meaning; computes nothing.
+
+        Arguments and errors are those of :meth:`compute`.
+
+        >>> import pyarrow as pa
+        >>> purchases = pa.table({"customer_id": [1], "at": pa.array([0], pa.timestamp("us", "UTC"))})
+        >>> features = WindowedFeatures(purchases, "customer_id", "at", [Aggregate("count(*)", name="n")], ["7d"])
+        >>> features.plan().schema
+        {'customer_id': 'bigint', 'at': 'timestamp', 'n_7d': 'bigint'}
+        """
         return run.plan(self, points, engine or run.engine_for(self, points, rows=False), timestamp)
 
-    def compute(self, points: Any, *, timestamp: str | None = None, engine: Engine | None = None) -> Frame:
+    def compute(self, points: Points, *, timestamp: str | None = None, engine: Engine | None = None) -> Frame:
         """Return the features at ``points``: a Spark DataFrame (of the ``engine``'s own kind when one is given).
 
-        ``points`` is
+        Nothing runs before the frame is used. An empty window counts 0, all else is null. Counts and sums of integers
+        are bigint, sums of decimal(p,s) are decimal(min(38,p+10),s), other sums, avg and stddev double, min and max as
+        their argument. Events with a null key or time belong to no window; :meth:`report` counts them.
 
-        - ``"events"``: each row of the source, all its columns first, features at its own instant;
-        - a frame with the entity columns and a time column, called as the source's or as ``timestamp`` says: each of
-          its rows, all its columns first, none lost: null keys, null times and unknown entities get empty windows;
-        - a :class:`Calendar`: entity columns and a time column (timestamp; called as the source's, or ``timestamp``),
-          a row for each instant and each entity with an event before it.
+        Args:
+            points: where the features are wanted.
 
-        An empty window counts 0, all else is null. Counts and sums of integers are bigint, sums of decimal(p,s) are
-        decimal(min(38,p+10),s), other sums, avg and stddev double, min and max as their argument. Events with a null
-        key or time belong to no window; :meth:`report` counts them. Nothing runs before the frame is used.
+                - ``"events"``: each row of the source, all its columns first, features at its own instant;
+                - a frame with the entity columns and a time column: each of its rows, all its columns first, none
+                  lost: null keys, null times and unknown entities get empty windows;
+                - a :class:`Calendar`: entity columns and a time column (timestamp, UTC), a row for each instant and
+                  each entity with an event before it.
+            timestamp: the time column of the points when it is not called as the source's.
+            engine: where to compute; by default the session of a Spark frame given, else the current one.
 
         Raises:
             UnknownTable, UnknownColumn: no such source or column. TypeMismatch: keys of different types, or a time
             column that is no time. UnsupportedType: a key, or an argument, of a type that cannot be compared or
             summed. NameCollision: a feature is called as a column of the points. BadExpression: the engine cannot
             evaluate an argument. NumericOverflow (when rows are used): a sum beyond bigint or 38 digits.
+
+        >>> import datetime as dt
+        >>> import pyarrow as pa
+        >>> from fstk.engines.connect import direct
+        >>> days = pa.array([0, 3, 9], pa.int32()).cast(pa.date32())
+        >>> purchases = pa.table({"customer_id": [1, 1, 1], "at": days, "amount": [10.0, 20.0, 5.0]})
+        >>> spend = Aggregate("sum(amount)", name="spend")
+        >>> features = WindowedFeatures(purchases, "customer_id", "at", [spend], windows=["7d"])
+        >>> features.compute("events", engine=direct())["spend_7d"].to_pylist()
+        [None, 10.0, 20.0]
+        >>> weekly = Calendar(dt.date(1970, 1, 1), dt.date(1970, 1, 16), every="7d")
+        >>> features.compute(weekly, engine=direct())["spend_7d"].to_pylist()
+        [30.0, 5.0]
         """
         return run.compute(self, points, engine or session_for(self.source, points), timestamp)
 
@@ -173,15 +215,24 @@ class WindowedFeatures(Displayed):
 
     def report(self, *, engine: Engine | None = None) -> SourceReport:
         """Count the source's events, and those that belong to no window because a key or the time is null; reads
-        them."""
+        them.
+
+        Raises:
+            UnknownTable, UnknownColumn, TypeMismatch, UnsupportedType: as :meth:`compute`.
+
+        >>> import pyarrow as pa
+        >>> purchases = pa.table({"customer_id": [1, None], "at": pa.array([0, 0], pa.timestamp("us", "UTC"))})
+        >>> features = WindowedFeatures(purchases, "customer_id", "at", [Aggregate("count(*)", name="n")], ["7d"])
+        >>> features.report().ignored
+        1
+        """
         return run.report(self, engine)
 
     def display(self) -> Sheet:
         """Return one row per feature; types need the source, so they are in :meth:`plan`."""
         rows = [
-            (f"{aggregate.name}_{length.name}", meaning(aggregate.expression, length, self.closed, self.timestamp))
-            for length in self.lengths
-            for aggregate in self.aggregates
+            (column, meaning(aggregate.expression, length, self.closed, self.timestamp))
+            for column, aggregate, length in self.features
         ]
         title = f"{len(rows):,} windowed features of {self.source_name} by {', '.join(self.keys)}"
         return Sheet(title, ("column", "meaning"), rows, ("types: .plan()   rows: .compute(points)",))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import decimal
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -43,29 +43,14 @@ def window(
     ]
 
 
-def aggregate(function: str, rows: Sequence[Event], filtered: bool, star: bool = False) -> Any:
-    """One aggregate over the rows of a window; OverflowError where a sum has no value of its type."""
+def aggregate(written: str, rows: Sequence[Event], filtered: bool) -> Any:
+    """One aggregate of x, as it is written, over the rows of a window."""
     if filtered:
         rows = [row for row in rows if row[3] is True]
-    if star:
+    if written == "count(*)":
         return len(rows)
     values = [row[2] for row in rows if row[2] is not None]
-    if function == "count":
-        return len(values)
-    if function == "count_distinct":
-        return len({"NaN" if value != value else value for value in values})
-    if not values:
-        return None
-    if function == "min":
-        return _least(values)
-    if function == "max":
-        return next((value for value in values if value != value), None) or max(values)
-    if function == "stddev":
-        return _deviation(values)
-    total = _sum(values)
-    if function == "sum":
-        return total
-    return float(total) / len(values) if isinstance(total, float) else float(Fraction(total) / len(values))
+    return _RULES[written](values) if values or written.startswith("count") else None
 
 
 def _least(values: list[Any]) -> Any:
@@ -81,6 +66,11 @@ def _sum(values: list[Any]) -> Any:
     if special:
         return sum(special)
     return as_double(sum((Fraction(value) for value in values), Fraction(0)))
+
+
+def _mean(values: list[Any]) -> float:
+    total = _sum(values)
+    return total / len(values) if isinstance(total, float) else float(Fraction(total) / len(values))
 
 
 def _deviation(values: list[Any]) -> float | None:
@@ -107,3 +97,15 @@ def root(number: Fraction) -> float:
         context.traps[decimal.Inexact] = False
         squared = decimal.Decimal(number.numerator) / decimal.Decimal(number.denominator)
         return float(squared.sqrt())
+
+
+# Each function's rule over the values of a window, none of them null; all but counts are null where there is none.
+_RULES: Mapping[str, Callable[[list[Any]], Any]] = {
+    "count(x)": len,
+    "count(distinct x)": lambda values: len({"NaN" if value != value else value for value in values}),
+    "sum(x)": _sum,
+    "avg(x)": _mean,
+    "min(x)": _least,
+    "max(x)": lambda values: next((value for value in values if value != value), None) or max(values),
+    "stddev(x)": _deviation,
+}

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fstk.windows.aggregates import Avg, Count, CountDistinct, Max, Min, Stddev, Sum
 from fstk.windows.kernel import Reduction, WindowKernel
 from tests.generated import examples
 
@@ -21,22 +22,22 @@ _CLOSED = {
     "right": "e.at > p.at - {d} AND e.at <= p.at",
 }
 _AGGREGATES = {
-    "n": ("count", None, None, "count(e.at)"),
-    "n_big": ("count", None, "big", "count(e.at) FILTER (WHERE e.big)"),
-    "n_amount": ("count", "amount", None, "count(e.amount)"),
-    "total": ("sum", "amount", None, "fsum(e.amount)"),
-    "mean": ("avg", "amount", None, "favg(e.amount)"),
-    "spread": ("stddev", "amount", None, "stddev_samp(e.amount)"),
-    "pieces": ("sum", "pieces", "big", "sum(e.pieces) FILTER (WHERE e.big)"),
-    "pieces_mean": ("avg", "pieces", None, "avg(e.pieces)"),
-    "price": ("sum", "price", None, "sum(e.price)"),
-    "low": ("min", "amount", None, "min(e.amount)"),
-    "high": ("max", "price", None, "max(e.price)"),
-    "first_shop": ("min", "shop", None, "min(e.shop)"),
-    "last_shop": ("max", "shop", "big", "max(e.shop) FILTER (WHERE e.big)"),
-    "shops": ("count_distinct", "shop", None, "count(DISTINCT e.shop)"),
-    "sizes": ("count_distinct", "pieces", "big", "count(DISTINCT e.pieces) FILTER (WHERE e.big)"),
-    "any_big": ("max", "big", None, "max(e.big)"),
+    "n": (Count(), None, None, "count(e.at)"),
+    "n_big": (Count(), None, "big", "count(e.at) FILTER (WHERE e.big)"),
+    "n_amount": (Count(), "amount", None, "count(e.amount)"),
+    "total": (Sum(), "amount", None, "fsum(e.amount)"),
+    "mean": (Avg(), "amount", None, "favg(e.amount)"),
+    "spread": (Stddev(), "amount", None, "stddev_samp(e.amount)"),
+    "pieces": (Sum(), "pieces", "big", "sum(e.pieces) FILTER (WHERE e.big)"),
+    "pieces_mean": (Avg(), "pieces", None, "avg(e.pieces)"),
+    "price": (Sum(), "price", None, "sum(e.price)"),
+    "low": (Min(), "amount", None, "min(e.amount)"),
+    "high": (Max(), "price", None, "max(e.price)"),
+    "first_shop": (Min(), "shop", None, "min(e.shop)"),
+    "last_shop": (Max(), "shop", "big", "max(e.shop) FILTER (WHERE e.big)"),
+    "shops": (CountDistinct(), "shop", None, "count(DISTINCT e.shop)"),
+    "sizes": (CountDistinct(), "pieces", "big", "count(DISTINCT e.pieces) FILTER (WHERE e.big)"),
+    "any_big": (Max(), "big", None, "max(e.big)"),
 }
 
 
@@ -91,7 +92,7 @@ def test_kernel_equals_duckdb(closed: str, seed: int, rows: int, far: bool) -> N
     asked = _events(random, 60, far).select(["customer", "at"])
     points = asked.append_column("row", pa.array(range(asked.num_rows)))
     reductions = tuple(
-        Reduction(name, function, value, condition, name)  # pyright: ignore[reportArgumentType]
+        Reduction(name, function, value, condition, name)
         for name, (function, value, condition, _) in _AGGREGATES.items()
     )
     kernel = WindowKernel(("customer",), "at", _WINDOWS, closed, reductions, part_rows=50)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fstk.errors import NumericOverflow
+from fstk.windows.aggregates import AGGREGATES, AggregateFunction, Count, Max, Min, Sum
 from fstk.windows.kernel import Reduction, WindowKernel
 from tests.generated import examples
 from tests.windows import loop
@@ -21,9 +22,6 @@ _DAY = 86_400_000_000
 _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 _INSTANT = pa.timestamp("us", tz="UTC")
 _LENGTHS = (("1d", _DAY), ("1s", 1_000_000), ("4000000d", 4_000_000 * _DAY), ("lifetime", None), ("7d", 7 * _DAY))
-
-_NUMERIC = ("sum", "avg", "stddev")
-_COMPARED = ("count", "count_distinct", "min", "max")
 
 
 def _decimals(digits: int, scale: int) -> st.SearchStrategy[decimal.Decimal]:
@@ -42,20 +40,20 @@ _DOUBLES = st.one_of(
 _FLOATS32 = st.floats(width=32)
 _BIGINTS = st.sampled_from([2**63 - 1, -(2**63), 0, 1, -1]) | st.integers(-100, 100) | st.integers(-(2**63), 2**63 - 1)
 
-# Arrow type → values, and the functions that take them.
-_KINDS: dict[str, tuple[pa.DataType, st.SearchStrategy[Any], tuple[str, ...]]] = {
-    "double": (pa.float64(), _DOUBLES, _NUMERIC + _COMPARED),
-    "float": (pa.float32(), _FLOATS32, _NUMERIC + _COMPARED),
-    "bigint": (pa.int64(), _BIGINTS, _NUMERIC + _COMPARED),
-    "tinyint": (pa.int8(), st.integers(-128, 127), _NUMERIC + _COMPARED),
-    "decimal(12,2)": (pa.decimal128(12, 2), _decimals(12, 2), _NUMERIC + _COMPARED),
-    "decimal(20,5)": (pa.decimal128(20, 5), _decimals(20, 5), _NUMERIC + _COMPARED),
-    "decimal(38,0)": (pa.decimal128(38, 0), _decimals(38, 0), _NUMERIC + _COMPARED),
-    "string": (pa.string(), st.sampled_from(["", "a", "A", "é", "e\u0301", "😀", "\uffff", "a ", "b\0"]), _COMPARED),
-    "boolean": (pa.bool_(), st.booleans(), _COMPARED),
-    "date": (pa.date32(), st.dates(), _COMPARED),
-    "timestamp": (_INSTANT, st.datetimes(timezones=st.just(dt.UTC)), _COMPARED),
-    "timestamp_ntz": (pa.timestamp("us"), st.datetimes(), _COMPARED),
+# Spark type → Arrow type, and values.
+_KINDS: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
+    "double": (pa.float64(), _DOUBLES),
+    "float": (pa.float32(), _FLOATS32),
+    "bigint": (pa.int64(), _BIGINTS),
+    "tinyint": (pa.int8(), st.integers(-128, 127)),
+    "decimal(12,2)": (pa.decimal128(12, 2), _decimals(12, 2)),
+    "decimal(20,5)": (pa.decimal128(20, 5), _decimals(20, 5)),
+    "decimal(38,0)": (pa.decimal128(38, 0), _decimals(38, 0)),
+    "string": (pa.string(), st.sampled_from(["", "a", "A", "é", "e\u0301", "😀", "\uffff", "a ", "b\0"])),
+    "boolean": (pa.bool_(), st.booleans()),
+    "date": (pa.date32(), st.dates()),
+    "timestamp": (_INSTANT, st.datetimes(timezones=st.just(dt.UTC))),
+    "timestamp_ntz": (pa.timestamp("us"), st.datetimes()),
 }
 _KEYS: dict[str, tuple[pa.DataType, list[Any]]] = {
     "bigint": (pa.int64(), [1, 2, -(2**63), 2**63 - 1, None]),
@@ -76,12 +74,12 @@ _INSTANTS = st.one_of(_NEAR, st.sampled_from([_FIRST, _FIRST + 1, _LAST - 1, _LA
 
 
 @st.composite
-def _cases(draw: st.DrawFn, function: str) -> dict[str, Any]:
+def _cases(draw: st.DrawFn, function: AggregateFunction) -> dict[str, Any]:
     names = draw(st.lists(st.sampled_from(sorted(_KEYS)), min_size=1, max_size=2))
     # Few different keys in one example, so that windows hold several events.
     few = [draw(st.lists(st.sampled_from(_KEYS[name][1]), min_size=1, max_size=3)) for name in names]
     keys = st.tuples(*map(st.sampled_from, few))
-    kind = draw(st.sampled_from([kind for kind in sorted(_KINDS) if function in _KINDS[kind][2]]))
+    kind = draw(st.sampled_from([kind for kind in sorted(_KINDS) if not function.valued or function.accepts(kind)]))
     values = _KINDS[kind][1] | st.none()
     if draw(st.booleans()):
         values = _KINDS[kind][1]
@@ -103,15 +101,15 @@ def _table(rows: list[Any], names: list[str]) -> dict[str, pa.Array]:
     return columns | {"at": pa.array([row[1] for row in rows], pa.int64()).view(_INSTANT)}
 
 
-def _run(case: dict[str, Any], function: str, filtered: bool) -> tuple[list[list[Any]], list[list[Any]]]:
+def _run(case: dict[str, Any], function: AggregateFunction, filtered: bool) -> tuple[list[list[Any]], list[list[Any]]]:
     """Return what the kernel gives for (points, events), per window, with a star count beside it."""
     events = _table(case["events"], case["keys"])
     events["value"] = pa.array([row[2] for row in case["events"]], _KINDS[case["kind"]][0])
     events["passes"] = pa.array([row[3] for row in case["events"]], pa.bool_())
     condition = "passes" if filtered else None
     reductions = (
-        Reduction("it", function, "value", condition, f"{function}(value)"),  # pyright: ignore[reportArgumentType]
-        Reduction("star", "count", None, condition, "count(*)"),
+        Reduction("it", function, "value", condition, function.written("value")),
+        Reduction("star", Count(), None, condition, "count(*)"),
     )
     keys = tuple(f"key_{i}" for i in range(len(case["keys"])))
     windows = tuple(case["windows"])
@@ -129,14 +127,14 @@ def _run(case: dict[str, Any], function: str, filtered: bool) -> tuple[list[list
     return tuple([part.column(name).to_pylist() for name in names] for part in (at_points, at_events))  # type: ignore
 
 
-def _loop(case: dict[str, Any], function: str, filtered: bool) -> tuple[list[list[Any]], list[list[Any]]]:
+def _loop(case: dict[str, Any], function: AggregateFunction, filtered: bool) -> tuple[list[list[Any]], list[list[Any]]]:
     both = []
     for points in (case["points"], case["events"]):
         columns = []
         for _, length in case["windows"]:
             rows = [loop.window(case["events"], point[0], point[1], length, case["closed"]) for point in points]
-            columns.append([loop.aggregate(function, inside, filtered) for inside in rows])
-            columns.append([loop.aggregate(function, inside, filtered, star=True) for inside in rows])
+            for written in (function.written("x"), "count(*)"):
+                columns.append([loop.aggregate(written, inside, filtered) for inside in rows])
         both.append(columns)
     return both[0], both[1]
 
@@ -164,7 +162,7 @@ def _too_large(case: dict[str, Any], wanted: tuple[list[list[Any]], list[list[An
     return False
 
 
-@pytest.mark.parametrize("function", [*_NUMERIC, *_COMPARED])
+@pytest.mark.parametrize("function", AGGREGATES, ids=lambda function: function.written("x"))
 @settings(
     max_examples=examples(300),
     deadline=None,
@@ -172,15 +170,15 @@ def _too_large(case: dict[str, Any], wanted: tuple[list[list[Any]], list[list[An
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(data=st.data(), filtered=st.booleans())
-def test_kernel_equals_loop(function: str, data: st.DataObject, filtered: bool) -> None:
+def test_kernel_equals_loop(function: AggregateFunction, data: st.DataObject, filtered: bool) -> None:
     case = data.draw(_cases(function))
     wanted = _loop(case, function, filtered)
-    if function == "sum" and _too_large(case, wanted):
+    if function == Sum() and _too_large(case, wanted):
         with pytest.raises(NumericOverflow, match=r"sum\(value\)"):
             _run(case, function, filtered)
         return
     found = _run(case, function, filtered)
-    exactly = function in ("sum", "min", "max")
+    exactly = function in (Sum(), Min(), Max())
     for got, want in zip(found, wanted, strict=True):
         for values, expected in zip(got, want, strict=True):
             assert len(values) == len(expected)

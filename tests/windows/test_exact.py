@@ -111,7 +111,7 @@ def test_extremes_and_distinct_values(data: st.DataObject, rows: list[tuple[int,
     rows.sort(key=lambda row: row[0])
     entity, values = (np.array(side, np.int64) for side in zip(*rows, strict=True))
     spans, pairs = data.draw(_spans(len(rows)))
-    least, most = extremes(values, spans, "min")[0], extremes(values, spans, "max")[0]
+    least, most = extremes(values, spans, np.minimum)[0], extremes(values, spans, np.maximum)[0]
     for (a, b), low, high in zip(pairs, least, most, strict=True):
         if b > a:
             assert (low, high) == (min(values[a:b]), max(values[a:b]))

@@ -5,39 +5,40 @@ from __future__ import annotations
 import pytest
 
 from fstk.errors import BadExpression
+from fstk.windows.aggregates import Avg, Count, CountDistinct, Max, Min, Stddev, Sum
 from fstk.windows.expression import Parsed, parse
 
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("count(*)", Parsed("count", None, None, ())),
-        ("COUNT( * )", Parsed("count", None, None, ())),
-        ("count(amount)", Parsed("count", "amount", None, ("amount",))),
-        ("count(1)", Parsed("count", "1", None, ())),
-        ("Count(DISTINCT channel)", Parsed("count_distinct", "channel", None, ("channel",))),
-        ("sum(amount * (1 - rate))", Parsed("sum", "amount * (1 - rate)", None, ("amount", "rate"))),
-        ("avg(`odd name`)", Parsed("avg", "`odd name`", None, ("odd name",))),
-        ("min(address.city)", Parsed("min", "address.city", None, ())),
+        ("count(*)", Parsed(Count(), None, None, ())),
+        ("COUNT( * )", Parsed(Count(), None, None, ())),
+        ("count(amount)", Parsed(Count(), "amount", None, ("amount",))),
+        ("count(1)", Parsed(Count(), "1", None, ())),
+        ("Count(DISTINCT channel)", Parsed(CountDistinct(), "channel", None, ("channel",))),
+        ("sum(amount * (1 - rate))", Parsed(Sum(), "amount * (1 - rate)", None, ("amount", "rate"))),
+        ("avg(`odd name`)", Parsed(Avg(), "`odd name`", None, ("odd name",))),
+        ("min(address.city)", Parsed(Min(), "address.city", None, ())),
         (
             "max( case when a > 1 then b /* ) */ end ) -- last",
-            Parsed("max", "case when a > 1 then b /* ) */ end", None, ("a", "b")),
+            Parsed(Max(), "case when a > 1 then b /* ) */ end", None, ("a", "b")),
         ),
-        ("stddev(try_cast(text as double))", Parsed("stddev", "try_cast(text as double)", None, ("text",))),
+        ("stddev(try_cast(text as double))", Parsed(Stddev(), "try_cast(text as double)", None, ("text",))),
         (
             "sum(x) FILTER (WHERE s = ')' AND y IN (1, 2))",
-            Parsed("sum", "x", "s = ')' AND y IN (1, 2)", ("x", "s", "y")),
+            Parsed(Sum(), "x", "s = ')' AND y IN (1, 2)", ("x", "s", "y")),
         ),
-        ("count(*) filter(where channel = 'now')", Parsed("count", None, "channel = 'now'", ("channel",))),
+        ("count(*) filter(where channel = 'now')", Parsed(Count(), None, "channel = 'now'", ("channel",))),
         (
             "sum(aggregate(xs, 0, (total, x) -> total + x))",
-            Parsed("sum", "aggregate(xs, 0, (total, x) -> total + x)", None, ("xs",)),
+            Parsed(Sum(), "aggregate(xs, 0, (total, x) -> total + x)", None, ("xs",)),
         ),
-        ("max(unix_timestamp(at))", Parsed("max", "unix_timestamp(at)", None, ("at",))),
-        ("sum(greatest(a, b))", Parsed("sum", "greatest(a, b)", None, ("a", "b"))),
-        ("count(user)", Parsed("count", "user", None, ("user",))),
-        ("sum(my_function(a))", Parsed("sum", "my_function(a)", None, ("a",))),
-        ("sum(`current_date`)", Parsed("sum", "`current_date`", None, ("current_date",))),
+        ("max(unix_timestamp(at))", Parsed(Max(), "unix_timestamp(at)", None, ("at",))),
+        ("sum(greatest(a, b))", Parsed(Sum(), "greatest(a, b)", None, ("a", "b"))),
+        ("count(user)", Parsed(Count(), "user", None, ("user",))),
+        ("sum(my_function(a))", Parsed(Sum(), "my_function(a)", None, ("a",))),
+        ("sum(`current_date`)", Parsed(Sum(), "`current_date`", None, ("current_date",))),
     ],
 )
 def test_what_is_read(text: str, wanted: Parsed) -> None:

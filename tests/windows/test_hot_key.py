@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from fstk.windows.aggregates import AGGREGATES, Avg, Count, Stddev, Sum
 from fstk.windows.bounds import Rows, divide
 from fstk.windows.kernel import Reduction, WindowKernel
 
 _ROWS = 300_000
 _DAY = 86_400_000_000
-_FUNCTIONS = ("count", "count_distinct", "sum", "avg", "min", "max", "stddev")
 
 
 def test_lifetime_windows_of_one_hot_key() -> None:
@@ -28,26 +28,27 @@ def test_lifetime_windows_of_one_hot_key() -> None:
             "large": pa.array(order + 2**53),
         }
     )
-    large = Reduction("large", "stddev", "large", None, "stddev(large)")
-    reductions = (*(Reduction(name, name, "value", None, name) for name in _FUNCTIONS), large)
+    large = Reduction("large", Stddev(), "large", None, "stddev(large)")
+    all_of_value = (Reduction(one.written("x"), one, "value", None, one.written("value")) for one in AGGREGATES)
+    reductions = (*all_of_value, large)
     windows = (("lifetime", None), ("200000s", 200_000_000_000))
     found = WindowKernel(("key",), "at", windows, "both", reductions).at_events(events, ("key",))
     n = order + 1.0
     column = {name: found.column(name).to_numpy() for name in found.column_names}
-    np.testing.assert_array_equal(column["count_lifetime"], n)
-    np.testing.assert_array_equal(column["count_distinct_lifetime"], n)
-    np.testing.assert_array_equal(column["max_lifetime"], 1e30)
-    np.testing.assert_array_equal(column["sum_lifetime"], 1e30)
-    np.testing.assert_array_equal(column["min_lifetime"][order > 0], 1.0)
+    np.testing.assert_array_equal(column["count(x)_lifetime"], n)
+    np.testing.assert_array_equal(column["count(distinct x)_lifetime"], n)
+    np.testing.assert_array_equal(column["max(x)_lifetime"], 1e30)
+    np.testing.assert_array_equal(column["sum(x)_lifetime"], 1e30)
+    np.testing.assert_array_equal(column["min(x)_lifetime"][order > 0], 1.0)
     # The last 200,001 whole numbers, closed at both ends, once 1e30 has left.
     late = order > 200_000
     n, last = 200_001.0, order[late]
-    np.testing.assert_array_equal(column["sum_200000s"][late], n * last - n * (n - 1) / 2)
-    np.testing.assert_allclose(column["avg_200000s"][late], last - 100_000, rtol=1e-15)
-    np.testing.assert_array_equal(column["min_200000s"][late], last - 200_000)
-    np.testing.assert_allclose(column["stddev_200000s"][late], np.sqrt(n * (n + 1) / 12), rtol=1e-14)
+    np.testing.assert_array_equal(column["sum(x)_200000s"][late], n * last - n * (n - 1) / 2)
+    np.testing.assert_allclose(column["avg(x)_200000s"][late], last - 100_000, rtol=1e-15)
+    np.testing.assert_array_equal(column["min(x)_200000s"][late], last - 200_000)
+    np.testing.assert_allclose(column["stddev(x)_200000s"][late], np.sqrt(n * (n + 1) / 12), rtol=1e-14)
     np.testing.assert_allclose(column["large_200000s"][late], np.sqrt(n * (n + 1) / 12), rtol=1e-14)
-    np.testing.assert_array_equal(column["count_distinct_200000s"][late], n)
+    np.testing.assert_array_equal(column["count(distinct x)_200000s"][late], n)
 
 
 def test_many_entities_with_instants_at_both_ends_of_time() -> None:
@@ -56,7 +57,7 @@ def test_many_entities_with_instants_at_both_ends_of_time() -> None:
     ends = np.tile([-62_135_596_800_000_000, 0, 253_402_300_799_999_999], 5_000)
     events = pa.table({"key": pa.array(keys), "at": pa.array(ends).view(pa.timestamp("us", tz="UTC"))})
     windows = (("1s", 1_000_000), ("lifetime", None), ("10000000d", 10_000_000 * 86_400_000_000))
-    kernel = WindowKernel(("key",), "at", windows, "left", (Reduction("n", "count", None, None, "count(*)"),))
+    kernel = WindowKernel(("key",), "at", windows, "left", (Reduction("n", Count(), None, None, "count(*)"),))
     found = kernel.at_events(events, ("key",))
     np.testing.assert_array_equal(found.column("n_1s").to_numpy(), 0)
     np.testing.assert_array_equal(found.column("n_lifetime").to_numpy(), np.tile([0, 1, 2], 5_000))
@@ -70,7 +71,7 @@ def test_entities_without_events_see_no_events_of_others() -> None:
     keys = np.arange(100_000)
     points = pa.table({"key": pa.array(keys), "at": pa.array(np.full(100_000, ends[1] + 1)).view(events["at"].type)})
     windows = (("7d", 7 * _DAY), ("lifetime", None))
-    kernel = WindowKernel(("key",), "at", windows, "left", (Reduction("n", "count", None, None, "count(*)"),))
+    kernel = WindowKernel(("key",), "at", windows, "left", (Reduction("n", Count(), None, None, "count(*)"),))
     found = kernel.at_points(points, events, ("key",), "at")
     np.testing.assert_array_equal(found.column("n_7d").to_numpy(), np.where(keys == 0, 1, 0))
     np.testing.assert_array_equal(found.column("n_lifetime").to_numpy(), np.where(keys == 0, 2, 0))
@@ -105,7 +106,7 @@ def test_the_order_of_rows_changes_no_bit() -> None:
         }
     )
     points = events.select(["key", "at"]).slice(0, 200)
-    reductions = tuple(Reduction(name, name, "value", None, name) for name in ("sum", "avg", "stddev"))
+    reductions = tuple(Reduction(one.name, one, "value", None, one.name) for one in (Sum(), Avg(), Stddev()))
     results = []
     for part_rows, threads in ((32_768, 1), (100, 2), (32_768, 1)):
         kernel = WindowKernel(("key",), "at", (("7d", 7 * 86_400_000_000),), "both", reductions, threads, part_rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from fstk.errors import (
     UnknownTable,
     UnsupportedType,
 )
+from fstk.windows.aggregates import AGGREGATES
 from fstk.windows.calendar import Calendar
 from fstk.windows.presets import create_time_windowed_features
 from fstk.windows.spec import Aggregate, WindowedFeatures
@@ -32,16 +34,12 @@ _DAY = 86_400_000_000
 _INSTANT = pa.timestamp("us", tz="UTC")
 _ZONES = ("UTC", "America/New_York", "Asia/Kolkata")
 _DOUBLES = [0.0, -0.0, 1.5, 1e16, 1e300, 1e-300, math.nan, math.inf, -math.inf, 0.1]
+_RULES = [("count(*)", "count(*)"), *((one.written("x"), one.written("amount")) for one in AGGREGATES)]
 _AGGREGATES = {
-    "n": ("count", "count(*)"),
-    "n_big": ("count", "count(*) filter (where big)"),
-    "total": ("sum", "sum(amount)"),
-    "mean": ("avg", "avg(amount)"),
-    "spread": ("stddev", "stddev(amount) filter (where big)"),
-    "low": ("min", "min(amount)"),
-    "high": ("max", "max(amount)"),
-    "kinds": ("count_distinct", "count(distinct amount)"),
+    f"f{number}": (rule, text + condition)
+    for number, ((rule, text), condition) in enumerate(itertools.product(_RULES, ("", " filter (where big)")))
 }
+"""Each rule of the loop, as it is asked of amounts, with and without a filter."""
 
 
 def _batch(examples: int) -> tuple[pa.Table, pa.Table]:
@@ -116,8 +114,8 @@ def test_a_batch_of_examples_equals_the_loop(spark_engine: SparkEngine, closed: 
         example, key, at = point
         for length in features.lengths:
             inside = loop.window(by_example.get(example, []), (example, key), at, length.micros, closed)
-            for name, (function, text) in _AGGREGATES.items():
-                wanted = loop.aggregate(function, inside, "filter" in text, star="*" in text)
+            for name, (rule, text) in _AGGREGATES.items():
+                wanted = loop.aggregate(rule, inside, "filter" in text)
                 value = row[f"{name}_{length.name}"]
                 same = (
                     value == wanted

@@ -8,8 +8,8 @@ from typing import Any
 from fstk.engines.choice import engine_for
 from fstk.engines.direct import stored_schema
 from fstk.engines.frames import without_rows
+from fstk.engines.types import TIME_TYPES
 from fstk.tables.configured import local_table
-from fstk.tables.spec import TIME_TYPES
 from fstk.verbs.names import frame_or_name
 
 
