@@ -12,7 +12,7 @@ from fstk import journal
 from fstk.engines import choice
 from fstk.engines.base import Engine, Frame, Schema, TableVersion
 from fstk.engines.direct import DirectEngine, stored_schema
-from fstk.engines.types import arrow_schema, quoted_name
+from fstk.engines.types import TIME_TYPES, arrow_schema, quoted_name
 from fstk.errors import (
     BadExpression,
     InvalidInput,
