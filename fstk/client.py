@@ -373,7 +373,7 @@ class FeatureEngineeringClient:
             df,
             result_type,
             catalog=self._catalog,
-            session=self._session,
+            engine=session_for(df, session=self._session),
             model_registry_uri=self._registry,
         )
 

@@ -6,6 +6,8 @@ An instant (``timestamp``) is ``timestamp[us, tz=UTC]``; ``timestamp_ntz`` is ``
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import pyarrow as pa
 
@@ -81,13 +83,7 @@ def spark_type(arrow: pa.DataType) -> str:
         return f"struct<{','.join(f'{field_name(f.name)}:{spark_type(f.type)}' for f in arrow)}>"
     if pa.types.is_fixed_size_binary(arrow):
         return "binary"
-    if (
-        pa.types.is_list(arrow)
-        or pa.types.is_large_list(arrow)
-        or pa.types.is_fixed_size_list(arrow)
-        or pa.types.is_list_view(arrow)
-        or pa.types.is_large_list_view(arrow)
-    ):
+    if hasattr(arrow, "value_type"):  # lists of every kind
         return f"array<{spark_type(arrow.value_type)}>"
     raise UnsupportedType(f"no Spark type holds the Arrow type {arrow}; cast the column first.")
 
@@ -164,13 +160,7 @@ def schema_of(schema: pa.Schema) -> Schema:
     Raises:
         UnsupportedType: a column that Spark cannot hold; the message names it.
     """
-    types: Schema = {}
-    for field in schema:
-        try:
-            types[field.name] = spark_type(field.type)
-        except UnsupportedType as error:
-            raise UnsupportedType(f"column {field.name}: {error}") from error
-    return types
+    return _each(spark_type, zip(schema.names, schema.types, strict=True))
 
 
 def arrow_schema(schema: Schema) -> pa.Schema:
@@ -179,10 +169,14 @@ def arrow_schema(schema: Schema) -> pa.Schema:
     Raises:
         UnsupportedType: a column without an exact Arrow type; the message names it.
     """
-    fields = []
-    for name, spark in schema.items():
+    return pa.schema(_each(arrow_type, schema.items()))
+
+
+def _each(convert: Callable[[Any], Any], types: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    converted = {}
+    for name, kind in types:
         try:
-            fields.append(pa.field(name, arrow_type(spark)))
+            converted[name] = convert(kind)
         except UnsupportedType as error:
             raise UnsupportedType(f"column {name}: {error}") from error
-    return pa.schema(fields)
+    return converted

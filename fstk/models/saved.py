@@ -25,17 +25,12 @@ Predict = Callable[["pandas.DataFrame"], Any]
 _DESCRIPTION = "MLmodel"
 _SIGNED = {
     pa.bool_(): "boolean",
-    pa.int8(): "double",
-    pa.int16(): "double",
-    pa.int32(): "double",
-    pa.int64(): "double",
     pa.float32(): "float",
-    pa.float64(): "double",
     pa.string(): "string",
     pa.binary(): "binary",
     pa.date32(): "datetime",
 }
-"""MLflow's types; integers are declared double, as MLflow advises where a value may be missing."""
+"""MLflow's types; all others are declared double, integers too, as MLflow advises where a value may be missing."""
 
 
 def save(model: Any, flavor: Any, folder: Path) -> str:

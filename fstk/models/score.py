@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
@@ -20,9 +20,6 @@ from fstk.models.spec import ModelRecord, read_record
 from fstk.training.run import join
 from fstk.training.training_set import Tables, create_training_set
 
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
 
 def score_batch(
     model_uri: str,
@@ -30,9 +27,9 @@ def score_batch(
     result_type: str = "double",
     *,
     catalog: Tables,
-    session: SparkEngine | None = None,
+    engine: Engine | None = None,
     model_registry_uri: str | None = None,
-) -> DataFrame:
+) -> Frame:
     """Return ``df`` with the model's features, looked up at each row's own instant, and a column ``prediction``.
 
     Columns: those of ``df`` in their order, the features in the order of their lookups (without those that the
@@ -46,7 +43,7 @@ def score_batch(
             takes.
         result_type: the Spark type of ``prediction``.
         catalog: where the feature tables are found.
-        session: computes a ``df`` that is no Spark frame; None is that of ``fstk.connect()``.
+        engine: whose frame is returned; None is that of ``df``'s own session, else of ``fstk.connect()``.
         model_registry_uri: the registry; None is the one that MLflow is set to.
 
     Raises:
@@ -59,21 +56,8 @@ def score_batch(
 
     Source of the argument names: the public Databricks Feature Engineering API.
     """
-    engine = session_for(df, session=session)
-    return scored(model_uri, df, result_type, engine=engine, catalog=catalog, model_registry_uri=model_registry_uri)
-
-
-def scored(
-    model_uri: str,
-    df: Any,
-    result_type: str,
-    *,
-    engine: Engine,
-    catalog: Tables,
-    model_registry_uri: str | None = None,
-) -> Frame:
-    """Return what :func:`score_batch` does as a frame of ``engine``."""
     arrow_type(result_type)
+    engine = engine or session_for(df)
     registry = Registry(model_registry_uri)
     found = registry.find(model_uri)
     name = model_uri if found.name is None else f"{found.name} v{found.version}"

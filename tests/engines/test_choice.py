@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 import fstk
+import fstk.client as client
 from fstk import Aggregate, FeatureEngineeringClient, FeatureLookup, WindowedFeatures
 from fstk.engines import choice, connect
 from fstk.engines.base import Engine, TableVersion
 from fstk.engines.choice import engine_for, session_for
 from fstk.errors import BadExpression, UnknownColumn
-from fstk.models import score
 from tests.notebook import tables
 
 NAME = "feature_store.customer_features"
@@ -139,7 +139,7 @@ def test_every_verb_of_a_client_asks_its_session(
     verb: str, shop: Path, tmp_path: Path, none_started: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = Session()
-    monkeypatch.setattr(score, "scored", lambda *_, engine, **__: engine.frame(LABELS, "df"))
+    monkeypatch.setattr(client, "score_batch", lambda *_, engine, **__: engine.frame(LABELS, "df"))
     with pytest.raises(Asked) as asked:
         VERBS[verb](FeatureEngineeringClient(session), tmp_path)  # type: ignore[arg-type]
     assert asked.value.args == (session,)

@@ -28,7 +28,7 @@ from fstk.models import kernel, saved
 from fstk.models.kernel import PackedModel, Scorer
 from fstk.models.log import ModelVersion, log_model
 from fstk.models.mlflow_calls import quiet
-from fstk.models.score import score_batch, scored
+from fstk.models.score import score_batch
 from fstk.models.spec import FILE
 from fstk.training.training_set import TrainingSet, create_training_set
 from tests.models.conftest import Shelf, customer, day
@@ -81,7 +81,7 @@ def log(shelf: Shelf, name: str, model: Any = None, df: pa.Table | None = None, 
 
 
 def score(shelf: Shelf, uri: str, df: Any, result_type: str = "double") -> list[dict[str, Any]]:
-    return scored(uri, df, result_type, engine=DirectEngine(), catalog=shelf).to_pylist()
+    return score_batch(uri, df, result_type, engine=DirectEngine(), catalog=shelf).to_pylist()
 
 
 def looked_up(shelf: Shelf, row: dict[str, Any]) -> dict[str, Any]:
@@ -213,17 +213,17 @@ def test_a_frame_that_does_not_fit_is_refused_before_anything_runs(
     log(shelf, "bad")
     df = labels(3).select(["customer_id", "amount", "when", "cohort"])
     with pytest.raises(error, match=message):
-        scored("models:/bad/1", change(df), "double", engine=DirectEngine(), catalog=shelf)
+        score_batch("models:/bad/1", change(df), "double", engine=DirectEngine(), catalog=shelf)
 
 
 def test_a_model_without_lookups_is_told_apart(shelf: Shelf, tmp_path: Path) -> None:
     with quiet():
         SKLEARN.save_model(LinearRegression(), str(tmp_path / "plain"), pip_requirements=[])
     with pytest.raises(InvalidInput, match=r"plain carries no feature lookups: it was not logged with"):
-        scored(str(tmp_path / "plain"), labels(), "double", engine=DirectEngine(), catalog=shelf)
+        score_batch(str(tmp_path / "plain"), labels(), "double", engine=DirectEngine(), catalog=shelf)
     (tmp_path / "plain" / FILE).write_text('{"format": 99}')
     with pytest.raises(InvalidInput, match=r"plain was logged by another fstk \(format 99, expected \d+\)\."):
-        scored(str(tmp_path / "plain"), labels(), "double", engine=DirectEngine(), catalog=shelf)
+        score_batch(str(tmp_path / "plain"), labels(), "double", engine=DirectEngine(), catalog=shelf)
 
 
 class Answers:

@@ -23,36 +23,23 @@ from fstk.optional import need
 
 @dataclass(frozen=True)
 class Jar:
-    """One artifact of Maven Central, pinned by its content."""
+    """One artifact of Delta in Maven Central, pinned by its content."""
 
-    group: str
     artifact: str
-    version: str
     sha256: str
     size: int
 
     @property
     def file(self) -> str:
         """Return the file name."""
-        return f"{self.artifact}-{self.version}.jar"
+        return f"{self.artifact}-{_DELTA}.jar"
 
 
-# All that Delta needs beside what PySpark brings; the newest that Maven Central has for Spark 4.1.
+_DELTA = "4.3.1"  # the newest that Maven Central has for Spark 4.1
+# All that Delta needs beside what PySpark brings.
 JARS = (
-    Jar(
-        "io.delta",
-        "delta-spark_4.1_2.13",
-        "4.3.1",
-        "ebf35a4383f0a653c3ee3c7882c0edcac2f846be31ac61af4b96ccfaaf36c171",
-        9_021_481,
-    ),
-    Jar(
-        "io.delta",
-        "delta-storage",
-        "4.3.1",
-        "577c12c7e371be4c041714fb48e88ad86e3c3512beea2bdaffbe7a4debf79718",
-        110_970,
-    ),
+    Jar("delta-spark_4.1_2.13", "ebf35a4383f0a653c3ee3c7882c0edcac2f846be31ac61af4b96ccfaaf36c171", 9_021_481),
+    Jar("delta-storage", "577c12c7e371be4c041714fb48e88ad86e3c3512beea2bdaffbe7a4debf79718", 110_970),
 )
 
 
@@ -75,7 +62,7 @@ def archive(folder: Path) -> Path:
     A JVM ignores an archive of another Java or other jars, so its name holds their versions and a mark of their
     folders.
     """
-    versions = f"java{java.find().version}-pyspark{metadata.version('pyspark')}-delta{JARS[0].version}"
+    versions = f"java{java.find().version}-pyspark{metadata.version('pyspark')}-delta{_DELTA}"
     return folder / f"{_environment(folder)}{versions}.jsa"
 
 
@@ -122,7 +109,7 @@ def _fetch(jar: Jar, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         command = [str(java.find().program), "-cp", os.pathsep.join(classes), "org.apache.ivy.Main"]
         command += ["-cache", f"{scratch}/cache", "-notransitive", "-confs", "default", "-warn"]
-        command += ["-dependency", jar.group, jar.artifact, jar.version]
+        command += ["-dependency", "io.delta", jar.artifact, _DELTA]
         command += ["-retrieve", f"{scratch}/[artifact]-[revision].[ext]"]
         try:
             subprocess.run(command, capture_output=True, text=True, timeout=300, check=True, cwd=scratch)
