@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from fstk import errors
 from fstk.errors import (
@@ -30,83 +29,80 @@ _ANSWERABLE = ("PySparkException", "CapturedException", "Py4JError", "Py4JNetwor
 _REFUSALS = {"AnalysisException", "ArithmeticException", "NumberFormatException", "DateTimeException"}
 
 
-@dataclass(frozen=True)
-class _Answer:
-    """What is answered to errors of these ``conditions`` (how theirs begin), or, where no condition tells, to those in
-    whose class names or text ``texts`` is found."""
-
-    conditions: str | None
-    texts: str | None
-    kind: type[FstkError]
-    message: str = "{line}"
-
-
+# How a condition begins, or, where none tells, what is found in class names and text; the error; its message.
 # First match wins. The text comes last because it holds what people wrote: a value, a column, a path.
-_ANSWERS = (
-    _Answer(
+_ANSWERS: tuple[tuple[str | None, str | None, type[FstkError], str], ...] = (
+    (
         None,
         r"Python worker exited unexpectedly",
         EngineUnavailable,
         "a Python worker of Spark was ended, most often for want of memory. A worker holds all rows of a key: let "
         "fewer run at once, for example connect(master='local[1]'), or give the machine more.",
     ),
-    _Answer(
+    (
         r"DELTA_CONCURRENT_|DELTA_METADATA_CHANGED|DELTA_PROTOCOL_CHANGED",
         r"Concurrent(Append|DeleteRead|DeleteDelete|Transaction|Write|Modification)Exception|MetadataChangedException"
         r"|ProtocolChangedException",
         WriteConflict,
         "another writer changed the table first: {line} The same write may be tried again.",
     ),
-    _Answer(
+    (
         r"DELTA_VERSION_NOT_FOUND|DELTA_TIMESTAMP_(EARLIER|GREATER)|DELTA_MISSING_CHANGE_DATA"
         r"|DELTA_CHANGE_DATA_FILE_NOT_FOUND|DELTA_VERSIONS_NOT_CONTIGUOUS|DELTA_UNSUPPORTED_TIME_TRAVEL_BEYOND",
         r"Cannot time travel Delta table to version",
         ExpiredSnapshot,
+        "{line}",
     ),
-    _Answer(
+    (
         r"DELTA_LOG_FILE_|DELTA_TRUNCATED_TRANSACTION_LOG|DELTA_STATE_RECOVER_ERROR|DELTA_FILE_NOT_FOUND"
         r"|DELTA_INVALID_(COMMITTED_VERSION|PROTOCOL)|DELTA_FAILED_READ_FILE|DELTA_SCHEMA_NOT_SET|FAILED_READ_FILE",
         r"is not a Parquet file|Could not read footer|EOFException|Json(Parse|EOF|Mapping)Exception",
         DamagedTable,
         "a table's log or files cannot be read: {line}",
     ),
-    _Answer(
+    (
         r"TABLE_OR_VIEW_NOT_FOUND|SCHEMA_NOT_FOUND|PATH_NOT_FOUND|DELTA_PATH_DOES_NOT_EXIST|DELTA_TABLE_NOT_FOUND"
         r"|DELTA_MISSING_DELTA_TABLE|DELTA_TABLE_ONLY_OPERATION",
         r"NoSuchTableException",
         UnknownTable,
+        "{line}",
     ),
-    _Answer(r"UNRESOLVED_COLUMN|UNRESOLVED_FIELD", None, UnknownColumn),
-    _Answer(r"PARSE_SYNTAX_ERROR|UNRESOLVED_ROUTINE|DATATYPE_MISMATCH|WRONG_NUM_ARGS", "ParseException", BadExpression),
-    _Answer(
+    (r"UNRESOLVED_COLUMN|UNRESOLVED_FIELD", None, UnknownColumn, "{line}"),
+    (
+        r"PARSE_SYNTAX_ERROR|UNRESOLVED_ROUTINE|DATATYPE_MISMATCH|WRONG_NUM_ARGS",
+        "ParseException",
+        BadExpression,
+        "{line}",
+    ),
+    (
         r"DELTA_CONFIGURE_SPARK_SESSION",
         r"Failed to find (the )?data source: delta|DATA_SOURCE_NOT_FOUND.*delta|DeltaSparkSessionExtension"
         r"|ClassNotFoundException: (io\.delta|org\.apache\.spark\.sql\.delta)",
         EngineUnavailable,
         "this Spark session has no Delta Lake. Stop it (spark.stop()), restart Python and call fstk.connect().",
     ),
-    _Answer(r"CAST_|DIVIDE_BY_ZERO|ARITHMETIC_OVERFLOW|NUMERIC_|DATETIME_|REMAINDER_BY_ZERO", None, InvalidInput),
-    _Answer(
+    (r"CAST_|DIVIDE_BY_ZERO|ARITHMETIC_OVERFLOW|NUMERIC_|DATETIME_|REMAINDER_BY_ZERO", None, InvalidInput, "{line}"),
+    (
         None,
         r"OutOfMemoryError",
         EngineUnavailable,
         "Spark ran out of memory ({line}) Give it more, for example FSTK_DRIVER_MEMORY=8g.",
     ),
-    _Answer(
+    (
         None,
         r"PYTHON_VERSION_MISMATCH|Python versions in the Spark Connect client and server are different",
         EngineUnavailable,
         "this Python and that of Spark's workers are not of one version: use the workers' here.",
     ),
-    _Answer(
+    (
         None,
         r"ModuleNotFoundError: No module named '(fstk|pyarrow|polars|numpy)\b",
         EngineUnavailable,
         "Spark's Python workers have no fstk. Install it where they run: pip install fstk on a server, the wheel as a "
         "library of a Databricks cluster.",
     ),
-    _Answer(None, r"No space left on device", Infrastructure, "the disk is full: {line}"),
-    _Answer(
+    (None, r"No space left on device", Infrastructure, "the disk is full: {line}"),
+    (
         r"NO_ACTIVE_SESSION|INVALID_HANDLE\.SESSION",
         r"stopped SparkContext|SparkContext was shut down|Py4JNetworkError|StatusCode\.UNAVAILABLE|Connection refused"
         r"|Answer from Java side is empty",
@@ -157,24 +153,25 @@ def translation(error: BaseException, doing: str = "") -> FstkError | None:
         return kernel
     opening = f"{doing}: " if doing else ""
     status = getattr(error, "getGrpcStatusCode", str)()
-    answer, why = _answer(text, " ".join([*names, "Connection refused" if refused else "", str(status), text]))
-    line = first_line(why)
+    answer = _answer(text, " ".join([*names, "Connection refused" if refused else "", str(status), text]))
     if answer is not None:
-        return answer.kind(opening + answer.message.format(line=line))
+        kind, message = answer
+        return kind(opening + message)
     if "PythonException" in names:
         return FstkError(f"{opening}Python code run by Spark failed: {_last_line(text)}")
-    if _REFUSALS.intersection(names):
-        return InvalidInput(opening + line)
-    return FstkError(opening + line)
+    refusal = _REFUSALS.intersection(names)
+    return (InvalidInput if refusal else FstkError)(opening + first_line(text))
 
 
-def _answer(text: str, searched: str) -> tuple[_Answer | None, str]:
-    """Return the answer to an error, and the part of its text that says why."""
+def _answer(text: str, searched: str) -> tuple[type[FstkError], str] | None:
     for found in _CONDITION.finditer(text):
-        for answer in _ANSWERS:
-            if answer.conditions is not None and re.match(answer.conditions, found[1]):
-                return answer, text[found.end() :]
-    return next((answer for answer in _ANSWERS if answer.texts and re.search(answer.texts, searched)), None), text
+        for conditions, _, kind, message in _ANSWERS:
+            if conditions is not None and re.match(conditions, found[1]):
+                return kind, message.format(line=first_line(text[found.end() :]))
+    for _, texts, kind, message in _ANSWERS:
+        if texts is not None and re.search(texts, searched):
+            return kind, message.format(line=first_line(text))
+    return None
 
 
 def kernel_failure(error: FstkError) -> RuntimeError:
