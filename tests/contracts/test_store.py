@@ -32,7 +32,6 @@ from fstk.online.spec import SPECS, MemorySpec, OnlineSpec, SQLiteSpec, open_sto
 from fstk.online.store import Counts, OnlineStore, OnlineTable, Row, Watermark, replaces, verdict
 from tests.contracts import publisher
 from tests.generated import examples
-from tests.generated import examples
 from tests.online.tables import Made
 
 STORES: dict[str, Callable[[Path], OnlineSpec]] = {
