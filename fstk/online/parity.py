@@ -15,7 +15,7 @@ from fstk.online.keys import KeyCodec
 from fstk.online.read import described
 from fstk.online.source import Source, engine_for
 from fstk.online.spec import OnlineSpec, open_store
-from fstk.online.store import OnlineStore, OnlineTable, Row
+from fstk.online.store import OnlineTable, Row
 from fstk.tables.spec import FeatureTable
 
 _SHOWN = 10
@@ -99,7 +99,8 @@ def check_parity(
         equal = different = missing = 0
         shown: list[Difference] = []
         for portion in source.everything():
-            for offered, held in zip(portion.rows, _held(online, target, portion.rows), strict=True):
+            stored = online.get(target, [row.key for row in portion.rows])
+            for offered, held in zip(portion.rows, stored, strict=True):
                 found = list(_differences(target, offered, held)) if _differ(offered, held) else []
                 shown += found[: _SHOWN - len(shown)]
                 equal += not found
@@ -107,10 +108,6 @@ def check_parity(
                 different += bool(found) and held is not None
         kept = online.count(target) - equal - different
         return ParityReport(target.name, online.url, mark.version, equal, different, missing, kept, tuple(shown))
-
-
-def _held(online: OnlineStore, target: OnlineTable, rows: list[Row]) -> list[Row | None]:
-    return online.get(target, [row.key for row in rows])
 
 
 def _differ(offered: Row, held: Row | None) -> bool:

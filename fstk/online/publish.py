@@ -139,13 +139,14 @@ def publish(
         source = Source(table, reader, planned.target, filter_condition, until, portion)
         offer = _Offer(online, planned, dry_run, progress)
         try:
-            offer.rows_of(source)
+            if planned.extent == "changes":
+                offer.all(source.changed(planned.since))
         except ExpiredSnapshot:
             reason = f"the changes of {planned.reason} are no longer kept"
             planned = replace(planned, extent="everything", reason=reason)
-            offer = _Offer(online, planned, dry_run, progress)
-            offer.rows_of(source)
-        counts = offer.all_counts()
+        if planned.extent == "everything":
+            offer.all(source.everything())
+        counts = offer.counts if planned.extent == "everything" else offer.counts_of_all_keys()
         if not dry_run and not counts.failed and planned.extent != "nothing":
             online.complete(planned.target, source.watermark(offer.waiting, planned.extent))
     if not dry_run:
@@ -187,22 +188,14 @@ class _Offer:
         self.waiting: datetime | None = None
         self._online, self._planned, self._dry_run, self._progress = online, planned, dry_run, progress
 
-    def rows_of(self, source: Source) -> None:
-        """Offer what the plan wants of the source."""
-        if self._planned.extent == "changes":
-            self._all(source.changed(self._planned.since))
-        elif self._planned.extent == "everything":
-            self._all(source.everything())
-
-    def all_counts(self) -> Counts:
-        """Return the counts of all keys: those that no change touched are unchanged, without having been read."""
-        if self._planned.extent == "everything":
-            return self.counts
+    def counts_of_all_keys(self) -> Counts:
+        """Return the counts with the keys that no change touched: they are unchanged, without having been read."""
         total = self._online.count(self._planned.target) + (self.fresh if self._dry_run else 0)
         written, _, stale, failed = self.counts
         return self.counts._replace(unchanged=total - written - stale - failed)
 
-    def _all(self, portions: Iterator[Portion]) -> None:
+    def all(self, portions: Iterator[Portion]) -> None:
+        """Offer every row."""
         for portion in portions:
             self.waiting = portion.waiting
             try:

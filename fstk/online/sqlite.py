@@ -129,13 +129,12 @@ class SQLiteStore:
 
     def put_table(self, table: OnlineTable, seen: OnlineTable | None) -> OnlineTable:
         with self._writing() as db:
-            held = _table(db, table.name)
-            check_same(table.name, held, seen)
-            row = (table.description, len(table.layouts), table.name)
-            if held is None:
-                db.execute("INSERT INTO fstk_tables (description, layouts, name) VALUES (?, ?, ?)", row)
-            else:
-                db.execute("UPDATE fstk_tables SET description = ?, layouts = ? WHERE name = ?", row)
+            check_same(table.name, _table(db, table.name), seen)
+            db.execute(
+                "INSERT INTO fstk_tables (name, description, layouts) VALUES (?, ?, ?) ON CONFLICT (name) "
+                "DO UPDATE SET description = excluded.description, layouts = excluded.layouts",
+                (table.name, table.description, len(table.layouts)),
+            )
             recorded = _table(db, table.name)
             assert recorded is not None
             return recorded

@@ -452,6 +452,25 @@ def test_a_store_that_fails_half_way_is_taken_up_again(
     assert check_parity(table, store).ok
 
 
+def test_a_dry_run_that_fails_half_way_has_written_nothing(
+    made: Made, store: SQLiteSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = made.append(*(row(key, 1, key) for key in range(35)))
+    publish(table, store, features=["n"])
+    get = SQLiteStore.get
+    calls: list[int] = []
+
+    def breaks(self: SQLiteStore, online: OnlineTable, keys: list[bytes]) -> list[Row | None]:
+        calls.append(len(keys))
+        if len(calls) == 3:
+            raise StoreUnavailable("the disk is gone.")
+        return get(self, online, keys)
+
+    monkeypatch.setattr(SQLiteStore, "get", breaks)
+    with pytest.raises(StoreUnavailable, match=r"disk is gone\.$"):
+        publish(table, store, portion=10, dry_run=True)
+
+
 def test_a_publisher_that_another_was_faster_than_plans_again(
     made: Made, store: SQLiteSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from fstk.errors import InvalidInput, InvalidName, StoreUnavailable, TypeMismatch, UnknownColumn, UnknownTable
+from fstk.errors import (
+    InvalidInput,
+    InvalidName,
+    NaiveDatetime,
+    StoreUnavailable,
+    TypeMismatch,
+    UnknownColumn,
+    UnknownTable,
+)
 from fstk.online.publish import publish
 from fstk.online.read import KeyState, OnlineRows, drop_online_table, read_online
 from fstk.online.spec import SQLiteSpec
@@ -143,6 +151,16 @@ def test_what_was_found_is_shown_with_its_age(store: SQLiteSpec) -> None:
     assert "present  3 d" in shown
     assert "missing    –" in shown
     assert "<table>" in rows._repr_html_()
+
+
+def test_one_key_and_none_are_shown(store: SQLiteSpec) -> None:
+    assert "present" in repr(read_online("s.t", [{"id": 1, "region": "n"}], store=store))
+    assert repr(read_online("s.t", [], store=store)).startswith("s.t online")
+
+
+def test_what_decides_of_expiry_is_an_instant(store: SQLiteSpec) -> None:
+    with pytest.raises(NaiveDatetime, match="now"):
+        read_online("s.t", [], store=store, now=datetime(2024, 1, 1))
 
 
 def test_few_keys_with_many_features_are_shown_a_column_each() -> None:

@@ -46,7 +46,7 @@ def test_a_url_holds_what_a_spec_does() -> None:
     ttl = timedelta(hours=36)
     assert spec_of("sqlite:///a/x.db?ttl=36h") == SQLiteSpec("a/x.db", ttl)
     assert spec_of("memory://shop?ttl=36h") == MemorySpec("shop", ttl)
-    assert spec_of("memory://shop") == MemorySpec("shop")
+    assert spec_of("memory://a") == MemorySpec("a")
 
 
 def test_urls_begin_as_the_registered_stores_do() -> None:
