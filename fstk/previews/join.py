@@ -57,9 +57,9 @@ class TrainingSetPreview(Stacked):
     lint: LintReport
     closing: str
 
-    def parts(self) -> Sequence[Displayed | Sheet]:
+    def parts(self) -> Sequence[Displayed]:
         """Return findings first when there are any, then shares per lookup and feature, and the pictures."""
-        shown: list[Displayed | Sheet] = [] if self.lint.clean else [self.lint]
+        shown: list[Displayed] = [] if self.lint.clean else [self.lint]
         shown += [self._lookups(), self._features()]
         shown += [self._known()] if self.known else []
         clean = "lint: clean · " if self.lint.clean else ""

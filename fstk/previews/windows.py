@@ -49,7 +49,7 @@ class WindowPreview(Stacked):
     lint: LintReport
     closing: str = "write it: --write · plain Python: --code"
 
-    def parts(self) -> Sequence[Displayed | Sheet]:
+    def parts(self) -> Sequence[Displayed]:
         """Return what lint found, the plan, and further rows."""
         more = self.samples[1 : 1 + _MORE]
         rows = Sheet(

@@ -36,7 +36,7 @@ class LabelExplanation(Stacked):
     lines: tuple[tuple[Any, ...], ...]
     pictures: tuple[Timeline, ...]
 
-    def parts(self) -> Sequence[Displayed | Sheet]:
+    def parts(self) -> Sequence[Displayed]:
         """Return the lines, then the pictures."""
         columns = ("label at (UTC)", "lookup", "status", "row at (UTC)", "age", "later rows", "first of them")
         return [Sheet(self.title, columns, self.lines), *self.pictures]

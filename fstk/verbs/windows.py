@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from fstk.display import Displayed, Sheet, Stacked
+from fstk.display import Displayed, Stacked
 from fstk.engines import choice
 from fstk.engines.base import Engine, TableVersion
 from fstk.errors import BadExpression, InvalidInput, UnknownTable
@@ -34,7 +34,7 @@ class WindowsWrite(Stacked):
     preview: WindowPreview
     report: WriteReport
 
-    def parts(self) -> list[Displayed | Sheet]:
+    def parts(self) -> list[Displayed]:
         """Return the report, bad news of lint before it."""
         return [*([] if self.preview.lint.clean else [self.preview.lint]), self.report]
 
