@@ -24,7 +24,6 @@ from fstk.errors import (
     nearest,
 )
 from fstk.tables.configured import local_names, local_table
-from fstk.tables.spec import TIME_TYPES
 from fstk.windows.aggregates import KEYS, is_of
 from fstk.windows.calendar import Calendar
 from fstk.windows.kernel import Reduction, WindowKernel
