@@ -19,13 +19,12 @@ from fstk.online.parity import check_parity
 from fstk.online.publish import PublishReport, publish
 from fstk.online.read import OnlineRows, read_online
 from fstk.online.spec import spec_of
+from fstk.training.training_set import Explanation
 from tests.notebook.tables import write
 
 UNWRITTEN = {
     "Aggregate",
     "Calendar",
-    "FeatureLookup",
-    "TrainingSet",
     "WindowedFeatures",
     "connect",
     "create_time_windowed_features",
@@ -34,18 +33,17 @@ UNWRITTEN = {
 }
 """Public names whose examples are still to be written."""
 SPARK = {"create_table", "write_table", "read_table", "set_feature_table_tag", "delete_feature_table_tag"}
-SPARK |= {"log_model", "score_batch"}
+SPARK |= {"log_model", "score_batch", "load_df"}
 """Names whose examples need a session."""
 
 
 def public() -> Iterator[tuple[str, Any]]:
-    """Yield every public class and function with its name, and every method that a class of ours gives it; those of the
-    online room that are named in messages and documentation, too."""
+    """Yield every public class and function with its name, and every method that a class of ours gives it; those
+    that are only named in messages and documentation, too."""
     named = {name: getattr(fstk, name) for name in fstk.__all__}
     named |= {f"monitoring.{name}": getattr(monitoring, name) for name in monitoring.__all__}
-    named |= {
-        value.__name__: value for value in (OnlineRows, PublishReport, check_parity, publish, read_online, spec_of)
-    }
+    others = (Explanation, OnlineRows, PublishReport, check_parity, publish, read_online, spec_of)
+    named |= {value.__name__: value for value in others}
     for name, value in named.items():
         if not callable(value):
             continue
@@ -61,7 +59,8 @@ NAMES = dict(public())
 
 @pytest.fixture
 def shop(warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the examples know: the public names, ``fe``, and the table ``shop.spend`` in a folder of its own."""
+    """What the examples know: the public names, ``fe``, the table ``shop.spend`` in a folder of its own, and a
+    ``training_set`` of it."""
     import pyarrow as pa
 
     monkeypatch.chdir(tmp_path)
@@ -75,7 +74,13 @@ def shop(warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> di
     )
     keys = json.dumps(["customer_id"])
     write(warehouse / "shop" / "spend", rows, primary_keys=keys, timeseries_column="as_of")
-    return {**{name: getattr(fstk, name) for name in fstk.__all__}, "fe": fstk.FeatureEngineeringClient()}
+    known = {**{name: getattr(fstk, name) for name in fstk.__all__}, "fe": fstk.FeatureEngineeringClient()}
+    at = pa.array([datetime(2024, 1, day, tzinfo=UTC) for day in (3, 9, 9)], pa.timestamp("us", "UTC"))
+    labels = pa.table({"customer_id": [1, 1, 9], "at": at, "churned": [False, True, True]})
+    lookup = fstk.FeatureLookup("shop.spend", "customer_id", timestamp_lookup_key="at")
+    return known | {
+        "training_set": known["fe"].create_training_set(df=labels, feature_lookups=[lookup], label="churned")
+    }
 
 
 def run(name: str, known: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:

@@ -85,7 +85,7 @@ def _from_url(url: str) -> OnlineSpec:
     # No message repeats what follows the scheme: it may hold a password.
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in SPECS:
-        raise InvalidInput(f"no online store {scheme + '://…' if separator else repr(url)}. {_known()}")
+        raise InvalidInput(f"no online store {(scheme + '://…' if separator else url)!r}. {_known()}")
     spec = SPECS[scheme]
     place, _, query = rest.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))

@@ -57,20 +57,35 @@ class Rows(Displayed):
 
     def load_df(self) -> DataFrame:
         """Return the rows as a Spark DataFrame, of the labels' session or else of the client's, or the current one;
-        Spark runs at its first action."""
+        Spark runs at its first action, which raises DuplicateKeys when a label met several rows of one key and time.
+
+        >>> training_set.load_df().count()
+        3
+        """
         return self._frame(session_for(self._labels, session=self.session))
 
     def to_arrow(self) -> pa.Table:
         """Return the rows as Arrow: in this process, without a JVM, when the labels are no Spark DataFrame and the
         tables are local and fit in memory.
 
-        Equal to :meth:`load_df` in columns, types and rows; the rows then also keep the labels' order.
+        Equal to :meth:`load_df` in columns, types and rows, instants in UTC; the rows then also keep the labels' order.
+
+        Raises:
+            DuplicateKeys: a label met several rows of one key and time.
+            ExpiredSnapshot: the version that was planned with is no longer kept.
+
+        >>> training_set.to_arrow().column_names
+        ['customer_id', 'at', 'churned', 'spend_30d']
         """
         engine = self._engine()
         return engine.arrow(self._frame(engine))
 
     def to_polars(self) -> polars.DataFrame:
-        """Return the rows as a Polars frame, computed as :meth:`to_arrow` is."""
+        """Return the rows as a Polars frame, computed as :meth:`to_arrow` is.
+
+        >>> training_set.to_polars()["spend_30d"].to_list()
+        [10.0, 25.0, None]
+        """
         import polars  # heavy, and only this method returns one
 
         frame = polars.from_arrow(self.to_arrow())
@@ -78,7 +93,12 @@ class Rows(Displayed):
         return frame
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Return the rows as a pandas frame (:func:`as_pandas`), computed as :meth:`to_arrow` is."""
+        """Return the rows as a pandas frame, computed as :meth:`to_arrow` is: instants in UTC, integers with nulls as
+        floats, or ``Int64`` where floats would lose digits.
+
+        >>> training_set.to_pandas()["spend_30d"].tolist()
+        [10.0, 25.0, nan]
+        """
         return as_pandas(self.to_arrow())
 
 

@@ -34,6 +34,18 @@ class FeatureLookup:
         NameCollision: two features of this lookup would carry one name.
 
     The argument names and shapes are those of the public Databricks Feature Engineering API.
+
+    >>> from datetime import timedelta
+    >>> lookup = FeatureLookup(
+    ...     "shop.spend",
+    ...     "customer_id",
+    ...     timestamp_lookup_key="at",
+    ...     lookback_window=timedelta(days=5),
+    ...     default_values={"spend_30d": 0.0},
+    ... )
+    >>> labels = training_set.labels  # customer 1 at 3 and 9 January, customer 9 at 9 January
+    >>> fe.create_training_set(df=labels, feature_lookups=[lookup], label=None).to_pandas()["spend_30d"].tolist()
+    [10.0, 25.0, 0.0]
     """
 
     table_name: str
@@ -87,7 +99,11 @@ class FeatureLookup:
         return None if self.lookback_window is None else self.lookback_window // MICROSECOND
 
     def to_json(self) -> dict[str, Any]:
-        """Return the lookup as JSON values, without loss; :meth:`from_json` turns them back."""
+        """Return the lookup as JSON values, without loss; :meth:`from_json` turns them back.
+
+        >>> FeatureLookup("shop.spend", "customer_id", timestamp_lookup_key="at").to_json()["lookup_key"]
+        ['customer_id']
+        """
         return {
             "table_name": self.table_name,
             "lookup_key": list(self.lookup_key),
@@ -100,7 +116,12 @@ class FeatureLookup:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> FeatureLookup:
-        """Return the lookup that :meth:`to_json` described."""
+        """Return the lookup that :meth:`to_json` described.
+
+        >>> lookup = FeatureLookup("shop.spend", "customer_id", timestamp_lookup_key="at")
+        >>> FeatureLookup.from_json(lookup.to_json()) == lookup
+        True
+        """
         lookback = data["lookback_microseconds"]
         return cls(
             data["table_name"],

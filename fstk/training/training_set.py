@@ -28,11 +28,18 @@ class Tables(Protocol):
 
 
 class Explanation(Rows):
-    """Why each label sees what it sees: one row per label row and lookup, in the columns of
-    :func:`fstk.training.explain.schema`; shown as its :attr:`summary`.
+    """Why each label sees what it sees: one row per label row and lookup; shown as its :attr:`summary`.
+
+    Its columns: ``label_row`` (bigint, from 0 for local labels), the label columns that the lookups read, ``lookup``
+    (int, from 0), ``table_name``, ``status`` (``matched``, ``unknown_key``, ``only_later_rows``, ``outside_lookback``,
+    ``null_key`` or ``null_timestamp``), ``feature_time`` (timestamp, UTC) and ``age_seconds`` (double) of the row that
+    matched, ``next_time`` (timestamp: when the next row of the keys can be seen) and ``later_rows`` (bigint).
 
     With Spark labels it is also asked like the DataFrame that :meth:`load_df` returns (``filter``, ``groupBy``,
     ``count`` …).
+
+    >>> training_set.explain().to_pandas()[["status", "age_seconds"]].values.tolist()
+    [['matched', 172800.0], ['matched', 86400.0], ['unknown_key', nan]]
     """
 
     @cached_property
@@ -58,10 +65,17 @@ class Explanation(Rows):
 
 
 class TrainingSet(Rows):
-    """Labels joined with features as each label could know them; see :func:`create_training_set`.
+    """Labels joined with features as each label could know them; made by ``create_training_set``.
 
     ``plan`` says what is joined to what, at which table versions; the rows come from ``load_df()`` (Spark), or from
-    ``to_arrow()``, ``to_polars()``, ``to_pandas()``. Each call reads the same versions, so it gives the same rows.
+    ``to_arrow()``, ``to_polars()``, ``to_pandas()``: one per label row, the labels' columns and then the features.
+    Each call reads the same versions, so it gives the same rows.
+
+    The examples know one of three labels: customer 1 at 3 and at 9 January, and customer 9, of whom ``shop.spend``
+    has no row.
+
+    >>> training_set.plan.features, training_set.label
+    (['spend_30d'], 'churned')
     """
 
     @property
@@ -70,7 +84,12 @@ class TrainingSet(Rows):
         return self.plan.label
 
     def explain(self) -> Explanation:
-        """Return, for each label row and lookup, whether it matched, how old the row is, or why there is none."""
+        """Return, for each label row and lookup, whether it matched, how old the row is, or why there is none.
+
+        >>> training_set.explain()
+        3 labels × 1 lookup · 0 saw the future
+        ...
+        """
         return Explanation(self.plan, self._labels, self.as_known, self.session)
 
     def display(self) -> Sheet:

@@ -7,14 +7,16 @@ import math
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from fstk.columns.values import fitted
+from fstk.columns.values import fitted, plain
 from fstk.errors import NaiveDatetime, TypeMismatch
 
 INSTANT, LOCAL = pa.timestamp("us", tz="UTC"), pa.timestamp("us")
+LARGEST = float(np.finfo(np.float32).max)
 NEW_YEAR = dt.datetime(2024, 1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=1)))
 STRUCT = pa.struct([("a", pa.int8()), ("b", pa.list_(pa.string()))])
 
@@ -24,6 +26,9 @@ FITS: list[tuple[Any, pa.DataType, Any]] = [
     (1, pa.float64(), 1.0),
     (0.1, pa.float32(), 0.1),
     (math.inf, pa.float32(), math.inf),
+    (LARGEST, pa.float32(), LARGEST),
+    (-LARGEST, pa.float32(), -LARGEST),
+    (2**53, pa.float64(), 2.0**53),
     (True, pa.bool_(), True),
     ("x", pa.string(), "x"),
     (b"x", pa.binary(), b"x"),
@@ -53,6 +58,8 @@ MISFITS: list[tuple[Any, pa.DataType]] = [
     (2**53 + 1, pa.float64()),
     (10**400, pa.float64()),
     (1e39, pa.float32()),
+    (math.nextafter(LARGEST, math.inf), pa.float32()),
+    (-math.nextafter(LARGEST, math.inf), pa.float32()),
     (True, pa.float64()),
     (Decimal("0.5"), pa.float64()),
     (1, pa.bool_()),
@@ -61,6 +68,7 @@ MISFITS: list[tuple[Any, pa.DataType]] = [
     ("x", pa.binary()),
     ("2024-01-01", pa.date32()),
     (NEW_YEAR, pa.date32()),
+    (NEW_YEAR, pa.string()),
     (dt.date(2024, 1, 1), INSTANT),
     ("2024-01-01", INSTANT),
     (pd.Timestamp("2024-01-01T00:00:00.000000001+00:00"), INSTANT),
@@ -95,11 +103,33 @@ def test_does_not_fit(value: Any, kind: pa.DataType) -> None:
         fitted(value, kind, "default_values['x']")
 
 
+@pytest.mark.parametrize("kind", [pa.int8(), pa.int16(), pa.int32(), pa.int64()])
+def test_integers_end_where_their_type_does(kind: pa.DataType) -> None:
+    bound = 2 ** (kind.bit_width - 1)
+    assert [fitted(value, kind, "x") for value in (-bound, bound - 1)] == [-bound, bound - 1]
+    for value in (-bound - 1, bound):
+        with pytest.raises(TypeMismatch, match=rf"x: {value} \(int\) does not fit the column's type {kind}"):
+            fitted(value, kind, "x")
+
+
+def test_only_values_of_numpy_are_unwrapped() -> None:
+    assert plain(np.array([1, 2])) == [1, 2]
+    at = pd.Timestamp(NEW_YEAR)
+    assert plain(at) is at
+
+
 def test_a_datetime_without_a_zone_is_refused_as_such() -> None:
     for kind in (INSTANT, LOCAL, pa.list_(INSTANT)):
         value = dt.datetime(2024, 1, 1)
         with pytest.raises(NaiveDatetime, match="default_values"):
             fitted([value] if pa.types.is_list(kind) else value, kind, "default_values['x']")
+
+
+def test_a_value_of_sixty_letters_is_shown_whole() -> None:
+    for size, shown in ((58, f"'{'a' * 58}'"), (59, f"'{'a' * 58}…")):
+        with pytest.raises(TypeMismatch) as caught:
+            fitted("a" * size, pa.int8(), "x")
+        assert str(caught.value) == f"x: {shown} (str) does not fit the column's type int8."
 
 
 def test_a_long_value_is_cut_in_the_message() -> None:

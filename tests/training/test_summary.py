@@ -98,3 +98,43 @@ def test_the_nearest_miss_is_named_before_the_oldest_row() -> None:
         "id 101 at 2024-01-01 (first row 4 h later)",
         "id 100 at 2024-01-01 (its row is 104 d old)",
     )
+
+
+def test_everything_worth_a_line_is_said() -> None:
+    rows = explained(
+        ["matched", "only_later_rows", "null_timestamp", "null_timestamp"], [2 * 86_400.0, None, None, None],
+        [None, 3600.0, None, None],
+    )  # fmt: skip
+    found = summarized(plan(), partial_counts(rows, plan()), [1])
+    assert repr(found) == (
+        "4 labels × 1 lookup · 0 saw the future\n"
+        "  lookup  matched  only later  unknown key  outside look-back  null key  median age  oldest\n"
+        "  t        25.0 %      25.0 %        0.0 %                  –     0.0 %         2 d     2 d\n"
+        "t: 2 labels without a time\n"
+        "t: 1 × a row refused because it came after the label\n"
+        "t: 1 feature row without a time, never seen\n"
+        "2 labels worst served: id 101 at 2024-01-01 (first row 1 h later)\n"
+        "  id 100 at 2024-01-01 (its row is 2 d old)"
+    )
+
+
+def test_of_a_table_without_a_time_nothing_comes_later_and_no_label_is_served_worst() -> None:
+    table = FeatureTable("t", ("id",), None, {"id": "bigint", "v": "int"}, location="/w/t")
+    static = plan_training_set({"id": "bigint", "at": "timestamp"}, [FeatureLookup("t", "id")], {"t": table}, None)
+    rows = explained(["matched", "unknown_key"], [None, None]).drop_columns("at")
+    found = summarized(static, partial_counts(rows, static), [0])
+    assert found.worst == ()
+    assert repr(found).splitlines()[2].split() == ["t", "50.0", "%", "–", "50.0", "%", "–", "0.0", "%", "–", "–"]
+    assert len(repr(found).splitlines()) == 3
+
+
+def test_a_row_of_the_future_is_counted_whatever_chose_it() -> None:
+    found = summary(explained(["matched"] * 3, [-1.0, 0.0, 1.0]))
+    assert (found.future, found.lookups[0].future) == (1, 1)
+    assert found.worst == ("id 102 at 2024-01-01 (its row is 1 s old)",)
+
+
+def test_three_labels_are_named_at_most_each_once() -> None:
+    assert len(summary(explained(["matched"] * 5, [1.0, 2.0, 3.0, 4.0, 5.0])).worst) == 3
+    ages: list[float | None] = [5.0, 5.0]
+    assert [text.split()[1] for text in summary(explained(["matched"] * 2, ages)).worst] == ["100", "101"]
