@@ -18,15 +18,11 @@ from fstk.display import Stacked
 from tests.notebook.tables import write
 
 UNWRITTEN = {
-    "Aggregate",
-    "Calendar",
     "FeatureLookup",
     "SQLiteSpec",
     "Secret",
     "TrainingSet",
-    "WindowedFeatures",
     "connect",
-    "create_time_windowed_features",
     "job",
     "load_ipython_extension",
     "monitoring",
