@@ -23,11 +23,7 @@ from fstk.training.training_set import Explanation
 from tests.notebook.tables import write
 
 UNWRITTEN = {
-    "Aggregate",
-    "Calendar",
-    "WindowedFeatures",
     "connect",
-    "create_time_windowed_features",
     "load_ipython_extension",
     "monitoring",
 }

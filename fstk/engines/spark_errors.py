@@ -19,6 +19,7 @@ from fstk.errors import (
     FstkError,
     Infrastructure,
     InvalidInput,
+    NumericOverflow,
     UnknownColumn,
     UnknownTable,
     WriteConflict,
@@ -81,7 +82,8 @@ _ANSWERS: tuple[tuple[str | None, str | None, type[FstkError], str], ...] = (
         EngineUnavailable,
         "this Spark session has no Delta Lake. Stop it (spark.stop()), restart Python and call fstk.connect().",
     ),
-    (r"CAST_|DIVIDE_BY_ZERO|ARITHMETIC_OVERFLOW|NUMERIC_|DATETIME_|REMAINDER_BY_ZERO", None, InvalidInput, "{line}"),
+    (r"(BINARY_)?ARITHMETIC_OVERFLOW|NUMERIC_VALUE_OUT_OF_RANGE", None, NumericOverflow, "{line}"),
+    (r"CAST_|DIVIDE_BY_ZERO|NUMERIC_|DATETIME_|REMAINDER_BY_ZERO", None, InvalidInput, "{line}"),
     (
         None,
         r"OutOfMemoryError",
@@ -127,7 +129,8 @@ def translated(doing: str = "") -> Iterator[None]:
 
     Raises:
         WriteConflict, DamagedTable, ExpiredSnapshot, UnknownTable, UnknownColumn, BadExpression, EngineUnavailable,
-        Infrastructure: by what Spark said. InvalidInput: Spark refused a value (overflow, division by zero, a cast).
+        Infrastructure: by what Spark said. NumericOverflow: a result beyond its type. InvalidInput: another value
+        that Spark refused (division by zero, a cast).
         FstkError: the rest, and an error of a kernel as the class that the kernel raised.
     """
     try:
