@@ -16,11 +16,11 @@ from fstk.engines.spark import SparkEngine
 from fstk.errors import DamagedTable, UnknownName, UnknownTable, nearest
 from fstk.journal import note
 from fstk.tables import sql
+from fstk.tables.arguments import definition_and_rows
 from fstk.tables.history import Version, choose
 from fstk.tables.plan import check_mode, plan_create
 from fstk.tables.properties import tag_property
 from fstk.tables.report import WriteReport
-from fstk.tables.request import requested
 from fstk.tables.spec import FeatureTable, TableDefinition, check_tag
 from fstk.tables.write import Target, change, merge
 
@@ -79,7 +79,7 @@ class Catalog(ABC):
         """
         name = self.full_name(name)
         engine = session_for(df, session=self._engine)
-        definition, frame = requested(
+        definition, frame = definition_and_rows(
             engine,
             name,
             df,
