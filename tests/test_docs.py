@@ -59,7 +59,7 @@ NAMES = dict(public())
 
 @pytest.fixture
 def shop(warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the examples know: the public names, ``fe``, and the table ``shop.spend`` in a folder of its own."""
+    """What the examples know: public names, what the client's own example makes, and ``shop.spend`` in a new folder."""
     import pyarrow as pa
 
     monkeypatch.chdir(tmp_path)
@@ -74,7 +74,9 @@ def shop(warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> di
     keys = json.dumps(["customer_id"])
     write(warehouse / "shop" / "spend", rows, primary_keys=keys, timeseries_column="as_of")
     known = {name: getattr(fstk, name) for name in fstk.__all__} | vars(monitoring)
-    return {**known, "fe": fstk.FeatureEngineeringClient()}
+    begun = doctest.DocTestParser().get_examples(fstk.FeatureEngineeringClient.__doc__ or "")[:-1]
+    exec("".join(example.source for example in begun), known)
+    return known
 
 
 def run(name: str, known: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
