@@ -40,9 +40,13 @@ class FeatureEngineeringClient:
         spark: a session of PySpark (classic, Spark Connect or databricks-connect) with Delta.
         model_registry_uri: the registry of models; None is the one that MLflow is set to.
 
-    The examples of its verbs know a table ``shop.spend``: what each customer spent in the 30 days before.
+    Its verbs' examples go on from these lines; ``shop.spend`` holds what each customer spent in the 30 days before.
 
+    >>> import pandas as pd
     >>> fe = FeatureEngineeringClient()
+    >>> at = pd.to_datetime(["2024-01-03", "2024-01-09", "2024-01-09"], utc=True)
+    >>> labels = pd.DataFrame({"customer_id": [1, 1, 2], "at": at, "churned": [False, True, True]})
+    >>> lookup = FeatureLookup("shop.spend", "customer_id", timestamp_lookup_key="at")
     >>> fe.get_table(name="shop.spend")
     shop.spend v0 · 3 rows · keys (customer_id, as_of TIMESERIES) · 1 feature
       column       type       role
@@ -104,7 +108,6 @@ class FeatureEngineeringClient:
 
         Nothing was written where one is raised.
 
-        >>> import pandas as pd
         >>> cities = pd.DataFrame({"customer_id": [1, 2], "city": ["Delft", "Leuven"]})
         >>> fe.create_table(name="shop.cities", primary_keys="customer_id", df=cities)
         shop.cities created at v0 · 2 rows · keys (customer_id) · 1 feature
@@ -147,7 +150,6 @@ class FeatureEngineeringClient:
 
         Nothing was written where one is raised.
 
-        >>> import pandas as pd
         >>> monday = pd.to_datetime(["2024-01-08", "2024-01-08"], utc=True)
         >>> rows = pd.DataFrame({"customer_id": [1, 3], "as_of": monday, "spend_30d": [25.0, 4.5]})
         >>> fe.write_table(name="shop.spend", df=rows)
@@ -268,13 +270,9 @@ class FeatureEngineeringClient:
             DuplicateKeys: a table that others wrote holds rows of the same keys and time.
             InvalidInput: lookups that do not fit together or the labels.
 
-        >>> import pandas as pd
-        >>> at = pd.to_datetime(["2024-01-03", "2024-01-09", "2024-01-09"], utc=True)
-        >>> labels = pd.DataFrame({"customer_id": [1, 1, 9], "at": at, "churned": [False, True, True]})
-        >>> lookup = FeatureLookup("shop.spend", "customer_id", timestamp_lookup_key="at")
         >>> training_set = fe.create_training_set(df=labels, feature_lookups=[lookup], label="churned")
         >>> training_set.to_pandas()["spend_30d"].tolist()
-        [10.0, 25.0, nan]
+        [10.0, 25.0, 7.5]
         """
         return create_training_set(
             df,
@@ -310,16 +308,13 @@ class FeatureEngineeringClient:
             InvalidInput: ``flavor`` is no MLflow module, the model cannot be saved, or it fails on its own rows.
             Infrastructure: MLflow's tracking server or registry does not answer.
 
-        >>> import mlflow, pandas as pd
-        >>> from sklearn.linear_model import LogisticRegression
-        >>> at = pd.to_datetime(["2024-01-03", "2024-01-09"], utc=True)
-        >>> labels = pd.DataFrame({"customer_id": [1, 1], "at": at, "churned": [False, True]})
-        >>> lookup = FeatureLookup("shop.spend", "customer_id", timestamp_lookup_key="at")
+        >>> import mlflow
+        >>> from sklearn.tree import DecisionTreeClassifier
         >>> training_set = fe.create_training_set(
         ...     df=labels, feature_lookups=[lookup], label="churned", exclude_columns=["customer_id", "at"]
         ... )
         >>> rows = training_set.to_pandas()
-        >>> model = LogisticRegression().fit(rows[["spend_30d"]], rows["churned"])
+        >>> model = DecisionTreeClassifier().fit(rows[["spend_30d"]], rows["churned"])
         >>> logged = fe.log_model(
         ...     model=model, artifact_path="model", flavor=mlflow.sklearn, training_set=training_set,
         ...     registered_model_name="churn",
@@ -351,22 +346,19 @@ class FeatureEngineeringClient:
             UnknownColumn, TypeMismatch: a column that the model takes is missing from ``df`` or has another type.
             NameCollision: ``df`` has a column ``prediction``.
 
-        >>> import mlflow, pandas as pd
-        >>> from sklearn.linear_model import LinearRegression
-        >>> rows = pd.DataFrame({"customer_id": [1, 2], "at": pd.to_datetime(["2024-01-09"] * 2, utc=True)})
-        >>> lookup = FeatureLookup("shop.spend", "customer_id", timestamp_lookup_key="at")
+        >>> import mlflow
+        >>> from sklearn.dummy import DummyRegressor
         >>> training_set = fe.create_training_set(
-        ...     df=rows.assign(next_30d=[50.0, 15.0]), feature_lookups=[lookup], label="next_30d",
-        ...     exclude_columns=["customer_id", "at"],
+        ...     df=labels, feature_lookups=[lookup], label="churned", exclude_columns=["customer_id", "at"]
         ... )
-        >>> known = training_set.to_pandas()
-        >>> model = LinearRegression().fit(known[["spend_30d"]], known["next_30d"])
+        >>> rows = training_set.to_pandas()
+        >>> model = DummyRegressor(strategy="constant", constant=0.5).fit(rows[["spend_30d"]], rows["churned"])
         >>> logged = fe.log_model(
         ...     model=model, artifact_path="model", flavor=mlflow.sklearn, training_set=training_set
         ... )
-        >>> scored = fe.score_batch(model_uri=logged.uri, df=rows)
-        >>> [(row.customer_id, row.spend_30d, round(row.prediction)) for row in scored.collect()]
-        [(1, 25.0, 50), (2, 7.5, 15)]
+        >>> scored = fe.score_batch(model_uri=logged.uri, df=labels.drop(columns="churned"))
+        >>> sorted((row.customer_id, row.spend_30d, row.prediction) for row in scored.collect())
+        [(1, 10.0, 0.5), (1, 25.0, 0.5), (2, 7.5, 0.5)]
         """
         return score_batch(
             model_uri,

@@ -24,8 +24,6 @@ from tests.notebook.tables import write
 
 UNWRITTEN = {
     "connect",
-    "load_ipython_extension",
-    "monitoring",
 }
 """Public names whose examples are still to be written."""
 SPARK = {"create_table", "write_table", "read_table", "set_feature_table_tag", "delete_feature_table_tag"}
@@ -55,7 +53,7 @@ NAMES = dict(public())
 
 @pytest.fixture
 def shop(warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the examples know: the public names, ``fe``, the table ``shop.spend`` in a folder of its own, and a
+    """What the examples know: public names, what the client's own example makes, ``shop.spend`` in a new folder and a
     ``training_set`` of it."""
     import pyarrow as pa
 
@@ -70,13 +68,14 @@ def shop(warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> di
     )
     keys = json.dumps(["customer_id"])
     write(warehouse / "shop" / "spend", rows, primary_keys=keys, timeseries_column="as_of")
-    known = {**{name: getattr(fstk, name) for name in fstk.__all__}, "fe": fstk.FeatureEngineeringClient()}
+    known = {name: getattr(fstk, name) for name in fstk.__all__} | vars(monitoring)
+    begun = doctest.DocTestParser().get_examples(fstk.FeatureEngineeringClient.__doc__ or "")[:-1]
+    exec("".join(example.source for example in begun), known)
     at = pa.array([datetime(2024, 1, day, tzinfo=UTC) for day in (3, 9, 9)], pa.timestamp("us", "UTC"))
     labels = pa.table({"customer_id": [1, 1, 9], "at": at, "churned": [False, True, True]})
     lookup = fstk.FeatureLookup("shop.spend", "customer_id", timestamp_lookup_key="at")
-    return known | {
-        "training_set": known["fe"].create_training_set(df=labels, feature_lookups=[lookup], label="churned")
-    }
+    known["training_set"] = known["fe"].create_training_set(df=labels, feature_lookups=[lookup], label="churned")
+    return known
 
 
 def run(name: str, known: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:

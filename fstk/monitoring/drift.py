@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from fstk.columns.typing import DataFrameLike
 from fstk.display import Displayed, Sheet
 from fstk.engines.choice import engine_for
 from fstk.engines.types import quoted_name
@@ -57,6 +58,12 @@ class DriftReport(Displayed):
     """What :func:`detect_feature_drift` found, worst first.
 
     ``title`` heads the table and may be set to say which periods or model were compared.
+
+    >>> import pandas as pd
+    >>> then = pd.DataFrame({"spend": range(100), "visits": [1, 2, 3, 4] * 25})
+    >>> report = detect_feature_drift(then, then.assign(spend=then["spend"] + 60), ["spend", "visits"])
+    >>> report.features, report.drifted
+    (('spend', 'visits'), ['spend'])
     """
 
     title: str
@@ -77,6 +84,12 @@ class DriftReport(Displayed):
 
         Raises:
             GateRefused: names up to three of the worst.
+
+        >>> import pandas as pd
+        >>> then = pd.DataFrame({"spend": range(100)})
+        >>> detect_feature_drift(then, then + 60, ["spend"]).gate(max_drifted=0)
+        Traceback (most recent call last):
+        fstk.errors.GateRefused: 1 of 1 features drifted, allowed 0: spend (Kolmogorov-Smirnov p ...
         """
         worst = {test.feature: test for test in reversed(self.tests) if test.drifted}
         names = self.drifted
@@ -93,7 +106,14 @@ class DriftReport(Displayed):
         return self
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the report as plain values, ready for JSON."""
+        """Return the report as plain values, ready for JSON.
+
+        >>> import pandas as pd
+        >>> then = pd.DataFrame({"spend": range(100)})
+        >>> found = detect_feature_drift(then, then + 60, ["spend"]).as_dict()
+        >>> list(found), found["current_rows"]
+        (['reference_rows', 'current_rows', 'features', 'drifted', 'tests'], 100)
+        """
         return {
             "reference_rows": self.reference_rows,
             "current_rows": self.current_rows,
@@ -103,7 +123,13 @@ class DriftReport(Displayed):
         }
 
     def save_html(self, path: str | Path) -> Path:
-        """Write Evidently's full report (distributions of each feature, one file, no network) and return its path."""
+        """Write Evidently's full report (distributions of each feature, one file, no network) and return its path.
+
+        >>> import pandas as pd
+        >>> then = pd.DataFrame({"spend": range(100)})
+        >>> detect_feature_drift(then, then + 60, ["spend"]).save_html("drift.html").exists()
+        True
+        """
         self.saved = Path(path)
         self.saved.parent.mkdir(parents=True, exist_ok=True)
         self.full.save_html(self.saved)
@@ -133,7 +159,9 @@ class DriftReport(Displayed):
         )
 
 
-def detect_feature_drift(reference_df: Any, current_df: Any, features: Sequence[str]) -> DriftReport:
+def detect_feature_drift(
+    reference_df: DataFrameLike, current_df: DataFrameLike, features: Sequence[str]
+) -> DriftReport:
     """Compare each feature now with the same feature then.
 
     Numbers, decimals, dates and instants (as seconds) are compared as numbers, booleans, strings and numbers of at most
@@ -157,6 +185,15 @@ def detect_feature_drift(reference_df: Any, current_df: Any, features: Sequence[
         TypeMismatch: a feature of two kinds, such as a string then and a number now.
         UnsupportedType: a feature of arrays, maps, structs or bytes.
         MissingPackage: Evidently is not installed.
+
+    >>> import pandas as pd
+    >>> then = pd.DataFrame({"spend": range(100), "visits": [1, 2, 3, 4] * 25})
+    >>> detect_feature_drift(then, then.assign(spend=then["spend"] + 60), ["spend", "visits"])
+    now against the reference (100 against 100 rows)
+      feature  test                    value  limit  drifted  reference  now
+      spend    Kolmogorov-Smirnov p  4.5e-17   0.03  yes      █▇▇▇▇▁▁▁   ▁▁▁▇▇▇▇█
+      visits   chi-square p             1.00   0.03  no       ████       ████
+    1 of 2 drifted
     """
     names = _names(features)
     reference = _columns(reference_df, names, "reference_df")

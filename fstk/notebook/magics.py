@@ -47,7 +47,15 @@ class FstkMagics(Magics):
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Register the magic and its completion; ``%load_ext fstk`` calls this. Nothing changes for other magics."""
+    """Register the magic and its completion; ``%load_ext fstk`` calls this. Nothing changes for other magics.
+
+    >>> from IPython.core.interactiveshell import InteractiveShell
+    >>> shell = InteractiveShell()
+    >>> load_ipython_extension(shell)
+    >>> shell.run_line_magic("fstk", "tables")
+      table       version  rows  keys                features
+      shop.spend        0     3  customer_id, as_of         1
+    """
     shell.register_magics(FstkMagics)
     if matcher not in shell.Completer.custom_matchers:
         shell.Completer.custom_matchers.append(matcher)

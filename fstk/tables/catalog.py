@@ -16,11 +16,11 @@ from fstk.engines.spark import SparkEngine
 from fstk.errors import DamagedTable, UnknownName, UnknownTable, nearest
 from fstk.journal import note
 from fstk.tables import sql
+from fstk.tables.arguments import definition_and_rows
 from fstk.tables.history import Version, choose
 from fstk.tables.plan import check_mode, plan_create
 from fstk.tables.properties import tag_property
 from fstk.tables.report import WriteReport
-from fstk.tables.request import requested
 from fstk.tables.spec import FeatureTable, TableDefinition, check_tag
 from fstk.tables.write import Target, change, merge
 
@@ -53,7 +53,11 @@ class Catalog(ABC):
 
     def names(self) -> list[str]:
         """Return the names of all feature tables, sorted; what cannot be read is not among them."""
-        return [table.name for table in self._readable()]
+        found = []
+        for name in self._names():
+            with suppress(DamagedTable):  # get() and tables() say so
+                found += [name] if self._read(name) is not None else []
+        return found
 
     def create(
         self,
@@ -68,18 +72,10 @@ class Catalog(ABC):
         description: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> FeatureTable:
-        """Create a feature table from ``df`` (Spark, pandas, Polars or Arrow), or empty from ``schema``.
-
-        Where a table of the same keys is there already, ``df`` is merged into it, so that the same call again changes
-        nothing; its description and tags are set where given. The ``report`` of the table tells what was written.
-
-        Raises:
-            TableExists: a table with other keys, time column or partition columns is there.
-            InvalidInput and its kinds: a definition or rows outside the rules; nothing was written.
-        """
+        """Create a feature table, or merge ``df`` into it; see ``FeatureEngineeringClient.create_table``."""
         name = self.full_name(name)
         engine = session_for(df, session=self._engine)
-        definition, frame = requested(
+        definition, frame = definition_and_rows(
             engine,
             name,
             df,
@@ -147,14 +143,8 @@ class Catalog(ABC):
     def find(self, name: str, version: int | None = None, timestamp: datetime | date | None = None) -> TableVersion:
         """Return what an engine reads: a version by number, or the newest committed at or before ``timestamp``.
 
-        With neither it is the newest of all, pinned where the catalog can tell it without a session.
-
-        Any Delta table of the catalog can be read, a source as well as a feature table.
-
-        Raises:
-            UnknownTable: there is none of that name; the message gives the nearest.
-            UnknownName: no such version, or none that early. ExpiredSnapshot: the version is no longer kept.
-            NaiveDatetime: ``timestamp`` has no time zone. InvalidInput: both are given.
+        With neither it is the newest of all, pinned where the catalog can tell it without a session. Errors are those
+        of ``FeatureEngineeringClient.read_table``.
         """
         name = self.full_name(name)
         found = self._located(name)
@@ -222,14 +212,3 @@ class Catalog(ABC):
 
     def _target(self, name: str) -> Target:
         return Target(self._sql(name), lambda: self.get(name), lambda: self.versions(name))
-
-    def _readable(self) -> list[FeatureTable]:
-        found = []
-        for name in self._names():
-            try:
-                table = self._read(name)
-            except DamagedTable:
-                continue  # get() and tables() say so
-            if table is not None:
-                found.append(table)
-        return found

@@ -33,25 +33,13 @@ class PublishRequest:
 
     def code(self) -> Code:
         """Return the publication as plain Python."""
-        arguments = [("source_table_name", literal(self.table))]
-        arguments += [
-            (name, literal(value))
-            for name, value in (
-                ("online_store", self.to),
-                ("features", self.features),
-                ("filter_condition", self.where),
-            )
-            if value is not None
-        ]
-        arguments += [("dry_run", "True")] if self.dry_run else []
-        return Code(
-            "\n".join(
-                [
-                    "from fstk import FeatureEngineeringClient",
-                    "",
-                    "fe = FeatureEngineeringClient()",
-                    f"report = {call('fe.publish_table', arguments)}",
-                    "report",
-                ]
-            )
-        )
+        given = {
+            "source_table_name": self.table,
+            "online_store": self.to,
+            "features": self.features,
+            "filter_condition": self.where,
+            "dry_run": self.dry_run or None,
+        }
+        published = call("fe.publish_table", [(n, literal(value)) for n, value in given.items() if value is not None])
+        first = "from fstk import FeatureEngineeringClient\n\nfe = FeatureEngineeringClient()"
+        return Code(f"{first}\nreport = {published}\nreport")

@@ -285,7 +285,7 @@ def test_bad_input_is_one_clear_line(
 
 def test_not_a_frame() -> None:
     with pytest.raises(InvalidInput, match="current_df must be a Spark, pandas, Polars or Arrow frame"):
-        detect_feature_drift(pd.DataFrame({"a": [1]}), [1], ["a"])
+        detect_feature_drift(pd.DataFrame({"a": [1]}), [1], ["a"])  # type: ignore[arg-type]
 
 
 def test_evidently_is_imported_only_by_the_verb() -> None:

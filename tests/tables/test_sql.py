@@ -87,6 +87,8 @@ def test_rows_are_new_or_differ_in_any_column_or_are_equal() -> None:
     assert flags([row(1, 3, 1.0, "a"), row(4, 1, 1.0, "a"), row(None, 1, 1.0, "a")]) == [NEW, NEW, NEW]
     assert flags([row(1, 1, 1.0, "a", "in a new column"), row(1, 1, 1.0, "a")]) == [DIFFERENT, EQUAL]
     assert flags([row(1, 1, 9.0, "z"), row(1, 3, 9.0, "z")], KEYS) == [EQUAL, NEW]
+    one = answered(sql.flagged("S", "T", ["x"], {"x": "double"}, {"x": "double"}), S=HELD, T=HELD.slice(0, 1))
+    assert sorted(found[sql.NEW] for found in one) == [False, True, True, True]
 
 
 def flagged_rows(*rows: tuple[Any, ...]) -> pa.Table:

@@ -1,9 +1,10 @@
-"""The arguments of ``create_table`` and ``write_table``, made into a definition and a frame of a session."""
+"""The arguments of ``create_table``, made into a definition and a frame of a session."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fstk.columns.typing import DataFrameLike, SchemaLike
 from fstk.engines.base import Schema
 from fstk.engines.spark import SparkEngine
 from fstk.engines.types import arrow_schema
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def requested(engine: SparkEngine, name: str, df: Any, schema: Any, **rest: Any) -> tuple[TableDefinition, DataFrame]:
+def definition_and_rows(
+    engine: SparkEngine, name: str, df: DataFrameLike | None, schema: SchemaLike | None, **rest: Any
+) -> tuple[TableDefinition, DataFrame]:
     """Return the definition of a table to create, and its rows: those of ``df``, or none.
 
     ``rest`` are the further arguments of :func:`fstk.tables.spec.define`.
