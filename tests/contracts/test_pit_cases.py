@@ -35,12 +35,12 @@ def _repeats(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> bool:
 def test_pit_case(
     case: Mapping[str, Any], engine: Engine, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> None:
-    made: dict[str, TrainingSet] = {}
+    made: dict[int, TrainingSet] = {}  # by what the case is: two files may call theirs alike
 
     def training_set(case: Mapping[str, Any]) -> TrainingSet:
-        if case["name"] not in made:
-            made[case["name"]] = _training_set(case, engine, tmp_path_factory.mktemp("shelf"))
-        return made[case["name"]]
+        if id(case) not in made:
+            made[id(case)] = _training_set(case, engine, tmp_path_factory.mktemp("shelf"))
+        return made[id(case)]
 
     if "error" in case:
         kind = getattr(builtins, case["error"], None) or getattr(errors, case["error"])

@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 import pytest
 
 from fstk.engines.base import Engine
+from fstk.engines.spark_errors import translated
 from fstk.errors import FstkError
 
-_AT_ONCE = 16  # a plan of all of them takes longer to make than the jobs that it saves
+_AT_ONCE = 8  # a plan of all of them takes longer to make than the jobs that it saves
 _known: dict[str, pa.Table] = {}
 
 
@@ -28,7 +29,7 @@ def together(request: pytest.FixtureRequest, engine: Engine, frame: Callable[[Ma
     if mine.nodeid not in _known:
         items: list[Any] = [item for item in request.session.items if _alike(item, mine)]
         items = items[items.index(mine) :][:_AT_ONCE]
-        with suppress(FstkError):
+        with suppress(FstkError), translated():
             _known.update(_run({item.nodeid: frame(item.callspec.params["case"]) for item in items}, engine))
     if mine.nodeid not in _known:
         _known[mine.nodeid] = engine.arrow(frame(mine.callspec.params["case"]))
@@ -43,29 +44,22 @@ def _alike(item: Any, mine: Any) -> bool:
 
 
 def _run(frames: Mapping[str, Any], engine: Engine) -> dict[str, pa.Table]:
-    from pyspark.sql import functions as F
-
-    structs = {case: F.struct(*map(_quoted, frame.columns)) for case, frame in frames.items()}
-    types = {case: frame.select(structs[case].alias("rows")).schema["rows"].dataType for case, frame in frames.items()}
+    # SQL text, and plain names: functions of pyspark.sql are of one session, and columns here of any name.
+    plain = [frame.toDF(*(f"c{number}" for number in range(len(frame.columns)))) for frame in frames.values()]
+    types = [", ".join(f"{name}: {kind}" for name, kind in engine.schema(frame).items()) for frame in plain]
     parts = [
-        frame.select(
-            F.lit(case).alias("case"),
+        frame.selectExpr(
+            f"{case} AS which",
             *(
-                (structs[case] if other == case else F.lit(None).cast(types[other])).alias(f"rows {number}")
-                for number, other in enumerate(frames)
+                f"{'struct(*)' if other == case else f'CAST(NULL AS STRUCT<{kinds}>)'} AS rows{other}"
+                for other, kinds in enumerate(types)
             ),
         )
-        for case, frame in frames.items()
+        for case, frame in enumerate(plain)
     ]
     rows = engine.arrow(reduce(lambda one, other: one.union(other), parts))
     found = {}
-    for number, case in enumerate(frames):
-        own = rows.filter(pc.equal(rows["case"], case))[f"rows {number}"].combine_chunks()
-        found[case] = pa.Table.from_arrays(own.flatten(), names=[field.name for field in own.type])
+    for case, (name, frame) in enumerate(frames.items()):
+        own = rows.filter(pc.equal(rows["which"], case))[f"rows{case}"].combine_chunks()
+        found[name] = pa.Table.from_arrays(own.flatten(), names=frame.columns)
     return found
-
-
-def _quoted(name: str) -> Any:
-    from pyspark.sql import functions as F
-
-    return F.col("`{}`".format(name.replace("`", "``"))).alias(name)

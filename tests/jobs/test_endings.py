@@ -70,7 +70,7 @@ def test_a_death_tells_the_memory_and_keeps_what_was_written_before(project: Pro
 def test_a_cell_that_runs_too_long(project: Project) -> None:
     project.notebook("n.ipynb", "import os\nprint(os.getpid())", "import time\ntime.sleep(600)")
     with pytest.raises(JobFailed, match="TIMED OUT in cell 3 of 4"):
-        run_job("n.ipynb", cell_timeout=1.0)
+        run_job("n.ipynb", cell_timeout=5.0)  # the first cell imports, on a busy machine, too
     record = project.records("n")["n"]
     assert (record["status"], record["exit_code"]) == ("timed out", 1)
     assert not psutil.pid_exists(int(printed(project.executed("n", "n"))))
