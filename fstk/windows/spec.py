@@ -209,7 +209,14 @@ class WindowedFeatures(Displayed):
 
     def to_arrow(self, points: Any, *, timestamp: str | None = None) -> pa.Table:
         """Return the rows of :meth:`compute` as Arrow: without a JVM when source and points are local and fit in memory
-        and the expressions are simple enough. Arguments and errors as there."""
+        and the expressions are simple enough. Arguments and errors as there.
+
+        >>> import pyarrow as pa
+        >>> purchases = pa.table({"customer_id": [1, 1], "at": pa.array([0, 10**6], pa.timestamp("us", "UTC"))})
+        >>> features = WindowedFeatures(purchases, "customer_id", "at", [Aggregate("count(*)", name="n")], ["7d"])
+        >>> features.to_arrow("events")["n_7d"].to_pylist()
+        [0, 1]
+        """
         engine = run.engine_for(self, points)
         return engine.arrow(run.compute(self, points, engine, timestamp))
 
