@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -62,7 +63,8 @@ def spec(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OnlineSpec]
     made = STORES[request.param](tmp_path)
     yield made
     if isinstance(made, SQLiteSpec):
-        assert sqlite3.connect(made.path).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        with closing(sqlite3.connect(made.path)) as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 @pytest.fixture
@@ -325,7 +327,8 @@ def test_publishers_killed_and_retried_in_any_order_leave_the_newest_rows(spec: 
             assert process.stdout is not None
             line = process.stdout.readline()
             if line == "done\n":
-                assert process.wait() == 0
+                process.communicate()
+                assert process.returncode == 0
                 del running[version]
             elif kills[version] and choose.random() < 0.4:
                 kills[version] -= 1
@@ -343,7 +346,7 @@ def test_publishers_killed_and_retried_in_any_order_leave_the_newest_rows(spec: 
     finally:
         for process in running.values():
             process.kill()
-            process.wait()
+            process.communicate()
     assert sum(kills.values()) < 2 * len(versions)
     assert reads
     newest = publisher.newest(versions, keys)
@@ -355,14 +358,14 @@ def test_publishers_killed_and_retried_in_any_order_leave_the_newest_rows(spec: 
 def test_many_processes_may_make_the_store_at_once(spec: OnlineSpec) -> None:
     names = [f"t{i}" for i in range(4)]
     started = [_process(spec, name) for name in names]
-    assert [process.wait() for process in started] == [0] * len(names)
+    assert [process.communicate()[0] for process in started] == ["done\n"] * len(names)
     with spec.open() as store:
         assert store.names() == names
 
 
 @pytest.mark.parametrize("spec", [name for name, those in CANNOT.items() if PROCESSES in those], indirect=True)
 def test_what_another_process_writes_is_not_there(spec: OnlineSpec, store: OnlineStore) -> None:
-    assert _process(spec, "t").wait() == 0
+    assert _process(spec, "t").communicate()[0] == "done\n"
     assert store.names() == []
 
 
