@@ -51,6 +51,10 @@ def connect(engine: str | None = None, **options: Any) -> SparkSession:
         InvalidInput: an unknown option, a warehouse folder that cannot be used, or another engine or other options
             than the session at hand was started with (``.stop()`` it first).
         UnknownName: no such engine.
+
+    >>> session = connect()
+    >>> session.range(3).count()
+    3
     """
     global _opened
     given = {name: str(value) for name, value in options.items()}
