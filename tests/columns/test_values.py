@@ -29,6 +29,7 @@ FITS: list[tuple[Any, pa.DataType, Any]] = [
     (LARGEST, pa.float32(), LARGEST),
     (-LARGEST, pa.float32(), -LARGEST),
     (2**53, pa.float64(), 2.0**53),
+    (1e300, pa.float64(), 1e300),
     (True, pa.bool_(), True),
     ("x", pa.string(), "x"),
     (b"x", pa.binary(), b"x"),
