@@ -22,13 +22,9 @@ from fstk.online.spec import spec_of
 from tests.notebook.tables import write
 
 UNWRITTEN = {
-    "Aggregate",
-    "Calendar",
     "FeatureLookup",
     "TrainingSet",
-    "WindowedFeatures",
     "connect",
-    "create_time_windowed_features",
     "load_ipython_extension",
     "monitoring",
 }

@@ -11,9 +11,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+ROOMS = ("columns", "jobs", "windows")
 MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    for path in (ROOT / "fstk" / "display.py", ROOT / "fstk" / "journal.py", *(ROOT / "fstk" / "jobs").glob("*.py"))
+    for path in (
+        ROOT / "fstk" / "display.py",
+        ROOT / "fstk" / "journal.py",
+        *(path for room in ROOMS for path in sorted((ROOT / "fstk" / room).glob("*.py"))),
+    )
     if ">>> " in path.read_text()
 ]
 
