@@ -20,6 +20,7 @@ from fstk.errors import (
     FstkError,
     Infrastructure,
     InvalidInput,
+    NumericOverflow,
     UnknownColumn,
     UnknownTable,
     WriteConflict,
@@ -85,7 +86,8 @@ _ANSWERS = (
         EngineUnavailable,
         "this Spark session has no Delta Lake. Stop it (spark.stop()), restart Python and call fstk.connect().",
     ),
-    _Answer(r"CAST_|DIVIDE_BY_ZERO|ARITHMETIC_OVERFLOW|NUMERIC_|DATETIME_|REMAINDER_BY_ZERO", None, InvalidInput),
+    _Answer(r"(BINARY_)?ARITHMETIC_OVERFLOW|NUMERIC_VALUE_OUT_OF_RANGE", None, NumericOverflow),
+    _Answer(r"CAST_|DIVIDE_BY_ZERO|NUMERIC_|DATETIME_|REMAINDER_BY_ZERO", None, InvalidInput),
     _Answer(
         None,
         r"OutOfMemoryError",
@@ -131,7 +133,8 @@ def translated(doing: str = "") -> Iterator[None]:
 
     Raises:
         WriteConflict, DamagedTable, ExpiredSnapshot, UnknownTable, UnknownColumn, BadExpression, EngineUnavailable,
-        Infrastructure: by what Spark said. InvalidInput: Spark refused a value (overflow, division by zero, a cast).
+        Infrastructure: by what Spark said. NumericOverflow: a result beyond its type. InvalidInput: another value
+        that Spark refused (division by zero, a cast).
         FstkError: the rest, and an error of a kernel as the class that the kernel raised.
     """
     try:

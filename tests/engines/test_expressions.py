@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from fstk.engines.connect import direct, engine_of
-from fstk.errors import BadExpression, InvalidInput, UnknownColumn
+from fstk.errors import BadExpression, InvalidInput, NumericOverflow, UnknownColumn
 
 NAN, INF = float("nan"), float("inf")
 COLUMNS: dict[str, tuple[pa.DataType, list[Any]]] = {
@@ -205,8 +205,9 @@ def test_column_names_do_not_depend_on_case_but_ambiguity_is_refused() -> None:
 )
 def test_errors_quote_the_expression(text: str, says: str) -> None:
     table = pa.table({"i": pa.array([5], pa.int32()), "z": pa.array([0], pa.int32()), "m": pa.array([-(2**63)])})
-    with pytest.raises(InvalidInput, match=says):
+    with pytest.raises(InvalidInput, match=says) as caught:
         direct().select(table, {"answer": text})
+    assert isinstance(caught.value, NumericOverflow) == (says == "overflow")  # as a sum's: the job's own error, exit 1
 
 
 def test_no_rows_no_error() -> None:

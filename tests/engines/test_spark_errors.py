@@ -22,6 +22,7 @@ from fstk.errors import (
     ExpiredSnapshot,
     FstkError,
     InvalidInput,
+    NumericOverflow,
     UnknownColumn,
     UnknownTable,
     WriteConflict,
@@ -128,6 +129,7 @@ CAST = (
     "Correct the value as per the syntax, or change its target type. Use `try_cast` to tolerate malformed input and "
     "return NULL instead. SQLSTATE: 22018"
 )
+OVERFLOW = "[ARITHMETIC_OVERFLOW] long overflow in {}. Use 'try_add' to tolerate overflow. SQLSTATE: 22003"
 ABORTED = (
     "Job aborted due to stage failure: Task 0 in stage 3.0 failed 1 times, most recent failure: Lost task 0.0 in stage "
     "3.0 (TID 5) (10.0.0.1 executor driver): org.apache.spark.SparkNumberFormatException: "
@@ -147,6 +149,7 @@ WORDS = ["UNAVAILABLE", "OutOfMemoryError", "No space left on device", "EOFExcep
         ("SparkConnectGrpcException", CAST, InvalidInput),
         ("SparkException", ABORTED + CAST, InvalidInput),
         ("Py4JJavaError", WRITING + "org.apache.spark.SparkNumberFormatException: " + CAST, InvalidInput),
+        ("ArithmeticException", OVERFLOW, NumericOverflow),
         ("AnalysisException", RESOLVING, UnknownColumn),
         ("AnalysisException", DELTA, UnknownTable),
     ],
