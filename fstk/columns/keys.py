@@ -33,30 +33,28 @@ def pair_ids(
         rights = np.where((rights < 0) | (more_rights < 0), -1, rights * more + more_rights)
         size *= more
         if size > most:
-            lefts, rights, size = _numbered(pa.array(lefts), lefts < 0, pa.array(rights), rights < 0)
+            lefts, rights, size = _numbered(pa.array(lefts, mask=lefts < 0), pa.array(rights, mask=rights < 0))
     return lefts, rights, size
 
 
 def _column(left: pa.ChunkedArray, right: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray, int]:
-    left_null, right_null = nulls(left), nulls(right)
     lefts, rights = fixed(left), fixed(right)
     if lefts is None or rights is None:
-        return _numbered(left, left_null, right, right_null)
+        return _numbered(left, right)
+    left_null, right_null = nulls(left), nulls(right)
     known = lefts[~left_null] if left_null.any() else lefts
     low, high = (int(known.min()), int(known.max())) if len(known) else (0, -1)
     if high - low >= 2 * len(lefts) + 1024:  # not dense enough to be ids as they stand
-        return _numbered(pa.array(lefts), left_null, pa.array(rights), right_null)
+        return _numbered(pa.array(lefts, mask=left_null), pa.array(rights, mask=right_null))
     outside = right_null | (rights < low) | (rights > high)
     return np.where(left_null, -1, lefts - low), np.where(outside, -1, rights - low), high - low + 1
 
 
-def _numbered(
-    left: Column, left_null: np.ndarray, right: Column, right_null: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, int]:
-    values = (left.filter(pa.array(~left_null)) if left_null.any() else left).unique()
-    lefts, rights = (pc.index_in(side, value_set=values) for side in (left, right))
-    return (
-        np.where(left_null, -1, integers(lefts)),
-        np.where(right_null | nulls(rights), -1, integers(rights)),
-        len(values),
+def _numbered(left: Column, right: Column) -> tuple[np.ndarray, np.ndarray, int]:
+    parts = (
+        pa.chunked_array([left] if isinstance(left, pa.Array) else left.chunks, left.type).dictionary_encode().chunks
     )
+    values = parts[-1].dictionary if parts else pa.array([], left.type)  # each part has all of them
+    lefts = [pc.fill_null(part.indices, -1).to_numpy() for part in parts]
+    rights = pc.fill_null(pc.index_in(right, value_set=values), -1)
+    return np.concatenate([np.zeros(0, np.int64), *lefts]), integers(rights), len(values)

@@ -48,13 +48,14 @@ def number_entities(tables: Sequence[tuple[pa.Table, Sequence[str], str]]) -> li
 
     A row of the second table gets −1 too when its entity is not in the first.
     """
-    (first, first_keys, _), (last, last_keys, _) = tables[0], tables[-1]
+    (first, first_keys, _), *others = tables
+    last, last_keys, _ = others[0] if others else (first.slice(0, 0), first_keys, "")
     most = 4 * (first.num_rows + last.num_rows) + 1024  # entities, few enough for an array of them
     ids = pair_ids(first, first_keys, last, last_keys, most)
     rows = []
     for (table, _, column), entity in zip(tables, ids[:2], strict=False):
         time, unknown = instants(table.column(column))
-        rows.append(Rows(np.where(unknown, -1, entity), np.clip(time, -_FAR, _FAR)))
+        rows.append(Rows(np.where(unknown, -1, entity) if unknown.any() else entity, np.clip(time, -_FAR, _FAR)))
     return rows
 
 
