@@ -54,6 +54,7 @@ def shop(warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> di
     import pyarrow as pa
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     rows = pa.table(
         {
