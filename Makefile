@@ -41,7 +41,7 @@ demo: setup  ## the churn journey on 69,659 real purchases
 	@$(BIN)/fstk demo
 
 check: setup $(DONE)/pyright  ## style, types, import contract, fast tests
-	@$(call beside_lint,-m "not spark and not server and not browser" --hypothesis-profile=quick)
+	@$(call beside_lint,-m "not spark and not server and not browser and not slow" --hypothesis-profile=quick)
 
 test: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/databricks  ## all that CI runs
 	@$(call beside_lint,-m "not nightly")

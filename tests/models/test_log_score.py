@@ -153,6 +153,7 @@ def test_the_same_model_of_the_same_training_set_is_registered_once(shelf: Shelf
     assert log(shelf, "another", model).created
 
 
+@pytest.mark.slow
 def test_a_fit_in_another_process_is_the_same_model(shelf: Shelf, tmp_path: Path) -> None:
     version = log(shelf, "elsewhere")
     script = (

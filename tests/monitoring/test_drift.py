@@ -46,6 +46,7 @@ def test_planted_drift_is_found_and_named_first() -> None:
 
 
 @pytest.mark.parametrize(("rows", "allowed"), [(200, 1), (2_500, 0)])
+@pytest.mark.slow
 def test_twelve_undrifted_features_are_no_alarm(rows: int, allowed: int) -> None:
     # p-values may be wrong in one report of twenty; unshared limits would raise the alarm in about five of these ten.
     names = [f"f{i}" for i in range(12)]
