@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -117,6 +117,8 @@ class Source:
         before = self.target.watermark
         if extent == "changes" and before is not None:
             waiting = _earlier(waiting, before.waiting)
+            if self.until < before.seen_to:  # what lies in between is online or was changed: the next looks at all again
+                waiting = _earlier(waiting, self.until + timedelta(microseconds=1))
         layout = len(self.target.layouts) - 1
         return Watermark(self.table.version, self.until, waiting, self.filter_condition, layout)
 
