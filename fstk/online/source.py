@@ -117,7 +117,7 @@ class Source:
         before = self.target.watermark
         if extent == "changes" and before is not None:
             waiting = _earlier(waiting, before.waiting)
-            if self.until < before.seen_to:  # what lies in between is online or was changed: the next looks at all again
+            if self.until < before.seen_to:  # the rows in between are online, or changed unseen
                 waiting = _earlier(waiting, self.until + timedelta(microseconds=1))
         layout = len(self.target.layouts) - 1
         return Watermark(self.table.version, self.until, waiting, self.filter_condition, layout)

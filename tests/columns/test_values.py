@@ -34,7 +34,7 @@ FITS: list[tuple[Any, pa.DataType, Any]] = [
     ("x", pa.string(), "x"),
     (b"x", pa.binary(), b"x"),
     (bytearray(b"x"), pa.binary(), b"x"),
-    (memoryview(b"x"), pa.binary(), b"x"),
+    pytest.param(memoryview(b"x"), pa.binary(), b"x", id="memoryview"),
     (dt.date(1, 1, 1), pa.date32(), dt.date(1, 1, 1)),
     (NEW_YEAR, INSTANT, dt.datetime(2024, 1, 1, tzinfo=dt.UTC)),
     (NEW_YEAR, LOCAL, dt.datetime(2024, 1, 1)),
