@@ -16,6 +16,8 @@ from fstk.models.mlflow_calls import tracking
 from fstk.online.spec import open_store
 from fstk.warehouse import ready_warehouse
 
+_UNBROKEN = "\N{NO-BREAK SPACE}"  # in a command, which is to be copied whole
+
 
 @dataclass(frozen=True)
 class Check:
@@ -33,11 +35,11 @@ class Diagnosis(Displayed):
 
     def display(self) -> Sheet:
         """Show one check a line."""
-        ordered = sorted(self.checks, key=lambda check: check.ok)
         lines = []
-        for check in ordered:
-            mark = "ok    " if check.ok else "FIX   "
-            lines += textwrap.wrap(mark + check.text, WIDTH, subsequent_indent=" " * len(mark))
+        for check in sorted(self.checks, key=lambda check: check.ok):
+            said, gap, command = check.text.partition("   ")
+            text = f"{'ok ' if check.ok else 'FIX'}   {said}{gap}{command.replace(' ', _UNBROKEN)}"
+            lines += [one.replace(_UNBROKEN, " ") for one in textwrap.wrap(text, WIDTH, subsequent_indent=" " * 6)]
         return Sheet("", (), (), lines)
 
 
