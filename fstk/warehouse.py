@@ -15,12 +15,8 @@ _MARKER = ".fstk"  # tells a warehouse that holds no table yet from somebody els
 
 
 def table_name(name: str) -> str:
-    """Return the canonical, lower-cased form of a table name of one to three parts (RULES, feature tables 4).
-
-    Raises:
-        InvalidName: not one to three dotted parts, a part that is not a letter or underscore followed by ASCII letters,
-            digits, underscores, or one longer than 255 characters.
-    """
+    """Return the canonical, lower-cased form of a table name of one to three parts (RULES, feature tables 4), or raise
+    InvalidName: a part is an ASCII letter or underscore, then letters, digits, underscores, 255 at most."""
     parts = name.split(".") if isinstance(name, str) else []
     if not 1 <= len(parts) <= 3 or not all(_PART.fullmatch(part) and len(part) <= _LONGEST for part in parts):
         shown = name if isinstance(name, str) and len(name) <= 80 else f"{str(name)[:77]}…"
@@ -37,11 +33,7 @@ def quoted(name: str) -> str:
 
 
 def folder(warehouse: Path, name: str) -> Path:
-    """Return the Delta folder of a table: ``<warehouse>/<schema>/<table>``; a one-part name lies in ``default``.
-
-    Raises:
-        InvalidName: as :func:`table_name`.
-    """
+    """Return the Delta folder of a table: ``<warehouse>/<schema>/<table>``; a one-part name lies in ``default``."""
     parts = table_name(name).split(".")
     if len(parts) == 1:
         parts = ["default", *parts]
@@ -50,11 +42,8 @@ def folder(warehouse: Path, name: str) -> Path:
 
 def ready_warehouse(path: Path) -> Path:
     """Make sure that ``path`` is a folder that fstk may write Delta tables to, creating it; return it absolute.
-
-    Raises:
-        InvalidInput: it cannot be created or written, is itself a table, holds somebody else's files, or has a name
-            that not all readers of Delta read alike.
-    """
+    InvalidInput: it cannot be written, is itself a table, holds somebody else's files, or has a name that not
+    all readers of Delta read alike."""
     path = path.expanduser().absolute()
     if unquote(str(path)) != str(path):
         raise InvalidInput(

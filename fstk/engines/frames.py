@@ -57,12 +57,9 @@ def to_arrow(data: Any, argument: str) -> pa.Table:
 
     Strings become ``string``, dictionaries are decoded, unsigned integers widened, times become microseconds. Columns
     typed as times without a zone are ``timestamp[us]`` (TIMESTAMP_NTZ, taken as UTC). In pandas columns of NumPy floats
-    NaN means missing, as everywhere in pandas, and becomes null. A pandas index is dropped.
-
-    Raises:
-        InvalidInput: not a frame, two columns of one name, a time with nanoseconds or outside 0001..9999.
-        NaiveDatetime: a pandas object column holding datetimes without a zone.
-        UnsupportedType: a column that Spark cannot hold.
+    NaN means missing, as everywhere in pandas, and becomes null. A pandas index is dropped. InvalidInput: not a frame,
+    two columns of one name, a time with nanoseconds or outside 0001..9999. UnsupportedType: a column that Spark cannot
+    hold. NaiveDatetime: a pandas object column of datetimes without a zone.
     """
     table = _table(data, argument)
     names = table.column_names
@@ -190,11 +187,8 @@ def canonical(table: pa.Table) -> pa.Table:
 
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return a kernel's result with exactly the declared columns, in their order and types; no value is lost silently.
-
-    Raises:
-        TypeMismatch: a declared column is missing, another is there, or a value does not fit its declared type.
-    """
+    """Return a kernel's result with exactly the declared columns, in their order and types, or raise TypeMismatch: one
+    is missing, another is there, or a value does not fit its declared type; no value is lost silently."""
     if set(table.column_names) != set(schema.names) or table.num_columns != len(schema):
         raise TypeMismatch(f"the kernel returned columns {table.column_names}; declared are {schema.names}.")
     table = table.select(schema.names)

@@ -1,7 +1,5 @@
-"""What Spark, Delta, Py4J and gRPC raise, turned into one sentence of fstk; and kernel errors carried across processes.
-
-Classes are known by name, so that nothing here imports PySpark.
-"""
+"""What Spark, Delta, Py4J and gRPC raise, known by name, so that nothing here imports PySpark, turned into one sentence
+of fstk; and kernel errors carried across processes."""
 
 from __future__ import annotations
 
@@ -123,16 +121,9 @@ _CONDITION = re.compile(
 
 @contextmanager
 def translated(doing: str = "") -> Iterator[None]:
-    """Run Spark calls so that only errors of fstk leave the block; ``doing`` (``"writing a.b"``) opens the message.
-
-    Errors that are neither Spark's nor its transport's pass unchanged.
-
-    Raises:
-        WriteConflict, DamagedTable, ExpiredSnapshot, UnknownTable, UnknownColumn, BadExpression, EngineUnavailable,
-        Infrastructure: by what Spark said. NumericOverflow: a result beyond its type. InvalidInput: another value
-        that Spark refused (division by zero, a cast).
-        FstkError: the rest, and an error of a kernel as the class that the kernel raised.
-    """
+    """Run Spark calls so that only errors of fstk leave the block, by :data:`_ANSWERS`, and a kernel's as the class
+    that the kernel raised; ``doing`` (``"writing a.b"``) opens the message. What is neither Spark's nor its transport's
+    passes."""
     try:
         yield
     except Exception as error:

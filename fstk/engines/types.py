@@ -62,11 +62,8 @@ _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def spark_type(arrow: pa.DataType) -> str:
-    """Return the Spark SQL type that holds every value of an Arrow type.
-
-    Raises:
-        UnsupportedType: Spark has no such type (times of day, durations, decimals past 38 digits).
-    """
+    """Return the Spark SQL type that holds every value of an Arrow type; UnsupportedType where Spark has none (times of
+    day, durations, decimals past 38 digits)."""
     if arrow in _NAMES:
         return _NAMES[arrow]
     if arrow in _WIDER:
@@ -90,10 +87,7 @@ def spark_type(arrow: pa.DataType) -> str:
 
 def arrow_type(spark: str) -> pa.DataType:
     """Return the Arrow type of a Spark SQL type, nested ones included; ``varchar`` and ``char`` are strings.
-
-    Raises:
-        UnsupportedType: not a type, or one that has no exact Arrow counterpart (interval, variant, collated strings).
-    """
+    UnsupportedType: not a type, or one that has no exact Arrow counterpart (interval, variant, collated strings)."""
     known = _ATOMS.get(spark)
     if known is not None:
         return known
@@ -155,20 +149,12 @@ def quoted_name(name: str) -> str:
 
 
 def schema_of(schema: pa.Schema) -> Schema:
-    """Return the Spark types of an Arrow schema, in column order.
-
-    Raises:
-        UnsupportedType: a column that Spark cannot hold; the message names it.
-    """
+    """Return the Spark types of an Arrow schema, in column order; UnsupportedType names the column that has none."""
     return _each(spark_type, zip(schema.names, schema.types, strict=True))
 
 
 def arrow_schema(schema: Schema) -> pa.Schema:
-    """Return the Arrow schema of Spark types, in column order, every column nullable.
-
-    Raises:
-        UnsupportedType: a column without an exact Arrow type; the message names it.
-    """
+    """Return the Arrow schema of Spark types, in column order, every column nullable; errors as :func:`schema_of`."""
     return pa.schema(_each(arrow_type, schema.items()))
 
 

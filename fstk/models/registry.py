@@ -30,23 +30,18 @@ class LoggedModel:
 
 class Registry:
     """The registry at ``uri``; None is the one MLflow is set to: ``MLFLOW_REGISTRY_URI``, else the tracking server.
-
-    Every method raises as :func:`fstk.models.mlflow_calls.quiet`.
-    """
+    Every method raises as :func:`fstk.models.mlflow_calls.quiet`."""
 
     def __init__(self, uri: str | None) -> None:
         self._uri = uri
 
     def find(self, model_uri: str) -> LoggedModel:
-        """Return the model at an address.
+        """Return the model at an address; UnknownModel says what versions and aliases there are.
 
-        ``models:/name/3``, ``models:/name/latest`` and ``models:/name@alias`` are MLflow's. Stages are deprecated
-        there but their form lives on: ``models:/name/Production`` is the newest version in that stage where versions
-        still have stages, else the alias of that name in any case, else for Production the alias ``champion``, which
-        MLflow recommends in its place. Anything else (``runs:/…``, ``models:/m-…``, a folder) is passed on as it is.
-
-        Raises:
-            UnknownModel: no such model, version or alias; the message gives what there is.
+        ``models:/name/3``, ``models:/name/latest`` and ``models:/name@alias`` are MLflow's. Stages are deprecated there
+        but their form lives on: ``models:/name/Production`` is the newest version in that stage where versions still
+        have stages, else the alias of that name in any case, else for Production the alias ``champion``, which MLflow
+        recommends in its place. Anything else (``runs:/…``, ``models:/m-…``, a folder) is passed on as it is.
         """
         address = _ADDRESS.fullmatch(model_uri)
         if address is None:

@@ -34,14 +34,8 @@ _SIGNED = {
 
 
 def save(model: Any, flavor: Any, folder: Path) -> str:
-    """Save ``model`` into ``folder`` and return the digest of its content.
-
-    The requirements are the flavor's own, unless it is ``mlflow.pyfunc``, for which MLflow looks what the model
-    imports.
-
-    Raises:
-        InvalidInput: ``flavor`` is no MLflow module, or it cannot save the model.
-    """
+    """Save ``model`` into ``folder`` and return the digest of its content. The requirements are the flavor's own,
+    unless it is ``mlflow.pyfunc``, for which MLflow looks what the model imports."""
     name = getattr(flavor, "__name__", "")
     if not callable(getattr(flavor, "save_model", None)) or not name.startswith("mlflow"):
         raise InvalidInput(f"flavor must be an MLflow module, such as mlflow.sklearn; got {flavor!r}.")
@@ -55,8 +49,7 @@ def save(model: Any, flavor: Any, folder: Path) -> str:
 
 
 def _for_sklearn(model: Any) -> dict[str, Any]:
-    """Return how to serialise: as skops, which runs no code when it is loaded, where all types are scikit-learn's and
-    NumPy's; else as cloudpickle."""
+    """Say skops, which runs no code when loaded, where all types are scikit-learn's and NumPy's; else cloudpickle."""
     skops = need("skops.io")
     foreign = skops.get_untrusted_types(data=skops.dumps(model))
     if all(kind.startswith("sklearn.") for kind in foreign):
@@ -76,11 +69,7 @@ def _digest(model: Any, folder: Path) -> str:
 
 
 def sign(folder: Path, inputs: Schema, sample: pandas.DataFrame) -> None:
-    """Write the model's signature: its inputs by type, its output as it predicts for ``sample``.
-
-    Raises:
-        InvalidInput: the model has no prediction, or fails on rows of its own training set.
-    """
+    """Write the model's signature: its inputs by type, its output as it predicts for ``sample``."""
     schema = need("mlflow.types.schema")
     models = need("mlflow.models")
     try:
@@ -130,11 +119,8 @@ class _Copy:
 
 
 def load(folder: Path) -> Predict:
-    """Return the model's prediction of a pandas frame, whose columns and types are the caller's duty.
-
-    MLflow's own check of types is left out: it refuses integers where a batch has nulls, instants with a zone,
-    decimals.
-    """
+    """Return the model's prediction of a pandas frame, whose columns and types are the caller's duty: MLflow's own
+    check is left out, as it refuses integers where a batch has nulls, instants with a zone, decimals."""
     with quiet():
         loaded = need("mlflow.pyfunc").load_model(str(folder))
     loaded.metadata.signature = None

@@ -30,31 +30,12 @@ def score_batch(
     engine: Engine | None = None,
     model_registry_uri: str | None = None,
 ) -> Frame:
-    """Return ``df`` with the model's features, looked up at each row's own instant, and a column ``prediction``.
+    """Return ``df`` with features and ``prediction``; see ``FeatureEngineeringClient.score_batch`` for arguments and
+    errors.
 
-    Columns: those of ``df`` in their order, the features in the order of their lookups (without those that the
-        training set excluded), ``prediction``. A column of ``df`` named like a feature stands for it. Features come
-        from the newest versions of their tables. The model is loaded once per worker; nothing runs before the first
-        action.
-
-    Args:
-        model_uri: see :meth:`fstk.models.registry.Registry.find`.
-        df: a Spark, pandas, Polars or Arrow frame with the lookups' keys and times, and the other columns the model
-            takes.
-        result_type: the Spark type of ``prediction``.
-        catalog: where the feature tables are found.
-        engine: whose frame is returned; None is that of ``df``'s own session, else of ``fstk.connect()``.
-        model_registry_uri: the registry; None is the one that MLflow is set to.
-
-    Raises:
-        UnknownModel: no such model, version or alias.
-        InvalidInput: the model carries no feature lookups; everything that
-            :func:`fstk.training.plan.plan_training_set` refuses.
-        UnknownColumn, TypeMismatch: a column that the model takes is missing from ``df`` or has another type.
-        NameCollision: ``df`` has a column ``prediction``.
-        FstkError: the model fails; when the rows are computed.
-
-    Source of the argument names: the public Databricks Feature Engineering API.
+    ``engine`` is whose frame is returned; None is that of ``df``'s own session, else of ``fstk.connect()``. Features
+    come from the newest versions of their tables. The model is loaded once per worker; nothing runs before the first
+    action.
     """
     arrow_type(result_type)
     engine = engine or session_for(df)

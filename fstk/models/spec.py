@@ -19,10 +19,8 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """The plan of the training set: lookups, table versions, key types, label, excluded columns, output types.
-
-    ``as_known`` tells whether rows counted from the commit that wrote them.
-    """
+    """The plan of the training set: lookups, table versions, key types, label, excluded columns, output types;
+    ``as_known`` tells whether rows counted from the commit that wrote them."""
 
     plan: TrainingPlan
     as_known: bool
@@ -84,16 +82,11 @@ class ModelRecord:
 
     @property
     def digest(self) -> str:
-        """A digest of the record."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
 def read_record(folder: Path, model: str) -> ModelRecord:
-    """Return the record in a model's folder; ``model`` names it in errors.
-
-    Raises:
-        InvalidInput: the model was not logged with its feature lookups, or by a later fstk.
-    """
+    """Return the record in a model's folder, if this fstk logged it with one; ``model`` names it in errors."""
     file = folder / FILE
     if not file.is_file():
         raise InvalidInput(

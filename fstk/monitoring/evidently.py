@@ -19,11 +19,9 @@ Test = Literal["ks", "wasserstein", "chi-square", "jensenshannon"]
 
 @dataclass(frozen=True)
 class Question:
-    """Two samples of one column and the test that compares them.
-
-    ``reference`` and ``now`` are float arrays for ``ks`` and ``wasserstein`` (NaN where there is no value), else object
-    arrays of strings (None where there is no value). ``limit``: below it a p-value, from it on a distance, is drift.
-    """
+    """Two samples of one column and the test that compares them: float arrays for ``ks`` and ``wasserstein`` (NaN where
+    there is no value), else object arrays of strings (None: no value). Drift is a p-value below ``limit``, or a
+    distance from it."""
 
     label: str
     test: Test
@@ -50,11 +48,7 @@ class Answers:
 
 
 def ask(questions: Sequence[Question]) -> Answers:
-    """Run all questions as one Evidently report.
-
-    Raises:
-        MissingPackage: Evidently is not installed.
-    """
+    """Run all questions as one Evidently report."""
     with _quiet():
         evidently, metrics, pandas = need("evidently"), need("evidently.metrics"), need("pandas")
         methods = {"chi-square": _two_sample_chi_square()}
@@ -71,9 +65,7 @@ def ask(questions: Sequence[Question]) -> Answers:
         report = evidently.Report(
             [
                 metrics.ValueDrift(
-                    column=question.label,
-                    method=methods.get(question.test, question.test),
-                    threshold=question.limit,
+                    column=question.label, method=methods.get(question.test, question.test), threshold=question.limit
                 )
                 for question in questions
             ]

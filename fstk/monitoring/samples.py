@@ -21,11 +21,8 @@ _OTHERS = "(others)"
 
 @dataclass(frozen=True)
 class Sample:
-    """A feature then and now.
-
-    Float arrays when ``numeric`` (NaN: no value), else object arrays of strings (None: no value).
-    ``sizes`` counts the values of each side; ``pictures`` are two sparklines on one scale, or two shares.
-    """
+    """A feature then and now: float arrays when ``numeric`` (NaN: no value), else object arrays of strings (None: no
+    value); ``sizes`` counts the values of each side; ``pictures`` are two sparklines on one scale, or two shares."""
 
     reference: np.ndarray
     now: np.ndarray
@@ -36,12 +33,8 @@ class Sample:
 
 
 def pair(name: str, reference: pa.ChunkedArray, now: pa.ChunkedArray) -> tuple[Sample | None, Sample | None]:
-    """Return the samples of the values (None when a side has none) and of what is missing (None when nothing is).
-
-    Raises:
-        TypeMismatch: the two columns are of different kinds.
-        UnsupportedType: arrays, maps, structs or bytes.
-    """
+    """Return the samples of the values (None when a side has none) and of what is missing (None when nothing is);
+    TypeMismatch: columns of two kinds. UnsupportedType: arrays, maps, structs or bytes."""
     kinds = {kind for kind in (_kind(name, reference.type), _kind(name, now.type)) if kind != "void"}
     if len(kinds) > 1:
         raise TypeMismatch(

@@ -61,11 +61,7 @@ class Operation:
 
 
 def operation(sign: str, left: str, right: str, where: str) -> Operation:
-    """Return how ``left sign right`` is computed for two numeric types, one of which may be ``void``.
-
-    Raises:
-        BadExpression: a side is not a number.
-    """
+    """How ``left sign right`` is computed for two numeric types, one of which may be ``void``; else BadExpression."""
     if sign == "/" and left == "void" and is_numeric(right):
         left = "double"  # as Spark types NULL / x, decimals included
     left, right = (right if left == "void" else left), (left if right == "void" else right)

@@ -49,10 +49,8 @@ class _Value:
 def evaluate(table: pa.Table, expressions: Mapping[str, str]) -> pa.Table:
     """Return one column per entry of ``expressions``: output name → expression over the columns of ``table``.
 
-    Raises:
-        BadExpression: outside what is evaluated here, or not SQL; the message quotes what needs Spark.
-        UnknownColumn: a column that the table does not have. NumericOverflow: a result beyond its
-        type. InvalidInput: division by zero.
+    BadExpression: outside what is evaluated here, or not SQL; the message quotes what needs Spark. UnknownColumn: a
+    column that the table does not have. NumericOverflow: a result beyond its type. InvalidInput: division by zero.
     """
     table = table.combine_chunks()
     kinds = schema_of(table.schema)

@@ -57,11 +57,4 @@ def compare(sign: str, left: pa.Array, right: pa.Array) -> pa.Array:
     return less if sign == "<" else pc.or_(less, compare("=", left, right))
 
 
-_ORDER = {
-    "=": pc.equal,
-    "<>": pc.not_equal,
-    "<": pc.less,
-    "<=": pc.less_equal,
-    ">": pc.greater,
-    ">=": pc.greater_equal,
-}
+_ORDER = {"=": pc.equal, "<>": pc.not_equal, "<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}

@@ -17,12 +17,7 @@ _OPTIONS = ("profile", "host", "token", "cluster_id", "serverless", "url")
 
 
 def start(settings: Settings, options: dict[str, str]) -> SparkSession:
-    """Return a session on Databricks; what is not given comes from its own configuration (profile, DATABRICKS_*).
-
-    Raises:
-        InvalidInput: an unknown option. EngineUnavailable: the package is missing or clashes, or nothing answers.
-        MissingPackage: databricks-connect is not installed.
-    """
+    """Return a session on Databricks; what is not given comes from its own configuration (profile, DATABRICKS_*)."""
     unknown = [name for name in options if name not in _OPTIONS]
     if unknown:
         raise InvalidInput(f"connect('databricks') has no option {unknown[0]!r}. There is: {', '.join(_OPTIONS)}.")
