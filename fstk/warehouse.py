@@ -11,6 +11,7 @@ from fstk.errors import InvalidInput, InvalidName
 
 _PART = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST = 255
+_TABLES = ("*/*/_delta_log", "*/*/*/_delta_log", "*.db")  # what a warehouse holds, Spark's own databases too
 _MARKER = ".fstk"  # tells a warehouse that holds no table yet from somebody else's folder
 
 
@@ -34,10 +35,8 @@ def quoted(name: str) -> str:
 
 def folder(warehouse: Path, name: str) -> Path:
     """Return the Delta folder of a table: ``<warehouse>/<schema>/<table>``; a one-part name lies in ``default``."""
-    parts = table_name(name).split(".")
-    if len(parts) == 1:
-        parts = ["default", *parts]
-    return warehouse.joinpath(*parts)
+    name = table_name(name)
+    return warehouse.joinpath(*(name if "." in name else f"default.{name}").split("."))
 
 
 def ready_warehouse(path: Path) -> Path:
@@ -66,14 +65,10 @@ def ready_warehouse(path: Path) -> Path:
     marker = path / _MARKER
     if not marker.exists():
         foreign = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
-        if foreign and not _has_tables(path) and not any(path.glob("*.db")):
+        if foreign and not any(any(path.glob(tables)) for tables in _TABLES):
             raise InvalidInput(
                 f"warehouse {path} holds other files ({', '.join(foreign[:3])}{', …' if len(foreign) > 3 else ''}) "
                 "and no feature table. Set FSTK_WAREHOUSE to a new or empty folder."
             )
         marker.touch()
     return path
-
-
-def _has_tables(path: Path) -> bool:
-    return any(True for depth in ("*/*/_delta_log", "*/*/*/_delta_log") for _ in path.glob(depth))

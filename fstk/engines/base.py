@@ -17,6 +17,7 @@ Frame = Any
 CHANGE_FEED = CHANGE_TYPE, COMMIT_VERSION, COMMIT_TIMESTAMP = "_change_type", "_commit_version", "_commit_timestamp"
 """Columns that a change data feed has beside the table's (string, bigint, timestamp); no table may use their names."""
 
+Keys = Sequence[str]
 Kernel = Callable[[pa.Table], pa.Table]
 PairKernel = Callable[[pa.Table, pa.Table], pa.Table]
 
@@ -78,7 +79,7 @@ class Engine(Protocol):
         ``direct`` for what is outside the part of SQL that it evaluates as Spark does."""
         ...
 
-    def map(self, frame: Frame, keys: Sequence[str], kernel: Kernel, schema: Schema) -> Frame:
+    def map(self, frame: Frame, keys: Keys, kernel: Kernel, schema: Schema) -> Frame:
         """Bucket the frame by a hash of ``keys`` (all rows of one key in one bucket) and map each bucket."""
         ...
 
@@ -87,13 +88,7 @@ class Engine(Protocol):
         ...
 
     def map_pair(
-        self,
-        left: Frame,
-        left_keys: Sequence[str],
-        right: Frame,
-        right_keys: Sequence[str],
-        kernel: PairKernel,
-        schema: Schema,
+        self, left: Frame, left_keys: Keys, right: Frame, right_keys: Keys, kernel: PairKernel, schema: Schema
     ) -> Frame:
         """Bucket both frames alike by their keys and map each pair of buckets: every row of either side reaches exactly
         one call; NaN hashes as NaN, −0.0 as 0.0, null as null."""

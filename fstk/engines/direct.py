@@ -13,7 +13,7 @@ import deltalake.exceptions
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.engines.base import COMMIT_VERSION, Kernel, PairKernel, Schema, TableVersion
+from fstk.engines.base import COMMIT_VERSION, Kernel, Keys, PairKernel, Schema, TableVersion
 from fstk.engines.delta import open_delta
 from fstk.engines.frames import canonical, conform, is_spark, to_arrow
 from fstk.engines.sql.expressions import evaluate
@@ -86,20 +86,14 @@ class DirectEngine:
     def select(self, frame: pa.Table, expressions: Mapping[str, str]) -> pa.Table:
         return evaluate(frame, expressions)
 
-    def map(self, frame: pa.Table, keys: Sequence[str], kernel: Kernel, schema: Schema) -> pa.Table:
+    def map(self, frame: pa.Table, keys: Keys, kernel: Kernel, schema: Schema) -> pa.Table:
         return conform(kernel(frame), arrow_schema(schema))
 
     def map_slices(self, frame: pa.Table, kernel: Kernel, schema: Schema) -> pa.Table:
         return conform(kernel(frame), arrow_schema(schema))
 
     def map_pair(
-        self,
-        left: pa.Table,
-        left_keys: Sequence[str],
-        right: pa.Table,
-        right_keys: Sequence[str],
-        kernel: PairKernel,
-        schema: Schema,
+        self, left: pa.Table, left_keys: Keys, right: pa.Table, right_keys: Keys, kernel: PairKernel, schema: Schema
     ) -> pa.Table:
         return conform(kernel(left, right), arrow_schema(schema))
 

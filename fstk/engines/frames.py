@@ -85,16 +85,12 @@ def normal_column(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
 
 
 def _exact(column: pa.ChunkedArray, target: pa.DataType, where: str) -> pa.ChunkedArray:
-    if column.type == target:
+    kind = column.type
+    if kind == target:
         return column
-    if isinstance(column.type, pa.DictionaryType | pa.RunEndEncodedType):
-        column = pa.chunked_array(
-            [
-                chunk.dictionary_decode() if isinstance(chunk, pa.DictionaryArray) else pc.run_end_decode(chunk)
-                for chunk in column.chunks
-            ],
-            type=column.type.value_type,
-        )
+    if isinstance(kind, pa.DictionaryType | pa.RunEndEncodedType):
+        decode = pa.DictionaryArray.dictionary_decode if isinstance(kind, pa.DictionaryType) else pc.run_end_decode
+        column = pa.chunked_array([decode(chunk) for chunk in column.chunks], type=kind.value_type)
     try:
         return column.cast(target)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -155,10 +151,9 @@ def _from_pandas(data: Any, argument: str) -> pa.Table:
                         f"pd.to_datetime({argument}[{name!r}], utc=True)."
                     )
         try:
-            array = pa.Array.from_pandas(series)
+            columns.append(pa.Array.from_pandas(series))
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
             raise InvalidInput(f"{argument}, column {name}: its values are not of one type ({error}).") from error
-        columns.append(array)
     return pa.table(columns, names=list(data.columns))
 
 

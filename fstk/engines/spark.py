@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from fstk.engines import buckets
-from fstk.engines.base import Kernel, PairKernel, Schema, TableVersion
+from fstk.engines.base import Kernel, Keys, PairKernel, Schema, TableVersion
 from fstk.engines.frames import canonical, conform, is_spark, to_arrow
 from fstk.engines.spark_errors import kernel_failure, translated
 from fstk.engines.sparktypes import spark_schema, struct_type
@@ -95,7 +95,7 @@ class SparkEngine:
             self._rows[chosen] = self._rows[frame]
         return chosen
 
-    def map(self, frame: DataFrame, keys: Sequence[str], kernel: Kernel, schema: Schema) -> DataFrame:
+    def map(self, frame: DataFrame, keys: Keys, kernel: Kernel, schema: Schema) -> DataFrame:
         target, names = arrow_schema(schema), frame.columns
 
         def one(table: pa.Table) -> pa.Table:
@@ -124,13 +124,7 @@ class SparkEngine:
             return _numbered(frame).mapInArrow(each, spark_schema(target))
 
     def map_pair(
-        self,
-        left: DataFrame,
-        left_keys: Sequence[str],
-        right: DataFrame,
-        right_keys: Sequence[str],
-        kernel: PairKernel,
-        schema: Schema,
+        self, left: DataFrame, left_keys: Keys, right: DataFrame, right_keys: Keys, kernel: PairKernel, schema: Schema
     ) -> DataFrame:
         """TypeMismatch where two keys of one position differ in type, and would hash apart."""
         left_types, right_types = self._types(left, left_keys), self._types(right, right_keys)

@@ -46,9 +46,8 @@ class ModelVersion(Displayed):
         features = set(self.record.plan.features)
         rows = [(name, kind, "feature" if name in features else "labels") for name, kind in self.record.inputs.items()]
         tables = ", ".join(f"{table} v{version}" for table, version in self.record.tables.items())
-        return Sheet(
-            f"{title}{known}", ("input", "type", "from"), rows, [f"features of {tables}", f"address: {self.uri}"]
-        )
+        notes = [f"features of {tables}", f"address: {self.uri}"]
+        return Sheet(f"{title}{known}", ("input", "type", "from"), rows, notes)
 
 
 def log_model(

@@ -53,22 +53,16 @@ class Registry:
                 raise UnknownModel(f"no registered model {name}.{nearest(name, self._names())}")
             aliases = dict(self._client().get_registered_model(name).aliases)
         numbers = {int(version.version): version for version in versions}
+        wanted = f"stage or alias {suffix}"
         if suffix is None:
-            number = aliases.get(alias)
+            number, wanted = aliases.get(alias), f"@{alias}"
         elif suffix.isdigit():
-            number = suffix
+            number, wanted = suffix, f"version {suffix}"
         elif suffix.lower() == _LATEST:
             number = max(numbers)
         else:
             number = _in_stage(suffix.lower(), versions) or _by_alias(suffix.lower(), aliases)
         if number is None or int(number) not in numbers:
-            wanted = (
-                f"@{alias}"
-                if suffix is None
-                else f"version {suffix}"
-                if suffix.isdigit()
-                else f"stage or alias {suffix}"
-            )
             known = ", ".join(f"@{one} → {of}" for one, of in sorted(aliases.items())) or "none"
             raise UnknownModel(f"model {name} has no {wanted}. Versions: {_spans(numbers)}; aliases: {known}.")
         return _found(numbers[int(number)])
@@ -86,9 +80,8 @@ class Registry:
             if name not in self._names():
                 client.create_registered_model(name)
             model_id = model_uri.removeprefix("models:/")
-            return _found(
-                client.create_model_version(name, model_uri, run_id, tags={DIGEST: digest}, model_id=model_id)
-            )
+            made = client.create_model_version(name, model_uri, run_id, tags={DIGEST: digest}, model_id=model_id)
+            return _found(made)
 
     def fetch(self, found: LoggedModel, into: Path) -> Path:
         """Bring the model's files into ``into``; return their folder."""

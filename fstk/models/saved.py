@@ -23,14 +23,8 @@ if TYPE_CHECKING:
 Predict = Callable[["pandas.DataFrame"], Any]
 
 _DESCRIPTION = "MLmodel"
-_SIGNED = {
-    pa.bool_(): "boolean",
-    pa.float32(): "float",
-    pa.string(): "string",
-    pa.binary(): "binary",
-    pa.date32(): "datetime",
-}
-"""MLflow's types; all others are declared double, integers too, as MLflow advises where a value may be missing."""
+_SIGNED = {pa.bool_(): "boolean", pa.float32(): "float", pa.string(): "string", pa.binary(): "binary"}
+"""MLflow's types beside datetime; all others are double, integers too, as MLflow advises where a value may be missing."""
 
 
 def save(model: Any, flavor: Any, folder: Path) -> str:
@@ -93,7 +87,9 @@ def _signed(kind: pa.DataType, schema: Any) -> Any:
         return schema.Object([schema.Property(field.name, _signed(field.type, schema)) for field in kind])
     if isinstance(kind, pa.MapType):
         return schema.Map(_signed(kind.item_type, schema))
-    return "datetime" if pa.types.is_timestamp(kind) else _SIGNED.get(kind, "double")
+    if pa.types.is_timestamp(kind) or pa.types.is_date32(kind):
+        return "datetime"
+    return _SIGNED.get(kind, "double")
 
 
 def log(folder: Path, name: str, flavor: str) -> tuple[str, str | None]:

@@ -46,14 +46,9 @@ def score_batch(
         folder = registry.fetch(found, Path(temporary))
         record = read_record(folder, name)
         model = PackedModel.pack(folder)
+    session = engine if isinstance(engine, SparkEngine) else None
     rows = create_training_set(
-        df,
-        record.lookups,
-        None,
-        catalog=catalog,
-        session=engine if isinstance(engine, SparkEngine) else None,
-        as_known=record.as_known,
-        caller_overrides=True,
+        df, record.lookups, None, catalog=catalog, session=session, as_known=record.as_known, caller_overrides=True
     )
     schema = rows.plan.schema
     _check_inputs(record, schema, name)
@@ -79,8 +74,5 @@ def _check_inputs(record: ModelRecord, schema: Schema, name: str) -> None:
 
 def _fits(given: pa.DataType, trained: pa.DataType) -> bool:
     """Tell whether the model sees the same of both types; integers, and floats, of all widths are alike to it."""
-    return (
-        given == trained
-        or (pa.types.is_integer(given) and pa.types.is_integer(trained))
-        or (pa.types.is_floating(given) and pa.types.is_floating(trained))
-    )
+    kinds = (pa.types.is_integer, pa.types.is_floating)
+    return given == trained or any(is_kind(given) and is_kind(trained) for is_kind in kinds)

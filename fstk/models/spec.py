@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fstk.engines.base import Schema
@@ -49,17 +49,10 @@ class ModelRecord:
             }
             if names:
                 kept = set(names.values())
-                lookups.append(
-                    FeatureLookup(
-                        lookup.table_name,
-                        lookup.lookup_key,
-                        feature_names=tuple(names),
-                        rename_outputs={old: new for old, new in names.items() if old != new},
-                        timestamp_lookup_key=lookup.timestamp_lookup_key,
-                        lookback_window=lookup.lookback_window,
-                        default_values={name: v for name, v in lookup.default_values.items() if name in kept},
-                    )
-                )
+                renamed = {old: new for old, new in names.items() if old != new}
+                defaults = {name: value for name, value in lookup.default_values.items() if name in kept}
+                found = replace(lookup, feature_names=tuple(names), rename_outputs=renamed, default_values=defaults)
+                lookups.append(found)
         return lookups
 
     @property

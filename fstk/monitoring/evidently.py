@@ -56,21 +56,15 @@ def ask(questions: Sequence[Question]) -> Answers:
             numerical_columns=[question.label for question in questions if question.numeric],
             categorical_columns=[question.label for question in questions if not question.numeric],
         )
-        sides = [
-            evidently.Dataset.from_pandas(
-                pandas.DataFrame({question.label: getattr(question, side) for question in questions}), definition
-            )
-            for side in ("now", "reference")
+        frames = [
+            pandas.DataFrame({one.label: getattr(one, side) for one in questions}) for side in ("now", "reference")
         ]
-        report = evidently.Report(
-            [
-                metrics.ValueDrift(
-                    column=question.label, method=methods.get(question.test, question.test), threshold=question.limit
-                )
-                for question in questions
-            ]
-        )
-        return Answers(report.run(current_data=sides[0], reference_data=sides[1]))
+        now, reference = (evidently.Dataset.from_pandas(frame, definition) for frame in frames)
+        drifts = [
+            metrics.ValueDrift(column=one.label, method=methods.get(one.test, one.test), threshold=one.limit)
+            for one in questions
+        ]
+        return Answers(evidently.Report(drifts).run(current_data=now, reference_data=reference))
 
 
 def _two_sample_chi_square() -> str:
@@ -85,14 +79,9 @@ def _two_sample_chi_square() -> str:
         p_value = float(stats.chi2_contingency(counts, correction=False).pvalue) if len(counts) > 1 else 1.0
         return p_value, p_value < limit
 
-    stattests.register_stattest(
-        stattests.StatTest(
-            name=name,
-            display_name="chi-square p_value, two samples",
-            allowed_feature_types=[need("evidently").ColumnType.Categorical],
-        ),
-        default_impl=chi_square,
-    )
+    kinds = [need("evidently").ColumnType.Categorical]
+    test = stattests.StatTest(name=name, display_name="chi-square p_value, two samples", allowed_feature_types=kinds)
+    stattests.register_stattest(test, default_impl=chi_square)
     return name
 
 

@@ -41,7 +41,7 @@ def pair(name: str, reference: pa.ChunkedArray, now: pa.ChunkedArray) -> tuple[S
             f"feature {name} is {spark_type(reference.type)} in reference_df and {spark_type(now.type)} in current_df."
         )
     if kinds <= {"category"}:
-        sides = [_strings(side) for side in (reference, now)]
+        sides = [np.asarray(side.cast(pa.string()).to_pylist(), dtype=object) for side in (reference, now)]
         there = [np.asarray(pc.is_valid(side)) for side in (reference, now)]
     else:
         sides = [_floats(side) for side in (reference, now)]
@@ -64,10 +64,6 @@ def _kind(name: str, arrow: pa.DataType) -> str:
     raise UnsupportedType(
         f"feature {name} is {spark_type(arrow)}; drift compares numbers, times, booleans and strings."
     )
-
-
-def _strings(column: pa.ChunkedArray) -> np.ndarray:
-    return np.asarray(column.cast(pa.string()).to_pylist(), dtype=object)
 
 
 def _floats(column: pa.ChunkedArray) -> np.ndarray:
