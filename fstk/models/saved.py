@@ -24,7 +24,7 @@ Predict = Callable[["pandas.DataFrame"], Any]
 
 _DESCRIPTION = "MLmodel"
 _SIGNED = {pa.bool_(): "boolean", pa.float32(): "float", pa.string(): "string", pa.binary(): "binary"}
-"""MLflow's types beside datetime; all others are double, integers too, as MLflow advises where a value may be missing."""
+"""MLflow's types beside datetime, others double, integers too, as MLflow advises where values may be missing."""
 
 
 def save(model: Any, flavor: Any, folder: Path) -> str:
