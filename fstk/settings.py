@@ -66,11 +66,8 @@ class Settings(BaseSettings):
 
 
 def load() -> Settings:
-    """Return the settings in force now, so that a changed variable counts at the next call.
-
-    Raises:
-        InvalidInput: a variable or a line of ``fstk.toml`` has a value that cannot be used, or an unknown name.
-    """
+    """Return the settings in force now, so that a changed variable counts at the next call; InvalidInput names a
+    variable or line of ``fstk.toml`` with an unknown name or a value that cannot be used."""
     try:
         return Settings()
     except ValidationError as error:

@@ -11,16 +11,13 @@ from fstk.errors import InvalidInput, InvalidName
 
 _PART = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST = 255
+_TABLES = ("*/*/_delta_log", "*/*/*/_delta_log", "*.db")  # what a warehouse holds, Spark's own databases too
 _MARKER = ".fstk"  # tells a warehouse that holds no table yet from somebody else's folder
 
 
 def table_name(name: str) -> str:
-    """Return the canonical, lower-cased form of a table name of one to three parts (RULES, feature tables 4).
-
-    Raises:
-        InvalidName: not one to three dotted parts, a part that is not a letter or underscore followed by ASCII letters,
-            digits, underscores, or one longer than 255 characters.
-    """
+    """Return the canonical, lower-cased form of a table name of one to three parts (RULES, feature tables 4), or raise
+    InvalidName: a part is an ASCII letter or underscore, then letters, digits, underscores, 255 at most."""
     parts = name.split(".") if isinstance(name, str) else []
     if not 1 <= len(parts) <= 3 or not all(_PART.fullmatch(part) and len(part) <= _LONGEST for part in parts):
         shown = name if isinstance(name, str) and len(name) <= 80 else f"{str(name)[:77]}…"
@@ -37,24 +34,15 @@ def quoted(name: str) -> str:
 
 
 def folder(warehouse: Path, name: str) -> Path:
-    """Return the Delta folder of a table: ``<warehouse>/<schema>/<table>``; a one-part name lies in ``default``.
-
-    Raises:
-        InvalidName: as :func:`table_name`.
-    """
-    parts = table_name(name).split(".")
-    if len(parts) == 1:
-        parts = ["default", *parts]
-    return warehouse.joinpath(*parts)
+    """Return the Delta folder of a table: ``<warehouse>/<schema>/<table>``; a one-part name lies in ``default``."""
+    name = table_name(name)
+    return warehouse.joinpath(*(name if "." in name else f"default.{name}").split("."))
 
 
 def ready_warehouse(path: Path) -> Path:
     """Make sure that ``path`` is a folder that fstk may write Delta tables to, creating it; return it absolute.
-
-    Raises:
-        InvalidInput: it cannot be created or written, is itself a table, holds somebody else's files, or has a name
-            that not all readers of Delta read alike.
-    """
+    InvalidInput: it cannot be written, is itself a table, holds somebody else's files, or has a name that not
+    all readers of Delta read alike."""
     path = path.expanduser().absolute()
     if unquote(str(path)) != str(path):
         raise InvalidInput(
@@ -77,14 +65,10 @@ def ready_warehouse(path: Path) -> Path:
     marker = path / _MARKER
     if not marker.exists():
         foreign = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))
-        if foreign and not _has_tables(path) and not any(path.glob("*.db")):
+        if foreign and not any(any(path.glob(tables)) for tables in _TABLES):
             raise InvalidInput(
                 f"warehouse {path} holds other files ({', '.join(foreign[:3])}{', …' if len(foreign) > 3 else ''}) "
                 "and no feature table. Set FSTK_WAREHOUSE to a new or empty folder."
             )
         marker.touch()
     return path
-
-
-def _has_tables(path: Path) -> bool:
-    return any(True for depth in ("*/*/_delta_log", "*/*/*/_delta_log") for _ in path.glob(depth))

@@ -17,16 +17,15 @@ Frame = Any
 CHANGE_FEED = CHANGE_TYPE, COMMIT_VERSION, COMMIT_TIMESTAMP = "_change_type", "_commit_version", "_commit_timestamp"
 """Columns that a change data feed has beside the table's (string, bigint, timestamp); no table may use their names."""
 
+Keys = Sequence[str]
 Kernel = Callable[[pa.Table], pa.Table]
 PairKernel = Callable[[pa.Table, pa.Table], pa.Table]
 
 
 @dataclass(frozen=True)
 class TableVersion:
-    """One Delta table at one version; ``version`` None is the newest when the frame is made.
-
-    ``location`` is a folder for local catalogs; for Unity Catalog it is None and ``name`` is what is read.
-    """
+    """One Delta table at one version, None for the newest when the frame is made; ``location`` is the folder of a local
+    table, None for one of Unity Catalog, which is read by its ``name``."""
 
     name: str
     location: str | None
@@ -38,8 +37,7 @@ class Engine(Protocol):
 
     Kernels are pure functions of Arrow tables: timestamps arrive as ``timestamp[us, tz=UTC]`` and TIMESTAMP_NTZ as
     ``timestamp[us]`` on every engine, and what they return is cast to the declared schema, never losing a value
-    silently. Kernels may be called once per bucket of keys, in other processes, with either side empty, and with any
-    order of rows.
+    silently. They may be called once per bucket of keys, in other processes, with either side empty, in any row order.
     """
 
     name: str
@@ -47,13 +45,9 @@ class Engine(Protocol):
     """What a kernel may use: a Spark worker has one core, the engine ``direct`` the whole process."""
 
     def frame(self, data: Any, argument: str) -> Frame:
-        """Turn a Spark, pandas, Polars or Arrow frame into this engine's own; ``argument`` names it in errors.
-
-        Raises:
-            NaiveDatetime: a pandas object column of naive datetimes (typed naive columns are TIMESTAMP_NTZ, taken
-                as UTC).
-            InvalidInput: not a frame.
-        """
+        """Turn a Spark, pandas, Polars or Arrow frame into this engine's own; ``argument`` names it in errors:
+        InvalidInput where it is no frame, NaiveDatetime for a pandas object column of naive datetimes (typed ones are
+        TIMESTAMP_NTZ)."""
         ...
 
     def schema(self, frame: Frame) -> Schema:
@@ -81,14 +75,11 @@ class Engine(Protocol):
         ...
 
     def select(self, frame: Frame, expressions: Mapping[str, str]) -> Frame:
-        """Return one column per entry: output name → Spark SQL expression over the frame's columns.
-
-        Raises:
-            BadExpression: on ``direct``, an expression outside the part of SQL it evaluates as Spark does.
-        """
+        """Return one column per entry: output name → Spark SQL expression over the frame's columns; BadExpression on
+        ``direct`` for what is outside the part of SQL that it evaluates as Spark does."""
         ...
 
-    def map(self, frame: Frame, keys: Sequence[str], kernel: Kernel, schema: Schema) -> Frame:
+    def map(self, frame: Frame, keys: Keys, kernel: Kernel, schema: Schema) -> Frame:
         """Bucket the frame by a hash of ``keys`` (all rows of one key in one bucket) and map each bucket."""
         ...
 
@@ -97,18 +88,10 @@ class Engine(Protocol):
         ...
 
     def map_pair(
-        self,
-        left: Frame,
-        left_keys: Sequence[str],
-        right: Frame,
-        right_keys: Sequence[str],
-        kernel: PairKernel,
-        schema: Schema,
+        self, left: Frame, left_keys: Keys, right: Frame, right_keys: Keys, kernel: PairKernel, schema: Schema
     ) -> Frame:
-        """Bucket both frames alike by their keys and map each pair of buckets.
-
-        Every row of either side reaches exactly one call; NaN hashes as NaN, −0.0 as 0.0, null as null.
-        """
+        """Bucket both frames alike by their keys and map each pair of buckets: every row of either side reaches exactly
+        one call; NaN hashes as NaN, −0.0 as 0.0, null as null."""
         ...
 
     def arrow(self, frame: Frame) -> pa.Table:

@@ -28,10 +28,7 @@ _PLACED = 64  # with more buckets than this, chance spreads them well enough
 
 @dataclass(frozen=True)
 class Buckets:
-    """How many buckets, and whether each is given a partition of its own.
-
-    Without, Spark decides how many partitions hold them, and joins small ones when it sees their sizes.
-    """
+    """How many buckets, and whether each has a partition of its own; if not, Spark decides and joins small ones."""
 
     number: int
     apart: bool

@@ -27,18 +27,11 @@ def engine_for(
     """Return the engine that computes a result which may be any frame.
 
     1. A Spark frame is computed by its own session: its rows are nowhere else, and no other session can read it.
-    2. What is local is computed in this process, where nothing starts and no row travels: local frames, and tables
-       in folders whose rows × columns stay under :data:`CELLS`; unless ``trial`` shows that Spark must evaluate it.
+    2. What is local is computed in this process, where nothing starts and no row travels: local frames (what is no
+       Spark frame, None and ``"events"`` too), and ``tables`` (each with the number of its columns that will be read,
+       None: all) in folders whose rows × columns stay under :data:`CELLS`; unless ``trial``, which evaluates the
+       expressions on no rows, raises the BadExpression that only Spark may answer; what else it raises leaves.
     3. Everything else needs a session, see :func:`session_for`.
-
-    Args:
-        frames: what the caller gave; whatever is no Spark frame (a local frame, None, ``"events"``) is local.
-        tables: the tables that will be read, each with the number of its columns that will be (None: all).
-        session: the session that the caller handed in, such as the client's.
-        trial: evaluates the expressions on no rows; BadExpression of the engine without a JVM sends them to Spark.
-
-    Raises:
-        EngineUnavailable: a session is needed and cannot be had. What ``trial`` raises but BadExpression.
     """
     direct = connect.direct()
     if not any(map(is_spark, frames)) and _fit(tables or {}):
@@ -52,11 +45,9 @@ def engine_for(
 
 
 def session_for(*frames: Any, session: SparkEngine | None = None) -> SparkEngine:
-    """Return the engine that computes a result which must be a Spark frame, or be written by Spark.
-
-    That is the session of the first Spark frame among ``frames``; else the ``session`` that the caller handed in; else
-    that of ``fstk.connect()``, which is started. Raises as :func:`fstk.engines.connect.connect`.
-    """
+    """Return the engine that computes a result which must be a Spark frame, or be written by Spark: that of the first
+    Spark frame's session, else the ``session`` that the caller handed in, else that of ``fstk.connect()``, which is
+    started."""
     for frame in frames:
         if is_spark(frame):
             return connect.engine_of(frame.sparkSession)

@@ -92,11 +92,8 @@ def active() -> SparkEngine:
 
 
 def adopt(session: SparkSession) -> SparkEngine:
-    """Return the engine over a session that the caller made, and let ``fstk.connect()`` return it from now on.
-
-    Only where no session is open or adopted yet: a second one serves those to whom it is handed, and changes nothing
-    for the first's.
-    """
+    """Return the engine over a session that the caller made, and let ``fstk.connect()`` return it from now on; only
+    where none is open or adopted yet: a second one serves those to whom it is handed."""
     global _adopted
     engine = engine_of(session)
     with _lock:
@@ -127,13 +124,11 @@ def engine_of(session: SparkSession) -> SparkEngine:
 
 
 def direct() -> DirectEngine:
-    """Return the engine without a JVM."""
     return _direct
 
 
 def _running() -> SparkEngine | None:
-    """Return the engine over the session that is adopted, or already there, such as a Databricks notebook's
-    ``spark``."""
+    """Return the engine over a session that is adopted or already there, such as a Databricks notebook's."""
     found = _adopted if _adopted is not None and not stopped(_adopted.session) else None
     module = sys.modules.get("pyspark.sql")
     session = module.SparkSession.getActiveSession() if module is not None and found is None else None

@@ -13,7 +13,7 @@ import deltalake.exceptions
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.engines.base import COMMIT_VERSION, Kernel, PairKernel, Schema, TableVersion
+from fstk.engines.base import COMMIT_VERSION, Kernel, Keys, PairKernel, Schema, TableVersion
 from fstk.engines.delta import open_delta
 from fstk.engines.frames import canonical, conform, is_spark, to_arrow
 from fstk.engines.sql.expressions import evaluate
@@ -24,37 +24,28 @@ _NANOS = 2**63 // 1000  # microseconds from 1970 that nanoseconds of 64 bits rea
 
 
 class DirectEngine:
-    """Computes on ``pyarrow.Table`` frames that fit in memory; reads tables, never writes them."""
+    """An ``Engine`` that computes on ``pyarrow.Table`` frames, which fit in memory; reads tables, never writes them."""
 
     name = "direct"
     threads = os.cpu_count() or 1
 
     def frame(self, data: Any, argument: str) -> pa.Table:
-        """Return ``data`` as Arrow; see :meth:`fstk.engines.base.Engine.frame`."""
         if is_spark(data):
             raise InvalidInput(f"{argument} is a Spark DataFrame; it is computed by its own session.")
         return to_arrow(data, argument)
 
     def schema(self, frame: pa.Table) -> Schema:
-        """Return column names and types, in order."""
         return schema_of(frame.schema)
 
     def read(self, table: TableVersion, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return ``columns`` (None for all) of a local Delta table.
-
-        Raises:
-            UnknownTable: nothing is there. ExpiredSnapshot: no such version. DamagedTable: it cannot be read.
-            UnsupportedType: times that only Spark reads rightly.
-        """
+        """Raises UnknownTable: nothing is there; ExpiredSnapshot: no such version; DamagedTable: it cannot be read;
+        UnsupportedType: times that only Spark reads rightly."""
         return self.read_part(table, columns, {})
 
     def read_part(
         self, table: TableVersion, columns: Sequence[str] | None, among: Mapping[str, pa.ChunkedArray]
     ) -> pa.Table:
-        """Return ``columns`` of the rows among some; see :meth:`fstk.engines.base.Engine.read_part`.
-
-        Columns of floating numbers do not narrow, so that NaN and −0.0 are left to the caller. Raises as :meth:`read`.
-        """
+        """Columns of floating numbers do not narrow: NaN and −0.0 are left to the caller. Raises as :meth:`read`."""
         opened = _open(table)
         wanted = None
         for name, values in among.items():
@@ -77,7 +68,6 @@ class DirectEngine:
             raise DamagedTable(f"reading {table.name}: {_line(error)}") from error
 
     def changes(self, table: TableVersion, since: int = 0) -> pa.Table:
-        """Return the change data feed from ``since`` to ``table.version``; raises as :meth:`read`."""
         opened = _open(TableVersion(table.name, table.location))
         try:
             _check_times(opened, table.name)
@@ -91,39 +81,26 @@ class DirectEngine:
             raise ExpiredSnapshot(f"reading the changes of {table.name}: {_line(error)}{hint}") from error
 
     def identity(self, table: TableVersion) -> str:
-        """Return the table's Delta id; raises as :meth:`read`."""
         return str(_open(table).metadata().id)
 
     def select(self, frame: pa.Table, expressions: Mapping[str, str]) -> pa.Table:
-        """Return one column per entry: output name → Spark SQL expression; see :mod:`fstk.engines.sql.expressions`."""
         return evaluate(frame, expressions)
 
-    def map(self, frame: pa.Table, keys: Sequence[str], kernel: Kernel, schema: Schema) -> pa.Table:
-        """Call ``kernel`` on the whole frame."""
+    def map(self, frame: pa.Table, keys: Keys, kernel: Kernel, schema: Schema) -> pa.Table:
         return conform(kernel(frame), arrow_schema(schema))
 
     def map_slices(self, frame: pa.Table, kernel: Kernel, schema: Schema) -> pa.Table:
-        """Call ``kernel`` on the whole frame."""
         return conform(kernel(frame), arrow_schema(schema))
 
     def map_pair(
-        self,
-        left: pa.Table,
-        left_keys: Sequence[str],
-        right: pa.Table,
-        right_keys: Sequence[str],
-        kernel: PairKernel,
-        schema: Schema,
+        self, left: pa.Table, left_keys: Keys, right: pa.Table, right_keys: Keys, kernel: PairKernel, schema: Schema
     ) -> pa.Table:
-        """Call ``kernel`` on both whole frames."""
         return conform(kernel(left, right), arrow_schema(schema))
 
     def arrow(self, frame: pa.Table) -> pa.Table:
-        """Return the frame."""
         return frame
 
     def batches(self, frame: pa.Table) -> Iterator[pa.RecordBatch]:
-        """Yield the frame in slices."""
         yield from frame.to_batches()
 
 
@@ -149,11 +126,7 @@ def _needs_scan(opened: deltalake.DeltaTable) -> bool:
 
 
 def _check_times(opened: deltalake.DeltaTable, name: str) -> None:
-    """Refuse files whose times delta-rs would read wrongly: INT96, Spark's default, outside the years 1677 to 2262.
-
-    Raises:
-        UnsupportedType: there is such a file.
-    """
+    """Refuse files whose times delta-rs would read wrongly: INT96, Spark's default, outside the years 1677 to 2262."""
     import pyarrow.parquet as pq  # brings pandas with it, which only a read should wait for
 
     folder = opened.table_uri.removeprefix("file://")

@@ -57,12 +57,9 @@ def to_arrow(data: Any, argument: str) -> pa.Table:
 
     Strings become ``string``, dictionaries are decoded, unsigned integers widened, times become microseconds. Columns
     typed as times without a zone are ``timestamp[us]`` (TIMESTAMP_NTZ, taken as UTC). In pandas columns of NumPy floats
-    NaN means missing, as everywhere in pandas, and becomes null. A pandas index is dropped.
-
-    Raises:
-        InvalidInput: not a frame, two columns of one name, a time with nanoseconds or outside 0001..9999.
-        NaiveDatetime: a pandas object column holding datetimes without a zone.
-        UnsupportedType: a column that Spark cannot hold.
+    NaN means missing, as everywhere in pandas, and becomes null. A pandas index is dropped. InvalidInput: not a frame,
+    two columns of one name, a time with nanoseconds or outside 0001..9999. UnsupportedType: a column that Spark cannot
+    hold. NaiveDatetime: a pandas object column of datetimes without a zone.
     """
     table = _table(data, argument)
     names = table.column_names
@@ -88,16 +85,12 @@ def normal_column(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
 
 
 def _exact(column: pa.ChunkedArray, target: pa.DataType, where: str) -> pa.ChunkedArray:
-    if column.type == target:
+    kind = column.type
+    if kind == target:
         return column
-    if isinstance(column.type, pa.DictionaryType | pa.RunEndEncodedType):
-        column = pa.chunked_array(
-            [
-                chunk.dictionary_decode() if isinstance(chunk, pa.DictionaryArray) else pc.run_end_decode(chunk)
-                for chunk in column.chunks
-            ],
-            type=column.type.value_type,
-        )
+    if isinstance(kind, pa.DictionaryType | pa.RunEndEncodedType):
+        decode = pa.DictionaryArray.dictionary_decode if isinstance(kind, pa.DictionaryType) else pc.run_end_decode
+        column = pa.chunked_array([decode(chunk) for chunk in column.chunks], type=kind.value_type)
     try:
         return column.cast(target)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -158,10 +151,9 @@ def _from_pandas(data: Any, argument: str) -> pa.Table:
                         f"pd.to_datetime({argument}[{name!r}], utc=True)."
                     )
         try:
-            array = pa.Array.from_pandas(series)
+            columns.append(pa.Array.from_pandas(series))
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
             raise InvalidInput(f"{argument}, column {name}: its values are not of one type ({error}).") from error
-        columns.append(array)
     return pa.table(columns, names=list(data.columns))
 
 
@@ -190,11 +182,8 @@ def canonical(table: pa.Table) -> pa.Table:
 
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return a kernel's result with exactly the declared columns, in their order and types; no value is lost silently.
-
-    Raises:
-        TypeMismatch: a declared column is missing, another is there, or a value does not fit its declared type.
-    """
+    """Return a kernel's result with exactly the declared columns, in their order and types, or raise TypeMismatch: one
+    is missing, another is there, or a value does not fit its declared type; no value is lost silently."""
     if set(table.column_names) != set(schema.names) or table.num_columns != len(schema):
         raise TypeMismatch(f"the kernel returned columns {table.column_names}; declared are {schema.names}.")
     table = table.select(schema.names)

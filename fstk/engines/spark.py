@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from fstk.engines import buckets
-from fstk.engines.base import Kernel, PairKernel, Schema, TableVersion
+from fstk.engines.base import Kernel, Keys, PairKernel, Schema, TableVersion
 from fstk.engines.frames import canonical, conform, is_spark, to_arrow
 from fstk.engines.spark_errors import kernel_failure, translated
 from fstk.engines.sparktypes import spark_schema, struct_type
@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 
 
 class SparkEngine:
-    """Computes with a Spark session; ``name`` is ``spark``, ``remote`` or ``databricks``.
-
-    Every method builds plans only, except :meth:`arrow`, which runs them.
-    """
+    """Computes with a Spark session, as :class:`~fstk.engines.base.Engine` says; ``name`` is ``spark``, ``remote`` or
+    ``databricks``. Methods only build plans, except :meth:`arrow` and :meth:`batches`, which run them."""
 
     threads = 1
 
@@ -36,7 +34,6 @@ class SparkEngine:
         self._rows: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
     def frame(self, data: Any, argument: str) -> DataFrame:
-        """Return ``data`` as a Spark DataFrame of this session; see :meth:`fstk.engines.base.Engine.frame`."""
         if is_spark(data):
             return data
         table = to_arrow(data, argument)
@@ -48,16 +45,11 @@ class SparkEngine:
         return frame
 
     def schema(self, frame: DataFrame) -> Schema:
-        """Return column names and types, in order."""
         with translated():
             return struct_type(frame.schema)
 
     def read(self, table: TableVersion, columns: Sequence[str] | None = None) -> DataFrame:
-        """Return ``columns`` (None for all) of a Delta table at a version.
-
-        Raises:
-            UnknownTable: nothing is there. ExpiredSnapshot: no such version. DamagedTable: it cannot be read.
-        """
+        """Raises UnknownTable: nothing is there; ExpiredSnapshot: no such version; DamagedTable: it cannot be read."""
         with translated(f"reading {table.name}"):
             reader = self.session.read
             if table.version is not None:
@@ -75,7 +67,6 @@ class SparkEngine:
     def read_part(
         self, table: TableVersion, columns: Sequence[str] | None, among: Mapping[str, pa.ChunkedArray]
     ) -> DataFrame:
-        """Return ``columns`` of the rows among some; see :meth:`fstk.engines.base.Engine.read_part`."""
         rows = self.read(table)
         for name, values in among.items():
             known = self.frame(pa.table({name: values.unique().drop_null()}), name)
@@ -83,7 +74,6 @@ class SparkEngine:
         return rows if columns is None else rows.select(*map(quoted_name, columns))
 
     def changes(self, table: TableVersion, since: int = 0) -> DataFrame:
-        """Return the change data feed from ``since`` to ``table.version``; raises as :meth:`read`."""
         with translated(f"reading the changes of {table.name}"):
             reader = self.session.read.option("readChangeFeed", "true").option("startingVersion", since)
             if table.version is not None:
@@ -93,17 +83,11 @@ class SparkEngine:
         return frame
 
     def identity(self, table: TableVersion) -> str:
-        """Return the table's Delta id; raises as :meth:`read`."""
         name = f"delta.{quoted_name(table.location)}" if table.location else quoted(table.name)
         with translated(f"reading {table.name}"):
             return self.session.sql(f"DESCRIBE DETAIL {name}").select("id").collect()[0][0]
 
     def select(self, frame: DataFrame, expressions: Mapping[str, str]) -> DataFrame:
-        """Return one column per entry: output name → Spark SQL expression.
-
-        Raises:
-            UnknownColumn, BadExpression: Spark cannot resolve or parse an expression.
-        """
         with translated():
             chosen = frame.selectExpr(*(f"({text}) AS {quoted_name(name)}" for name, text in expressions.items()))
             _ = chosen.schema
@@ -111,8 +95,7 @@ class SparkEngine:
             self._rows[chosen] = self._rows[frame]
         return chosen
 
-    def map(self, frame: DataFrame, keys: Sequence[str], kernel: Kernel, schema: Schema) -> DataFrame:
-        """Hash ``frame`` by ``keys`` into buckets and call ``kernel`` on each."""
+    def map(self, frame: DataFrame, keys: Keys, kernel: Kernel, schema: Schema) -> DataFrame:
         target, names = arrow_schema(schema), frame.columns
 
         def one(table: pa.Table) -> pa.Table:
@@ -141,19 +124,9 @@ class SparkEngine:
             return _numbered(frame).mapInArrow(each, spark_schema(target))
 
     def map_pair(
-        self,
-        left: DataFrame,
-        left_keys: Sequence[str],
-        right: DataFrame,
-        right_keys: Sequence[str],
-        kernel: PairKernel,
-        schema: Schema,
+        self, left: DataFrame, left_keys: Keys, right: DataFrame, right_keys: Keys, kernel: PairKernel, schema: Schema
     ) -> DataFrame:
-        """Hash both frames alike by their keys and call ``kernel`` on each pair of buckets.
-
-        Raises:
-            TypeMismatch: two keys of one position differ in type, and would hash apart.
-        """
+        """TypeMismatch where two keys of one position differ in type, and would hash apart."""
         left_types, right_types = self._types(left, left_keys), self._types(right, right_keys)
         for (name, kind), (other, other_kind) in zip(left_types.items(), right_types.items(), strict=True):
             if kind != other_kind:
@@ -173,12 +146,10 @@ class SparkEngine:
             return grouped.applyInArrow(pair, spark_schema(target))
 
     def arrow(self, frame: DataFrame) -> pa.Table:
-        """Run the frame and return its rows; errors as :func:`fstk.engines.spark_errors.translated` gives them."""
         with translated():
             return canonical(frame.toArrow())
 
     def batches(self, frame: DataFrame) -> Iterator[pa.RecordBatch]:
-        """Run the frame and yield its rows partition by partition; errors as :meth:`arrow`."""
         with translated():
             # A row of bytes per batch: rows sent one by one through toLocalIterator cost six times as much.
             names = frame.columns

@@ -1,7 +1,5 @@
-"""What Spark, Delta, Py4J and gRPC raise, turned into one sentence of fstk; and kernel errors carried across processes.
-
-Classes are known by name, so that nothing here imports PySpark.
-"""
+"""What Spark, Delta, Py4J and gRPC raise, known by name, so that nothing here imports PySpark, turned into one sentence
+of fstk; and kernel errors carried across processes."""
 
 from __future__ import annotations
 
@@ -11,19 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fstk import errors
-from fstk.errors import (
-    BadExpression,
-    DamagedTable,
-    EngineUnavailable,
-    ExpiredSnapshot,
-    FstkError,
-    Infrastructure,
-    InvalidInput,
-    NumericOverflow,
-    UnknownColumn,
-    UnknownTable,
-    WriteConflict,
-)
+from fstk.errors import FstkError, InvalidInput
 
 _MARK, _END = "fstk-kernel-error ", " end-of-fstk-kernel-error"
 _ANSWERABLE = ("PySparkException", "CapturedException", "Py4JError", "Py4JNetworkError", "RpcError", "DeltaError")
@@ -36,7 +22,7 @@ _ANSWERS: tuple[tuple[str | None, str | None, type[FstkError], str], ...] = (
     (
         None,
         r"Python worker exited unexpectedly",
-        EngineUnavailable,
+        errors.EngineUnavailable,
         "a Python worker of Spark was ended, most often for want of memory. A worker holds all rows of a key: let "
         "fewer run at once, for example connect(master='local[1]'), or give the machine more.",
     ),
@@ -44,71 +30,71 @@ _ANSWERS: tuple[tuple[str | None, str | None, type[FstkError], str], ...] = (
         r"DELTA_CONCURRENT_|DELTA_METADATA_CHANGED|DELTA_PROTOCOL_CHANGED",
         r"Concurrent(Append|DeleteRead|DeleteDelete|Transaction|Write|Modification)Exception|MetadataChangedException"
         r"|ProtocolChangedException",
-        WriteConflict,
+        errors.WriteConflict,
         "another writer changed the table first: {line} The same write may be tried again.",
     ),
     (
         r"DELTA_VERSION_NOT_FOUND|DELTA_TIMESTAMP_(EARLIER|GREATER)|DELTA_MISSING_CHANGE_DATA"
         r"|DELTA_CHANGE_DATA_FILE_NOT_FOUND|DELTA_VERSIONS_NOT_CONTIGUOUS|DELTA_UNSUPPORTED_TIME_TRAVEL_BEYOND",
         r"Cannot time travel Delta table to version",
-        ExpiredSnapshot,
+        errors.ExpiredSnapshot,
         "{line}",
     ),
     (
         r"DELTA_LOG_FILE_|DELTA_TRUNCATED_TRANSACTION_LOG|DELTA_STATE_RECOVER_ERROR|DELTA_FILE_NOT_FOUND"
         r"|DELTA_INVALID_(COMMITTED_VERSION|PROTOCOL)|DELTA_FAILED_READ_FILE|DELTA_SCHEMA_NOT_SET|FAILED_READ_FILE",
         r"is not a Parquet file|Could not read footer|EOFException|Json(Parse|EOF|Mapping)Exception",
-        DamagedTable,
+        errors.DamagedTable,
         "a table's log or files cannot be read: {line}",
     ),
     (
         r"TABLE_OR_VIEW_NOT_FOUND|SCHEMA_NOT_FOUND|PATH_NOT_FOUND|DELTA_PATH_DOES_NOT_EXIST|DELTA_TABLE_NOT_FOUND"
         r"|DELTA_MISSING_DELTA_TABLE|DELTA_TABLE_ONLY_OPERATION",
         r"NoSuchTableException",
-        UnknownTable,
+        errors.UnknownTable,
         "{line}",
     ),
-    (r"UNRESOLVED_COLUMN|UNRESOLVED_FIELD", None, UnknownColumn, "{line}"),
+    (r"UNRESOLVED_COLUMN|UNRESOLVED_FIELD", None, errors.UnknownColumn, "{line}"),
     (
         r"PARSE_SYNTAX_ERROR|UNRESOLVED_ROUTINE|DATATYPE_MISMATCH|WRONG_NUM_ARGS",
         "ParseException",
-        BadExpression,
+        errors.BadExpression,
         "{line}",
     ),
     (
         r"DELTA_CONFIGURE_SPARK_SESSION",
         r"Failed to find (the )?data source: delta|DATA_SOURCE_NOT_FOUND.*delta|DeltaSparkSessionExtension"
         r"|ClassNotFoundException: (io\.delta|org\.apache\.spark\.sql\.delta)",
-        EngineUnavailable,
+        errors.EngineUnavailable,
         "this Spark session has no Delta Lake. Stop it (spark.stop()), restart Python and call fstk.connect().",
     ),
-    (r"(BINARY_)?ARITHMETIC_OVERFLOW|NUMERIC_VALUE_OUT_OF_RANGE", None, NumericOverflow, "{line}"),
+    (r"(BINARY_)?ARITHMETIC_OVERFLOW|NUMERIC_VALUE_OUT_OF_RANGE", None, errors.NumericOverflow, "{line}"),
     (r"CAST_|DIVIDE_BY_ZERO|NUMERIC_|DATETIME_|REMAINDER_BY_ZERO", None, InvalidInput, "{line}"),
     (
         None,
         r"OutOfMemoryError",
-        EngineUnavailable,
+        errors.EngineUnavailable,
         "Spark ran out of memory ({line}) Give it more, for example FSTK_DRIVER_MEMORY=8g.",
     ),
     (
         None,
         r"PYTHON_VERSION_MISMATCH|Python versions in the Spark Connect client and server are different",
-        EngineUnavailable,
+        errors.EngineUnavailable,
         "this Python and that of Spark's workers are not of one version: use the workers' here.",
     ),
     (
         None,
         r"ModuleNotFoundError: No module named '(fstk|pyarrow|polars|numpy)\b",
-        EngineUnavailable,
+        errors.EngineUnavailable,
         "Spark's Python workers have no fstk. Install it where they run: pip install fstk on a server, the wheel as a "
         "library of a Databricks cluster.",
     ),
-    (None, r"No space left on device", Infrastructure, "the disk is full: {line}"),
+    (None, r"No space left on device", errors.Infrastructure, "the disk is full: {line}"),
     (
         r"NO_ACTIVE_SESSION|INVALID_HANDLE\.SESSION",
         r"stopped SparkContext|SparkContext was shut down|Py4JNetworkError|StatusCode\.UNAVAILABLE|Connection refused"
         r"|Answer from Java side is empty",
-        EngineUnavailable,
+        errors.EngineUnavailable,
         "Spark does not answer ({line}) Call fstk.connect() again.",
     ),
 )
@@ -123,16 +109,9 @@ _CONDITION = re.compile(
 
 @contextmanager
 def translated(doing: str = "") -> Iterator[None]:
-    """Run Spark calls so that only errors of fstk leave the block; ``doing`` (``"writing a.b"``) opens the message.
-
-    Errors that are neither Spark's nor its transport's pass unchanged.
-
-    Raises:
-        WriteConflict, DamagedTable, ExpiredSnapshot, UnknownTable, UnknownColumn, BadExpression, EngineUnavailable,
-        Infrastructure: by what Spark said. NumericOverflow: a result beyond its type. InvalidInput: another value
-        that Spark refused (division by zero, a cast).
-        FstkError: the rest, and an error of a kernel as the class that the kernel raised.
-    """
+    """Run Spark calls so that only errors of fstk leave the block, by :data:`_ANSWERS`, and a kernel's as the class
+    that the kernel raised; ``doing`` (``"writing a.b"``) opens the message. What is neither Spark's nor its transport's
+    passes."""
     try:
         yield
     except Exception as error:
@@ -162,8 +141,7 @@ def translation(error: BaseException, doing: str = "") -> FstkError | None:
         return kind(opening + message)
     if "PythonException" in names:
         return FstkError(f"{opening}Python code run by Spark failed: {_last_line(text)}")
-    refusal = _REFUSALS.intersection(names)
-    return (InvalidInput if refusal else FstkError)(opening + first_line(text))
+    return (InvalidInput if _REFUSALS.intersection(names) else FstkError)(opening + first_line(text))
 
 
 def _answer(text: str, searched: str) -> tuple[type[FstkError], str] | None:
@@ -189,8 +167,7 @@ def _kernel_error(text: str) -> FstkError | None:
     if start < 0 or end < 0:
         return None
     content = json.loads(text[start + len(_MARK) : end])
-    kind = getattr(errors, content["class"], FstkError)
-    return kind(content["message"])
+    return getattr(errors, content["class"], FstkError)(content["message"])
 
 
 def first_line(text: str) -> str:

@@ -18,43 +18,18 @@ INSTANT = pa.timestamp("us", tz="UTC")
 TIME_TYPES = ("timestamp", "timestamp_ntz", "date")
 """Types of a time column; TIMESTAMP_NTZ is taken as UTC, DATE as its midnight UTC (RULES, time)."""
 
-_ATOMS: dict[str, pa.DataType] = {
-    "tinyint": pa.int8(),
-    "smallint": pa.int16(),
-    "int": pa.int32(),
-    "bigint": pa.int64(),
-    "float": pa.float32(),
-    "double": pa.float64(),
-    "boolean": pa.bool_(),
-    "string": pa.string(),
-    "binary": pa.binary(),
-    "date": pa.date32(),
-    "timestamp": INSTANT,
-    "timestamp_ntz": pa.timestamp("us"),
-    "void": pa.null(),
-}
+_ATOMS: dict[str, pa.DataType] = {"tinyint": pa.int8(), "smallint": pa.int16(), "int": pa.int32(), "bigint": pa.int64()}
+_ATOMS |= {"float": pa.float32(), "double": pa.float64(), "boolean": pa.bool_(), "void": pa.null()}
+_ATOMS |= {"string": pa.string(), "binary": pa.binary()}
+_ATOMS |= {"date": pa.date32(), "timestamp": INSTANT, "timestamp_ntz": pa.timestamp("us")}
 _NAMES = {arrow: name for name, arrow in _ATOMS.items()}
 # Arrow types that Spark lacks, each with the smallest Spark type that holds all its values.
-_WIDER: dict[pa.DataType, str] = {
-    pa.uint8(): "smallint",
-    pa.uint16(): "int",
-    pa.uint32(): "bigint",
-    pa.uint64(): "decimal(20,0)",
-    pa.float16(): "float",
-    pa.large_string(): "string",
-    pa.string_view(): "string",
-    pa.large_binary(): "binary",
-    pa.binary_view(): "binary",
-    pa.date64(): "date",
-}
-_ALIASES = {
-    "byte": "tinyint",
-    "short": "smallint",
-    "integer": "int",
-    "long": "bigint",
-    "real": "float",
-    "timestamp_ltz": "timestamp",
-}
+_WIDER: dict[pa.DataType, str] = {pa.uint8(): "smallint", pa.uint16(): "int", pa.uint32(): "bigint"}
+_WIDER |= {pa.uint64(): "decimal(20,0)", pa.float16(): "float", pa.date64(): "date"}
+_WIDER |= {pa.large_string(): "string", pa.string_view(): "string"}
+_WIDER |= {pa.large_binary(): "binary", pa.binary_view(): "binary"}
+_ALIASES = {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint"}
+_ALIASES |= {"real": "float", "timestamp_ltz": "timestamp"}
 _TEXT = re.compile(r"(?:var)?char(?:acter)?\s*\(\s*\d+\s*\)")
 _DECIMAL = re.compile(r"(?:decimal|dec|numeric)(?:\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?")
 _FIELD = re.compile(r"\s*(?:`((?:[^`]|``)+)`|([^`:<>,\s]+))\s*(?::|\s)\s*(.+)", re.DOTALL)
@@ -62,11 +37,8 @@ _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def spark_type(arrow: pa.DataType) -> str:
-    """Return the Spark SQL type that holds every value of an Arrow type.
-
-    Raises:
-        UnsupportedType: Spark has no such type (times of day, durations, decimals past 38 digits).
-    """
+    """Return the Spark SQL type that holds every value of an Arrow type; UnsupportedType where Spark has none (times of
+    day, durations, decimals past 38 digits)."""
     if arrow in _NAMES:
         return _NAMES[arrow]
     if arrow in _WIDER:
@@ -90,10 +62,7 @@ def spark_type(arrow: pa.DataType) -> str:
 
 def arrow_type(spark: str) -> pa.DataType:
     """Return the Arrow type of a Spark SQL type, nested ones included; ``varchar`` and ``char`` are strings.
-
-    Raises:
-        UnsupportedType: not a type, or one that has no exact Arrow counterpart (interval, variant, collated strings).
-    """
+    UnsupportedType: not a type, or one that has no exact Arrow counterpart (interval, variant, collated strings)."""
     known = _ATOMS.get(spark)
     if known is not None:
         return known
@@ -155,20 +124,12 @@ def quoted_name(name: str) -> str:
 
 
 def schema_of(schema: pa.Schema) -> Schema:
-    """Return the Spark types of an Arrow schema, in column order.
-
-    Raises:
-        UnsupportedType: a column that Spark cannot hold; the message names it.
-    """
+    """Return the Spark types of an Arrow schema, in column order; UnsupportedType names the column that has none."""
     return _each(spark_type, zip(schema.names, schema.types, strict=True))
 
 
 def arrow_schema(schema: Schema) -> pa.Schema:
-    """Return the Arrow schema of Spark types, in column order, every column nullable.
-
-    Raises:
-        UnsupportedType: a column without an exact Arrow type; the message names it.
-    """
+    """Return the Arrow schema of Spark types, in column order, every column nullable; errors as :func:`schema_of`."""
     return pa.schema(_each(arrow_type, schema.items()))
 
 

@@ -35,7 +35,6 @@ class PackedModel:
 
     @classmethod
     def pack(cls, folder: Path) -> PackedModel:
-        """Return the folder, packed."""
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
             for file in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -51,10 +50,8 @@ class PackedModel:
         return _loaded[self.digest]
 
     def _unpacked(self) -> Path:
-        """Return the folder on this machine, unpacked once for all processes of this user.
-
-        It stays: some flavors read more of it when they predict, and a worker process is never told that it ends.
-        """
+        """Return the folder on this machine, unpacked once for all processes of this user. It stays: some flavors read
+        more of it when they predict, and a worker process is never told that it ends."""
         home = Path(tempfile.gettempdir()) / f"fstk-models-{os.getuid()}"
         home.mkdir(mode=0o700, exist_ok=True)
         status = home.lstat()
@@ -77,11 +74,7 @@ class PackedModel:
 @dataclass(frozen=True)
 class Scorer:
     """Appends :data:`PREDICTION`, of Spark type ``result_type``, to rows; ``inputs`` are the model's columns, in order.
-
-    Raises:
-        TypeMismatch: the predictions do not fit ``result_type``.
-        FstkError: the model fails on these rows; the message is the model's.
-    """
+    TypeMismatch: the predictions do not fit ``result_type``. FstkError: the model fails, in its own words."""
 
     model: PackedModel
     name: str

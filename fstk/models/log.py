@@ -46,9 +46,8 @@ class ModelVersion(Displayed):
         features = set(self.record.plan.features)
         rows = [(name, kind, "feature" if name in features else "labels") for name, kind in self.record.inputs.items()]
         tables = ", ".join(f"{table} v{version}" for table, version in self.record.tables.items())
-        return Sheet(
-            f"{title}{known}", ("input", "type", "from"), rows, [f"features of {tables}", f"address: {self.uri}"]
-        )
+        notes = [f"features of {tables}", f"address: {self.uri}"]
+        return Sheet(f"{title}{known}", ("input", "type", "from"), rows, notes)
 
 
 def log_model(
@@ -60,25 +59,11 @@ def log_model(
     *,
     model_registry_uri: str | None = None,
 ) -> ModelVersion:
-    """Log a fitted model together with the feature lookups of its training set.
+    """Log a fitted model together with the feature lookups of its training set; see
+    ``FeatureEngineeringClient.log_model``.
 
-    The model is saved by its flavor, with ``feature_lookups.json`` (lookups, table versions, key types, label, excluded
-    columns, output types) among its files, and a signature from the training set. The same model, by its bytes, of the
-    same plan and labels is registered once: logging it again returns the version that is there.
-
-    Args:
-        model: fitted on the columns of ``training_set`` without the label, in their order.
-        artifact_path: the model's name in its run.
-        flavor: the MLflow module that saves such models, for example ``mlflow.sklearn``.
-        training_set: what the model was trained on.
-        registered_model_name: register the model as the next version of this name; None only logs it.
-        model_registry_uri: the registry; None is the one that MLflow is set to.
-
-    Raises:
-        InvalidInput: ``flavor`` is no MLflow module, the model cannot be saved, or it fails on its own training rows.
-        Infrastructure: MLflow's tracking server or registry does not answer.
-
-    Source of the argument names: the public Databricks Feature Engineering API.
+    The model is saved by its flavor, with ``feature_lookups.json`` (:class:`ModelRecord`) among its files, and a
+    signature from the training set. The same model, by its bytes, of the same plan and labels is registered once.
     """
     if not isinstance(training_set, TrainingSet):
         raise InvalidInput(f"training_set must be a TrainingSet; got {type(training_set).__name__}.")

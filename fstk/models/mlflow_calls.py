@@ -25,11 +25,9 @@ _KINDS: dict[str, type[FstkError]] = {
 
 
 def tracking() -> str | None:
-    """Return where MLflow keeps runs and models, None for a place of its own choice.
-
-    Its default lies in the working folder. Where nothing else is set, and not on Databricks, it is the project's root
-    instead, so that a notebook in ``notebooks/`` and a job started at the root meet the same models.
-    """
+    """Return where MLflow keeps runs and models, None for a place of its own choice. Its default lies in the working
+    folder; where nothing else is set, and not on Databricks, it is the project's root instead, so that a notebook in
+    ``notebooks/`` and a job started at the root meet the same models."""
     root = settings.root()
     settled = _TRACKING in os.environ or root == Path.cwd() or "DATABRICKS_RUNTIME_VERSION" in os.environ
     if settled or settings.load().engine == "databricks":
@@ -41,12 +39,7 @@ def tracking() -> str | None:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Run MLflow calls, at the place that :func:`tracking` says, without log lines, warnings or progress bars; what
-    MLflow raises leaves as an error of fstk.
-
-    Raises:
-        UnknownModel, InvalidInput: as MLflow says. Infrastructure: server, database or disk do not answer.
-        FstkError: whatever else MLflow refuses.
-    """
+    MLflow raises leaves as an error of fstk, Infrastructure where server, database or disk do not answer."""
     stream = need("mlflow.utils.logging_utils").MLFLOW_LOGGING_STREAM
     loggers = {name: logging.getLogger(name) for name in ("mlflow", "alembic")}
     levels = {name: logger.level for name, logger in loggers.items()}

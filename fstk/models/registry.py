@@ -30,23 +30,18 @@ class LoggedModel:
 
 class Registry:
     """The registry at ``uri``; None is the one MLflow is set to: ``MLFLOW_REGISTRY_URI``, else the tracking server.
-
-    Every method raises as :func:`fstk.models.mlflow_calls.quiet`.
-    """
+    Every method raises as :func:`fstk.models.mlflow_calls.quiet`."""
 
     def __init__(self, uri: str | None) -> None:
         self._uri = uri
 
     def find(self, model_uri: str) -> LoggedModel:
-        """Return the model at an address.
+        """Return the model at an address; UnknownModel says what versions and aliases there are.
 
-        ``models:/name/3``, ``models:/name/latest`` and ``models:/name@alias`` are MLflow's. Stages are deprecated
-        there but their form lives on: ``models:/name/Production`` is the newest version in that stage where versions
-        still have stages, else the alias of that name in any case, else for Production the alias ``champion``, which
-        MLflow recommends in its place. Anything else (``runs:/…``, ``models:/m-…``, a folder) is passed on as it is.
-
-        Raises:
-            UnknownModel: no such model, version or alias; the message gives what there is.
+        ``models:/name/3``, ``models:/name/latest`` and ``models:/name@alias`` are MLflow's. Stages are deprecated there
+        but their form lives on: ``models:/name/Production`` is the newest version in that stage where versions still
+        have stages, else the alias of that name in any case, else for Production the alias ``champion``, which MLflow
+        recommends in its place. Anything else (``runs:/…``, ``models:/m-…``, a folder) is passed on as it is.
         """
         address = _ADDRESS.fullmatch(model_uri)
         if address is None:
@@ -58,22 +53,16 @@ class Registry:
                 raise UnknownModel(f"no registered model {name}.{nearest(name, self._names())}")
             aliases = dict(self._client().get_registered_model(name).aliases)
         numbers = {int(version.version): version for version in versions}
+        wanted = f"stage or alias {suffix}"
         if suffix is None:
-            number = aliases.get(alias)
+            number, wanted = aliases.get(alias), f"@{alias}"
         elif suffix.isdigit():
-            number = suffix
+            number, wanted = suffix, f"version {suffix}"
         elif suffix.lower() == _LATEST:
             number = max(numbers)
         else:
             number = _in_stage(suffix.lower(), versions) or _by_alias(suffix.lower(), aliases)
         if number is None or int(number) not in numbers:
-            wanted = (
-                f"@{alias}"
-                if suffix is None
-                else f"version {suffix}"
-                if suffix.isdigit()
-                else f"stage or alias {suffix}"
-            )
             known = ", ".join(f"@{one} → {of}" for one, of in sorted(aliases.items())) or "none"
             raise UnknownModel(f"model {name} has no {wanted}. Versions: {_spans(numbers)}; aliases: {known}.")
         return _found(numbers[int(number)])
@@ -91,9 +80,8 @@ class Registry:
             if name not in self._names():
                 client.create_registered_model(name)
             model_id = model_uri.removeprefix("models:/")
-            return _found(
-                client.create_model_version(name, model_uri, run_id, tags={DIGEST: digest}, model_id=model_id)
-            )
+            made = client.create_model_version(name, model_uri, run_id, tags={DIGEST: digest}, model_id=model_id)
+            return _found(made)
 
     def fetch(self, found: LoggedModel, into: Path) -> Path:
         """Bring the model's files into ``into``; return their folder."""

@@ -23,25 +23,13 @@ if TYPE_CHECKING:
 Predict = Callable[["pandas.DataFrame"], Any]
 
 _DESCRIPTION = "MLmodel"
-_SIGNED = {
-    pa.bool_(): "boolean",
-    pa.float32(): "float",
-    pa.string(): "string",
-    pa.binary(): "binary",
-    pa.date32(): "datetime",
-}
-"""MLflow's types; all others are declared double, integers too, as MLflow advises where a value may be missing."""
+_SIGNED = {pa.bool_(): "boolean", pa.float32(): "float", pa.string(): "string", pa.binary(): "binary"}
+"""MLflow's types beside datetime, others double, integers too, as MLflow advises where values may be missing."""
 
 
 def save(model: Any, flavor: Any, folder: Path) -> str:
-    """Save ``model`` into ``folder`` and return the digest of its content.
-
-    The requirements are the flavor's own, unless it is ``mlflow.pyfunc``, for which MLflow looks what the model
-    imports.
-
-    Raises:
-        InvalidInput: ``flavor`` is no MLflow module, or it cannot save the model.
-    """
+    """Save ``model`` into ``folder`` and return the digest of its content. The requirements are the flavor's own,
+    unless it is ``mlflow.pyfunc``, for which MLflow looks what the model imports."""
     name = getattr(flavor, "__name__", "")
     if not callable(getattr(flavor, "save_model", None)) or not name.startswith("mlflow"):
         raise InvalidInput(f"flavor must be an MLflow module, such as mlflow.sklearn; got {flavor!r}.")
@@ -55,8 +43,7 @@ def save(model: Any, flavor: Any, folder: Path) -> str:
 
 
 def _for_sklearn(model: Any) -> dict[str, Any]:
-    """Return how to serialise: as skops, which runs no code when it is loaded, where all types are scikit-learn's and
-    NumPy's; else as cloudpickle."""
+    """Say skops, which runs no code when loaded, where all types are scikit-learn's and NumPy's; else cloudpickle."""
     skops = need("skops.io")
     foreign = skops.get_untrusted_types(data=skops.dumps(model))
     if all(kind.startswith("sklearn.") for kind in foreign):
@@ -76,11 +63,7 @@ def _digest(model: Any, folder: Path) -> str:
 
 
 def sign(folder: Path, inputs: Schema, sample: pandas.DataFrame) -> None:
-    """Write the model's signature: its inputs by type, its output as it predicts for ``sample``.
-
-    Raises:
-        InvalidInput: the model has no prediction, or fails on rows of its own training set.
-    """
+    """Write the model's signature: its inputs by type, its output as it predicts for ``sample``."""
     schema = need("mlflow.types.schema")
     models = need("mlflow.models")
     try:
@@ -104,7 +87,9 @@ def _signed(kind: pa.DataType, schema: Any) -> Any:
         return schema.Object([schema.Property(field.name, _signed(field.type, schema)) for field in kind])
     if isinstance(kind, pa.MapType):
         return schema.Map(_signed(kind.item_type, schema))
-    return "datetime" if pa.types.is_timestamp(kind) else _SIGNED.get(kind, "double")
+    if pa.types.is_timestamp(kind) or pa.types.is_date32(kind):
+        return "datetime"
+    return _SIGNED.get(kind, "double")
 
 
 def log(folder: Path, name: str, flavor: str) -> tuple[str, str | None]:
@@ -130,11 +115,8 @@ class _Copy:
 
 
 def load(folder: Path) -> Predict:
-    """Return the model's prediction of a pandas frame, whose columns and types are the caller's duty.
-
-    MLflow's own check of types is left out: it refuses integers where a batch has nulls, instants with a zone,
-    decimals.
-    """
+    """Return the model's prediction of a pandas frame, whose columns and types are the caller's duty: MLflow's own
+    check is left out, as it refuses integers where a batch has nulls, instants with a zone, decimals."""
     with quiet():
         loaded = need("mlflow.pyfunc").load_model(str(folder))
     loaded.metadata.signature = None

@@ -30,31 +30,12 @@ def score_batch(
     engine: Engine | None = None,
     model_registry_uri: str | None = None,
 ) -> Frame:
-    """Return ``df`` with the model's features, looked up at each row's own instant, and a column ``prediction``.
+    """Return ``df`` with features and ``prediction``; see ``FeatureEngineeringClient.score_batch`` for arguments and
+    errors.
 
-    Columns: those of ``df`` in their order, the features in the order of their lookups (without those that the
-        training set excluded), ``prediction``. A column of ``df`` named like a feature stands for it. Features come
-        from the newest versions of their tables. The model is loaded once per worker; nothing runs before the first
-        action.
-
-    Args:
-        model_uri: see :meth:`fstk.models.registry.Registry.find`.
-        df: a Spark, pandas, Polars or Arrow frame with the lookups' keys and times, and the other columns the model
-            takes.
-        result_type: the Spark type of ``prediction``.
-        catalog: where the feature tables are found.
-        engine: whose frame is returned; None is that of ``df``'s own session, else of ``fstk.connect()``.
-        model_registry_uri: the registry; None is the one that MLflow is set to.
-
-    Raises:
-        UnknownModel: no such model, version or alias.
-        InvalidInput: the model carries no feature lookups; everything that
-            :func:`fstk.training.plan.plan_training_set` refuses.
-        UnknownColumn, TypeMismatch: a column that the model takes is missing from ``df`` or has another type.
-        NameCollision: ``df`` has a column ``prediction``.
-        FstkError: the model fails; when the rows are computed.
-
-    Source of the argument names: the public Databricks Feature Engineering API.
+    ``engine`` is whose frame is returned; None is that of ``df``'s own session, else of ``fstk.connect()``. Features
+    come from the newest versions of their tables. The model is loaded once per worker; nothing runs before the first
+    action.
     """
     arrow_type(result_type)
     engine = engine or session_for(df)
@@ -65,14 +46,9 @@ def score_batch(
         folder = registry.fetch(found, Path(temporary))
         record = read_record(folder, name)
         model = PackedModel.pack(folder)
+    session = engine if isinstance(engine, SparkEngine) else None
     rows = create_training_set(
-        df,
-        record.lookups,
-        None,
-        catalog=catalog,
-        session=engine if isinstance(engine, SparkEngine) else None,
-        as_known=record.as_known,
-        caller_overrides=True,
+        df, record.lookups, None, catalog=catalog, session=session, as_known=record.as_known, caller_overrides=True
     )
     schema = rows.plan.schema
     _check_inputs(record, schema, name)
@@ -98,8 +74,5 @@ def _check_inputs(record: ModelRecord, schema: Schema, name: str) -> None:
 
 def _fits(given: pa.DataType, trained: pa.DataType) -> bool:
     """Tell whether the model sees the same of both types; integers, and floats, of all widths are alike to it."""
-    return (
-        given == trained
-        or (pa.types.is_integer(given) and pa.types.is_integer(trained))
-        or (pa.types.is_floating(given) and pa.types.is_floating(trained))
-    )
+    kinds = (pa.types.is_integer, pa.types.is_floating)
+    return given == trained or any(is_kind(given) and is_kind(trained) for is_kind in kinds)

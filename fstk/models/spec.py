@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fstk.engines.base import Schema
@@ -19,10 +19,8 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """The plan of the training set: lookups, table versions, key types, label, excluded columns, output types.
-
-    ``as_known`` tells whether rows counted from the commit that wrote them.
-    """
+    """The plan of the training set: lookups, table versions, key types, label, excluded columns, output types;
+    ``as_known`` tells whether rows counted from the commit that wrote them."""
 
     plan: TrainingPlan
     as_known: bool
@@ -51,17 +49,10 @@ class ModelRecord:
             }
             if names:
                 kept = set(names.values())
-                lookups.append(
-                    FeatureLookup(
-                        lookup.table_name,
-                        lookup.lookup_key,
-                        feature_names=tuple(names),
-                        rename_outputs={old: new for old, new in names.items() if old != new},
-                        timestamp_lookup_key=lookup.timestamp_lookup_key,
-                        lookback_window=lookup.lookback_window,
-                        default_values={name: v for name, v in lookup.default_values.items() if name in kept},
-                    )
-                )
+                renamed = {old: new for old, new in names.items() if old != new}
+                defaults = {name: value for name, value in lookup.default_values.items() if name in kept}
+                found = replace(lookup, feature_names=tuple(names), rename_outputs=renamed, default_values=defaults)
+                lookups.append(found)
         return lookups
 
     @property
@@ -84,16 +75,11 @@ class ModelRecord:
 
     @property
     def digest(self) -> str:
-        """A digest of the record."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
 def read_record(folder: Path, model: str) -> ModelRecord:
-    """Return the record in a model's folder; ``model`` names it in errors.
-
-    Raises:
-        InvalidInput: the model was not logged with its feature lookups, or by a later fstk.
-    """
+    """Return the record in a model's folder, if this fstk logged it with one; ``model`` names it in errors."""
     file = folder / FILE
     if not file.is_file():
         raise InvalidInput(

@@ -136,27 +136,15 @@ class DriftReport(Displayed):
         return self.saved
 
     def display(self) -> Sheet:
-        rows = [
-            (
-                test.feature if test.of == "values" else f"{test.feature}, missing",
-                test.test,
-                _number(test.value),
-                _number(test.limit),
-                test.drifted,
-                test.reference,
-                test.now,
-            )
-            for test in self.tests
-        ]
+        rows = []
+        for one in self.tests:
+            name = one.feature if one.of == "values" else f"{one.feature}, missing"
+            rows.append((name, one.test, _number(one.value), _number(one.limit), one.drifted, one.reference, one.now))
         notes = [f"{len(self.drifted)} of {len(self.features)} drifted"]
         if self.saved is not None:
             notes.append(f"full report: {self.saved}")
-        return Sheet(
-            f"{self.title} ({self.current_rows:,} against {self.reference_rows:,} rows)",
-            ("feature", "test", "value", "limit", "drifted", "reference", "now"),
-            rows,
-            notes,
-        )
+        title = f"{self.title} ({self.current_rows:,} against {self.reference_rows:,} rows)"
+        return Sheet(title, ("feature", "test", "value", "limit", "drifted", "reference", "now"), rows, notes)
 
 
 def detect_feature_drift(
@@ -195,7 +183,9 @@ def detect_feature_drift(
       visits   chi-square p             1.00   0.03  no       ████       ████
     1 of 2 drifted
     """
-    names = _names(features)
+    if isinstance(features, str) or not features:
+        raise InvalidInput(f"features must be a list of column names; got {features!r}.")
+    names = list(dict.fromkeys(features))
     reference = _columns(reference_df, names, "reference_df")
     current = _columns(current_df, names, "current_df")
     asked: list[tuple[str, Literal["values", "missing"], Sample]] = []
@@ -209,12 +199,11 @@ def detect_feature_drift(
     chance = _CHANCE / max(1, sum(test in {"ks", "chi-square"} for test in tests))
     labels = _labels(asked, names)
     limits = [chance if test in {"ks", "chi-square"} else _DISTANCE for test in tests]
-    answers = ask(
-        [
-            Question(label, test, limit, sample.reference, sample.now)
-            for label, test, limit, (_, _, sample) in zip(labels, tests, limits, asked, strict=True)
-        ]
-    )
+    questions = [
+        Question(label, test, limit, sample.reference, sample.now)
+        for label, test, limit, (_, _, sample) in zip(labels, tests, limits, asked, strict=True)
+    ]
+    answers = ask(questions)
     found = [
         Drift(name, of, _NAMES[test], value, limit, _drifted(test, value, limit), *sample.pictures)
         for (name, of, sample), test, limit, value in zip(asked, tests, limits, answers.values, strict=True)
@@ -223,12 +212,6 @@ def detect_feature_drift(
     return DriftReport(
         "now against the reference", tuple(names), reference.num_rows, current.num_rows, tuple(found), answers
     )
-
-
-def _names(features: Sequence[str]) -> list[str]:
-    if isinstance(features, str) or not features:
-        raise InvalidInput(f"features must be a list of column names; got {features!r}.")
-    return list(dict.fromkeys(features))
 
 
 def _columns(data: Any, names: Sequence[str], argument: str) -> pa.Table:
@@ -268,6 +251,4 @@ def _drifted(test: Test, value: float, limit: float) -> bool:
 
 
 def _number(value: float) -> str:
-    if value == 0 or 0.01 <= value < 1_000:
-        return f"{value:.2f}"
-    return f"{value:.2g}"
+    return f"{value:.2f}" if value == 0 or 0.01 <= value < 1_000 else f"{value:.2g}"

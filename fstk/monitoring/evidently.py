@@ -19,11 +19,9 @@ Test = Literal["ks", "wasserstein", "chi-square", "jensenshannon"]
 
 @dataclass(frozen=True)
 class Question:
-    """Two samples of one column and the test that compares them.
-
-    ``reference`` and ``now`` are float arrays for ``ks`` and ``wasserstein`` (NaN where there is no value), else object
-    arrays of strings (None where there is no value). ``limit``: below it a p-value, from it on a distance, is drift.
-    """
+    """Two samples of one column and the test that compares them: float arrays for ``ks`` and ``wasserstein`` (NaN where
+    there is no value), else object arrays of strings (None: no value). Drift is a p-value below ``limit``, or a
+    distance from it."""
 
     label: str
     test: Test
@@ -50,11 +48,7 @@ class Answers:
 
 
 def ask(questions: Sequence[Question]) -> Answers:
-    """Run all questions as one Evidently report.
-
-    Raises:
-        MissingPackage: Evidently is not installed.
-    """
+    """Run all questions as one Evidently report."""
     with _quiet():
         evidently, metrics, pandas = need("evidently"), need("evidently.metrics"), need("pandas")
         methods = {"chi-square": _two_sample_chi_square()}
@@ -62,23 +56,15 @@ def ask(questions: Sequence[Question]) -> Answers:
             numerical_columns=[question.label for question in questions if question.numeric],
             categorical_columns=[question.label for question in questions if not question.numeric],
         )
-        sides = [
-            evidently.Dataset.from_pandas(
-                pandas.DataFrame({question.label: getattr(question, side) for question in questions}), definition
-            )
-            for side in ("now", "reference")
+        frames = [
+            pandas.DataFrame({one.label: getattr(one, side) for one in questions}) for side in ("now", "reference")
         ]
-        report = evidently.Report(
-            [
-                metrics.ValueDrift(
-                    column=question.label,
-                    method=methods.get(question.test, question.test),
-                    threshold=question.limit,
-                )
-                for question in questions
-            ]
-        )
-        return Answers(report.run(current_data=sides[0], reference_data=sides[1]))
+        now, reference = (evidently.Dataset.from_pandas(frame, definition) for frame in frames)
+        drifts = [
+            metrics.ValueDrift(column=one.label, method=methods.get(one.test, one.test), threshold=one.limit)
+            for one in questions
+        ]
+        return Answers(evidently.Report(drifts).run(current_data=now, reference_data=reference))
 
 
 def _two_sample_chi_square() -> str:
@@ -93,14 +79,9 @@ def _two_sample_chi_square() -> str:
         p_value = float(stats.chi2_contingency(counts, correction=False).pvalue) if len(counts) > 1 else 1.0
         return p_value, p_value < limit
 
-    stattests.register_stattest(
-        stattests.StatTest(
-            name=name,
-            display_name="chi-square p_value, two samples",
-            allowed_feature_types=[need("evidently").ColumnType.Categorical],
-        ),
-        default_impl=chi_square,
-    )
+    kinds = [need("evidently").ColumnType.Categorical]
+    test = stattests.StatTest(name=name, display_name="chi-square p_value, two samples", allowed_feature_types=kinds)
+    stattests.register_stattest(test, default_impl=chi_square)
     return name
 
 

@@ -21,11 +21,8 @@ _OTHERS = "(others)"
 
 @dataclass(frozen=True)
 class Sample:
-    """A feature then and now.
-
-    Float arrays when ``numeric`` (NaN: no value), else object arrays of strings (None: no value).
-    ``sizes`` counts the values of each side; ``pictures`` are two sparklines on one scale, or two shares.
-    """
+    """A feature then and now: float arrays when ``numeric`` (NaN: no value), else object arrays of strings (None: no
+    value); ``sizes`` counts the values of each side; ``pictures`` are two sparklines on one scale, or two shares."""
 
     reference: np.ndarray
     now: np.ndarray
@@ -36,19 +33,15 @@ class Sample:
 
 
 def pair(name: str, reference: pa.ChunkedArray, now: pa.ChunkedArray) -> tuple[Sample | None, Sample | None]:
-    """Return the samples of the values (None when a side has none) and of what is missing (None when nothing is).
-
-    Raises:
-        TypeMismatch: the two columns are of different kinds.
-        UnsupportedType: arrays, maps, structs or bytes.
-    """
+    """Return the samples of the values (None when a side has none) and of what is missing (None when nothing is);
+    TypeMismatch: columns of two kinds. UnsupportedType: arrays, maps, structs or bytes."""
     kinds = {kind for kind in (_kind(name, reference.type), _kind(name, now.type)) if kind != "void"}
     if len(kinds) > 1:
         raise TypeMismatch(
             f"feature {name} is {spark_type(reference.type)} in reference_df and {spark_type(now.type)} in current_df."
         )
     if kinds <= {"category"}:
-        sides = [_strings(side) for side in (reference, now)]
+        sides = [np.asarray(side.cast(pa.string()).to_pylist(), dtype=object) for side in (reference, now)]
         there = [np.asarray(pc.is_valid(side)) for side in (reference, now)]
     else:
         sides = [_floats(side) for side in (reference, now)]
@@ -71,10 +64,6 @@ def _kind(name: str, arrow: pa.DataType) -> str:
     raise UnsupportedType(
         f"feature {name} is {spark_type(arrow)}; drift compares numbers, times, booleans and strings."
     )
-
-
-def _strings(column: pa.ChunkedArray) -> np.ndarray:
-    return np.asarray(column.cast(pa.string()).to_pylist(), dtype=object)
 
 
 def _floats(column: pa.ChunkedArray) -> np.ndarray:

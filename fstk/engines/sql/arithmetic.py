@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import decimal
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,8 +14,8 @@ from fstk.engines.sql.widening import FLOATING, INTEGRAL, adjusted, cast, digits
 from fstk.engines.types import arrow_type
 from fstk.errors import BadExpression, InvalidInput, NumericOverflow
 
-_CHECKED = {"+": pc.add_checked, "-": pc.subtract_checked, "*": pc.multiply_checked}
-_PLAIN = {"+": pc.add, "-": pc.subtract, "*": pc.multiply}
+_CHECKED = {"+": pc.add_checked, "-": pc.subtract_checked, "*": pc.multiply_checked, "div": pc.divide_checked}
+_PLAIN = {"+": pc.add, "-": pc.subtract, "*": pc.multiply, "/": pc.divide}
 # Spark multiplies and divides decimals in Java's BigDecimal: products keep 39 digits, quotients 38 decimal places.
 _EXACT = decimal.Context(prec=200, rounding=decimal.ROUND_HALF_UP)
 _PRODUCT = decimal.Context(prec=39, rounding=decimal.ROUND_HALF_UP)
@@ -41,7 +40,8 @@ class Operation:
     def __call__(self, left: pa.Array, right: pa.Array, where: str) -> pa.Array:
         """Compute row by row; null where a side is null; ``where`` is the expression that errors quote."""
         left, right = cast(left, self.left), cast(right, self.right)
-        if self.sign in {"/", "%", "div"} and _any_zero(left, right):
+        zero = pa.scalar(0, right.type)
+        if self.sign in {"/", "%", "div"} and pc.any(pc.and_(pc.equal(right, zero), pc.is_valid(left))).as_py():
             raise InvalidInput(f"division by zero in {where}. Give it a CASE, or NULL for the divisor.")
         try:
             return self._compute(left, right)
@@ -51,21 +51,13 @@ class Operation:
     def _compute(self, left: pa.Array, right: pa.Array) -> pa.Array:
         if is_decimal(self.result):
             return _decimals(self.sign, left, right, self.result)
-        if self.result in INTEGRAL:
-            if self.sign == "div":
-                return pc.divide_checked(left, right)
-            return _remainders(left, right) if self.sign == "%" else _CHECKED[self.sign](left, right)
-        if self.sign == "/":
-            return pc.divide(left, right)
-        return _remainders(left, right) if self.sign == "%" else _PLAIN[self.sign](left, right)
+        if self.sign == "%":
+            return _remainders(left, right)
+        return (_CHECKED if self.result in INTEGRAL else _PLAIN)[self.sign](left, right)
 
 
 def operation(sign: str, left: str, right: str, where: str) -> Operation:
-    """Return how ``left sign right`` is computed for two numeric types, one of which may be ``void``.
-
-    Raises:
-        BadExpression: a side is not a number.
-    """
+    """How ``left sign right`` is computed for two numeric types, one of which may be ``void``; else BadExpression."""
     if sign == "/" and left == "void" and is_numeric(right):
         left = "double"  # as Spark types NULL / x, decimals included
     left, right = (right if left == "void" else left), (left if right == "void" else right)
@@ -79,11 +71,8 @@ def operation(sign: str, left: str, right: str, where: str) -> Operation:
             raise BadExpression(f"{where}: DIV wants integers.")
         return Operation(sign, both, both, both)
     if left in INTEGRAL and right in INTEGRAL:
-        both = INTEGRAL[max(INTEGRAL.index(left), INTEGRAL.index(right))]
-        if sign == "/":
-            return Operation(sign, "double", "double", "double")
-        if sign == "div":
-            return Operation(sign, "bigint", "bigint", "bigint")
+        wider = INTEGRAL[max(INTEGRAL.index(left), INTEGRAL.index(right))]
+        both = {"/": "double", "div": "bigint"}.get(sign, wider)
         return Operation(sign, both, both, both)
     if sign == "div":
         raise BadExpression(f"{where}: DIV of decimals needs Spark.")
@@ -126,8 +115,3 @@ def _remainders(left: pa.Array, right: pa.Array) -> pa.Array:
     b = pc.if_else(valid, right, pa.scalar(1, right.type)).to_numpy(zero_copy_only=False)
     with np.errstate(invalid="ignore"):
         return pc.if_else(valid, pa.array(np.fmod(a, b), left.type), pa.scalar(None, left.type))
-
-
-def _any_zero(left: pa.Array, right: pa.Array) -> bool:
-    zero = pc.equal(right, pa.scalar(operator.index(0), right.type))
-    return bool(pc.any(pc.and_(zero, pc.is_valid(left))).as_py())

@@ -22,6 +22,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from fstk.columns.arrays import whole
 from fstk.engines.sql.arithmetic import negated, operation
 from fstk.engines.sql.selection import compare, first_that_holds, only_where
 from fstk.engines.sql.widening import FLOATING, INTEGRAL, cast, common, is_decimal, is_numeric, literal_digits
@@ -49,10 +50,8 @@ class _Value:
 def evaluate(table: pa.Table, expressions: Mapping[str, str]) -> pa.Table:
     """Return one column per entry of ``expressions``: output name → expression over the columns of ``table``.
 
-    Raises:
-        BadExpression: outside what is evaluated here, or not SQL; the message quotes what needs Spark.
-        UnknownColumn: a column that the table does not have. NumericOverflow: a result beyond its
-        type. InvalidInput: division by zero.
+    BadExpression: outside what is evaluated here, or not SQL; the message quotes what needs Spark. UnknownColumn: a
+    column that the table does not have. NumericOverflow: a result beyond its type. InvalidInput: division by zero.
     """
     table = table.combine_chunks()
     kinds = schema_of(table.schema)
@@ -98,9 +97,8 @@ class _Tree:
         if isinstance(node, exp.Is):
             return self.is_(node)
         if isinstance(node, exp.Between):
-            tested = node.this
-            low = exp.GTE(this=tested, expression=node.args["low"])
-            return self.junction(exp.And(this=low, expression=exp.LTE(this=tested, expression=node.args["high"])))
+            low = exp.GTE(this=node.this, expression=node.args["low"])
+            return self.junction(exp.And(this=low, expression=exp.LTE(this=node.this, expression=node.args["high"])))
         if isinstance(node, exp.In) and node.expressions and not node.args.get("query"):
             return self.among(node)
         if isinstance(node, exp.Case):
@@ -110,10 +108,9 @@ class _Tree:
         raise self.refused(node)
 
     def refused(self, node: exp.Expr, why: str = "") -> BadExpression:
-        part = node.sql(dialect="databricks")
         return BadExpression(
-            f"{part!r} is not evaluated without Spark{why}: only columns, literals, arithmetic, comparison, AND, OR, "
-            "NOT, CASE and coalesce are. fstk.connect() starts Spark."
+            f"{self.where(node)!r} is not evaluated without Spark{why}: only columns, literals, arithmetic, "
+            "comparison, AND, OR, NOT, CASE and coalesce are. fstk.connect() starts Spark."
         )
 
     def where(self, node: exp.Expr) -> str:
@@ -127,7 +124,7 @@ class _Tree:
             raise BadExpression(f"column {node.name} is ambiguous: {', '.join(found)}.")
         if not found:
             raise UnknownColumn(f"no column {node.name} for {self.text!r}.{nearest(node.name, self.kinds)}")
-        return _Value(self.kinds[found[0]], lambda table: _whole(table.column(found[0])))
+        return _Value(self.kinds[found[0]], lambda table: whole(table.column(found[0])))
 
     def literal(self, node: exp.Expr, sign: str = "") -> _Value:
         if isinstance(node, exp.Null):
@@ -271,13 +268,10 @@ class _Tree:
         results.append(self.build(default) if default is not None else _constant(None, "void"))
         kind = common([result.kind for result in results], repr(self.where(node)))
 
-        def taken(test: _Value) -> Callable[[pa.Table], pa.Array]:
-            return lambda table: pc.fill_null(test.run(table), False)
-
         def widened(result: _Value) -> Callable[[pa.Table], pa.Array]:
             return lambda table: cast(result.run(table), kind)
 
-        held = [taken(test) for test in tests]
+        held = [test.run for test in tests]
         given = [widened(result) for result in results]
         return _Value(kind, lambda table: first_that_holds(held, given, table))
 
@@ -315,11 +309,6 @@ def _digits_as_written(value: _Value, other: _Value) -> str:
     if value.number is not None and value.kind in INTEGRAL and is_decimal(other.kind):
         return f"decimal({literal_digits(value.number)[0]},0)"
     return value.kind
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    found = column.combine_chunks()
-    return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
 
 
 def _read(parse: Callable[[str], Any], text: str, node: exp.Expr) -> Any:

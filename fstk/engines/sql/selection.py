@@ -30,7 +30,7 @@ def first_that_holds(tests: Sequence[Run], results: Sequence[Run], table: pa.Tab
         rows = table if len(left) == table.num_rows else table.take(left)
         here = np.ones(len(left), bool)
         if position < len(tests):
-            here = tests[position](rows).to_numpy(zero_copy_only=False).astype(bool)
+            here = pc.fill_null(tests[position](rows), False).to_numpy(zero_copy_only=False).astype(bool)
         taken = rows if here.all() else rows.filter(pa.array(here))
         pieces.append(result(taken))
         order.append(left[here])
@@ -57,11 +57,4 @@ def compare(sign: str, left: pa.Array, right: pa.Array) -> pa.Array:
     return less if sign == "<" else pc.or_(less, compare("=", left, right))
 
 
-_ORDER = {
-    "=": pc.equal,
-    "<>": pc.not_equal,
-    "<": pc.less,
-    "<=": pc.less_equal,
-    ">": pc.greater,
-    ">=": pc.greater_equal,
-}
+_ORDER = {"=": pc.equal, "<>": pc.not_equal, "<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}

@@ -23,12 +23,10 @@ _MOST = 38
 
 
 def is_decimal(kind: str) -> bool:
-    """Tell whether a type is a decimal."""
     return kind.startswith("decimal")
 
 
 def is_numeric(kind: str) -> bool:
-    """Tell whether a type is a number."""
     return kind in INTEGRAL or kind in FLOATING or is_decimal(kind)
 
 
@@ -48,11 +46,7 @@ def literal_digits(value: decimal.Decimal) -> tuple[int, int]:
 
 
 def common(kinds: Sequence[str], where: str) -> str:
-    """Return the least common type of branches or comparands.
-
-    Raises:
-        BadExpression: they have none that can be found without Spark.
-    """
+    """Return the least common type of branches or comparands; BadExpression where none can be found without Spark."""
     found = "void"
     for kind in kinds:
         found = _common(found, kind, where)

@@ -14,15 +14,11 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _OPTIONS = ("profile", "host", "token", "cluster_id", "serverless", "url")
+_METHODS = {"url": "remote", "profile": "profile", "host": "host", "token": "token", "cluster_id": "clusterId"}
 
 
 def start(settings: Settings, options: dict[str, str]) -> SparkSession:
-    """Return a session on Databricks; what is not given comes from its own configuration (profile, DATABRICKS_*).
-
-    Raises:
-        InvalidInput: an unknown option. EngineUnavailable: the package is missing or clashes, or nothing answers.
-        MissingPackage: databricks-connect is not installed.
-    """
+    """Return a session on Databricks; what is not given comes from its own configuration (profile, DATABRICKS_*)."""
     unknown = [name for name in options if name not in _OPTIONS]
     if unknown:
         raise InvalidInput(f"connect('databricks') has no option {unknown[0]!r}. There is: {', '.join(_OPTIONS)}.")
@@ -35,15 +31,9 @@ def start(settings: Settings, options: dict[str, str]) -> SparkSession:
     session_class = need("databricks.connect").DatabricksSession
     with translated("connecting to Databricks"):
         builder = session_class.builder
-        if "url" in options:
-            builder = builder.remote(options["url"])
-        if "profile" in options:
-            builder = builder.profile(options["profile"])
-        for name in ("host", "token"):
+        for name, method in _METHODS.items():
             if name in options:
-                builder = getattr(builder, name)(options[name])
-        if "cluster_id" in options:
-            builder = builder.clusterId(options["cluster_id"])
+                builder = getattr(builder, method)(options[name])
         if options.get("serverless", "").lower() in {"true", "1"}:
             builder = builder.serverless(True)
         session = builder.getOrCreate()

@@ -31,7 +31,6 @@ class Jar:
 
     @property
     def file(self) -> str:
-        """Return the file name."""
         return f"{self.artifact}-{_DELTA}.jar"
 
 
@@ -44,11 +43,7 @@ JARS = (
 
 
 def paths(folder: Path) -> list[Path]:
-    """Return the jars in ``folder``, fetching what is missing.
-
-    Raises:
-        EngineUnavailable: they are not there and cannot be fetched, or a fetched file is not the one expected.
-    """
+    """Return the jars in ``folder``, fetching what is missing; EngineUnavailable where they cannot be had."""
     for jar in JARS:
         file = folder / jar.file
         if not file.is_file() or file.stat().st_size != jar.size:
@@ -57,21 +52,14 @@ def paths(folder: Path) -> list[Path]:
 
 
 def archive(folder: Path) -> Path:
-    """Return where the class-data archive of this environment lies, made or not.
-
-    A JVM ignores an archive of another Java or other jars, so its name holds their versions and a mark of their
-    folders.
-    """
+    """Return where the class-data archive of this environment lies, made or not. A JVM ignores an archive of another
+    Java or other jars, so its name holds their versions and a mark of their folders."""
     versions = f"java{java.find().version}-pyspark{metadata.version('pyspark')}-delta{_DELTA}"
     return folder / f"{_environment(folder)}{versions}.jsa"
 
 
 def make_archive(folder: Path) -> Path:
-    """Make the class-data archive (about 190 MB, half a minute) unless it is there; return its path.
-
-    Raises:
-        EngineUnavailable: the rehearsal session failed, or left no archive.
-    """
+    """Make the class-data archive (about 190 MB, half a minute) unless it is there; return its path."""
     made = archive(folder)
     if made.is_file():
         return made

@@ -35,12 +35,7 @@ class Java:
 
 
 def find() -> Java:
-    """Return the Java of ``JAVA_HOME``, else of ``PATH``.
-
-    Raises:
-        EngineUnavailable: there is none that runs, or it is older than 17 or newer than 23; the message says how to
-            get one.
-    """
+    """Return the Java of ``JAVA_HOME``, else of ``PATH``; EngineUnavailable: none runs, or it is too old or new."""
     home = os.environ.get("JAVA_HOME")
     found = Path(home) / "bin" / "java" if home else shutil.which("java")
     if not found or not Path(found).is_file():

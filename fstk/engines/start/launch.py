@@ -35,12 +35,7 @@ _logs: list[IO[bytes]] = []
 
 
 def start(settings: Settings, options: dict[str, str]) -> SparkSession:
-    """Return a new session with Delta on ``master`` (default: the setting), named ``app_name``.
-
-    Raises:
-        EngineUnavailable: Java, the packages or the jars are missing or do not fit.
-        InvalidInput: an unknown option, a warehouse folder that cannot be used, or SPARK_REMOTE is set.
-    """
+    """Return a new session with Delta on ``master`` (default: the setting), named ``app_name``; see ``connect``."""
     given = dict(options)
     master, name = given.pop("master", settings.master), given.pop("app_name", "fstk")
     unknown = [option for option in given if not option.startswith("spark.")]
@@ -68,11 +63,8 @@ def start(settings: Settings, options: dict[str, str]) -> SparkSession:
 
 
 def _launch(conf: dict[str, str]) -> None:
-    """Start the JVM and its context, unless this process has a JVM already.
-
-    What the JVM prints (its warnings, and stacks of tasks whose error arrives in Python anyway) goes to a file that
-    lasts as long as this process; when the JVM does not start, the file's first two lines become the error.
-    """
+    """Start the JVM and its context, unless this process has a JVM already. What it prints (its warnings, and stacks of
+    tasks whose error arrives in Python anyway) goes to a file that lasts as long as this process."""
     from pyspark import SparkConf, SparkContext
     from pyspark.errors import PySparkRuntimeError
     from pyspark.java_gateway import launch_gateway
@@ -93,11 +85,7 @@ def _launch(conf: dict[str, str]) -> None:
 
 
 def configuration(settings: Settings, master: str, name: str) -> dict[str, str]:
-    """Return the Spark settings of a quick session with Delta on ``master``; a Connect server starts with the same.
-
-    Raises:
-        EngineUnavailable, InvalidInput: as :func:`start`.
-    """
+    """Return the Spark settings of a quick session with Delta on ``master``; a Connect server starts with the same."""
     found = [str(path) for path in jars.paths(settings.jars)]
     conf = {
         "spark.master": master,

@@ -20,11 +20,7 @@ def installed(package: str) -> str | None:
 
 
 def check_clash() -> None:
-    """Refuse an environment with both PySpark and databricks-connect, which overwrite each other's files.
-
-    Raises:
-        EngineUnavailable: both are installed.
-    """
+    """Refuse an environment with both PySpark and databricks-connect, which overwrite each other's files."""
     if installed("databricks-connect") and installed("pyspark"):
         raise EngineUnavailable(
             "databricks-connect is installed beside pyspark: they cannot share an environment.   "
@@ -33,11 +29,7 @@ def check_clash() -> None:
 
 
 def check_pair() -> None:
-    """Refuse a PySpark and a delta-spark that were not made for each other.
-
-    Raises:
-        EngineUnavailable: one is missing, or has a version that the jars do not fit.
-    """
+    """Refuse a PySpark and a delta-spark that were not made for each other, or of which one is missing."""
     check_clash()
     spark, delta = installed("pyspark"), installed("delta-spark")
     if spark is None and installed("databricks-connect"):

@@ -22,11 +22,7 @@ _SESSION = {"spark.sql.session.timeZone": "UTC", "spark.sql.parquet.outputTimest
 
 
 def start(settings: Settings, options: dict[str, str]) -> SparkSession:
-    """Return a new session on the server at ``url``, or at SPARK_REMOTE when no ``url`` is given.
-
-    Raises:
-        InvalidInput: no address, or an unknown option. EngineUnavailable: no answer, or a server without Delta.
-    """
+    """Return a new session on the server at ``url``, or at SPARK_REMOTE when no ``url`` is given; see ``connect``."""
     given = dict(options)
     url = given.pop("url", None) or os.environ.get("SPARK_REMOTE")
     if not url or not url.startswith("sc://"):
