@@ -17,7 +17,7 @@ from fstk.errors import ExpiredSnapshot, InvalidInput, StoreUnavailable, WriteCo
 from fstk.online.plan import PublishPlan, plan_publication
 from fstk.online.source import PORTION, Portion, Source, check_filter, engine_for
 from fstk.online.spec import OnlineSpec, spec_of
-from fstk.online.store import Counts, OnlineStore, OnlineTable, Row, Verdict, verdict
+from fstk.online.store import Counts, OnlineStore, OnlineTable, Row, verdict
 from fstk.tables.spec import FeatureTable
 
 Progress = Callable[[int, int | None], None]
@@ -91,31 +91,9 @@ def publish(
 ) -> PublishReport:
     """Publish the newest row of each key of ``table`` (of a static table, its rows) at ``table.version``.
 
-    A row online is replaced only by a newer one: by event time, then by source version. Keys that the source lacks stay
-    online. A publication that was cut off is taken up again from the last one that was completed.
-
-    Args:
-        table: the feature table, at the version to publish; its keys of any type but nested ones.
-        store: a spec or URL; None is the setting ``FSTK_ONLINE_STORE``.
-        mode: ``"merge"``, the only one.
-        filter_condition: a Spark SQL predicate over the table's columns; only rows for which it is true are seen.
-        features: names of the features to publish, None for all; keys and time are always published.
-        as_of: the last event time that may be published, a datetime with a time zone or a date (its midnight UTC);
-            None is now. It may lie in the future.
-        dry_run: report what would be written; write nothing.
-        engine: computes the rows; None is the direct engine for a local table that fits in memory, else ``session``.
-        session: the Spark engine for that; None is the current one.
-        progress: told how far it is.
-        portion: rows in one batch.
-
-    Raises:
-        InvalidInput, UnknownColumn, UnsupportedType, SchemaChange, TypeMismatch: before anything is written; see
-            :func:`fstk.online.plan.plan_publication`.
-        BadExpression: the filter condition.
-        StoreUnavailable: the store did not answer; what was written stays, and publishing again goes on from there.
-        WriteConflict: the online table was dropped or got other features meanwhile; publish again.
-
-    Source of the argument names: the public Databricks Feature Engineering API.
+    See ``FeatureEngineeringClient.publish_table`` for arguments and errors. ``engine`` computes the rows: None is the
+    direct engine for a local table that fits in memory, else ``session`` (None: the current one). ``portion`` is the
+    number of rows in one batch.
 
     >>> from fstk.online.publish import publish
     >>> report = publish(fe.get_table(name="shop.spend"), "sqlite:///online.db")
@@ -189,7 +167,7 @@ class _Offer:
         self._online, self._planned, self._dry_run, self._progress = online, planned, dry_run, progress
 
     def counts_of_all_keys(self) -> Counts:
-        """Return the counts with the keys that no change touched: they are unchanged, without having been read."""
+        """Add the keys that no change touched: they are unchanged, without having been read."""
         total = self._online.count(self._planned.target) + (self.fresh if self._dry_run else 0)
         written, _, stale, failed = self.counts
         return self.counts._replace(unchanged=total - written - stale - failed)
@@ -199,7 +177,8 @@ class _Offer:
         for portion in portions:
             self.waiting = portion.waiting
             try:
-                counts = self._compared(portion.rows) if self._dry_run else self._written(portion.rows)
+                rows = portion.rows
+                counts = self._compared(rows) if self._dry_run else self._online.write(self._planned.target, rows)
             except StoreUnavailable as error:
                 if self._dry_run or not sum(self.counts):
                     raise
@@ -210,14 +189,11 @@ class _Offer:
             if self._progress is not None:
                 self._progress(sum(self.counts), portion.total)
 
-    def _written(self, rows: list[Row]) -> Counts:
-        return self._online.write(self._planned.target, rows)
-
     def _compared(self, rows: list[Row]) -> Counts:
         held: list[Row | None] = [None] * len(rows)
         if self._planned.held is not None:
             held = self._online.get(self._planned.held, [row.key for row in rows])
-        said: list[Verdict] = [verdict(row, old) for row, old in zip(rows, held, strict=True)]
+        said = [verdict(row, old) for row, old in zip(rows, held, strict=True)]
         self.fresh += held.count(None)
         self.bytes += sum(len(row.key) + len(row.value) for row, v in zip(rows, said, strict=True) if v == "written")
         return Counts.of(said)

@@ -42,8 +42,7 @@ class URLSpec(OnlineSpec, Protocol):
     def from_url(cls, place: str, ttl: timedelta | None, options: Mapping[str, str]) -> OnlineSpec:
         """Return the spec; ``options`` are no others than those of this class.
 
-        Raises:
-            InvalidInput: what is wrong, without repeating any of it: it may hold a password.
+        InvalidInput says what is wrong, without repeating any of it: it may hold a password.
         """
         ...
 
@@ -59,9 +58,6 @@ def beginnings() -> list[str]:
 
 def spec_of(store: str | OnlineSpec | None) -> OnlineSpec:
     """Return the spec of a store given as a spec or a URL; None is the setting ``FSTK_ONLINE_STORE``.
-
-    Raises:
-        InvalidInput: not a spec, or a URL that names no store.
 
     >>> from fstk.online.spec import spec_of
     >>> spec_of("memory://shop?ttl=36h")

@@ -90,12 +90,11 @@ def with_answer(
 
 
 def rows_per_lookup(answers: pa.Table, plan: TrainingPlan) -> pa.Table:
-    """Return one row per label row and lookup, in the columns of :func:`schema`, from labels with all joins'
-    answers."""
+    """Return one row per label row and lookup, in the columns of :func:`schema`, from all joins' answers."""
     rows, lookups = answers.num_rows, len(plan.lookups)
-    parts = [_one_lookup(answers, plan, position) for position in range(lookups)]
-    if not parts:
+    if not lookups:
         return pa.table({name: pa.array([], pa.int64()) for name in schema(plan)})
+    parts = [_one_lookup(answers, plan, position) for position in range(lookups)]
     by_label = np.arange(rows * lookups).reshape(lookups, rows).T.ravel()
     return pa.concat_tables(parts).take(pa.array(by_label))
 
@@ -109,22 +108,16 @@ def _one_lookup(answers: pa.Table, plan: TrainingPlan, position: int) -> pa.Tabl
         label, _ = instants(answers.column(join.label_time))
         feature, none = instants(time)
         age = pa.array((label - feature) / 1e6, mask=none)
-    columns: dict[str, pa.Array | pa.ChunkedArray] = {"label_row": answers.column(ROW)}
-    for old, new in column_names(plan).items():
-        columns[new] = answers.column(old)
-    columns["lookup"] = pa.array(np.full(answers.num_rows, position, dtype=np.int32))
-    columns["table_name"] = pa.array([join.table] * answers.num_rows, pa.string())
-    columns["status"] = answers.column(_answer(number, "status"))
-    columns["feature_time"] = time
-    columns["age_seconds"] = age
-    columns["next_time"] = answers.column(_answer(number, "next"))
-    columns["later_rows"] = answers.column(_answer(number, "later"))
-    return pa.table(columns)
+    lookup = pa.array(np.full(answers.num_rows, position, dtype=np.int32))
+    table = pa.array([join.table] * answers.num_rows, pa.string())
+    status, following, later = (answers.column(_answer(number, name)) for name in ("status", "next", "later"))
+    own = [answers.column(name) for name in (ROW, *label_schema(plan))]
+    return pa.table([*own, lookup, table, status, time, age, following, later], names=list(schema(plan)))
 
 
 def column_names(plan: TrainingPlan) -> dict[str, str]:
     """Return for each label column of an explanation the name it has there."""
-    names: dict[str, str] = {}
+    names = {}
     for name in label_schema(plan):
         new = name
         while new.lower() in {"label_row", *_FIXED} or (new != name and new in plan.labels):

@@ -18,8 +18,7 @@ from fstk.training.spec import FeatureLookup
 
 @dataclass(frozen=True)
 class Output:
-    """One feature column of the training set: ``feature`` of the table under ``name``; ``default`` None leaves
-    nulls."""
+    """A column of the training set: ``feature`` of the table under ``name``; ``default`` None leaves nulls."""
 
     feature: str
     name: str
@@ -62,13 +61,7 @@ class Join:
 
 
 def resolve(lookup: FeatureLookup, labels: Schema, table: FeatureTable) -> Join:
-    """Return the join of one lookup.
-
-    Raises:
-        UnknownColumn, TypeMismatch, NaiveDatetime, InvalidInput, UnsupportedType: what the lookup names does not fit
-        the
-            labels or the table.
-    """
+    """Return the join of one lookup, or refuse what does not fit the labels or the table."""
     _check_keys(lookup, labels, table)
     _check_time(lookup, labels, table)
     return Join(

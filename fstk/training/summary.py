@@ -1,5 +1,4 @@
-"""The counts of an explanation that a person reads first: how many labels matched, how old their rows are, what to
-look at.
+"""The counts of an explanation that a person reads first: labels that matched, ages of their rows, what to look at.
 
 Counted part by part, so that no engine has to bring all rows together; :class:`Summary` is what the parts add up to.
 """
@@ -123,8 +122,7 @@ class Summary(Displayed):
 
 
 def summarized(plan: TrainingPlan, counts: pa.Table, rows_without_time: Sequence[int]) -> Summary:
-    """Return the summary that parts of :func:`partial_counts` add up to; ``rows_without_time`` has one number per
-    join."""
+    """Return what parts of :func:`partial_counts` add up to; ``rows_without_time`` has one number per join."""
     of: dict[tuple[int, str], list[tuple[int, str, int]]] = {}
     for line in counts.to_pylist():
         of.setdefault((line["lookup"], line["kind"]), []).append((line["value"], line["name"], line["count"]))
@@ -173,8 +171,7 @@ def _median(ages: list[tuple[int, int]]) -> timedelta | None:
 
 
 def _worst(part: pa.Table, plan: TrainingPlan, position: int) -> list[tuple[int, str]]:
-    """Return (rank, words) of the labels to look at first: those that missed a row by little, then those with the
-    oldest row."""
+    """Return (rank, words) of the labels to look at first: those that missed a row by little, then of oldest row."""
     join = plan.joins[plan.joined[position]]
     if join.label_time is None or join.table_time is None:
         return []
