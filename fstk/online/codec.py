@@ -64,9 +64,8 @@ def _refuse(column: str, spark: str, arrow: pa.DataType) -> None:
     if pa.types.is_null(arrow):
         raise UnsupportedType(f"column {column} is {spark}: void has no values to publish; cast it or leave it out.")
     if isinstance(arrow, pa.MapType) and pa.types.is_nested(arrow.key_type):
-        raise UnsupportedType(
-            f"column {column} is {spark}: a map with nested keys has no Python form; leave it out with features=."
-        )
+        no_form = "a map with nested keys has no Python form; leave it out with features=."
+        raise UnsupportedType(f"column {column} is {spark}: {no_form}")
     for index in range(arrow.num_fields):
         _refuse(column, spark, arrow.field(index).type)
 

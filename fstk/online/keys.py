@@ -53,9 +53,8 @@ class KeyCodec:
             raise InvalidInput(f"keys[{position}] must be a dict of {', '.join(self.keys)}; got {type(key).__name__}.")
         for name in key:
             if name not in self.keys:
-                raise UnknownColumn(
-                    f"keys[{position}]: {name!r} is no key of this table.{nearest(str(name), self.keys)}"
-                )
+                hint = nearest(str(name), self.keys)
+                raise UnknownColumn(f"keys[{position}]: {name!r} is no key of this table.{hint}")
         values = []
         for part in self._parts:
             if part.name not in key:

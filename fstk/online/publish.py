@@ -34,8 +34,7 @@ class PublishReport(Displayed):
     ``written`` keys are new or changed online, ``unchanged`` hold already what the source holds, ``stale`` hold a
     newer row than the source's, ``failed`` were refused by the store. ``online_version`` is the source version that
     was online before (None: none), ``bytes`` is the size of the keys and values that a dry run would write.
-    ``reason`` says why all keys or only the changed ones were read. ``changed`` says whether any row was (or would be)
-    written.
+    ``reason`` says why all keys or only the changed ones were read.
 
     >>> fe.publish_table(source_table_name="shop.spend", dry_run=True).written
     2
@@ -64,15 +63,13 @@ class PublishReport(Displayed):
         notes = [self.reason]
         if self.bytes and self.written:
             notes.append(f"{self.bytes / self.written:,.0f} bytes a row, {_size(self.bytes)} in all")
-        before = (
-            "nothing online before" if self.online_version is None else f"online before: version {self.online_version}"
-        )
-        return Sheet(
-            f"{self.table} → {self.store}" + (" · dry run, nothing written" if self.dry_run else ""),
-            ("would write" if self.dry_run else "written", "unchanged", "stale", "failed", "source version", "seconds"),
-            [(self.written, self.unchanged, self.stale, self.failed, self.source_version, f"{self.seconds:.1f}")],
-            [" · ".join([before, *notes])],
-        )
+        held = self.online_version
+        before = "nothing online before" if held is None else f"online before: version {held}"
+        title = f"{self.table} → {self.store}" + (" · dry run, nothing written" if self.dry_run else "")
+        first = "would write" if self.dry_run else "written"
+        row = self.written, self.unchanged, self.stale, self.failed, self.source_version, f"{self.seconds:.1f}"
+        columns = first, "unchanged", "stale", "failed", "source version", "seconds"
+        return Sheet(title, columns, [row], [" · ".join([before, *notes])])
 
 
 def publish(

@@ -72,9 +72,8 @@ def _written(label: pa.Table, join: Join, rows: LoadedRows) -> dict[datetime, da
     changes = _of_entity(label, join, rows.changes(join.source))
     changes = changes.filter(pc.field(CHANGE_TYPE).isin(["insert", "update_postimage"]))
     first: dict[datetime, datetime] = {}
-    for at, committed in zip(
-        changes.column(str(join.table_time)).to_pylist(), changes.column(COMMIT_TIMESTAMP).to_pylist(), strict=True
-    ):
+    times, commits = (changes.column(name).to_pylist() for name in (str(join.table_time), COMMIT_TIMESTAMP))
+    for at, committed in zip(times, commits, strict=True):
         moment, commit = _moment(at), _moment(committed)
         if moment is not None and commit is not None:
             first[moment] = min(first.get(moment, commit), commit)

@@ -49,13 +49,9 @@ def label_schema(plan: TrainingPlan) -> Schema:
 
 
 def schema(plan: TrainingPlan) -> Schema:
-    """Return the columns of an explanation.
+    """Return the columns of an explanation; see :class:`fstk.training.training_set.Explanation`.
 
-    ``label_row`` numbers the label rows (from 0 in a local frame; in Spark any number that is unique); then come the
-    label columns that the lookups read, the lookup's position and table, its status, time and age of the row it
-    matched (null unless ``matched``), the first instant after the label at which another row of its keys can be seen,
-    and the number of rows that were refused because they come later. A label column named like one of these is called
-    ``label_…``.
+    In Spark ``label_row`` is any number that is unique. A label column named like one of these is called ``label_…``.
     """
     own = {new: label_schema(plan)[old] for old, new in column_names(plan).items()}
     return {"label_row": "bigint", **own, **_FIXED}

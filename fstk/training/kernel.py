@@ -126,13 +126,7 @@ def _taken(column: pa.ChunkedArray, rows: pa.Array, array_bytes: int) -> pa.Chun
 
 
 def find(
-    labels: pa.Table,
-    features: pa.Table,
-    join: Join,
-    *,
-    later: bool = False,
-    threads: int = 1,
-    part_rows: int = _PART_ROWS,
+    labels: pa.Table, features: pa.Table, join: Join, later: bool = False, threads: int = 1, part_rows: int = _PART_ROWS
 ) -> Matches:
     """Return what each label sees, with ``later`` also what comes after it; raises as :func:`as_of_join`."""
     asking, stored, entities = sides(labels, features, join)

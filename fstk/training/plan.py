@@ -90,12 +90,8 @@ class TrainingPlan(Displayed):
         notes = [f"excluded: {', '.join(self.exclude_columns)}"] if self.exclude_columns else []
         if self.overridden:
             notes.append(f"the caller's own columns stand for: {', '.join(self.overridden)}")
-        return Sheet(
-            f"training set · {len(self.schema)} columns · {plural(len(self.lookups), 'lookup')}",
-            ("column", "type", "from", "where", "look-back", "null becomes"),
-            rows,
-            notes,
-        )
+        title = f"training set · {len(self.schema)} columns · {plural(len(self.lookups), 'lookup')}"
+        return Sheet(title, ("column", "type", "from", "where", "look-back", "null becomes"), rows, notes)
 
 
 def plan_training_set(
@@ -196,9 +192,8 @@ def _excluded(columns: Sequence[str], schema: Schema, label: str | None) -> tupl
         raise InvalidInput(f"exclude_columns must be a list of column names; write [{columns!r}].")
     for name in columns:
         if name not in schema:
-            raise UnknownColumn(
-                f"exclude_columns: {name} is neither a column of df nor a feature.{nearest(name, schema)}"
-            )
+            hint = nearest(name, schema)
+            raise UnknownColumn(f"exclude_columns: {name} is neither a column of df nor a feature.{hint}")
     if label is not None and label in columns:
         raise InvalidInput(f"exclude_columns names the label {label}; a training set keeps its label.")
     return tuple(columns)

@@ -100,10 +100,7 @@ class Rows(Displayed):
 
 
 def as_pandas(table: pa.Table) -> pandas.DataFrame:
-    """Return an Arrow table as the pandas frame that models are trained on and scored with.
-
-    Instants are in UTC. Integers with nulls are floats, as pandas has it, or ``Int64`` where floats would lose digits.
-    """
+    """Return an Arrow table as the frame that models are trained on and scored with; see :meth:`Rows.to_pandas`."""
     import pandas  # heavy, and only this function makes one
 
     frame = table.to_pandas()

@@ -100,18 +100,14 @@ class Summary(Displayed):
             if lookup.later_rows:
                 notes.append(f"{lookup.table}: {lookup.later_rows:,} × a row refused because it came after the label")
             if lookup.rows_without_time:
-                rows_without = plural(lookup.rows_without_time, "feature row")
-                notes.append(f"{lookup.table}: {rows_without} without a time, never seen")
+                count = plural(lookup.rows_without_time, "feature row")
+                notes.append(f"{lookup.table}: {count} without a time, never seen")
         if self.worst:
             served = f"{plural(len(self.worst), 'label')} worst served"
             notes.append("\n  ".join([f"{served}: {self.worst[0]}", *self.worst[1:]]))
         labels, lookups = plural(self.labels, "label"), plural(len(self.lookups), "lookup")
-        return Sheet(
-            f"{labels} × {lookups} · {self.future:,} saw the future",
-            ("lookup", *names, "median age", "oldest"),
-            rows,
-            notes,
-        )
+        title = f"{labels} × {lookups} · {self.future:,} saw the future"
+        return Sheet(title, ("lookup", *names, "median age", "oldest"), rows, notes)
 
     def _share(self, lookup: LookupSummary, kind: str) -> str | None:
         if kind == "only_later_rows" and not lookup.has_time:
@@ -183,10 +179,8 @@ def _worst(part: pa.Table, plan: TrainingPlan, position: int) -> list[tuple[int,
     wait = next_time - label_time
     age = np.rint(aged.column("age_seconds").to_numpy() * 1e6).astype(np.int64)
     worst = []
-    for table, rank, length, words in (
-        (missed, wait, wait, "first row {} later"),
-        (aged, _MOST - age, age, "its row is {} old"),
-    ):
+    first, then = (missed, wait, wait, "first row {} later"), (aged, _MOST - age, age, "its row is {} old")
+    for table, rank, length, words in (first, then):
         for row in np.lexsort((table.column("label_row").to_numpy(), rank))[:_WORST]:
             line = table.slice(int(row), 1)
             keys = ", ".join(f"{key} {value_text(line.column(shown[key])[0].as_py())}" for key in join.label_keys)
