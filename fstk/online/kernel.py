@@ -71,9 +71,7 @@ class Newest:
 
     def _identities(self, rows: pa.Table, kept: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
         parts = [ordinals(rows.column(key)) for key in self.keys]
-        missing = np.zeros(rows.num_rows, bool)
-        for part in parts:
-            missing |= part.null
+        missing = np.logical_or.reduce([part.null for part in parts])
         if (missing & kept).any():
             raise NullKeys(
                 f"{(missing & kept).sum():,} rows of {self.table} have a null among {', '.join(self.keys)}: no read "

@@ -69,8 +69,15 @@ def check_parity(
 ) -> ParityReport:
     """Compare every online row with the feature table at the version last published, value and type, TTL aside.
 
-    ``store`` is a spec or URL, None the setting ``FSTK_ONLINE_STORE``. Raises UnknownTable when it was never published
-    there, ExpiredSnapshot when that version is no longer kept, StoreUnavailable when no publication was completed.
+    Args:
+        table: the feature table.
+        store: a spec or URL; None is the setting ``FSTK_ONLINE_STORE``.
+        engine: as in :func:`fstk.online.publish.publish`.
+
+    Raises:
+        UnknownTable: it was never published there.
+        ExpiredSnapshot: the published version is no longer kept offline.
+        StoreUnavailable: the store did not answer, or no publication was completed.
 
     >>> from fstk.online.parity import check_parity
     >>> report = fe.publish_table(source_table_name="shop.spend")

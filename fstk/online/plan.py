@@ -51,8 +51,7 @@ def plan_publication(
     KeyCodec(keys)
     RowCodec(chosen)
     if held is None:
-        layouts = (chosen,)
-        target = OnlineTable(table.name, "", source, keys, table.timeseries_column, layouts, ttl, None)
+        target = OnlineTable(table.name, "", source, keys, table.timeseries_column, (chosen,), ttl, None)
         return PublishPlan(None, target, table.version, "everything", 0, "never published")
     _refuse_changes(table, source, held, keys, chosen)
     layouts = held.layouts if set(chosen) == set(held.features) else (*held.layouts, chosen)

@@ -17,7 +17,7 @@ from fstk.errors import ExpiredSnapshot, InvalidInput, StoreUnavailable, WriteCo
 from fstk.online.plan import PublishPlan, plan_publication
 from fstk.online.source import PORTION, Portion, Source, check_filter, engine_for
 from fstk.online.spec import OnlineSpec, spec_of
-from fstk.online.store import Counts, OnlineStore, OnlineTable, Row, verdict
+from fstk.online.store import Counts, OnlineStore, OnlineTable, Row, Verdict, verdict
 from fstk.tables.spec import FeatureTable
 
 Progress = Callable[[int, int | None], None]
@@ -34,7 +34,8 @@ class PublishReport(Displayed):
     ``written`` keys are new or changed online, ``unchanged`` hold already what the source holds, ``stale`` hold a
     newer row than the source's, ``failed`` were refused by the store. ``online_version`` is the source version that
     was online before (None: none), ``bytes`` is the size of the keys and values that a dry run would write.
-    ``reason`` says why all keys or only the changed ones were read.
+    ``reason`` says why all keys or only the changed ones were read. ``changed`` says whether any row was (or would be)
+    written.
 
     >>> fe.publish_table(source_table_name="shop.spend", dry_run=True).written
     2
@@ -190,7 +191,7 @@ class _Offer:
         held: list[Row | None] = [None] * len(rows)
         if self._planned.held is not None:
             held = self._online.get(self._planned.held, [row.key for row in rows])
-        said = [verdict(row, old) for row, old in zip(rows, held, strict=True)]
+        said: list[Verdict] = [verdict(row, old) for row, old in zip(rows, held, strict=True)]
         self.fresh += held.count(None)
         self.bytes += sum(len(row.key) + len(row.value) for row, v in zip(rows, said, strict=True) if v == "written")
         return Counts.of(said)

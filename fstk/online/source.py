@@ -43,7 +43,7 @@ def engine_for(table: FeatureTable, filter_condition: str | None = None, session
 
 
 def check_filter(engine: Engine, table: FeatureTable, filter_condition: str | None) -> None:
-    """Refuse a filter condition that Spark SQL (the direct engine: the part of it that it evaluates) has not."""
+    """Refuse a filter condition that Spark SQL, or the direct engine's part of it, cannot evaluate for each row."""
     if filter_condition is None:
         return
     nothing = engine.frame(arrow_schema(table.schema).empty_table(), "source")

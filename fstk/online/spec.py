@@ -59,6 +59,9 @@ def beginnings() -> list[str]:
 def spec_of(store: str | OnlineSpec | None) -> OnlineSpec:
     """Return the spec of a store given as a spec or a URL; None is the setting ``FSTK_ONLINE_STORE``.
 
+    Raises:
+        InvalidInput: not a spec, or a URL that names no store.
+
     >>> from fstk.online.spec import spec_of
     >>> spec_of("memory://shop?ttl=36h")
     MemorySpec(name='shop', ttl=datetime.timedelta(days=1, seconds=43200))

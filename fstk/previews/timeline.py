@@ -98,7 +98,7 @@ class Timeline(Displayed):
                 return "written later"
             return "superseded" if lookback is None or at - time <= lookback else "outside look-back"
 
-        kinds = {time: kind(time) for time in set(times)}
+        kinds: dict[datetime, Kind] = {time: kind(time) for time in set(times)}
         before = sorted(time for time in kinds if time <= at)
         after = sorted(time for time in kinds if time > at)
         kept = before[-_BEFORE:] + after[:_AFTER]

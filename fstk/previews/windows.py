@@ -142,10 +142,9 @@ def _source(features: WindowedFeatures, engine: Engine) -> tuple[Frame, Schema]:
 def _entities(source: Frame, keys: list[str], time: str, engine: Engine) -> pa.Table:
     """Return the keys of the entity with the most events, of a middling one and of one with the fewest."""
     columns = [*keys, column_of(engine.schema(source), time)]
-    some = source
     if not isinstance(source, pa.Table):
-        some = source.select(*map(quoted_name, columns)).limit(_LOOKED_AT)
-    events = engine.arrow(some).select(columns).drop_null()
+        source = source.select(*map(quoted_name, columns)).limit(_LOOKED_AT)
+    events = engine.arrow(source).select(columns).drop_null()
     counts = events.group_by(keys).aggregate([([], "count_all")])
     counts = counts.sort_by([("count_all", "descending"), *((key, "ascending") for key in keys)])
     last = counts.num_rows - 1
