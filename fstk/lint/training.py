@@ -31,10 +31,8 @@ _STAMP = re.compile(
 
 
 def lint_table(table: FeatureTable, rows: pa.Table | None = None) -> LintReport:
-    """Check one feature table, before any label is known.
-
-    ``rows`` has its time column, of all rows or of a random sample; None leaves out the checks that need rows.
-    """
+    """Check one feature table, before any label is known; ``rows`` has its time column, of all rows or of a random
+    sample: None leaves out the checks that need rows."""
     if table.timeseries_column is None:
         return LintReport.of(
             _time_outside(table.name, column, None, 0)

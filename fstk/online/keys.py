@@ -45,10 +45,8 @@ class KeyCodec:
         return [self._join(row) for row in zip(*columns, strict=True)]
 
     def encode_one(self, key: Mapping[str, Any], position: int) -> bytes | None:
-        """Return the key of one dict of Python values; None when one of them is None. ``position`` names it in errors.
-
-        Nothing is coerced: ``1``, ``"1"``, ``1.0`` and ``True`` differ.
-        """
+        """Return the key of one dict of Python values, None when one of them is None; ``position`` names it in errors.
+        Nothing is coerced: ``1``, ``"1"``, ``1.0`` and ``True`` differ."""
         if not isinstance(key, Mapping):
             raise InvalidInput(f"keys[{position}] must be a dict of {', '.join(self.keys)}; got {type(key).__name__}.")
         for name in key:

@@ -53,10 +53,7 @@ class LoadedJoin:
     def read(
         cls, plan: TrainingPlan, labels: pa.Table, sources: Mapping[str, EventSource], *, as_known: bool = False
     ) -> LoadedJoin:
-        """Read the tables of ``plan``, and the events of ``sources``, as far as their keys are among the labels'.
-
-        Local tables are read by delta-rs, others by the current Spark session.
-        """
+        """Read the tables of ``plan``, and the events of ``sources``, as far as their keys are among the labels'."""
         wanted: dict[TableVersion, dict[str, list[pa.ChunkedArray]]] = {}
         events = {}
         for join in plan.joins:

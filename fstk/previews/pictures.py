@@ -16,10 +16,8 @@ from fstk.training.resolve import Join
 
 
 def most_telling(answers: pa.Table) -> int | None:
-    """Return the label row with most to tell: one that missed a row by little, else one that refused a later row.
-
-    ``answers`` are the rows of an explanation; None when it has none with a time.
-    """
+    """Return the label row with most to tell: one that missed a row by little, else one that refused a later row; None
+    when the explanation has none with a time."""
     timed = answers.filter(pc.field("status") != "null_timestamp")
     missed = timed.filter(pc.field("status") == "only_later_rows").sort_by("next_time")
     refused = timed.filter((pc.field("status") == "matched") & (pc.field("later_rows") > 0))

@@ -42,10 +42,8 @@ def label_schema(plan: TrainingPlan) -> Schema:
 
 
 def schema(plan: TrainingPlan) -> Schema:
-    """Return the columns of an explanation; see :class:`fstk.training.training_set.Explanation`.
-
-    In Spark ``label_row`` is any number that is unique. A label column named like one of these is called ``label_…``.
-    """
+    """Return the columns of an explanation, see :class:`fstk.training.training_set.Explanation`: in Spark ``label_row``
+    is any number that is unique; a label column named like one of these is called ``label_…``."""
     own = {new: label_schema(plan)[old] for old, new in column_names(plan).items()}
     return {"label_row": "bigint", **own, **_FIXED}
 

@@ -152,10 +152,7 @@ def plan_training_set(
 
 
 class _Columns:
-    """The output's columns as they come together; no two may share a name.
-
-    Names that differ in case only count as one: Spark could not tell them apart.
-    """
+    """The output's columns as they come together; no two may share a name but for its case, as Spark compares them."""
 
     def __init__(self, labels: Schema, caller_overrides: bool) -> None:
         self.schema: Schema = dict(labels)
