@@ -14,7 +14,14 @@ from fstk.training.kernel import Matches
 from fstk.training.plan import TrainingPlan
 from fstk.training.resolve import Join
 
-STATUSES = ("matched", "unknown_key", "only_later_rows", "outside_lookback", "null_key", "null_timestamp")
+STATUSES: tuple[str, ...] = (
+    "matched",
+    "unknown_key",
+    "only_later_rows",
+    "outside_lookback",
+    "null_key",
+    "null_timestamp",
+)
 """What a lookup can come to for a label row.
 
 ``unknown_key``: the table has no row of these keys that any label time could see. ``only_later_rows``: all it has

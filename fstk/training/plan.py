@@ -152,7 +152,7 @@ def plan_training_set(
 
 
 class _Columns:
-    """The output's columns as they come together; no two may share a name but for its case, as Spark compares them."""
+    """The output's columns as they come together; no two may share a name, whatever its case: Spark ignores that."""
 
     def __init__(self, labels: Schema, caller_overrides: bool) -> None:
         self.schema: Schema = dict(labels)
