@@ -103,8 +103,7 @@ def _codes(column: pa.ChunkedArray) -> np.ndarray:
     known = _known(column)
     encoded = pc.if_else(pa.array(known), column, pa.scalar(None, column.type)).combine_chunks()
     indices = encoded.dictionary_encode().indices
-    missing = len(encoded)
-    return np.unique(pc.fill_null(indices, missing).to_numpy(zero_copy_only=False), return_inverse=True)[1]
+    return np.unique(pc.fill_null(indices, len(encoded)).to_numpy(zero_copy_only=False), return_inverse=True)[1]
 
 
 def _number(kind: pa.DataType) -> bool:

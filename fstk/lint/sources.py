@@ -14,21 +14,10 @@ _SQL_CELLS = ("%%fstk", "%%sql", "%%sparksql")
 
 
 def lint_sql(sql: str, where: str) -> list[Finding]:
-    """Name the current-time and current-date functions in feature SQL: a statement, an expression or lines of them.
-
-    Raises:
-        BadExpression: the text is not SQL.
-    """
-    return [
-        Finding(
-            "current-time",
-            where,
-            f"uses {use}: over history every row is computed with today's clock, and the same run tomorrow gives other "
-            "values.",
-            "compare with the row's own time, or with a parameter of the job such as as_of.",
-        )
-        for use in clock_uses(sql)
-    ]
+    """Name the current-time and current-date functions in feature SQL: a statement, an expression or lines of them."""
+    wrong = "over history every row is computed with today's clock, and the same run tomorrow gives other values."
+    cure = "compare with the row's own time, or with a parameter of the job such as as_of."
+    return [Finding("current-time", where, f"uses {use}: {wrong}", cure) for use in clock_uses(sql)]
 
 
 def lint_cell(source: str, where: str) -> list[Finding]:

@@ -31,12 +31,8 @@ _STAMP = re.compile(
 
 
 def lint_table(table: FeatureTable, rows: pa.Table | None = None) -> LintReport:
-    """Check one feature table, before any label is known.
-
-    Args:
-        table: what the table is.
-        rows: its time column, of all rows or of a random sample; None leaves out the checks that need rows.
-    """
+    """Check one feature table, before any label is known; ``rows`` has its time column, of all rows or of a random
+    sample: None leaves out the checks that need rows."""
     if table.timeseries_column is None:
         return LintReport.of(
             _time_outside(table.name, column, None, 0)
@@ -49,12 +45,9 @@ def lint_table(table: FeatureTable, rows: pa.Table | None = None) -> LintReport:
 
 
 def lint_training_set(plan: TrainingPlan, labels: pa.Table, tables: Mapping[str, pa.Table]) -> LintReport:
-    """Check a training set: its labels against the feature tables they look into.
+    """Check a training set: its labels (all or a random sample) against the feature tables they look into.
 
-    Args:
-        plan: what is looked up where.
-        labels: all labels or a random sample, with the columns of the plan.
-        tables: by canonical name, the feature tables' rows: all columns, and all rows of the labels' keys.
+    ``tables`` are by canonical name, with all columns, and all rows of the labels' keys.
     """
     findings: list[Finding] = []
     label_times = {join.label_time for join in plan.joins if join.label_time is not None}
@@ -76,15 +69,12 @@ def _one_instant(table: str, column: str, at: pa.ChunkedArray) -> list[Finding]:
     seen = pc.unique(at.drop_null())
     if len(at) < 2 or len(seen) != 1:
         return []
-    return [
-        Finding(
-            "one-instant",
-            f"{table}.{column}",
-            f"is {_said(seen)} in all {len(at):,} rows: that is when they were loaded, not when each was known. Labels "
-            "before it find nothing, labels after it see a state of any age.",
-            "stamp each row with the instant its values were known at, such as the points of a Calendar.",
-        )
-    ]
+    wrong = (
+        f"is {_said(seen)} in all {len(at):,} rows: that is when they were loaded, not when each was known. Labels "
+        "before it find nothing, labels after it see a state of any age."
+    )
+    cure = "stamp each row with the instant its values were known at, such as the points of a Calendar."
+    return [Finding("one-instant", f"{table}.{column}", wrong, cure)]
 
 
 def _said(seen: pa.Array) -> str:
@@ -99,16 +89,12 @@ def _newer_than_labels(join: Join, labels: pa.Table, rows: pa.Table) -> list[Fin
     share = float(only_later.sum() / max(1, known.sum()))
     if share <= _MOST:
         return []
-    return [
-        Finding(
-            "newer-than-labels",
-            f"{join.table}.{join.table_time}",
-            f"begins after most labels: of {int(known.sum()):,} labels with rows in the table {percent(share)} come "
-            "before the first of them, and get nulls.",
-            "compute the features for the labels' own period (a Calendar that starts before them), or take later "
-            "labels.",
-        )
-    ]
+    wrong = (
+        f"begins after most labels: of {int(known.sum()):,} labels with rows in the table {percent(share)} come before "
+        "the first of them, and get nulls."
+    )
+    cure = "compute the features for the labels' own period (a Calendar that starts before them), or take later labels."
+    return [Finding("newer-than-labels", f"{join.table}.{join.table_time}", wrong, cure)]
 
 
 def _later_outside(join: Join, label_time: str, labels: pa.Table, rows: pa.Table) -> list[Finding]:
@@ -127,13 +113,9 @@ def _later_outside(join: Join, label_time: str, labels: pa.Table, rows: pa.Table
 
 def _time_outside(table: str, column: str, share: float | None, labels: int) -> Finding:
     proof = "" if share is None else f"\n{labels:,} labels, {percent(share)} see a row stamped later than the label."
-    return Finding(
-        "time-outside-keys",
-        f"{table}.{column}",
-        f"is a time outside the table's keys: every label sees the row as it is now, whatever the label's time.{proof}",
-        f'make it the time column (timeseries_column="{column}") and keep a row per instant, or drop it if it is no '
-        "stamp.",
-    )
+    wrong = "is a time outside the table's keys: every label sees the row as it is now, whatever the label's time."
+    cure = f'make it the time column (timeseries_column="{column}") and keep a row per instant, or drop it if it is no '
+    return Finding("time-outside-keys", f"{table}.{column}", wrong + proof, cure + "stamp.")
 
 
 def _times_of(schema: Schema, keys: tuple[str, ...]) -> Schema:
@@ -160,21 +142,11 @@ def _given_away(plan: TrainingPlan, training: pa.Table, label: str) -> list[Find
             kind = gives_away(training.column(output.name), training.column(label), entity)
             where = f"{join.table}.{output.feature}"
             if kind == "copy":
-                findings.append(
-                    Finding(
-                        "label-copy",
-                        where,
-                        f"is the label {label} itself under another name.",
-                        f"leave it out of the lookup; a past {label} needs a time column that says when it was known.",
-                    )
-                )
+                wrong = f"is the label {label} itself under another name."
+                cure = f"leave it out of the lookup; a past {label} needs a time column that says when it was known."
+                findings.append(Finding("label-copy", where, wrong, cure))
             elif kind == "predictor":
-                findings.append(
-                    Finding(
-                        "perfect-predictor",
-                        where,
-                        f"alone predicts {label} without a mistake: it was written after the outcome was known.",
-                        "leave it out, or stamp its rows with the instant they were known at.",
-                    )
-                )
+                wrong = f"alone predicts {label} without a mistake: it was written after the outcome was known."
+                cure = "leave it out, or stamp its rows with the instant they were known at."
+                findings.append(Finding("perfect-predictor", where, wrong, cure))
     return findings

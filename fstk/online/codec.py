@@ -32,45 +32,28 @@ Reader = Callable[[Any], Any]
 
 
 class RowCodec:
-    """Encodes and decodes the feature columns of one layout.
-
-    Raises:
-        UnsupportedType: a column whose type cannot be held without loss; the message names the column.
-    """
+    """Encodes and decodes the feature columns of one layout; UnsupportedType as :func:`supported`."""
 
     def __init__(self, columns: Schema) -> None:
-        self.columns = columns
         self._types = supported(columns)
-        self._readers = [_reader(field.type) for field in self._types]
+        self._read = _struct_reader(self._types)
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(list).decode
 
     def encode(self, rows: pa.RecordBatch | pa.Table) -> list[bytes]:
-        """Return one value per row, from the columns of this layout found by name.
-
-        Raises:
-            InvalidInput: an instant or a date outside the years 0001 to 9999.
-        """
-        if not self.columns:
+        """Return one value per row, from the columns of this layout found by name; InvalidInput as :func:`plain`."""
+        if not len(self._types):
             return [self._encode(())] * rows.num_rows
         columns = [plain(rows.column(field.name), field) for field in self._types]
         return [self._encode(row) for row in zip(*columns, strict=True)]
 
     def decode(self, value: bytes) -> dict[str, Any]:
         """Return the row as name → Python value."""
-        items = self._decode(value)
-        return {
-            name: item if reader is None or item is None else reader(item)
-            for name, reader, item in zip(self.columns, self._readers, items, strict=True)
-        }
+        return self._read(self._decode(value))
 
 
 def supported(columns: Schema) -> pa.Schema:
-    """Return the Arrow types of ``columns``.
-
-    Raises:
-        UnsupportedType: a type that no Python value read online could carry whole; the message names the column.
-    """
+    """Return the Arrow types of ``columns``; UnsupportedType names one that no Python value could carry whole."""
     schema = arrow_schema(columns)
     for field in schema:
         _refuse(field.name, columns[field.name], field.type)
@@ -81,19 +64,15 @@ def _refuse(column: str, spark: str, arrow: pa.DataType) -> None:
     if pa.types.is_null(arrow):
         raise UnsupportedType(f"column {column} is {spark}: void has no values to publish; cast it or leave it out.")
     if isinstance(arrow, pa.MapType) and pa.types.is_nested(arrow.key_type):
-        raise UnsupportedType(
-            f"column {column} is {spark}: a map with nested keys has no Python form; leave it out with features=."
-        )
+        no_form = "a map with nested keys has no Python form; leave it out with features=."
+        raise UnsupportedType(f"column {column} is {spark}: {no_form}")
     for index in range(arrow.num_fields):
         _refuse(column, spark, arrow.field(index).type)
 
 
 def plain(column: pa.Array | pa.ChunkedArray, field: pa.Field) -> list[Any]:
-    """Return the column's values as what MessagePack holds; see the table of this module.
-
-    Raises:
-        InvalidInput: an instant or a date outside the years 0001 to 9999.
-    """
+    """Return the column's values as what MessagePack holds (see the table of this module), or raise InvalidInput for a
+    time outside the years 0001 to 9999."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     return _plain(column.cast(field.type), field.name)
@@ -142,30 +121,25 @@ def _reader(kind: pa.DataType) -> Reader | None:
     if pa.types.is_decimal(kind):
         return Decimal
     if isinstance(kind, pa.ListType):
-        return _list_reader(_reader(kind.value_type))
+        inner = _reader(kind.value_type)
+        return None if inner is None else lambda items: [_apply(inner, item) for item in items]
     if isinstance(kind, pa.MapType):
-        return _map_reader(_reader(kind.key_type), _reader(kind.item_type))
-    if isinstance(kind, pa.StructType):
-        return _struct_reader([field.name for field in kind], [_reader(field.type) for field in kind])
-    return None
+        key, value = _reader(kind.key_type), _reader(kind.item_type)
+        return lambda pairs: {_apply(key, k): _apply(value, v) for k, v in pairs}
+    return _struct_reader(kind) if isinstance(kind, pa.StructType) else None
 
 
 def _apply(reader: Reader | None, item: Any) -> Any:
     return item if reader is None or item is None else reader(item)
 
 
-def _list_reader(inner: Reader | None) -> Reader | None:
-    if inner is None:
-        return None
-    return lambda items: [_apply(inner, item) for item in items]
+def _struct_reader(fields: pa.Schema | pa.StructType) -> Reader:
+    names, readers = [field.name for field in fields], [_reader(field.type) for field in fields]
 
-
-def _map_reader(key: Reader | None, item: Reader | None) -> Reader:
-    return lambda pairs: {_apply(key, k): _apply(item, v) for k, v in pairs}
-
-
-def _struct_reader(names: list[str], readers: list[Reader | None]) -> Reader:
     def read(items: list[Any]) -> dict[str, Any]:
-        return {name: _apply(reader, item) for name, reader, item in zip(names, readers, items, strict=True)}
+        return {
+            name: item if reader is None or item is None else reader(item)
+            for name, reader, item in zip(names, readers, items, strict=True)
+        }
 
     return read

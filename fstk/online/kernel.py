@@ -32,11 +32,8 @@ class Newest:
     Of a change data feed, what the last change left of each row is what counts; a deleted row counts no more.
     ``columns`` come out, with :data:`EVENT_TIME` (:data:`NO_TIME` for a table without ``time``) and :data:`WAITING`.
     Rows with a null event time are never picked. One further row comes out with :data:`WAITING` true if any event
-    time lies after ``until``: it holds the earliest of them, and is no row to publish.
-
-    Raises:
-        NullKeys: a row with a null key, which no read could ever find.
-        DuplicateKeys: two rows of one key share the event time that was picked.
+    time lies after ``until``: it holds the earliest of them, and is no row to publish. A row with a null key raises
+    NullKeys, two rows of one key and the event time that was picked DuplicateKeys.
     """
 
     table: str
@@ -60,8 +57,10 @@ class Newest:
         counted = (alive & kept)[order]
         valid = _ends(same_row) & counted
         later = event[order] > self.until
-        picked = self._last_of_key(np.flatnonzero(valid & ~later), same_key)
-        self._refuse_ties(rows, order, picked, same_row, counted, commit[order])
+        timely = np.flatnonzero(valid & ~later)
+        picked = timely[_ends(_repeats([np.cumsum(~same_key)[timely]]))]  # the last of each key
+        before, at = np.maximum(picked - 1, 0), commit[order]
+        self._refuse_ties(rows, order[picked[same_row[picked] & counted[before] & (at[before] == at[picked])]])
         waiting = np.flatnonzero(valid & later)
         if len(waiting):
             waiting = waiting[[np.argmin(event[order[waiting]])]]
@@ -72,9 +71,7 @@ class Newest:
 
     def _identities(self, rows: pa.Table, kept: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
         parts = [ordinals(rows.column(key)) for key in self.keys]
-        missing = np.zeros(rows.num_rows, bool)
-        for part in parts:
-            missing |= part.null
+        missing = np.logical_or.reduce([part.null for part in parts])
         if (missing & kept).any():
             raise NullKeys(
                 f"{(missing & kept).sum():,} rows of {self.table} have a null among {', '.join(self.keys)}: no read "
@@ -88,24 +85,10 @@ class Newest:
         values, null = instants(rows.column(self.time))
         return values, ~null
 
-    def _last_of_key(self, candidates: np.ndarray, same_key: np.ndarray) -> np.ndarray:
-        """Return the last candidate of each key, as positions among the sorted rows that ``same_key`` describes."""
-        return candidates[_ends(_repeats([np.cumsum(~same_key)[candidates]]))]
-
-    def _refuse_ties(
-        self,
-        rows: pa.Table,
-        order: np.ndarray,
-        picked: np.ndarray,
-        same_row: np.ndarray,
-        counted: np.ndarray,
-        commit: np.ndarray,
-    ) -> None:
-        before = np.maximum(picked - 1, 0)
-        tied = picked[same_row[picked] & counted[before] & (commit[before] == commit[picked])]
+    def _refuse_ties(self, rows: pa.Table, tied: np.ndarray) -> None:
         if len(tied):
             names = [*self.keys] if self.time is None else [*self.keys, self.time]
-            shown = rows.select(names).take(pa.array(order[tied[:_SHOWN]])).to_pylist()
+            shown = rows.select(names).take(pa.array(tied[:_SHOWN])).to_pylist()
             keys = "; ".join(", ".join(f"{name}={value}" for name, value in row.items()) for row in shown)
             raise DuplicateKeys(f"{len(tied):,} keys of {self.table} have two newest rows: {keys}. Remove one of each.")
 

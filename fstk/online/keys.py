@@ -29,11 +29,7 @@ from fstk.online.codec import plain, supported
 
 
 class KeyCodec:
-    """Encodes the keys of one table, from columns when publishing and from Python values when reading.
-
-    Raises:
-        UnsupportedType: a key of a nested type; the message names it.
-    """
+    """Encodes the keys of one table, from columns when publishing and from Python values when reading."""
 
     def __init__(self, keys: Schema) -> None:
         self.keys = keys
@@ -49,22 +45,14 @@ class KeyCodec:
         return [self._join(row) for row in zip(*columns, strict=True)]
 
     def encode_one(self, key: Mapping[str, Any], position: int) -> bytes | None:
-        """Return the key of one dict of Python values; None when one of them is None. ``position`` names it in errors.
-
-        Raises:
-            InvalidInput: not a dict, or a key column is missing.
-            UnknownColumn: a name that is no key column.
-            TypeMismatch: a value that is not of the column's type: no coercion, so ``1``, ``"1"``, ``1.0`` and
-                ``True`` differ.
-            NaiveDatetime: a datetime without a zone for a ``timestamp`` key.
-        """
+        """Return the key of one dict of Python values, None when one of them is None; ``position`` names it in errors.
+        Nothing is coerced: ``1``, ``"1"``, ``1.0`` and ``True`` differ."""
         if not isinstance(key, Mapping):
             raise InvalidInput(f"keys[{position}] must be a dict of {', '.join(self.keys)}; got {type(key).__name__}.")
         for name in key:
             if name not in self.keys:
-                raise UnknownColumn(
-                    f"keys[{position}]: {name!r} is no key of this table.{nearest(str(name), self.keys)}"
-                )
+                hint = nearest(str(name), self.keys)
+                raise UnknownColumn(f"keys[{position}]: {name!r} is no key of this table.{hint}")
         values = []
         for part in self._parts:
             if part.name not in key:
@@ -145,9 +133,7 @@ def _single(value: float) -> float | None:
 
 
 def _double(value: float) -> str:
-    if math.isnan(value):
-        return "fnan"
-    return f"f{struct.pack('>d', value + 0.0).hex()}"  # −0.0 + 0.0 is 0.0
+    return "fnan" if math.isnan(value) else f"f{struct.pack('>d', value + 0.0).hex()}"  # −0.0 + 0.0 is 0.0
 
 
 def _spelled(part: str) -> str:

@@ -37,8 +37,7 @@ class ParityReport(Displayed):
 
     ``equal`` keys hold the same values of the same types, ``different`` do not, ``missing`` have no online row;
     ``kept`` online rows have a key that the feature table lacks (published earlier, and never removed).
-    ``differences`` names the first few, ``ok`` says that there are none: every key of the feature table reads online
-    as it is offline.
+    ``differences`` names the first few.
     """
 
     table: str
@@ -59,12 +58,10 @@ class ParityReport(Displayed):
         """Return the differences, the bad news first."""
         counts = f"{self.equal:,} equal · {self.different:,} different · {self.missing:,} missing online"
         kept = [f"{self.kept:,} online rows have a key that is not offline; merge keeps them."] if self.kept else []
-        return Sheet(
-            f"{self.table} at version {self.source_version} against {self.store}\n{counts}",
-            ("key", "feature", "offline", "online") if self.differences else (),
-            [(d.key, d.feature or "the whole row", d.offline, d.online) for d in self.differences],
-            kept,
-        )
+        title = f"{self.table} at version {self.source_version} against {self.store}\n{counts}"
+        columns = ("key", "feature", "offline", "online") if self.differences else ()
+        rows = [(d.key, d.feature or "the whole row", d.offline, d.online) for d in self.differences]
+        return Sheet(title, columns, rows, kept)
 
 
 def check_parity(
@@ -101,7 +98,7 @@ def check_parity(
         for portion in source.everything():
             stored = online.get(target, [row.key for row in portion.rows])
             for offered, held in zip(portion.rows, stored, strict=True):
-                found = list(_differences(target, offered, held)) if _differ(offered, held) else []
+                found = list(_differences(target, offered, held))
                 shown += found[: _SHOWN - len(shown)]
                 equal += not found
                 missing += held is None
@@ -110,11 +107,9 @@ def check_parity(
         return ParityReport(target.name, online.url, mark.version, equal, different, missing, kept, tuple(shown))
 
 
-def _differ(offered: Row, held: Row | None) -> bool:
-    return held is None or offered._replace(version=0) != held._replace(version=0)
-
-
 def _differences(target: OnlineTable, offered: Row, held: Row | None) -> Iterator[Difference]:
+    if held is not None and offered._replace(version=0) == held._replace(version=0):
+        return
     key = KeyCodec(target.keys).spelled(offered.key)
     if held is None:
         yield Difference(key, None, "there", None)

@@ -43,15 +43,7 @@ def plan_publication(
     until: datetime,
     ttl: timedelta | None,
 ) -> PublishPlan:
-    """Decide what to publish of ``table`` to a store that holds ``held``.
-
-    Raises:
-        UnknownColumn: a feature that the table has not.
-        UnsupportedType: a column that the store cannot hold without loss.
-        SchemaChange: the online table was made from another table, has other keys, or features that would go missing.
-        TypeMismatch: a feature whose type is no longer the one published.
-        InvalidInput: a ``ttl`` for a table without a time column.
-    """
+    """Decide what to publish of ``table`` to a store that holds ``held``, or refuse it."""
     if ttl is not None and table.timeseries_column is None:
         raise InvalidInput(f"{table.name} has no time column, so its rows cannot expire; leave out ttl.")
     keys = {key: table.schema[key] for key in table.primary_keys}
@@ -59,8 +51,7 @@ def plan_publication(
     KeyCodec(keys)
     RowCodec(chosen)
     if held is None:
-        layouts = (chosen,)
-        target = OnlineTable(table.name, "", source, keys, table.timeseries_column, layouts, ttl, None)
+        target = OnlineTable(table.name, "", source, keys, table.timeseries_column, (chosen,), ttl, None)
         return PublishPlan(None, target, table.version, "everything", 0, "never published")
     _refuse_changes(table, source, held, keys, chosen)
     layouts = held.layouts if set(chosen) == set(held.features) else (*held.layouts, chosen)

@@ -64,15 +64,13 @@ class PublishReport(Displayed):
         notes = [self.reason]
         if self.bytes and self.written:
             notes.append(f"{self.bytes / self.written:,.0f} bytes a row, {_size(self.bytes)} in all")
-        before = (
-            "nothing online before" if self.online_version is None else f"online before: version {self.online_version}"
-        )
-        return Sheet(
-            f"{self.table} → {self.store}" + (" · dry run, nothing written" if self.dry_run else ""),
-            ("would write" if self.dry_run else "written", "unchanged", "stale", "failed", "source version", "seconds"),
-            [(self.written, self.unchanged, self.stale, self.failed, self.source_version, f"{self.seconds:.1f}")],
-            [" · ".join([before, *notes])],
-        )
+        held = self.online_version
+        before = "nothing online before" if held is None else f"online before: version {held}"
+        title = f"{self.table} → {self.store}" + (" · dry run, nothing written" if self.dry_run else "")
+        first = "would write" if self.dry_run else "written"
+        row = self.written, self.unchanged, self.stale, self.failed, self.source_version, f"{self.seconds:.1f}"
+        columns = first, "unchanged", "stale", "failed", "source version", "seconds"
+        return Sheet(title, columns, [row], [" · ".join([before, *notes])])
 
 
 def publish(
@@ -91,31 +89,9 @@ def publish(
 ) -> PublishReport:
     """Publish the newest row of each key of ``table`` (of a static table, its rows) at ``table.version``.
 
-    A row online is replaced only by a newer one: by event time, then by source version. Keys that the source lacks stay
-    online. A publication that was cut off is taken up again from the last one that was completed.
-
-    Args:
-        table: the feature table, at the version to publish; its keys of any type but nested ones.
-        store: a spec or URL; None is the setting ``FSTK_ONLINE_STORE``.
-        mode: ``"merge"``, the only one.
-        filter_condition: a Spark SQL predicate over the table's columns; only rows for which it is true are seen.
-        features: names of the features to publish, None for all; keys and time are always published.
-        as_of: the last event time that may be published, a datetime with a time zone or a date (its midnight UTC);
-            None is now. It may lie in the future.
-        dry_run: report what would be written; write nothing.
-        engine: computes the rows; None is the direct engine for a local table that fits in memory, else ``session``.
-        session: the Spark engine for that; None is the current one.
-        progress: told how far it is.
-        portion: rows in one batch.
-
-    Raises:
-        InvalidInput, UnknownColumn, UnsupportedType, SchemaChange, TypeMismatch: before anything is written; see
-            :func:`fstk.online.plan.plan_publication`.
-        BadExpression: the filter condition.
-        StoreUnavailable: the store did not answer; what was written stays, and publishing again goes on from there.
-        WriteConflict: the online table was dropped or got other features meanwhile; publish again.
-
-    Source of the argument names: the public Databricks Feature Engineering API.
+    See ``FeatureEngineeringClient.publish_table`` for arguments and errors. ``engine`` computes the rows: None is the
+    direct engine for a local table that fits in memory, else ``session`` (None: the current one). ``portion`` is the
+    number of rows in one batch.
 
     >>> from fstk.online.publish import publish
     >>> report = publish(fe.get_table(name="shop.spend"), "sqlite:///online.db")
@@ -189,7 +165,7 @@ class _Offer:
         self._online, self._planned, self._dry_run, self._progress = online, planned, dry_run, progress
 
     def counts_of_all_keys(self) -> Counts:
-        """Return the counts with the keys that no change touched: they are unchanged, without having been read."""
+        """Add the keys that no change touched: they are unchanged, without having been read."""
         total = self._online.count(self._planned.target) + (self.fresh if self._dry_run else 0)
         written, _, stale, failed = self.counts
         return self.counts._replace(unchanged=total - written - stale - failed)
@@ -199,7 +175,8 @@ class _Offer:
         for portion in portions:
             self.waiting = portion.waiting
             try:
-                counts = self._compared(portion.rows) if self._dry_run else self._written(portion.rows)
+                rows = portion.rows
+                counts = self._compared(rows) if self._dry_run else self._online.write(self._planned.target, rows)
             except StoreUnavailable as error:
                 if self._dry_run or not sum(self.counts):
                     raise
@@ -209,9 +186,6 @@ class _Offer:
             self.counts = self.counts.plus(counts)
             if self._progress is not None:
                 self._progress(sum(self.counts), portion.total)
-
-    def _written(self, rows: list[Row]) -> Counts:
-        return self._online.write(self._planned.target, rows)
 
     def _compared(self, rows: list[Row]) -> Counts:
         held: list[Row | None] = [None] * len(rows)

@@ -55,10 +55,8 @@ class OnlineRows(Displayed, list[dict[str, Any]]):
         names = list(self[0]) if self else []
         ages = [None if found.event_time is None else duration(self.now - found.event_time) for found in self.found]
         if len(self) <= _FEW < len(names):
-            heads = [
-                found.status if age is None else f"{found.status}, {age}"
-                for found, age in zip(self.found, ages, strict=True)
-            ]
+            states = zip(self.found, ages, strict=True)
+            heads = [found.status if age is None else f"{found.status}, {age}" for found, age in states]
             return Sheet(title, ("column", *heads), [(name, *(row[name] for row in self)) for name in names])
         lines = [(found.status, age, *row.values()) for found, age, row in zip(self.found, ages, self, strict=True)]
         return Sheet(title, ("status", "age", *names), lines)
@@ -72,22 +70,10 @@ def read_online(
     store: str | OnlineSpec | None = None,
     now: datetime | date | None = None,
 ) -> OnlineRows:
-    """Return the online rows of ``keys``, in their order.
+    """Return the online rows of ``keys``, in their order; a key with a None equals nothing.
 
-    Args:
-        name: the feature table's name.
-        keys: one dict per row wanted, with every key column; values of exactly the column's type. A None equals
-            nothing.
-        features: the features wanted, in order; None is all that are published.
-        store: a spec or URL; None is the setting ``FSTK_ONLINE_STORE``.
-        now: the instant that decides what is expired, a datetime with a time zone or a date (its midnight UTC); None is
-            now.
-
-    Raises:
-        UnknownTable, UnknownColumn: no such online table, feature or key column.
-        InvalidInput: ``keys`` is no list of dicts, or a key column is missing.
-        TypeMismatch: a key value of another type than the column's.
-        StoreUnavailable: the store did not answer, or the table's first publication is not complete.
+    See ``FeatureEngineeringClient.read_online`` for arguments and errors. ``now`` decides what is expired: a datetime
+    with a time zone or a date (its midnight UTC).
 
     >>> from fstk.online.read import read_online
     >>> report = fe.publish_table(source_table_name="shop.spend")
@@ -96,57 +82,32 @@ def read_online(
     """
     at = datetime.now(UTC) if now is None else given(now, "now")
     with open_store(store) as online:
-        return rows_of(online, name, keys, features, at)
-
-
-def rows_of(
-    online: OnlineStore, name: str, keys: Sequence[Mapping[str, Any]], features: Sequence[str] | None, now: datetime
-) -> OnlineRows:
-    """Return the online rows of ``keys`` from an open store; see :func:`read_online`."""
-    table = described(online, name)
-    if table.watermark is None:
-        raise StoreUnavailable(
-            f"online {table.name} is being published for the first time: what is missing now may be there soon. If no "
-            "publication is under way, publish again."
-        )
-    wanted = _wanted(table, features)
-    if not isinstance(keys, Sequence) or isinstance(keys, str | bytes):
-        raise InvalidInput(f"keys must be a list of dicts, one per row; got {type(keys).__name__}.")
-    codec = KeyCodec(table.keys)
-    encoded = [codec.encode_one(key, position) for position, key in enumerate(keys)]
-    distinct = list(dict.fromkeys(key for key in encoded if key is not None))
-    held = dict(zip(distinct, online.get(table, distinct), strict=True))
+        table = described(online, name)
+        if table.watermark is None:
+            raise StoreUnavailable(
+                f"online {table.name} is being published for the first time: what is missing now may be there soon. If "
+                "no publication is under way, publish again."
+            )
+        wanted = _wanted(table, features)
+        if not isinstance(keys, Sequence) or isinstance(keys, str | bytes):
+            raise InvalidInput(f"keys must be a list of dicts, one per row; got {type(keys).__name__}.")
+        codec = KeyCodec(table.keys)
+        encoded = [codec.encode_one(key, position) for position, key in enumerate(keys)]
+        distinct = list(dict.fromkeys(key for key in encoded if key is not None))
+        held = dict(zip(distinct, online.get(table, distinct), strict=True))
     stored = [None if code is None else held[code] for code in encoded]
-    return _resolved(table, table.watermark.version, keys, stored, wanted, now)
-
-
-def _resolved(
-    table: OnlineTable,
-    version: int,
-    keys: Sequence[Mapping[str, Any]],
-    stored: Sequence[Row | None],
-    wanted: Sequence[str],
-    now: datetime,
-) -> OnlineRows:
-    """Return what the rows that a store has for ``keys`` say of them at ``now``."""
     codecs = {layout: RowCodec(table.layouts[layout]) for layout in {row.layout for row in stored if row is not None}}
     rows, found = [], []
     for key, row in zip(keys, stored, strict=True):
-        state = _state(table, row, now)
+        state = _state(table, row, at)
         values = codecs[row.layout].decode(row.value) if row is not None and state.status == "present" else {}
-        rows.append(
-            {**{part: key[part] for part in table.keys}, **{feature: values.get(feature) for feature in wanted}}
-        )
+        rows.append({part: key[part] for part in table.keys} | {feature: values.get(feature) for feature in wanted})
         found.append(state)
-    return OnlineRows(table.name, rows, found, version, now)
+    return OnlineRows(table.name, rows, found, table.watermark.version, at)
 
 
 def described(online: OnlineStore, name: str) -> OnlineTable:
-    """Return what the store knows of a table.
-
-    Raises:
-        UnknownTable: it was never published there.
-    """
+    """Return what the store knows of a table; UnknownTable when it was never published there."""
     name = table_name(name)
     table = online.table(name) or (None if "." in name else online.table(f"default.{name}"))
     if table is None:
@@ -156,12 +117,7 @@ def described(online: OnlineStore, name: str) -> OnlineTable:
 
 
 def drop_online_table(name: str, store: str | OnlineSpec | None = None) -> None:
-    """Remove a table and its rows from an online store.
-
-    Raises:
-        UnknownTable: it is not there.
-        StoreUnavailable: the store did not answer.
-    """
+    """Remove a table and its rows from an online store; see ``FeatureEngineeringClient.drop_online_table``."""
     with open_store(store) as online:
         online.drop(described(online, name))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -36,22 +37,13 @@ class Portion(NamedTuple):
 
 
 def engine_for(table: FeatureTable, filter_condition: str | None = None, session: SparkEngine | None = None) -> Engine:
-    """Return the engine that reads ``table`` and evaluates ``filter_condition``; see
-    :func:`fstk.engines.choice.engine_for`."""
-    return choice.engine_for(
-        tables={table.at(table.version): None},
-        session=session,
-        trial=lambda engine: check_filter(engine, table, filter_condition),
-    )
+    """Return the engine that reads ``table`` and evaluates ``filter_condition``."""
+    trial = partial(check_filter, table=table, filter_condition=filter_condition)
+    return choice.engine_for(tables={table.at(table.version): None}, session=session, trial=trial)
 
 
 def check_filter(engine: Engine, table: FeatureTable, filter_condition: str | None) -> None:
-    """Refuse a filter condition that cannot be evaluated.
-
-    Raises:
-        BadExpression, UnknownColumn: Spark SQL (on the direct engine, the part that it evaluates) has no such
-        predicate.
-    """
+    """Refuse a filter condition that Spark SQL, or the direct engine's part of it, cannot evaluate for each row."""
     if filter_condition is None:
         return
     nothing = engine.frame(arrow_schema(table.schema).empty_table(), "source")
@@ -77,19 +69,12 @@ class Source:
     portion: int = PORTION
 
     def everything(self) -> Iterator[Portion]:
-        """Yield the newest row of every key.
-
-        Raises:
-            DuplicateKeys, NullKeys: as :class:`fstk.online.kernel.Newest`.
-        """
+        """Yield the newest row of every key; raises as :class:`fstk.online.kernel.Newest`."""
         return self._portions(self.engine.read(self.table.at(self.table.version)), [])
 
     def changed(self, since: int) -> Iterator[Portion]:
-        """Yield the newest of the rows inserted or changed from version ``since`` on; raises as :meth:`everything`.
-
-        Raises:
-            ExpiredSnapshot: the change data feed does not reach back that far.
-        """
+        """Yield the newest of the rows inserted or changed from version ``since`` on; ExpiredSnapshot when the change
+        data feed does not reach back that far."""
         feed = self.engine.changes(self.table.at(self.table.version), since)
         return self._portions(feed, [CHANGE_TYPE, COMMIT_VERSION])
 

@@ -42,8 +42,7 @@ class URLSpec(OnlineSpec, Protocol):
     def from_url(cls, place: str, ttl: timedelta | None, options: Mapping[str, str]) -> OnlineSpec:
         """Return the spec; ``options`` are no others than those of this class.
 
-        Raises:
-            InvalidInput: what is wrong, without repeating any of it: it may hold a password.
+        InvalidInput says what is wrong, without repeating any of it: it may hold a password.
         """
         ...
 

@@ -185,11 +185,8 @@ class SQLiteStore:
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
         """One moment's state of the file; None when there is no file, or nothing was ever published to it."""
         with self._translated():
-            if not self.path.exists():
-                yield None
-                return
-            db = self._connected("rw")
-            if _format(db, self.url) == 0:
+            db = self._connected("rw") if self.path.exists() else None
+            if db is None or _format(db, self.url) == 0:
                 yield None
                 return
             with _transaction(db, "BEGIN"):
@@ -212,10 +209,9 @@ class SQLiteStore:
     def _connected(self, mode: str) -> sqlite3.Connection:
         if self._connection is None:
             uri = f"{self.path.absolute().as_uri()}?mode={mode}"
-            db = sqlite3.connect(uri, uri=True, timeout=self._busy_seconds, isolation_level=None)
-            self._connection = db
+            self._connection = sqlite3.connect(uri, uri=True, timeout=self._busy_seconds, isolation_level=None)
             # After a power cut the newest batches may be missing, watermark included; what is there is whole.
-            db.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
         return self._connection
 
     @contextmanager
@@ -230,8 +226,7 @@ def _write_ahead(db: sqlite3.Connection) -> None:
     try:
         db.execute("PRAGMA journal_mode = WAL")
     except sqlite3.OperationalError as error:
-        # Another process is at work in a file that is still new. Everything holds in either mode; a later write turns
-        # WAL on.
+        # Another process is at work in a file that is still new. Either mode will do; a later write turns WAL on.
         if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
             raise
 
@@ -251,9 +246,8 @@ def _transaction(db: sqlite3.Connection, begin: str) -> Iterator[None]:
 def _format(db: sqlite3.Connection, url: str) -> int:
     found = db.execute("PRAGMA user_version").fetchone()[0]
     if found not in (0, _FORMAT):
-        raise InvalidInput(
-            f"{url} is no online store of this fstk (format {found}, expected {_FORMAT}); name another file."
-        )
+        expected = f"format {found}, expected {_FORMAT}"
+        raise InvalidInput(f"{url} is no online store of this fstk ({expected}); name another file.")
     return found
 
 

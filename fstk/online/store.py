@@ -155,11 +155,7 @@ class OnlineTable:
 
 
 def check_same(name: str, held: OnlineTable | None, expected: OnlineTable | None) -> None:
-    """Refuse to go on where the table that a store holds is not the one that a publisher saw.
-
-    Raises:
-        WriteConflict: it was dropped, made anew, or has got another layout.
-    """
+    """Raise WriteConflict where the table that a store holds is not the one that a publisher saw."""
     found, seen = (table and (table.generation, len(table.layouts)) for table in (held, expected))
     if found != seen:
         raise WriteConflict(
@@ -189,29 +185,17 @@ class OnlineStore(Protocol):
         ...
 
     def put_table(self, table: OnlineTable, seen: OnlineTable | None) -> OnlineTable:
-        """Record what a table is before it is published, its watermark untouched, and return what is now recorded.
-
-        Raises:
-            WriteConflict: the recorded table is no longer the same as ``seen`` (None: there was none).
-        """
+        """Record what a table is before it is published, its watermark untouched, and return what is now recorded;
+        WriteConflict when the recorded table is no longer the same as ``seen`` (None: there was none)."""
         ...
 
     def write(self, table: OnlineTable, rows: Sequence[Row]) -> Counts:
         """Offer rows with distinct keys, each compared and set atomically: kept where it :func:`replaces`, counted by
-        :func:`verdict`.
-
-        Raises:
-            WriteConflict: the table was dropped or got another layout since; rows of an older layout never replace
-                newer ones.
-        """
+        :func:`verdict`; WriteConflict when the table was dropped or got another layout since."""
         ...
 
     def complete(self, table: OnlineTable, watermark: Watermark) -> None:
-        """Record a completed publication, unless a newer one was recorded meanwhile.
-
-        Raises:
-            WriteConflict: as :meth:`write`.
-        """
+        """Record a completed publication, unless a newer one was recorded meanwhile; WriteConflict as :meth:`write`."""
         ...
 
     def get(self, table: OnlineTable, keys: Sequence[bytes]) -> list[Row | None]:

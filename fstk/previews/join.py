@@ -74,11 +74,7 @@ class TrainingSetPreview(Stacked):
 
     def _features(self) -> Sheet:
         rows = [
-            (
-                one.feature,
-                self._short[one.table],
-                *(share(count, one.labels) for count in (one.without_row, one.null_in_row)),
-            )
+            (one.feature, self._short[one.table], *_shares(one.labels, one.without_row, one.null_in_row))
             for one in self.features
         ]
         return Sheet("", ("feature", "of", "null: no row", "null: in its row"), rows)
@@ -89,16 +85,15 @@ class TrainingSetPreview(Stacked):
 
     def _known(self) -> Sheet:
         rows = [
-            (
-                self._short[one.table],
-                share(one.matched, one.labels),
-                share(one.matched_as_known, one.labels),
-                share(one.differ, one.labels),
-            )
+            (self._short[one.table], *_shares(one.labels, one.matched, one.matched_as_known, one.differ))
             for one in self.known
         ]
         title = "as known at: a row counts from the commit that wrote it, so a backfill is not seen"
         return Sheet(title, ("lookup", "matched", "matched as known", "labels that see other values"), rows)
+
+
+def _shares(labels: int, *counts: int) -> list[str]:
+    return [share(count, labels) for count in counts]
 
 
 def short_names(tables: Sequence[str]) -> dict[str, str]:
@@ -112,10 +107,6 @@ def preview(joined: LoadedJoin, total: int, one: LoadedJoin | None = None, *, cl
 
     ``one`` is a join of the one label to draw; None chooses one of ``joined`` that has something to tell. When a join
     is as known, the preview also says what that changes. ``closing`` is the last line.
-
-    Raises:
-        DuplicateKeys: a label met several rows of one key and time. InvalidInput: as
-            :meth:`TrainingPlan.joins_as_known`.
     """
     plan, labels, engine = joined.plan, joined.labels, joined.engine
     summary = run.summary(plan, joined.answers_of_now, engine)
@@ -134,18 +125,10 @@ def lint_join(joined: LoadedJoin) -> LintReport:
     findings = [*report.findings]
     for join in plan.joins:
         if join.table in joined.events and join.label_time is not None:
-            source = joined.sources[join.table]
-            findings += lint_windows(
-                join.table,
-                [output.feature for output in join.outputs],
-                source.closed,
-                labels,
-                join.label_keys,
-                join.label_time,
-                joined.events[join.table],
-                join.table_keys,
-                source.time,
-            )
+            source, columns = joined.sources[join.table], [output.feature for output in join.outputs]
+            asked = labels, join.label_keys, join.label_time
+            known = joined.events[join.table], join.table_keys, source.time
+            findings += lint_windows(join.table, columns, source.closed, *asked, *known)
     return LintReport.of(findings)
 
 
@@ -165,10 +148,8 @@ def _known(joined: LoadedJoin, rows: pa.Table, rows_known: pa.Table) -> tuple[Kn
     shares = []
     for place, number in enumerate(joined.plan.joined):
         join = joined.plan.joins[number]
-        status, known = (
-            one.filter(pc.equal(one.column("lookup"), place)).column("status")
-            for one in (joined.answers_of_now, joined.answers)
-        )
+        own = [one.filter(pc.equal(one.column("lookup"), place)) for one in (joined.answers_of_now, joined.answers)]
+        status, known = (one.column("status") for one in own)
         differ = pl.Series(pc.not_equal(status, known))
         for output in join.outputs:
             left, right = (pl.Series(one.column(output.name)) for one in (rows, rows_known))

@@ -24,12 +24,10 @@ class LoadedRows(DirectEngine):
         self._changes: dict[TableVersion, pa.Table] = {}
 
     def read(self, table: TableVersion, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return ``columns`` (None for all) of the rows that are kept of a table."""
         rows = self.rows[table]
         return rows if columns is None else rows.select(list(columns))
 
     def changes(self, table: TableVersion, since: int = 0) -> pa.Table:
-        """Return the table's change data feed, read once."""
         if table not in self._changes:
             engine = engine_for(tables={table: None})
             self._changes[table] = engine.arrow(engine.changes(table, since))
@@ -55,10 +53,7 @@ class LoadedJoin:
     def read(
         cls, plan: TrainingPlan, labels: pa.Table, sources: Mapping[str, EventSource], *, as_known: bool = False
     ) -> LoadedJoin:
-        """Read the tables of ``plan``, and the events of ``sources``, as far as their keys are among the labels'.
-
-        Local tables are read by delta-rs, others by the current Spark session.
-        """
+        """Read the tables of ``plan``, and the events of ``sources``, as far as their keys are among the labels'."""
         wanted: dict[TableVersion, dict[str, list[pa.ChunkedArray]]] = {}
         events = {}
         for join in plan.joins:

@@ -16,10 +16,8 @@ from fstk.training.resolve import Join
 
 
 def most_telling(answers: pa.Table) -> int | None:
-    """Return the label row with most to tell: one that missed a row by little, else one that refused a later row.
-
-    ``answers`` are the rows of an explanation; None when it has none with a time.
-    """
+    """Return the label row with most to tell: one that missed a row by little, else one that refused a later row; None
+    when the explanation has none with a time."""
     timed = answers.filter(pc.field("status") != "null_timestamp")
     missed = timed.filter(pc.field("status") == "only_later_rows").sort_by("next_time")
     refused = timed.filter((pc.field("status") == "matched") & (pc.field("later_rows") > 0))
@@ -72,9 +70,8 @@ def _written(label: pa.Table, join: Join, rows: LoadedRows) -> dict[datetime, da
     changes = _of_entity(label, join, rows.changes(join.source))
     changes = changes.filter(pc.field(CHANGE_TYPE).isin(["insert", "update_postimage"]))
     first: dict[datetime, datetime] = {}
-    for at, committed in zip(
-        changes.column(str(join.table_time)).to_pylist(), changes.column(COMMIT_TIMESTAMP).to_pylist(), strict=True
-    ):
+    times, commits = (changes.column(name).to_pylist() for name in (str(join.table_time), COMMIT_TIMESTAMP))
+    for at, committed in zip(times, commits, strict=True):
         moment, commit = _moment(at), _moment(committed)
         if moment is not None and commit is not None:
             first[moment] = min(first.get(moment, commit), commit)

@@ -88,7 +88,17 @@ class Timeline(Displayed):
         ``used`` is the row that the join chose: it is shown, never worked out here. ``written`` gives, for a join "as
         known at", when each row was committed. The rows nearest to the label are kept, and the events about those.
         """
-        kinds: dict[datetime, Kind] = {time: _kind(time, at, used, lookback, written) for time in set(times)}
+
+        def kind(time: datetime) -> Kind:
+            if time == used:
+                return "used"
+            if time > at:
+                return "later"
+            if written is not None and written.get(time, time) > at:
+                return "written later"
+            return "superseded" if lookback is None or at - time <= lookback else "outside look-back"
+
+        kinds: dict[datetime, Kind] = {time: kind(time) for time in set(times)}
         before = sorted(time for time in kinds if time <= at)
         after = sorted(time for time in kinds if time > at)
         kept = before[-_BEFORE:] + after[:_AFTER]
@@ -210,29 +220,9 @@ class _Lane:
         for column, mark in self.marks.items():
             shape = _SHAPES.get(mark, f'<path d="M{{x}} 6v14" {_ATTRIBUTES}/>')
             shapes.append(shape.format(x=_x(column)))
-        return (
-            f'<svg role="img" viewBox="0 0 {end} 26" '
-            f'style="width: {_LANE}ch; vertical-align: middle; overflow: visible">'
-            f"<desc>{html.escape(self.text)}</desc>{''.join(shapes)}</svg>"
-        )
-
-
-def _kind(
-    time: datetime,
-    at: datetime,
-    used: datetime | None,
-    lookback: timedelta | None,
-    written: Mapping[datetime, datetime] | None,
-) -> Kind:
-    if time == used:
-        return "used"
-    if time > at:
-        return "later"
-    if written is not None and written.get(time, time) > at:
-        return "written later"
-    if lookback is not None and at - time > lookback:
-        return "outside look-back"
-    return "superseded"
+        style = f"width: {_LANE}ch; vertical-align: middle; overflow: visible"
+        shown = f"<desc>{html.escape(self.text)}</desc>{''.join(shapes)}"
+        return f'<svg role="img" viewBox="0 0 {end} 26" style="{style}">{shown}</svg>'
 
 
 def _back(at: datetime, lookback: timedelta) -> datetime:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
+from itertools import product
 from operator import and_, or_
 from typing import Any
 
@@ -52,14 +53,11 @@ class WindowPreview(Stacked):
     def parts(self) -> Sequence[Displayed]:
         """Return what lint found, the plan, and further rows."""
         more = self.samples[1 : 1 + _MORE]
-        rows = Sheet(
-            "",
-            ("column", *(sample.where for sample in more)),
-            [(one.column, *(sample.values[one.column] for sample in more)) for one in self.windows.features],
-        )
+        rows = [(one.column, *(sample.values[one.column] for sample in more)) for one in self.windows.features]
+        further = [Sheet("", ("column", *(sample.where for sample in more)), rows)] if more else []
         clean = "lint: clean · " if self.lint.clean else ""
         closing = f"{clean}nothing written yet · {self.closing}"
-        shown = [self._plan(), *([rows] if more else []), Sheet("", (), (), [closing])]
+        shown = [self._plan(), *further, Sheet("", (), (), [closing])]
         return shown if self.lint.clean else [self.lint, *shown]
 
     def _plan(self) -> Sheet:
@@ -101,42 +99,29 @@ def preview(
 ) -> WindowPreview:
     """Return the preview of ``features`` at ``points`` as the feature table ``name``.
 
-    Args:
-        features: what to compute.
-        points: ``"events"``, a frame or a :class:`Calendar`, as :meth:`WindowedFeatures.compute` takes them.
-        name: the feature table's.
-        time: the feature table's time column.
-        points_time: the time column of a frame of points, or what a calendar's is called.
-        existing: the feature table of that name, if it exists.
-        engine: computes; the rows of a few entities only.
-
-    Raises:
-        InvalidInput and its kinds: as :meth:`WindowedFeatures.compute`; BadExpression on ``direct`` for an aggregate
-            that needs Spark.
+    ``time`` is the feature table's time column, ``points_time`` that of a frame of points, or what a calendar's is
+    called; ``engine`` computes the rows of a few entities only. Raises as :meth:`WindowedFeatures.compute`, and
+    BadExpression on ``direct`` for an aggregate that needs Spark.
     """
     source, schema = _source(features, engine)
     empty = arrow_schema(schema).empty_table() if isinstance(engine, DirectEngine) else source
     windows = replace(features, source=empty).plan(points, timestamp=points_time, engine=engine)
-    said = [
-        meaning(one.expression, length, features.closed, time)
-        for length in features.lengths
-        for one in features.aggregates
-    ]
+    windowed = product(features.lengths, features.aggregates)
+    said = [meaning(one.expression, length, features.closed, time) for length, one in windowed]
     planned = tuple(replace(one, meaning=words) for one, words in zip(windows.features, said, strict=True))
     windows = replace(windows, source=features.source_name, features=planned)
     wanted = definition(features, windows, name, time)
     keys = [column_of(schema, key) for key in features.keys]
     chosen = _entities(source, keys, features.timestamp, engine)
     own_events = _only(source, keys, chosen)
-    rows = _rows(features, points, points_time, windows, own_events, chosen, engine)
+    rows = _rows(replace(features, source=own_events), points, points_time, windows, chosen, engine)
     events = engine.arrow(own_events)
     own = [column_of(windows.points, key) for key in features.keys]
     columns = [one.column for one in windows.features]
     at = column_of(schema, features.timestamp)
     found = lint_windows(wanted.name, columns, features.closed, rows, own, windows.time, events, keys, at)
-    return WindowPreview(
-        plan_create(wanted, existing), windows, _samples(rows, own, windows, chosen), LintReport.of(found)
-    )
+    samples = _samples(rows, own, windows, chosen)
+    return WindowPreview(plan_create(wanted, existing), windows, samples, LintReport.of(found))
 
 
 def _source(features: WindowedFeatures, engine: Engine) -> tuple[Frame, Schema]:
@@ -157,10 +142,9 @@ def _source(features: WindowedFeatures, engine: Engine) -> tuple[Frame, Schema]:
 def _entities(source: Frame, keys: list[str], time: str, engine: Engine) -> pa.Table:
     """Return the keys of the entity with the most events, of a middling one and of one with the fewest."""
     columns = [*keys, column_of(engine.schema(source), time)]
-    some = source
     if not isinstance(source, pa.Table):
-        some = source.select(*map(quoted_name, columns)).limit(_LOOKED_AT)
-    events = engine.arrow(some).select(columns).drop_null()
+        source = source.select(*map(quoted_name, columns)).limit(_LOOKED_AT)
+    events = engine.arrow(source).select(columns).drop_null()
     counts = events.group_by(keys).aggregate([([], "count_all")])
     counts = counts.sort_by([("count_all", "descending"), *((key, "ascending") for key in keys)])
     last = counts.num_rows - 1
@@ -183,20 +167,14 @@ def _only(frame: Frame, keys: Sequence[str], entities: pa.Table) -> Frame:
 
 
 def _rows(
-    features: WindowedFeatures,
-    points: Any,
-    points_time: str | None,
-    windows: WindowPlan,
-    events: Frame,
-    entities: pa.Table,
-    engine: Engine,
+    features: WindowedFeatures, points: Any, time: str | None, windows: WindowPlan, entities: pa.Table, engine: Engine
 ) -> pa.Table:
     """Return keys, time and features of the chosen entities, a row per point, in their order."""
     if not isinstance(points, str | Calendar):
         frame = engine.frame(points, "points")
         own = [column_of(engine.schema(frame), key) for key in features.keys]
         points = _only(frame, own, entities)
-    rows = engine.arrow(replace(features, source=events).compute(points, timestamp=points_time, engine=engine))
+    rows = engine.arrow(features.compute(points, timestamp=time, engine=engine))
     keys = [column_of(windows.points, key) for key in features.keys]
     rows = rows.select([*keys, windows.time, *(one.column for one in windows.features)])
     rows = rows.filter(pc.field(windows.time).is_valid())
@@ -209,11 +187,9 @@ def _samples(rows: pa.Table, keys: list[str], windows: WindowPlan, entities: pa.
     for place, row in enumerate(rows.select(keys).to_pylist()):
         places.setdefault(tuple(row.values()), []).append(place)
     histories = [history for history in places.values() if history]
-    chosen = dict.fromkeys(
-        [history[len(history) // 2] for history in histories[:1]] + [history[-1] for history in histories]
-    )
+    middle = [history[len(history) // 2] for history in histories[:1]]
     samples = []
-    for place in chosen:
+    for place in dict.fromkeys([*middle, *(history[-1] for history in histories)]):
         row = rows.slice(place, 1).to_pylist()[0]
         at = row[windows.time]
         when = instant(at) if isinstance(at, datetime) else str(at)

@@ -43,9 +43,6 @@ def as_known_join(labels: pa.Table, changes: pa.Table, join: Join) -> pa.Table:
     As :func:`fstk.training.kernel.as_of_join`, of the rows that the table held after its last commit not later than
     the label time. ``changes`` are the table's columns with those of ``CHANGE_FEED``. ``join.label_time`` is never None
     here; for a table without a time column it is compared with commit times alone.
-
-    Raises:
-        DuplicateKeys: at a label's time the table held several rows of one key and time.
     """
     return with_outputs(labels, changes, find_known(labels, changes, join), join)
 

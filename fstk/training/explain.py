@@ -49,14 +49,8 @@ def label_schema(plan: TrainingPlan) -> Schema:
 
 
 def schema(plan: TrainingPlan) -> Schema:
-    """Return the columns of an explanation.
-
-    ``label_row`` numbers the label rows (from 0 in a local frame; in Spark any number that is unique); then come the
-    label columns that the lookups read, the lookup's position and table, its status, time and age of the row it
-    matched (null unless ``matched``), the first instant after the label at which another row of its keys can be seen,
-    and the number of rows that were refused because they come later. A label column named like one of these is called
-    ``label_…``.
-    """
+    """Return the columns of an explanation, see :class:`fstk.training.training_set.Explanation`: in Spark ``label_row``
+    is any number that is unique; a label column named like one of these is called ``label_…``."""
     own = {new: label_schema(plan)[old] for old, new in column_names(plan).items()}
     return {"label_row": "bigint", **own, **_FIXED}
 
@@ -90,12 +84,11 @@ def with_answer(
 
 
 def rows_per_lookup(answers: pa.Table, plan: TrainingPlan) -> pa.Table:
-    """Return one row per label row and lookup, in the columns of :func:`schema`, from labels with all joins'
-    answers."""
+    """Return one row per label row and lookup, in the columns of :func:`schema`, from all joins' answers."""
     rows, lookups = answers.num_rows, len(plan.lookups)
-    parts = [_one_lookup(answers, plan, position) for position in range(lookups)]
-    if not parts:
+    if not lookups:
         return pa.table({name: pa.array([], pa.int64()) for name in schema(plan)})
+    parts = [_one_lookup(answers, plan, position) for position in range(lookups)]
     by_label = np.arange(rows * lookups).reshape(lookups, rows).T.ravel()
     return pa.concat_tables(parts).take(pa.array(by_label))
 
@@ -109,22 +102,16 @@ def _one_lookup(answers: pa.Table, plan: TrainingPlan, position: int) -> pa.Tabl
         label, _ = instants(answers.column(join.label_time))
         feature, none = instants(time)
         age = pa.array((label - feature) / 1e6, mask=none)
-    columns: dict[str, pa.Array | pa.ChunkedArray] = {"label_row": answers.column(ROW)}
-    for old, new in column_names(plan).items():
-        columns[new] = answers.column(old)
-    columns["lookup"] = pa.array(np.full(answers.num_rows, position, dtype=np.int32))
-    columns["table_name"] = pa.array([join.table] * answers.num_rows, pa.string())
-    columns["status"] = answers.column(_answer(number, "status"))
-    columns["feature_time"] = time
-    columns["age_seconds"] = age
-    columns["next_time"] = answers.column(_answer(number, "next"))
-    columns["later_rows"] = answers.column(_answer(number, "later"))
-    return pa.table(columns)
+    lookup = pa.array(np.full(answers.num_rows, position, dtype=np.int32))
+    table = pa.array([join.table] * answers.num_rows, pa.string())
+    status, following, later = (answers.column(_answer(number, name)) for name in ("status", "next", "later"))
+    own = [answers.column(name) for name in (ROW, *label_schema(plan))]
+    return pa.table([*own, lookup, table, status, time, age, following, later], names=list(schema(plan)))
 
 
 def column_names(plan: TrainingPlan) -> dict[str, str]:
     """Return for each label column of an explanation the name it has there."""
-    names: dict[str, str] = {}
+    names = {}
     for name in label_schema(plan):
         new = name
         while new.lower() in {"label_row", *_FIXED} or (new != name and new in plan.labels):

@@ -1,5 +1,4 @@
-"""The as-of join: pure Arrow in, Arrow out. For each label the newest feature row that it may see, by RULES,
-point-in-time join.
+"""The as-of join, pure Arrow in and out: the newest feature row that each label may see (RULES, point-in-time join).
 
 Many keys at once, in parts small enough for a core's cache: (key within the part, time) of a row is packed into one
 int64, the feature rows are sorted by it, and one binary search per label finds the last row not after it. Times that
@@ -38,11 +37,6 @@ class Side:
     time: np.ndarray
     null_time: np.ndarray
 
-    @classmethod
-    def of(cls, entity: np.ndarray, table: pa.Table, time: str | None) -> Side:
-        """Return the side of ``table``; without a time column all rows are of one instant."""
-        return cls(entity, *times(table, time))
-
     @cached_property
     def usable(self) -> np.ndarray:
         """The rows that can match any: those with keys and a time."""
@@ -74,8 +68,7 @@ class Matches:
         return cls(row, earlier, at, later, next_at, labels.entity < 0, labels.null_time)
 
     def see(self, labels: np.ndarray, rows: np.ndarray, label_time: np.ndarray, at: np.ndarray, join: Join) -> None:
-        """Fill in for ``labels`` the newest ``rows`` not after them, of the instants ``at``; those of the look-back are
-        seen."""
+        """Fill in for ``labels`` the newest ``rows`` not after them, of the instants ``at``: seen in the look-back."""
         recent: np.ndarray | bool = True
         if join.lookback is not None:
             # No row is after its label, so the difference is exact as an unsigned number, however large it is.
@@ -86,8 +79,7 @@ class Matches:
         self.at[labels] = at
 
     def miss(self, labels: np.ndarray, number: np.ndarray, at: np.ndarray, first: np.ndarray) -> None:
-        """Fill in for ``labels`` how many rows come after them, and ``at[first]`` as the time of the first of
-        these."""
+        """Fill in for ``labels`` how many rows come after them, and ``at[first]``, when the first of these does."""
         self.later[labels] = number
         some = number > 0
         self.next_at[labels[some]] = at[first[some]]
@@ -99,13 +91,10 @@ def as_of_join(
     """Return ``labels`` with the join's outputs: of each label's keys the newest row with feature time ≤ label time
     and within the look-back, whole; nulls where there is none; defaults in place of nulls.
 
-    Rows, their order and the columns of ``labels`` stay as they are.
-
-    Raises:
-        DuplicateKeys: a label's row is not the only one with its keys and time.
+    Rows, their order and the columns of ``labels`` stay as they are. DuplicateKeys when a label's row is not the only
+    one with its keys and time.
     """
-    matches = find(labels, features, join, threads=threads, part_rows=part_rows)
-    return with_outputs(labels, features, matches, join)
+    return with_outputs(labels, features, find(labels, features, join, threads=threads, part_rows=part_rows), join)
 
 
 def with_outputs(
@@ -137,19 +126,9 @@ def _taken(column: pa.ChunkedArray, rows: pa.Array, array_bytes: int) -> pa.Chun
 
 
 def find(
-    labels: pa.Table,
-    features: pa.Table,
-    join: Join,
-    *,
-    later: bool = False,
-    threads: int = 1,
-    part_rows: int = _PART_ROWS,
+    labels: pa.Table, features: pa.Table, join: Join, later: bool = False, threads: int = 1, part_rows: int = _PART_ROWS
 ) -> Matches:
-    """Return what each label sees, with ``later`` also what comes after it.
-
-    Raises:
-        DuplicateKeys: as :func:`as_of_join`.
-    """
+    """Return what each label sees, with ``later`` also what comes after it; raises as :func:`as_of_join`."""
     asking, stored, entities = sides(labels, features, join)
     matches = Matches.none(asking)
     if not len(asking.usable) or not len(stored.usable):
@@ -180,7 +159,8 @@ def find(
 def sides(labels: pa.Table, features: pa.Table, join: Join) -> tuple[Side, Side, int]:
     """Return what ``join`` compares of both tables, and a number that no entity reaches."""
     label_id, feature_id, entities = pair_ids(labels, join.label_keys, features, join.table_keys)
-    return Side.of(label_id, labels, join.label_time), Side.of(feature_id, features, join.table_time), entities
+    asking = Side(label_id, *times(labels, join.label_time))
+    return asking, Side(feature_id, *times(features, join.table_time)), entities
 
 
 class _Part(NamedTuple):
@@ -217,12 +197,10 @@ class _Parts:
 
 
 def _packed(labels: Side, features: Side, entities: int, part_bits: int = 0) -> tuple[_Parts, _Parts, int]:
-    """Return both tables' codes, which compare within a part only, and the bits that time takes of each; no entity lies
-    in two parts."""
+    """Return both tables' codes, which compare within a part only (no entity lies in two), and time's bits in each."""
     key_bits = max(0, entities.bit_length() - part_bits)
-    label_at, feature_at, bits = _coordinates(
-        labels.time[labels.usable], features.time[features.usable], _BITS - key_bits
-    )
+    label_times, feature_times = (side.time[side.usable] for side in (labels, features))
+    label_at, feature_at, bits = _coordinates(label_times, feature_times, _BITS - key_bits)
     return _Parts.of(labels, label_at, key_bits, bits), _Parts.of(features, feature_at, key_bits, bits), bits
 
 
@@ -234,8 +212,7 @@ def _refuse_ties(part: _Part, newest: np.ndarray, features: pa.Table, join: Join
 
 
 def times(table: pa.Table, column: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return a column's instants in microseconds since 1970 UTC and its nulls; of no column zeros, none of them
-    null."""
+    """Return a column's instants in microseconds since 1970 UTC and its nulls; of no column zeros, none null."""
     if column is None:
         return np.zeros(table.num_rows, dtype=np.int64), np.zeros(table.num_rows, dtype=bool)
     return instants(table.column(column))
@@ -246,7 +223,7 @@ def duplicates(features: pa.Table, keys: tuple[str, ...], time: str | None) -> p
     every row is alone; ``rows`` adds up to the number of such rows. Rows with a null key or time are no one's
     duplicates."""
     ids, _, entities = pair_ids(features, keys, features, keys)
-    side = Side.of(ids, features, time)
+    side = Side(ids, *times(features, time))
     code, row = _packed(side, side, entities)[0].part(0) if len(side.usable) else (side.usable, side.usable)
     same = code[1:] == code[:-1]
     first = same & ~np.concatenate([[False], same[:-1]])  # of a run of equal codes the first pair

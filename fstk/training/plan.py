@@ -1,5 +1,4 @@
-"""What will be joined to what, decided from names and types alone: every refusal happens here, before a row is
-read."""
+"""What will be joined to what, by names and types alone: every refusal happens here, before a row is read."""
 
 from __future__ import annotations
 
@@ -49,12 +48,8 @@ class TrainingPlan(Displayed):
         return {name: kind for name, kind in self.labels.items() if name in needed or name in self.schema}
 
     def joins_as_known(self) -> tuple[Join, ...]:
-        """Return the joins for ``as_known``: commit times of a table without a time column are compared with the label
-        time of the other lookups.
-
-        Raises:
-            InvalidInput: there is such a table, and not exactly one label time.
-        """
+        """Return the joins for ``as_known``: commit times of a table without a time column are compared with the one
+        label time of the other lookups; InvalidInput when it is not one."""
         times = sorted({join.label_time for join in self.joins if join.label_time is not None})
         for join in self.joins:
             if join.label_time is None and len(times) != 1:
@@ -70,30 +65,15 @@ class TrainingPlan(Displayed):
         for join in joins:
             for output in join["outputs"]:
                 output["default"] = encoded(output["default"])
-        return {
-            "labels": dict(self.labels),
-            "lookups": [lookup.to_json() for lookup in self.lookups],
-            "joins": joins,
-            "joined": list(self.joined),
-            "label": self.label,
-            "exclude_columns": list(self.exclude_columns),
-            "overridden": list(self.overridden),
-            "schema": dict(self.schema),
-        }
+        return {**vars(self), "lookups": [lookup.to_json() for lookup in self.lookups], "joins": joins}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TrainingPlan:
         """Return the plan that :meth:`to_json` described."""
-        return cls(
-            labels=dict(data["labels"]),
-            lookups=tuple(FeatureLookup.from_json(lookup) for lookup in data["lookups"]),
-            joins=tuple(_join_from_json(join) for join in data["joins"]),
-            joined=tuple(data["joined"]),
-            label=data["label"],
-            exclude_columns=tuple(data["exclude_columns"]),
-            overridden=tuple(data["overridden"]),
-            schema=dict(data["schema"]),
-        )
+        made = {name: tuple(data[name]) for name in ("joined", "exclude_columns", "overridden")}
+        made["lookups"] = tuple(FeatureLookup.from_json(lookup) for lookup in data["lookups"])
+        made["joins"] = tuple(_join_from_json(join) for join in data["joins"])
+        return cls(**{**data, **made})
 
     def display(self) -> Sheet:
         """Return one line per output column: where it comes from, how its row is found, what stands for null."""
@@ -110,12 +90,8 @@ class TrainingPlan(Displayed):
         notes = [f"excluded: {', '.join(self.exclude_columns)}"] if self.exclude_columns else []
         if self.overridden:
             notes.append(f"the caller's own columns stand for: {', '.join(self.overridden)}")
-        return Sheet(
-            f"training set · {len(self.schema)} columns · {plural(len(self.lookups), 'lookup')}",
-            ("column", "type", "from", "where", "look-back", "null becomes"),
-            rows,
-            notes,
-        )
+        title = f"training set · {len(self.schema)} columns · {plural(len(self.lookups), 'lookup')}"
+        return Sheet(title, ("column", "type", "from", "where", "look-back", "null becomes"), rows, notes)
 
 
 def plan_training_set(
@@ -127,23 +103,10 @@ def plan_training_set(
     *,
     caller_overrides: bool = False,
 ) -> TrainingPlan:
-    """Decide how labels and feature tables become a training set (RULES, point-in-time join 1–7).
+    """Decide how labels and feature tables become a training set, or refuse it (RULES, point-in-time join 1–7).
 
-    Args:
-        labels: the labels' columns and Spark types, in order.
-        lookups: the features wanted, in the order of the output's columns.
-        tables: by canonical name, every table that the lookups name.
-        label: the column to be predicted, or None.
-        exclude_columns: columns of the labels or features to leave out at the end; they may serve the join.
-        caller_overrides: a label column named like a feature stands for it instead of being refused (``score_batch``).
-
-    Raises:
-        UnknownTable, UnknownColumn: a name that does not exist; the message gives the nearest ones.
-        TypeMismatch: keys, times or default values of the wrong type.
-        NameCollision: an output column named like another.
-        UnsupportedType: a column of the labels or a feature that has no exact Arrow type.
-        InvalidInput: numbers of keys that differ, a time column without ``timestamp_lookup_key`` or the reverse, two
-            look-backs for one table, the label among the excluded columns.
+    ``tables`` are by canonical name. With ``caller_overrides`` a label column named like a feature stands for it
+    instead of being refused (``score_batch``). See ``FeatureEngineeringClient.create_training_set`` for the rest.
     """
     if isinstance(lookups, FeatureLookup):
         raise InvalidInput("feature_lookups must be a list of FeatureLookup; write [FeatureLookup(…)].")
@@ -189,10 +152,7 @@ def plan_training_set(
 
 
 class _Columns:
-    """The output's columns as they come together; no two may share a name.
-
-    Names that differ in case only count as one: Spark could not tell them apart.
-    """
+    """The output's columns as they come together; no two may share a name, whatever its case: Spark ignores that."""
 
     def __init__(self, labels: Schema, caller_overrides: bool) -> None:
         self.schema: Schema = dict(labels)
@@ -229,9 +189,8 @@ def _excluded(columns: Sequence[str], schema: Schema, label: str | None) -> tupl
         raise InvalidInput(f"exclude_columns must be a list of column names; write [{columns!r}].")
     for name in columns:
         if name not in schema:
-            raise UnknownColumn(
-                f"exclude_columns: {name} is neither a column of df nor a feature.{nearest(name, schema)}"
-            )
+            hint = nearest(name, schema)
+            raise UnknownColumn(f"exclude_columns: {name} is neither a column of df nor a feature.{hint}")
     if label is not None and label in columns:
         raise InvalidInput(f"exclude_columns names the label {label}; a training set keeps its label.")
     return tuple(columns)

@@ -18,8 +18,7 @@ from fstk.training.spec import FeatureLookup
 
 @dataclass(frozen=True)
 class Output:
-    """One feature column of the training set: ``feature`` of the table under ``name``; ``default`` None leaves
-    nulls."""
+    """A column of the training set: ``feature`` of the table under ``name``; ``default`` None leaves nulls."""
 
     feature: str
     name: str
@@ -62,13 +61,7 @@ class Join:
 
 
 def resolve(lookup: FeatureLookup, labels: Schema, table: FeatureTable) -> Join:
-    """Return the join of one lookup.
-
-    Raises:
-        UnknownColumn, TypeMismatch, NaiveDatetime, InvalidInput, UnsupportedType: what the lookup names does not fit
-        the
-            labels or the table.
-    """
+    """Return the join of one lookup, or refuse what does not fit the labels or the table."""
     _check_keys(lookup, labels, table)
     _check_time(lookup, labels, table)
     return Join(
@@ -94,9 +87,8 @@ def _check_keys(lookup: FeatureLookup, labels: Schema, table: FeatureTable) -> N
         )
     for column, key in zip(lookup.lookup_key, keys, strict=True):
         if column not in labels:
-            raise UnknownColumn(
-                f"lookup_key {column!r} of {table.name} (its key {key}) is not a column of df.{nearest(column, labels)}"
-            )
+            where = f"{column!r} of {table.name} (its key {key})"
+            raise UnknownColumn(f"lookup_key {where} is not a column of df.{nearest(column, labels)}")
         if _plain_type(labels[column], column) != _plain_type(table.schema[key], key):
             raise TypeMismatch(
                 f"lookup_key {column} is {labels[column]}, but key {key} of {table.name} is {table.schema[key]}. "
@@ -126,27 +118,24 @@ def _check_time(lookup: FeatureLookup, labels: Schema, table: FeatureTable) -> N
             "time column, so that no label sees the future."
         )
     if time not in labels:
-        raise UnknownColumn(
-            f"timestamp_lookup_key {time!r} of {table.name} is not a column of df.{nearest(time, labels)}"
-        )
-    for kind, where in (
-        (labels[time], f"timestamp_lookup_key {time}"),
-        (table.schema[table.timeseries_column], f"time column {table.timeseries_column} of {table.name}"),
-    ):
+        hint = nearest(time, labels)
+        raise UnknownColumn(f"timestamp_lookup_key {time!r} of {table.name} is not a column of df.{hint}")
+    stored = table.timeseries_column
+    own, theirs = f"timestamp_lookup_key {time}", f"time column {stored} of {table.name}"
+    for kind, where in ((labels[time], own), (table.schema[stored], theirs)):
         if kind not in TIME_TYPES:
             raise TypeMismatch(f"{where} is {kind}; it must be timestamp, timestamp_ntz or date. Cast it first.")
 
 
 def _outputs(lookup: FeatureLookup, table: FeatureTable) -> tuple[Output, ...]:
-    names = lookup.feature_names if lookup.feature_names is not None else tuple(table.features)
+    names = table.features if lookup.feature_names is None else lookup.feature_names
     for name in names:
         if name not in table.schema:
             raise UnknownColumn(f"{table.name} has no feature {name}.{nearest(name, table.features)}")
     for name in lookup.rename_outputs:
         if name not in names:
-            raise UnknownColumn(
-                f"rename_outputs: {name} is no feature looked up in {table.name}.{nearest(name, names)}"
-            )
+            hint = nearest(name, names)
+            raise UnknownColumn(f"rename_outputs: {name} is no feature looked up in {table.name}.{hint}")
     renamed = {name: lookup.rename_outputs.get(name, name) for name in names}
     for name in lookup.default_values:
         if name not in renamed.values():
@@ -154,13 +143,11 @@ def _outputs(lookup: FeatureLookup, table: FeatureTable) -> tuple[Output, ...]:
                 f"default_values: {name} is no output of the lookup of {table.name} (outputs go by their new names)."
                 f"{nearest(name, renamed.values())}"
             )
-    return tuple(
-        Output(name, output, table.schema[name], _default(lookup, output, table.schema[name]))
-        for name, output in renamed.items()
-    )
+    return tuple(_output(lookup, name, output, table.schema[name]) for name, output in renamed.items())
 
 
-def _default(lookup: FeatureLookup, output: str, kind: str) -> Any:
-    if output not in lookup.default_values:
-        return None
-    return fitted(lookup.default_values[output], arrow_type(kind), f"default_values[{output!r}] of {lookup.table_name}")
+def _output(lookup: FeatureLookup, feature: str, name: str, kind: str) -> Output:
+    if name not in lookup.default_values:
+        return Output(feature, name, kind)
+    where = f"default_values[{name!r}] of {lookup.table_name}"
+    return Output(feature, name, kind, fitted(lookup.default_values[name], arrow_type(kind), where))

@@ -23,8 +23,7 @@ _EXACT_DOUBLE = 2**53
 
 
 def fitting_engine(plan: TrainingPlan, labels: Any, session: SparkEngine | None = None) -> Engine:
-    """Return the engine that joins ``labels`` with the columns that ``plan`` reads of each table; see
-    :func:`fstk.engines.choice.engine_for`."""
+    """Return the engine that joins ``labels`` with the columns that ``plan`` reads of each table."""
     read: Counter[TableVersion] = Counter()
     for join in plan.joins:
         read[join.source] += len(join.table_columns) + len(join.outputs)
@@ -32,8 +31,7 @@ def fitting_engine(plan: TrainingPlan, labels: Any, session: SparkEngine | None 
 
 
 class Rows(Displayed):
-    """A plan and its labels, a Spark DataFrame or an Arrow table; immutable, and nothing is computed before it is
-    asked for."""
+    """A plan and its labels, a Spark DataFrame or an Arrow table; nothing is computed before it is asked for."""
 
     def __init__(
         self, plan: TrainingPlan, labels: DataFrame | pa.Table, as_known: bool, session: SparkEngine | None = None
@@ -52,7 +50,6 @@ class Rows(Displayed):
         return fitting_engine(self.plan, self._labels, self.session)
 
     def _frame(self, engine: Engine) -> Frame:
-        """Return the rows as a frame of ``engine``."""
         raise NotImplementedError  # each kind of rows has its own
 
     def load_df(self) -> DataFrame:
@@ -103,10 +100,7 @@ class Rows(Displayed):
 
 
 def as_pandas(table: pa.Table) -> pandas.DataFrame:
-    """Return an Arrow table as the pandas frame that models are trained on and scored with.
-
-    Instants are in UTC. Integers with nulls are floats, as pandas has it, or ``Int64`` where floats would lose digits.
-    """
+    """Return an Arrow table as the frame that models are trained on and scored with; see :meth:`Rows.to_pandas`."""
     import pandas  # heavy, and only this function makes one
 
     frame = table.to_pandas()

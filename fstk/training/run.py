@@ -22,13 +22,8 @@ _DUPLICATES: Schema = {"rows": "bigint", "example": "string"}
 def join(plan: TrainingPlan, labels: Frame, engine: Engine, as_known: bool = False) -> Frame:
     """Return the training set of a frame of labels: one row per label row, the columns of ``plan.schema``.
 
-    ``labels`` is the engine's own frame; Spark engines only plan. With ``as_known`` a feature row counts only from
-    the commit that wrote it to the one that changed or deleted it.
-
-    Raises:
-        DuplicateKeys: a label met several rows of one key and time; on Spark engines when the frame is computed.
-        InvalidInput: as :meth:`TrainingPlan.joins_as_known`.
-        ExpiredSnapshot: the pinned version of a table is no longer kept, or, with ``as_known``, its changes are not.
+    ``labels`` is the engine's own frame; Spark engines only plan, and raise DuplicateKeys (a label met several rows of
+    one key and time) when the frame is computed. ``as_known`` needs all changes of every table.
     """
     schema = plan.label_columns
     frame = _columns(labels, list(schema), engine)
@@ -74,11 +69,7 @@ def summary(plan: TrainingPlan, rows: Frame, engine: Engine) -> Summary:
 
 
 def refuse_duplicates(plan: TrainingPlan, engine: Engine) -> None:
-    """Read the keys and times of every table whose keys are not known to be unique.
-
-    Raises:
-        DuplicateKeys: rows share keys and time; the message counts them and names up to five.
-    """
+    """Raise DuplicateKeys when rows of a table whose keys are not known to be unique share keys and time."""
     unknown = {one.source: one for one in plan.joins if not one.keys_known_unique}
     for one in unknown.values():
         features = _features(one, [], engine, as_known=False)
@@ -110,7 +101,6 @@ def _columns(frame: Frame, columns: list[str], engine: Engine) -> Frame:
 def _numbered(labels: Frame, columns: list[str], engine: Engine) -> Frame:
     """Return the label columns with a number for each row: from 0 in a local frame, in Spark whatever is unique."""
     if isinstance(labels, pa.Table):
-        number = pa.array(np.arange(labels.num_rows))
-        return labels.select(columns).add_column(0, explain.ROW, number)
+        return labels.select(columns).add_column(0, explain.ROW, pa.array(np.arange(labels.num_rows)))
     expressions = {explain.ROW: "monotonically_increasing_id()"}
     return engine.select(labels, expressions | {column: quoted_name(column) for column in columns})

@@ -122,16 +122,11 @@ class FeatureLookup:
         >>> FeatureLookup.from_json(lookup.to_json()) == lookup
         True
         """
-        lookback = data["lookback_microseconds"]
-        return cls(
-            data["table_name"],
-            data["lookup_key"],
-            feature_names=data["feature_names"],
-            rename_outputs=data["rename_outputs"],
-            timestamp_lookup_key=data["timestamp_lookup_key"],
-            lookback_window=None if lookback is None else lookback * MICROSECOND,
-            default_values={name: decoded(value) for name, value in data["default_values"].items()},
-        )
+        given = dict(data)
+        lookback = given.pop("lookback_microseconds")
+        window = None if lookback is None else lookback * MICROSECOND
+        values = {name: decoded(value) for name, value in given.pop("default_values").items()}
+        return cls(**given, lookback_window=window, default_values=values)
 
 
 def _names(value: Any, argument: str, table: str) -> tuple[str, ...] | None:

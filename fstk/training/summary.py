@@ -1,5 +1,4 @@
-"""The counts of an explanation that a person reads first: how many labels matched, how old their rows are, what to
-look at.
+"""The counts of an explanation that a person reads first: labels that matched, ages of their rows, what to look at.
 
 Counted part by part, so that no engine has to bring all rows together; :class:`Summary` is what the parts add up to.
 """
@@ -101,18 +100,14 @@ class Summary(Displayed):
             if lookup.later_rows:
                 notes.append(f"{lookup.table}: {lookup.later_rows:,} × a row refused because it came after the label")
             if lookup.rows_without_time:
-                rows_without = plural(lookup.rows_without_time, "feature row")
-                notes.append(f"{lookup.table}: {rows_without} without a time, never seen")
+                count = plural(lookup.rows_without_time, "feature row")
+                notes.append(f"{lookup.table}: {count} without a time, never seen")
         if self.worst:
             served = f"{plural(len(self.worst), 'label')} worst served"
             notes.append("\n  ".join([f"{served}: {self.worst[0]}", *self.worst[1:]]))
         labels, lookups = plural(self.labels, "label"), plural(len(self.lookups), "lookup")
-        return Sheet(
-            f"{labels} × {lookups} · {self.future:,} saw the future",
-            ("lookup", *names, "median age", "oldest"),
-            rows,
-            notes,
-        )
+        title = f"{labels} × {lookups} · {self.future:,} saw the future"
+        return Sheet(title, ("lookup", *names, "median age", "oldest"), rows, notes)
 
     def _share(self, lookup: LookupSummary, kind: str) -> str | None:
         if kind == "only_later_rows" and not lookup.has_time:
@@ -123,8 +118,7 @@ class Summary(Displayed):
 
 
 def summarized(plan: TrainingPlan, counts: pa.Table, rows_without_time: Sequence[int]) -> Summary:
-    """Return the summary that parts of :func:`partial_counts` add up to; ``rows_without_time`` has one number per
-    join."""
+    """Return what parts of :func:`partial_counts` add up to; ``rows_without_time`` has one number per join."""
     of: dict[tuple[int, str], list[tuple[int, str, int]]] = {}
     for line in counts.to_pylist():
         of.setdefault((line["lookup"], line["kind"]), []).append((line["value"], line["name"], line["count"]))
@@ -173,8 +167,7 @@ def _median(ages: list[tuple[int, int]]) -> timedelta | None:
 
 
 def _worst(part: pa.Table, plan: TrainingPlan, position: int) -> list[tuple[int, str]]:
-    """Return (rank, words) of the labels to look at first: those that missed a row by little, then those with the
-    oldest row."""
+    """Return (rank, words) of the labels to look at first: those that missed a row by little, then of oldest row."""
     join = plan.joins[plan.joined[position]]
     if join.label_time is None or join.table_time is None:
         return []
@@ -186,10 +179,8 @@ def _worst(part: pa.Table, plan: TrainingPlan, position: int) -> list[tuple[int,
     wait = next_time - label_time
     age = np.rint(aged.column("age_seconds").to_numpy() * 1e6).astype(np.int64)
     worst = []
-    for table, rank, length, words in (
-        (missed, wait, wait, "first row {} later"),
-        (aged, _MOST - age, age, "its row is {} old"),
-    ):
+    first, then = (missed, wait, wait, "first row {} later"), (aged, _MOST - age, age, "its row is {} old")
+    for table, rank, length, words in (first, then):
         for row in np.lexsort((table.column("label_row").to_numpy(), rank))[:_WORST]:
             line = table.slice(int(row), 1)
             keys = ", ".join(f"{key} {value_text(line.column(shown[key])[0].as_py())}" for key in join.label_keys)

@@ -113,23 +113,10 @@ def create_training_set(
     as_known: bool = False,
     caller_overrides: bool = False,
 ) -> TrainingSet:
-    """Plan a training set; the tables' newest versions are pinned.
+    """Plan a training set; see ``FeatureEngineeringClient.create_training_set`` for arguments and errors.
 
-    Args:
-        df: the labels, a Spark, pandas, Polars or Arrow frame. Rows are kept as they are, every one.
-        feature_lookups: what to look up, in the order of the output's columns.
-        label: the column to be predicted, or None.
-        exclude_columns: columns to leave out at the end; they may serve the join.
-        session: computes what Spark must for labels that are no Spark frame; None is that of ``fstk.connect()``.
-        as_known: let a row count only from the Delta commit that wrote it to the one that changed or deleted it.
-        caller_overrides: a column of ``df`` named like a feature stands for it instead of being refused.
-
-    Starts no Spark action, except that the keys of a table with commits that are not fstk's are checked to be unique
-    now.
-
-    Raises:
-        InvalidInput: everything that :func:`fstk.training.plan.plan_training_set` and
-            :func:`fstk.engines.frames.to_arrow` refuse. DuplicateKeys: several rows of one key and time.
+    ``session`` computes what Spark must for labels that are no Spark frame; None is that of ``fstk.connect()``. Starts
+    no Spark action, except that keys of a table with commits that are not fstk's are checked to be unique now.
     """
     own = engine_for(df)
     labels = own.frame(df, "df")
