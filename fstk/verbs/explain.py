@@ -100,9 +100,7 @@ def _of_training_set(training_set: TrainingSet, name: str, key: str) -> LabelExp
     pictures = draw(LoadedJoin.read(plan, label, sources, as_known=training_set.as_known), 0)
     labels = len(set(found.column("label_row").to_pylist()))
     return LabelExplanation(
-        f"{name} · key {key} · {plural(labels, 'label')}, newest first",
-        lines_of(found, plan),
-        pictures,
+        f"{name} · key {key} · {plural(labels, 'label')}, newest first", lines_of(found, plan), pictures
     )
 
 

@@ -84,12 +84,7 @@ class PitRequest:
 
 
 def parse(
-    namespace: Mapping[str, Any] | None,
-    text: str,
-    labels: str,
-    label: str | None,
-    at: str | None,
-    as_known: bool,
+    namespace: Mapping[str, Any] | None, text: str, labels: str, label: str | None, at: str | None, as_known: bool
 ) -> PitRequest:
     """Return the request that the words of ``fstk pit`` and the lines of ``text`` make.
 
