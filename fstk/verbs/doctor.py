@@ -32,7 +32,6 @@ class Diagnosis(Displayed):
     checks: tuple[Check, ...]
 
     def display(self) -> Sheet:
-        """Show one check a line."""
         ordered = sorted(self.checks, key=lambda check: check.ok)
         lines = []
         for check in ordered:
@@ -42,7 +41,6 @@ class Diagnosis(Displayed):
 
 
 def diagnose() -> Diagnosis:
-    """Check what fstk needs, and say how to mend it."""
     checks = (_engine, _jars, _warehouse, _online, _models, _notebooks)
     return Diagnosis(tuple(_found(check) for check in checks))
 

@@ -59,7 +59,7 @@ def _table(table: FeatureTable) -> Iterable[Finding]:
     time = table.timeseries_column
     if time is None:
         return lint_table(table).findings
-    rows = rows_among(table.at(table.version), {}, [*table.primary_keys, time])
+    rows = rows_among(table.at(table.version), {}, list(table.keys))
     found = [*lint_table(table, rows).findings]
     source = event_sources([table]).get(table.name)
     if source is not None and source.closed != "left":

@@ -27,7 +27,6 @@ class PublishRequest:
         )
 
     def code(self) -> Code:
-        """Return the publication as plain Python."""
         given = {
             "source_table_name": self.table,
             "online_store": self.to,

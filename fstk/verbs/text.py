@@ -53,8 +53,7 @@ def statements(text: str) -> list[str]:
     """
     found, open_line = [], ""
     for line in text.splitlines():
-        line = uncommented(line, SQL)
-        open_line = f"{open_line} {line.strip()}".strip()
+        open_line = f"{open_line} {uncommented(line, SQL).strip()}".strip()
         if open_line and not _unclosed(open_line):
             found.append(open_line.rstrip(",").rstrip())
             open_line = ""
