@@ -83,9 +83,7 @@ class Sheet(Displayed):
         return "\n".join(lines)
 
     def html(self, room: int = _BYTES) -> str:
-        """Return the table as one ``<div>`` of escaped, static HTML, its rows in ``room`` bytes; what is left out is
-        counted.
-        """
+        """Return the table as a ``<div>`` of escaped, static HTML, its rows in ``room`` bytes; the rest is counted."""
         columns, rows = self._cells()
         right = self._right(rows)
         out = ["<div>"]

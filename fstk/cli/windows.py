@@ -56,7 +56,6 @@ def windows(
             closed=closed,
             calendar=calendar,
         )
-    # the grammar must be there at once: what a verb needs is loaded by the verb
     from fstk.verbs.windows import parse
 
     call = call_of(context)

@@ -23,13 +23,8 @@ from fstk.verbs.pit import sample_labels
 
 
 def lint(namespace: Mapping[str, Any] | None, names: list[str]) -> LintReport:
-    """Return what lint finds in ``names``, or, without any, in all that is at hand.
-
-    ``namespace`` is that of a notebook's cells, None in a terminal.
-
-    Raises:
-        UnknownName: a name of nothing; the message gives the nearest. InvalidInput: a file that cannot be read.
-    """
+    """Return what lint finds in ``names``, or, without any, in all that is at hand; ``namespace`` is that of a
+    notebook's cells, None in a terminal. Raises UnknownName; InvalidInput: a file that cannot be read."""
     if not names:
         found = [finding for table in open_catalog().tables() for finding in _table(table)]
         if namespace is not None:

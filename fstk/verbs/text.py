@@ -46,11 +46,8 @@ def _outside(line: str, quoting: Quoting) -> Iterator[tuple[int, str]]:
 
 
 def statements(text: str) -> list[str]:
-    """Return the statements of ``text``, one a line, without blank lines, comments (``--`` and ``#``) and closing
-    commas.
-
-    A statement whose parentheses are open goes on in the next line.
-    """
+    """Return the statements of ``text``, one a line, without blank lines, comments (``--``, ``#``), closing commas; one
+    whose parentheses are open goes on in the next line."""
     found, open_line = [], ""
     for line in text.splitlines():
         open_line = f"{open_line} {uncommented(line, SQL).strip()}".strip()
