@@ -26,6 +26,7 @@ class Lines:
         self._last_beat = 0.0
 
     def start(self, number: int, key: str, cells: int) -> None:
+        """Task ``number`` (from 1) begins, of ``cells`` code cells."""
         self._last_beat = 0.0
         if self._out.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[state]}"))
@@ -43,7 +44,7 @@ class Lines:
             print(f"{self._head(number, key)} {state}", file=self._out, flush=True)
 
     def end(self, number: int, key: str, summary: str, last: str) -> None:
-        """Task ``number`` is over: what it did, then how long it took or how it ended."""
+        """Task ``number`` is over: what it did, and at the end of the line how long it took or how it ended."""
         if self._bar:
             self._bar.stop()
             self._bar = None

@@ -1,4 +1,4 @@
-"""Watches a kernel from the run that started it: memory, rows, signs of life, and processes it must not leave."""
+"""Watches a kernel from its run: memory, rows, signs of life, and the processes that it must not leave behind."""
 
 from __future__ import annotations
 

@@ -53,6 +53,7 @@ class LookupLine:
     within: timedelta | None
 
     def at(self, time: str | None) -> FeatureLookup:
+        """Return the lookup with the labels' time column, None for a table that has no time column."""
         return FeatureLookup(
             self.table,
             self.keys,

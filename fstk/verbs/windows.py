@@ -83,7 +83,7 @@ class WindowsRequest:
         return WindowsWrite(before, made.report)
 
     def code(self) -> Code:
-        asked = self.features
+        features = self.features
         names = ["Aggregate", "FeatureEngineeringClient", "WindowedFeatures"]
         first = []
         if isinstance(self.points, Calendar):
@@ -92,16 +92,16 @@ class WindowsRequest:
             kinds = {"datetime" if isinstance(moment, datetime) else "date" for moment in moments}
             kinds |= {"UTC"} if "datetime" in kinds else set()
             first = [f"from datetime import {', '.join(sorted(kinds))}", ""]
-        aggregates = [f"Aggregate({literal(one.expression)}, name={literal(one.name)})" for one in asked.aggregates]
+        aggregates = [f"Aggregate({literal(one.expression)}, name={literal(one.name)})" for one in features.aggregates]
         arguments = [
             ("source", self.source_code),
-            ("entity", literal(asked.entity)),
-            ("timestamp", literal(asked.timestamp)),
+            ("entity", literal(features.entity)),
+            ("timestamp", literal(features.timestamp)),
             ("aggregates", listed(aggregates)),
-            ("windows", literal(list(asked.windows))),
+            ("windows", literal(list(features.windows))),
         ]
-        arguments += [("closed", literal(asked.closed))] if asked.closed != "left" else []
-        keys = [*asked.keys, self._computed_time]
+        arguments += [("closed", literal(features.closed))] if features.closed != "left" else []
+        keys = [*features.keys, self._computed_time]
         computed = f"features.compute({self.points_code}"
         computed += f", timestamp={literal(self.points_time)})" if self.points_time is not None else ")"
         steps = ["fe = FeatureEngineeringClient()", f"rows = {computed}"]
@@ -112,13 +112,13 @@ class WindowsRequest:
             steps.append(f"rows = rows.withColumnRenamed({literal(self._computed_time)}, {literal(self.time)})")
         table = [
             ("name", literal(self.table)),
-            ("primary_keys", literal(list(asked.keys))),
+            ("primary_keys", literal(list(features.keys))),
             ("timeseries_column", literal(self.time)),
             ("df", "rows"),
         ]
         table += [("tags", literal(self._tags()))] if self._tags() and self.existing is None else []
-        features = f"features = {call('WindowedFeatures', arguments)}"
-        lines = [*first, f"from fstk import {', '.join(names)}", "", features, *steps, call("fe.create_table", table)]
+        made = f"features = {call('WindowedFeatures', arguments)}"
+        lines = [*first, f"from fstk import {', '.join(names)}", "", made, *steps, call("fe.create_table", table)]
         return Code("\n".join(lines))
 
     @property
