@@ -1,4 +1,4 @@
-"""The jobs of ``databricks.yml``: what Databricks deploys is what ``fstk run`` runs, in the same order."""
+"""The jobs of ``databricks.yml``: what Databricks deploys, ``fstk run`` runs, with the same order and parameters."""
 
 from __future__ import annotations
 
