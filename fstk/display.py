@@ -61,7 +61,6 @@ class Sheet(Displayed):
     notes: Sequence[str] = field(default=())
 
     def display(self) -> Sheet:
-        """Return itself."""
         return self
 
     def text(self, width: int = WIDTH) -> str:
@@ -84,9 +83,7 @@ class Sheet(Displayed):
         return "\n".join(lines)
 
     def html(self, room: int = _BYTES) -> str:
-        """Return the table as one ``<div>`` of escaped, static HTML, its rows in ``room`` bytes; what is left out is
-        counted.
-        """
+        """Return the table as a ``<div>`` of escaped, static HTML, its rows in ``room`` bytes; the rest is counted."""
         columns, rows = self._cells()
         right = self._right(rows)
         out = ["<div>"]
@@ -109,7 +106,6 @@ class Sheet(Displayed):
         return "".join(out)
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
-        """Return headers and rows as printable text, as many as are ever shown."""
         rows = [[_plain(value) for value in row[:_COLUMNS]] for row in self.rows[:_ROWS]]
         return [_printable(name) for name in self.columns[:_COLUMNS]], rows
 
@@ -134,7 +130,6 @@ class Stacked(Displayed):
         raise NotImplementedError  # every subclass has its own
 
     def display(self) -> Sheet:
-        """Return the first part's table."""
         return self.parts()[0].display()
 
     def __repr__(self) -> str:

@@ -11,12 +11,9 @@ from collections.abc import Iterable
 
 
 class FstkError(Exception):
-    """Base of all errors of fstk.
-
-    ``exit_code`` is what the ``fstk`` command ends with when this error reaches it:
-    0 done, 1 the job's own error, 2 bad arguments (nothing was started), 3 a gate said no, 4 infrastructure, 138 the
-    kernel died.
-    """
+    """Base of all errors of fstk; ``exit_code`` is what the ``fstk`` command ends with when one reaches it: 0 done,
+    1 the job's own error, 2 bad arguments (nothing was started), 3 a gate said no, 4 infrastructure, 138 the kernel
+    died."""
 
     exit_code = 1
     _rendered = False

@@ -16,19 +16,15 @@ Action = Literal["read", "written", "published", "model"]
 FILE = "journal.jsonl"
 """Name of the file of entries in the folder that the run shares with its kernel."""
 
-# fstk/jobs/kernel.py sets the third to its own process id, so that a process started by a cell does not pass for the
-# run
+# fstk/jobs/kernel.py sets the third to its process id: a process that a cell starts does not pass for the run
 FOLDER_VARIABLE, RUN_VARIABLE, KERNEL_VARIABLE = "FSTK_RUN_FOLDER", "FSTK_RUN_ID", "FSTK_RUN_KERNEL"
 
 _entries: list[Entry] = []
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One table version, model version or online table that this process read or wrote.
-
-    ``rows`` is how many rows were read, written or published, None where that is not known without counting. A write
-    that changed nothing has ``rows`` 0 and the version that stood.
-    """
+    """One table version, model version or online table that this process read or wrote; ``rows`` None is not known
+    without counting. A write that changed nothing has ``rows`` 0 and the version that stood."""
 
     action: Action
     table: str

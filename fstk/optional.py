@@ -7,29 +7,19 @@ from types import ModuleType
 
 from fstk.errors import MissingPackage
 
-_EXTRAS = {
-    "pyspark": "spark",
-    "grpc": "spark",
-    "pandas": "spark",
-    "databricks": "databricks",
-    "databricks.connect": "databricks",
-    "databricks.sdk": "databricks",
-    "papermill": "jobs",
-    "mlflow": "models",
-    "cloudpickle": "models",
-    "skops": "models",
-    "evidently": "monitoring",
-    "scipy": "monitoring",
-    "ipywidgets": "notebook",
+_MODULES = {
+    "spark": ("pyspark", "grpc", "pandas"),
+    "databricks": ("databricks", "databricks.connect", "databricks.sdk"),
+    "jobs": ("papermill",),
+    "models": ("mlflow", "cloudpickle", "skops"),
+    "monitoring": ("evidently", "scipy"),
+    "notebook": ("ipywidgets",),
 }
+_EXTRAS = {module: extra for extra, modules in _MODULES.items() for module in modules}
 
 
 def need(module: str) -> ModuleType:
-    """Import and return ``module``.
-
-    Raises:
-        MissingPackage: it is not installed; the message is the pip line of the extra that brings it.
-    """
+    """Import and return ``module``, else raise MissingPackage, whose message is the pip line of the extra it is in."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -18,11 +18,10 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True, field_specifiers=(Field,))
 def validated(**options: Any) -> Callable[[type[T]], type[T]]:
-    """Make a class a frozen dataclass whose fields are checked by their types, without any conversion.
+    """Make a class a frozen dataclass (``options`` are a dataclass's) whose fields are checked, never converted.
 
     A field's ``Field(description=…)`` is how a person is told what belongs there: an argument of another type raises
-    ``InvalidInput``, "{field} must be {description}; got {value}.". ``__post_init__`` may check further, and raise any
-    error of fstk. ``options`` are those of a dataclass (``repr``, ``eq``).
+    ``InvalidInput``, "{field} must be {description}; got {value}.". ``__post_init__`` may raise any error of fstk.
     """
 
     def made(cls: type[T]) -> type[T]:

@@ -44,7 +44,6 @@ def fstk() -> None:
 
 
 def verbs() -> list[str]:
-    """Return the names of the verbs."""
     return sorted(command.name for command in app.registered_commands if command.name)
 
 
@@ -56,16 +55,8 @@ def run_command(
 ) -> Any:
     """Carry out ``fstk ARGV`` and return what is to be shown, None when there is nothing (more) to show.
 
-    Args:
-        argv: the words after ``fstk``.
-        namespace: of the notebook's cells, when called from a magic.
-        cell: the text below a cell magic.
-        progress: told how many rows are done, and of how many, by a verb that takes a while.
-
-    Raises:
-        UnknownName: no such verb.
-        InvalidInput: the words do not fit the verb's grammar.
-        FstkError: whatever the verb raises.
+    ``namespace``, ``cell`` and ``progress`` are a notebook's, as in :class:`Call`. Raises UnknownName: no such verb;
+    InvalidInput: the words do not fit its grammar; and whatever the verb raises.
     """
     argv = list(argv) or ["-h"]
     first = next((word for word in argv if not word.startswith("-")), None)
@@ -83,9 +74,7 @@ def run_command(
 
 
 def main() -> int:
-    """Be the command ``fstk``: print what is to be shown, errors as one sentence on standard error; return the exit
-    code.
-    """
+    """Be the command ``fstk``: print what is to be shown, or an error as one sentence on standard error."""
     try:
         shown = run_command(sys.argv[1:])
         if shown is not None:

@@ -35,11 +35,7 @@ class Call:
         return self.cell or ""
 
     def bind(self, name: str, value: Any) -> None:
-        """Make ``value`` the notebook's variable ``name``.
-
-        Raises:
-            InvalidInput: there is no notebook, or that is no name of a variable.
-        """
+        """Make ``value`` the notebook's variable ``name``; raises InvalidInput."""
         if self.namespace is None:
             raise InvalidInput(f"-o {name}: a terminal has no variables; -o is for a notebook.")
         if not name.isidentifier() or keyword.iskeyword(name):
@@ -74,11 +70,7 @@ AsWidget = Annotated[
 
 
 def opened(context: Context, widget: str, **given: Any) -> Opened:
-    """Return the widget that ``--widget`` asks for.
-
-    Raises:
-        InvalidInput: there is no notebook to show it, or a word too many.
-    """
+    """Return the widget that ``--widget`` asks for; raises InvalidInput in a terminal, and for a word too many."""
     if not call_of(context).in_notebook:
         raise InvalidInput("--widget: a terminal has no widgets; --widget is for a notebook.")
     if context.args:

@@ -27,7 +27,6 @@ def lint(
     They are: the clock in feature SQL, one instant for all rows, windows that hold the label, the label itself. In a
     terminal the exit code is 3 when there are any.
     """
-    # the grammar must be there at once: what a verb needs is loaded by the verb
     from fstk.verbs import lint as checks
 
     call = call_of(context)

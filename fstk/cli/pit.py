@@ -40,7 +40,6 @@ def pit(
     if widget:
         lookups = call_of(context).cell
         return opened(context, "JoinPreview", labels=labels, label=label, at=at, lookups=lookups, as_known=as_known)
-    # the grammar must be there at once: what a verb needs is loaded by the verb
     from fstk.verbs.pit import parse
 
     call = call_of(context)

@@ -36,7 +36,6 @@ def publish(
     """
     if widget:
         return opened(context, "PublishPanel", table=table, to=to, features=feature, where=where)
-    # the grammar must be there at once: what a verb needs is loaded by the verb
     from fstk.verbs.publish import PublishRequest
 
     request = PublishRequest(table, to, None if feature is None else tuple(feature), where, dry_run)

@@ -32,7 +32,6 @@ def run(
     of runs. Exit codes: 0 done, 1 the job's own error, 2 bad parameters (nothing was started), 3 a gate said no,
     4 infrastructure (worth a retry), 138 the kernel died.
     """
-    # the grammar must be there at once: what a verb needs is loaded by the verb
     from fstk.jobs.runner import run_job
 
     done = run_job(name, _parameters(parameter or []), resume=resume, cell_timeout=_seconds(cell_timeout))

@@ -11,7 +11,6 @@ from fstk.display import Displayed
 
 def demo() -> Displayed:
     """Load 69,659 real purchases and run the job churn over them."""
-    # the grammar must be there at once: what a verb needs is loaded by the verb
     from fstk.demo import churn
 
     return churn.run()

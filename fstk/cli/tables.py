@@ -12,7 +12,6 @@ from fstk.errors import InvalidInput
 
 def tables() -> Displayed:
     """List the feature tables."""
-    # the grammar must be there at once: what a verb needs is loaded by the verb
     from fstk.verbs import tables as catalog
 
     return catalog.tables()

@@ -26,8 +26,7 @@ def windows(
         str | None, Option(metavar="START,END,EVERY", help="Features on a calendar, as 1997-01-08,1998-04-01,7d.")
     ] = None,
     points: Annotated[
-        str | None,
-        Option(metavar="SOURCE[,COLUMN]", help="Features at the keys and times of this table or variable."),
+        str | None, Option(metavar="SOURCE[,COLUMN]", help="Features at the keys and times of this table or variable.")
     ] = None,
     write: Annotated[bool, Option("--write", help="Merge the features into the table.")] = False,
     output: Annotated[
@@ -57,7 +56,6 @@ def windows(
             closed=closed,
             calendar=calendar,
         )
-    # the grammar must be there at once: what a verb needs is loaded by the verb
     from fstk.verbs.windows import parse
 
     call = call_of(context)

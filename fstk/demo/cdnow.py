@@ -24,11 +24,7 @@ TITLE = f"CDNOW, {PURCHASES:,} purchases of {CUSTOMERS:,} customers, 1997-01-01 
 
 def purchases() -> pa.Table:
     """Return all purchases: ``customer_id`` bigint, ``purchased_at`` timestamp (midnight UTC), ``quantity`` int (CDs),
-    ``amount`` double (US dollars), in the order of the source.
-
-    Raises:
-        MissingPackage: ``Lifetimes`` is not installed.
-    """
+    ``amount`` double (US dollars), in the order of the source; raises MissingPackage."""
     words = pl.col("line").str.strip_chars().str.replace_all(r"\s+", " ").str.split(" ")
     lines = pl.read_csv(_file(), separator="\n", has_header=True, new_columns=["line"])
     return lines.select(

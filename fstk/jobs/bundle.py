@@ -1,6 +1,4 @@
-"""The jobs of ``databricks.yml``: what Databricks deploys is what ``fstk run`` runs, in the same order with the same
-parameters.
-"""
+"""The jobs of ``databricks.yml``: what Databricks deploys, ``fstk run`` runs, with the same order and parameters."""
 
 from __future__ import annotations
 
@@ -93,12 +91,7 @@ class JobSpec:
 
     def task_parameters(self, task: TaskSpec, given: Mapping[str, Any], declared: list[str]) -> dict[str, str]:
         """Return what ``task`` is given, as Databricks does it: its own parameters with references resolved, over
-        them the job's parameters that its notebook declares.
-
-        Raises:
-            BadParameter: ``given`` names a parameter that the job does not have.
-            InvalidInput: a reference to anything but a parameter of this job.
-        """
+        them the job's parameters that its notebook declares; raises BadParameter, InvalidInput."""
         for name in given:
             if name not in self.parameters:
                 raise BadParameter(f"job {self.name} has no parameter {name!r}.{nearest(name, self.parameters)}")
@@ -120,12 +113,8 @@ class JobSpec:
 
 
 def read_bundle(path: Path) -> dict[str, JobSpec]:
-    """Return the jobs of a Databricks Asset Bundle by name; notebook paths are read against its folder.
-
-    Raises:
-        InvalidInput: a file that cannot be read, not YAML, a task that is not a notebook task, one that depends on an
-            unknown task, or tasks in a circle.
-    """
+    """Return the jobs of a Databricks Asset Bundle by name; notebook paths are read against its folder. Raises
+    InvalidInput: it cannot be read, or a job is not made of notebook tasks that can be put in an order."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         bundle = _Bundle.model_validate(content or {})
@@ -141,12 +130,7 @@ def read_bundle(path: Path) -> dict[str, JobSpec]:
 
 
 def job_named(name: str, root: Path) -> JobSpec:
-    """Return one job of the project's bundle.
-
-    Raises:
-        UnknownName: the project has no bundle, or its bundle no such job.
-        InvalidInput: as :func:`read_bundle`.
-    """
+    """Return one job of the project's bundle; raises UnknownName, and InvalidInput as :func:`read_bundle`."""
     path = root / FILE
     if not path.is_file():
         raise UnknownName(f"no job {name}: there is no {FILE} in {root}.")

@@ -33,7 +33,9 @@ from fstk.jobs.secret import Scrubber
 _START_SECONDS = 120
 _OUTPUT_SECONDS = 60  # how long the last outputs of a finished cell may take to arrive
 _ENGINE = "fstk"
-logging.getLogger("papermill").addHandler(logging.NullHandler())  # what it has to say is said by the account
+_OPTIONS: Any = {"engine_name": _ENGINE, "kernel_name": "python3", "language": "python", "progress_bar": False}
+_LOGGER = logging.getLogger("papermill")
+_LOGGER.addHandler(logging.NullHandler())  # what it has to say is said by the account
 
 
 @dataclass
@@ -61,24 +63,11 @@ class Execution:
         return len(_code(self._document))
 
     def execute(self) -> tuple[Status, Failure | None]:
-        """Execute every cell, saving the notebook to ``output`` as it goes; returns how it ended, short of the
-        record's closing.
-
-        ``interrupted``, ``killed``, ``exited``, ``timed out``, ``failed``, ``incomplete`` and ``not started`` come
-        with what happened, and where.
-        """
+        """Execute every cell, saving the notebook to ``output`` as it goes; return how it ended, with what happened
+        and where unless it succeeded. That the record was closed is not looked at."""
         document = nbformat.reads(nbformat.writes(nbformat.from_dict(self.notebook)), as_version=4)
         try:
-            papermill.execute_notebook(
-                document,
-                None,
-                parameters=dict(self.parameters),
-                engine_name=_ENGINE,
-                kernel_name="python3",
-                language="python",
-                progress_bar=False,
-                execution=self,
-            )
+            papermill.execute_notebook(document, None, dict(self.parameters), execution=self, **_OPTIONS)
         except PapermillExecutionError:
             pass  # its cell carries the error output, which is read below
         except DeadKernelError:
@@ -111,9 +100,8 @@ class Execution:
                 self.cell = number
                 name, message = errors[0].ename, errors[0].evalue
                 if name == "SystemExit":
-                    return "exited", self._failure(
-                        name, f"sys.exit({message}) in a cell is not how a job ends; job.done() is"
-                    )
+                    message = f"sys.exit({message}) in a cell is not how a job ends; job.done() is"
+                    return "exited", self._failure(name, message)
                 return "failed", self._failure(name, message)
         for number, cell in enumerate(cells, 1):
             if cell.execution_count is None:
@@ -171,18 +159,14 @@ class _Notebook(NotebookExecutionManager):
 
 
 class _Client(PapermillNotebookClient):
-    def __init__(self, manager: _Notebook, **options: Any) -> None:
-        super().__init__(manager, **options)
-        self.execution = manager.execution
-
     def start_new_kernel(self, **options: Any) -> None:
         super().start_new_kernel(**options)
         assert self.km is not None
         provisioner = self.km.provisioner
         assert isinstance(provisioner, LocalProvisioner)
         assert provisioner.process is not None
-        self.execution.kernel = provisioner.process
-        self.execution.started(provisioner.process)
+        self.nb_man.execution.kernel = provisioner.process
+        self.nb_man.execution.started(provisioner.process)
 
     def set_widgets_metadata(self) -> None:
         """Leave the state of widgets out of the file: it holds no truth, and may hold what was typed."""
@@ -192,20 +176,13 @@ class _Engine(Engine):
     @classmethod
     def execute_notebook(cls, nb: Any, kernel_name: str, *_: Any, execution: Execution, **_papermill: Any) -> Any:
         manager = _Notebook(nb, execution)
-        client = _Client(
-            manager,
-            kernel_name=kernel_name,
-            kernel_manager_class=_Kernel,
-            timeout=math.ceil(execution.cell_timeout) if execution.cell_timeout else None,
-            startup_timeout=_START_SECONDS,
-            iopub_timeout=_OUTPUT_SECONDS,
-            log=logging.getLogger("papermill"),
-        )
+        limit = math.ceil(execution.cell_timeout) if execution.cell_timeout else None
+        limits: Any = {"timeout": limit, "startup_timeout": _START_SECONDS, "iopub_timeout": _OUTPUT_SECONDS}
+        log, environment = execution._log, dict(execution.environment)
+        client = _Client(manager, kernel_name=kernel_name, kernel_manager_class=_Kernel, log=_LOGGER, **limits)
         manager.notebook_start()
         try:
-            client.execute(
-                env=dict(execution.environment), cwd=str(execution.folder), stdout=execution._log, stderr=execution._log
-            )
+            client.execute(env=environment, cwd=str(execution.folder), stdout=log, stderr=log)
         finally:
             manager.notebook_complete()
         return manager.nb

@@ -1,6 +1,4 @@
-"""``job = fstk.job(globals())``: a notebook's typed parameters, the same in JupyterLab, under ``fstk run`` and on
-Databricks.
-"""
+"""``job = fstk.job(globals())``: a notebook's typed parameters, the same in Jupyter, ``fstk run`` and Databricks."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ _WRITES = frozenset({"written", "published", "model"})
 
 @dataclass(frozen=True, repr=False)
 class Closed(Displayed):
-    """What :meth:`Job.done` says: a summary, whether anything changed (None: not known), counts, and what was read
-    and written.
-    """
+    """What :meth:`Job.done` says; ``changed`` None is not known, ``entries`` are what was read and written."""
 
     name: str
     summary: str
@@ -36,7 +32,6 @@ class Closed(Displayed):
     entries: tuple[journal.Entry, ...]
 
     def display(self) -> Sheet:
-        """Show the summary, then one line per table read or written."""
         rows = [(entry.action, entry.table, entry.version, entry.rows) for entry in self.entries]
         title = f"{self.name} · done · {self.summary}" if self.summary else f"{self.name} · done"
         notes = ["nothing to do"] if self.changed is False else []
@@ -80,16 +75,11 @@ class Job(Displayed):
         closed = Closed(self._name, summary or _summary(writes, figures), changed, figures, entries)
         folder = journal.run_folder()
         if self._run and self._scrubber and folder:
-            Closing(
-                token=self._run.token,
-                summary=self._scrubber.clean(closed.summary),
-                changed=changed,
-                rows=self._scrubber.clean(figures),
-            ).send(folder)
+            clean = self._scrubber.clean
+            Closing(self._run.token, clean(closed.summary), changed, clean(figures)).send(folder)
         return closed
 
     def display(self) -> Sheet:
-        """Show one parameter a line: name, type, value and help."""
         shown = portable(self.parameters)
         rows = [(p.name, p.type.source, shown[p.name], p.help) for p in self._declaration.parameters]
         kept = "recorded by fstk run" if self._run else "not recorded; fstk run keeps a record"
@@ -135,8 +125,7 @@ def _declaration(namespace: Mapping[str, Any], where: str) -> Declaration:
     history = namespace.get("In")
     if not history:
         return from_annotations(namespace.get("__annotations__", {}), namespace, where)
-    # the newest cell of declarations before the one that is being executed; papermill's injected cell has no
-    # annotations
+    # the newest cell of declarations before the one being executed; papermill's injected cell has no annotations
     source = next((cell for cell in reversed(history[:-1]) if is_declaration(cell)), "")
     return parse(source, where)
 

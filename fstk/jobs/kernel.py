@@ -1,8 +1,6 @@
-"""The process that executes a task's notebook: an ordinary ipykernel of this environment, which dies with the run
-that started it.
+"""The process that executes a task's notebook: an ordinary ipykernel of this environment, which dies with its run.
 
-Started as ``python -m fstk.jobs.kernel``; the interpreter is the one that runs ``fstk``, whatever kernels are
-registered.
+Started as ``python -m fstk.jobs.kernel`` by the interpreter that runs ``fstk``, whatever kernels are registered.
 """
 
 from __future__ import annotations

@@ -16,12 +16,7 @@ FILE = ".lease"
 
 @contextmanager
 def hold(folder: Path, job: str, logical_date: str) -> Iterator[None]:
-    """Hold the lease of ``job`` for ``logical_date``; records that a vanished run left in ``folder`` are closed as
-    lost.
-
-    Raises:
-        LeaseHeld: another run holds it; nothing was started.
-    """
+    """Hold the lease of ``job`` for ``logical_date``, else raise LeaseHeld; records of a vanished run become lost."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / FILE, timeout=0)
     try:

@@ -42,15 +42,11 @@ class Parameter:
 
     @property
     def required(self) -> bool:
-        """Whether a value must be given."""
         return self.default is _REQUIRED
 
     def read(self, given: Mapping[str, Any]) -> Any:
-        """Return the value of this name in ``given``, else the default, read by the declared type.
-
-        Raises:
-            BadParameter: missing, or of the wrong type; a secret's value is not repeated.
-        """
+        """Return the value of this name in ``given``, else the default, read by the declared type; raises BadParameter,
+        which does not repeat a secret's value."""
         value = given.get(self.name, self.default)
         if value is _REQUIRED:
             raise BadParameter(f"{self.name} is missing: {self.type.expected}.")
@@ -69,23 +65,16 @@ class Declaration(Displayed):
 
     @property
     def names(self) -> list[str]:
-        """Names of the parameters."""
         return [parameter.name for parameter in self.parameters]
 
     def read(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return every parameter, typed: the given values read by their declared types, and the defaults.
-
-        Raises:
-            BadParameter: an unknown name, a missing value, or one of the wrong type; a secret's value is never
-                repeated.
-        """
+        """Return every parameter, given or by default, read by its type; raises BadParameter, for unknown names too."""
         for name in given:
             if name not in self.names:
                 raise BadParameter(f"there is no parameter {name!r}.{nearest(str(name), self.names)}")
         return {parameter.name: parameter.read(given) for parameter in self.parameters}
 
     def display(self) -> Sheet:
-        """Show one parameter a line: name, type, default and help."""
         rows = [(p.name, p.type.source, "(required)" if p.required else p.default, p.help) for p in self.parameters]
         return Sheet("parameters", ("name", "type", "default", "meaning"), rows)
 
@@ -106,12 +95,8 @@ def portable(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse(source: str, where: str) -> Declaration:
-    """Return the declaration written in ``source``, the text of one cell; ``where`` names it in errors.
-
-    Raises:
-        InvalidInput: a line that is not an annotated assignment (imports may stand beside them), a type that
-            parameters cannot have, or a default that is not a literal of its type.
-    """
+    """Return the declaration in ``source``, the text of one cell that ``where`` names in errors; raises InvalidInput: a
+    line that is no annotated assignment (imports may stand beside them), another type, or no literal as its default."""
     try:
         tree = ast.parse(source)
     except SyntaxError as error:
@@ -139,20 +124,11 @@ def is_declaration(source: str) -> bool:
 
 
 def from_annotations(annotations: Mapping[str, Any], values: Mapping[str, Any], where: str) -> Declaration:
-    """Return the declaration that a namespace without its cells' text still has: its annotations, and the values as
-    defaults.
-    """
-    parameters = [
-        Parameter(
-            name,
-            parameter_type(
-                annotation if isinstance(annotation, str) else inspect.formatannotation(annotation), name, where
-            ),
-            values.get(name, _REQUIRED),
-            "",
-        )
-        for name, annotation in annotations.items()
-    ]
+    """Return the declaration of a namespace without its cells' text: its annotations, and the values as defaults."""
+    parameters = []
+    for name, annotation in annotations.items():
+        written = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+        parameters.append(Parameter(name, parameter_type(written, name, where), values.get(name, _REQUIRED), ""))
     return _checked(parameters, where)
 
 
@@ -163,9 +139,8 @@ def _parameter(name: str, statement: ast.AnnAssign, help_: str, where: str) -> P
     try:
         default = ast.literal_eval(statement.value)
     except ValueError as error:
-        raise InvalidInput(
-            f"{where}: the default of parameter {name} must be a literal, not {ast.unparse(statement.value)}."
-        ) from error
+        written = ast.unparse(statement.value)
+        raise InvalidInput(f"{where}: the default of parameter {name} must be a literal, not {written}.") from error
     return Parameter(name, kind, default, help_)
 
 

@@ -23,9 +23,7 @@ _UNTOUCHED = "Nothing was started."
 
 @dataclass(frozen=True)
 class PlannedTask:
-    """One notebook with its values: ``given`` is what is written into it, ``parameters`` every value, both as JSON
-    values.
-    """
+    """One notebook: ``given`` is what is written into it, ``parameters`` all, both as JSON, ``values`` all, typed."""
 
     key: str
     notebook: NotebookSource
@@ -46,7 +44,6 @@ class RunPlan(Displayed):
     tasks: tuple[PlannedTask, ...]
 
     def display(self) -> Sheet:
-        """Show one task a line, with the values its notebook is given."""
         rows = [
             (task.key, ", ".join(task.depends_on), ", ".join(f"{n}={v}" for n, v in task.parameters.items()))
             for task in self.tasks
@@ -57,11 +54,7 @@ class RunPlan(Displayed):
 def plan_run(name: str, parameters: Mapping[str, Any], root: Path) -> RunPlan:
     """Return what ``fstk run NAME`` will do: a notebook's path, or a job of the project's ``databricks.yml``.
 
-    Raises:
-        UnknownName: no such job or notebook, or a secret that is not there.
-        BadParameter: a parameter is unknown, missing or of the wrong type.
-        InvalidInput: the bundle or a notebook's declaration cannot be read.
-        Infrastructure: a secret's store did not answer.
+    Raises UnknownName, BadParameter or another InvalidInput, and Infrastructure when a secret's store did not answer.
     """
     try:
         job, tasks = _notebook(name, parameters) if name.endswith(".ipynb") else _job(name, parameters, root)
@@ -78,9 +71,8 @@ def _notebook(name: str, parameters: Mapping[str, Any]) -> tuple[str, list[Plann
 
 def _job(name: str, parameters: Mapping[str, Any], root: Path) -> tuple[str, list[PlannedTask]]:
     if (Path(name).with_suffix(".ipynb")).is_file() and not (root / FILE).is_file():
-        raise UnknownName(
-            f"no job {name}: there is no {FILE} in {root}. A notebook is run by its file name, {name}.ipynb."
-        )
+        hint = f"A notebook is run by its file name, {name}.ipynb."
+        raise UnknownName(f"no job {name}: there is no {FILE} in {root}. {hint}")
     spec = job_named(name, root)
     tasks = []
     for task in spec.tasks:
@@ -106,9 +98,8 @@ def _logical_date(tasks: list[PlannedTask]) -> str:
         return datetime.now(UTC).date().isoformat()
     day = declared[0]
     if not isinstance(day, date):
-        raise InvalidInput(
-            f"{LOGICAL_DATE} is the logical date of the run, so it must be declared as a date, with a value."
-        )
+        wanted = "so it must be declared as a date, with a value"
+        raise InvalidInput(f"{LOGICAL_DATE} is the logical date of the run, {wanted}.")
     # a colon cannot stand in a file name everywhere
     return f"{day:%Y-%m-%dT%H%M%SZ}" if isinstance(day, datetime) else day.isoformat()
 

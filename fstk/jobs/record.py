@@ -31,8 +31,6 @@ Status = Literal[
     "not started",  # no kernel could be had
     "lost",  # the run itself vanished: its record says running, its process is gone
 ]
-HEARTBEAT_SECONDS = 10.0
-"""How often a running record is written anew."""
 _SILENT = timedelta(minutes=2)  # a run on another machine that has not written for so long is lost
 
 
@@ -46,9 +44,8 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class RunRecord(Displayed, msgspec.Struct, frozen=True):
-    """One task's run. Times are UTC; parameters are JSON values, secrets as their references; ``changed`` None is not
-    known; ``accesses`` are the table versions, model versions and online tables that it read or wrote.
-    """
+    """One task's run. Times are UTC, parameters JSON values, secrets references; ``changed`` None is not known;
+    ``accesses`` are the table versions, model versions and online tables that it read or wrote."""
 
     job: str
     task: str
@@ -79,11 +76,9 @@ class RunRecord(Displayed, msgspec.Struct, frozen=True):
         return ((self.ended or self.heartbeat) - self.started).total_seconds()
 
     def same_work(self, other: RunRecord) -> bool:
-        """Whether both ran the same notebook text with the same parameters."""
         return self.notebook_hash == other.notebook_hash and self.parameters == other.parameters
 
     def display(self) -> Sheet:
-        """Show the run: what, when, how it ended, and what it read and wrote."""
         rows: list[tuple[str, Any]] = [
             ("status", self.status if self.exit_code in (None, 0) else f"{self.status}, exit {self.exit_code}"),
             ("started", f"{self.started:%Y-%m-%d %H:%M:%S} UTC"),
@@ -138,11 +133,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def read_record(path: Path) -> RunRecord:
-    """Return the record at ``path``; one that says running, but whose process is gone, reads as ``lost``.
-
-    Raises:
-        InvalidInput: no such file, or not a run record.
-    """
+    """Return the record at ``path``, ``lost`` where it says running but its process is gone; raises InvalidInput."""
     try:
         # an earlier fstk wrote a figure that is not a number as NaN, which json takes and msgspec does not
         record = msgspec.convert(json.loads(path.read_bytes()), RunRecord)

@@ -23,21 +23,13 @@ from fstk.jobs.lease import hold
 from fstk.jobs.messages import CellError, Closing, Start, receive
 from fstk.jobs.plan import PlannedTask, RunPlan, plan_run
 from fstk.jobs.progress import Lines
-from fstk.jobs.record import (
-    HEARTBEAT_SECONDS,
-    Failure,
-    RunRecord,
-    Status,
-    gibibytes,
-    read_record,
-    this_process,
-    write_record,
-)
+from fstk.jobs.record import Failure, RunRecord, Status, gibibytes, read_record, this_process, write_record
 from fstk.jobs.watch import Watch, read_journal, rows_so_far
 from fstk.optional import need
 
 CELL_TIMEOUT = 3600.0
 """Seconds that one cell may run unless told otherwise."""
+_HEARTBEAT_SECONDS = 10.0  # how often a running record is written anew
 NOTHING = "nothing to do"
 _EXIT_CODES = {"succeeded": 0, "killed": 138, "interrupted": 4, "not started": 4}
 
@@ -65,7 +57,6 @@ class JobRun(Displayed):
         return any(task.record.changed is not False for task in self.tasks if not task.skipped)
 
     def display(self) -> Sheet:
-        """Show one task a line: what it did and how long it took."""
         rows = [(t.record.task, _outcome(t.record, t.skipped), f"{t.record.seconds:.0f} s") for t in self.tasks]
         notes = [f"notebooks  {short_path(self.folder)}"]
         return Sheet(f"job {self.job} · {self.logical_date}", ("task", "", "took"), rows, notes)
@@ -139,7 +130,6 @@ class _TaskRunner:
         )
 
     def earlier(self) -> RunRecord | None:
-        """Return the record of an earlier run that has done the same work."""
         try:
             record = read_record(self.path)
         except InvalidInput:  # none, or not one of ours: the task is not known to be done
@@ -179,19 +169,16 @@ class _TaskRunner:
             seconds = (now - self.record.started).total_seconds()
             rows = rows_so_far(self.shared)
             self.lines.beat(self.number, self.task.key, execution.cell, execution.cells, rows, seconds)
-            if (now - self.record.heartbeat).total_seconds() >= HEARTBEAT_SECONDS:
+            if (now - self.record.heartbeat).total_seconds() >= _HEARTBEAT_SECONDS:
                 self.record = replace(self.record, heartbeat=now)
                 write_record(self.path, self.record)
 
+        shared = {journal.FOLDER_VARIABLE: str(self.shared), journal.RUN_VARIABLE: self.record.run_id}
         execution = Execution(
             notebook=self.task.notebook.content,
             parameters=self.task.given,
             output=Path(self.record.executed),
-            environment={
-                **os.environ,
-                journal.FOLDER_VARIABLE: str(self.shared),
-                journal.RUN_VARIABLE: self.record.run_id,
-            },
+            environment={**os.environ, **shared},
             folder=settings.root(),
             cell_timeout=self.cell_timeout,
             scrubber=self.task.scrubber,
@@ -281,6 +268,5 @@ def _outcome(record: RunRecord, skipped: bool) -> str:
         return NOTHING if record.changed is False else record.summary
     place = f" in cell {record.failure.cell} of {record.failure.cells}" if record.failure.cell else ""
     why = line_of(record.failure.message.strip().partition("\n")[0])  # the record has it all
-    return f"{record.status.upper()}{place} after {record.seconds:.0f} s: {record.failure.error}" + (
-        f" ({why})" if why else ""
-    )
+    why = f" ({why})" if why else ""
+    return f"{record.status.upper()}{place} after {record.seconds:.0f} s: {record.failure.error}{why}"

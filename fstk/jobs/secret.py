@@ -72,9 +72,7 @@ class Secret:
 
 
 class Scrubber:
-    """Replaces known secret values, plain or escaped as notebooks, HTML, JSON and URLs do, in whatever is about to be
-    written.
-    """
+    """Replaces known secret values, plain or escaped as notebooks, HTML, JSON and URLs do, in what is to be written."""
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
         """Read the values of ``secrets``; raises what :meth:`Secret.reveal` raises."""
@@ -82,9 +80,8 @@ class Scrubber:
         for value in (secret.reveal() for secret in secrets):
             forms |= {value, html.escape(value), repr(value)[1:-1], json.dumps(value)[1:-1], quote(value, safe="")}
         # the longest first, so that a value that contains another goes whole
-        self._pattern = re.compile(
-            "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)) or r"(?!)"
-        )
+        escaped = [re.escape(form) for form in sorted(forms, key=len, reverse=True)]
+        self._pattern = re.compile("|".join(escaped) or r"(?!)")
 
     def clean(self, value: Any) -> Any:
         """Return ``value`` (text, or dicts and lists of it) without the secrets; anything else comes back as it is."""

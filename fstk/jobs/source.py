@@ -17,9 +17,7 @@ TAG = "parameters"
 
 @dataclass(frozen=True)
 class NotebookSource:
-    """One notebook: ``hash`` covers its code cells and their tags, so that saved outputs and prose do not count as a
-    change.
-    """
+    """One notebook; ``hash`` covers its code cells and their tags: saved outputs and prose do not count as a change."""
 
     path: Path
     content: Mapping[str, Any]
@@ -29,13 +27,7 @@ class NotebookSource:
 
 
 def read_notebook(path: Path) -> NotebookSource:
-    """Read a notebook without executing anything.
-
-    Raises:
-        UnknownName: no such file; the message names the nearest notebook.
-        InvalidInput: not a version 4 notebook, more than one cell tagged ``parameters``, or a declaration that cannot
-            be read.
-    """
+    """Read a notebook of format 4 without executing anything; raises UnknownName, InvalidInput."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -32,13 +32,11 @@ class ParameterType:
 
 
 def parameter_type(source: str, name: str, where: str) -> ParameterType:
-    """Return the type written as ``source``; ``name`` and ``where`` tell the parameter and its notebook in errors.
+    """Return the type written as ``source``; ``name`` and ``where`` tell the parameter and its notebook in the
+    InvalidInput that any other type raises.
 
     >>> parameter_type("Literal['1d', '7d'] | None", "every", "churn.ipynb").expected
     "one of '1d', '7d' or none"
-
-    Raises:
-        InvalidInput: not one of the types a parameter may have.
     """
     kind = _type_of(ast.parse(source, mode="eval").body)
     if kind is None:

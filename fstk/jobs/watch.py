@@ -1,6 +1,4 @@
-"""Watches a kernel from the run that started it: memory, rows, signs of life, and the processes it must not leave
-behind.
-"""
+"""Watches a kernel from its run: memory, rows, signs of life, and the processes that it must not leave behind."""
 
 from __future__ import annotations
 
@@ -32,7 +30,6 @@ class Watch(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Sample until stopped."""
         while not self._ended.wait(_EVERY_SECONDS):
             self._sample()
             self._beat()
@@ -63,9 +60,7 @@ class Watch(threading.Thread):
 
 
 def rows_so_far(folder: Path) -> int | None:
-    """Return the rows that the kernel's journal in ``folder`` says were written, else read; None when it says
-    nothing.
-    """
+    """Return the rows that the kernel's journal says were written, else read; None when it says nothing."""
     entries = read_journal(folder)
     written = [entry.rows for entry in entries if entry.action != "read" and entry.rows is not None]
     read = [entry.rows for entry in entries if entry.action == "read" and entry.rows is not None]

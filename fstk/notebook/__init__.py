@@ -14,18 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ["JoinPreview", "PublishPanel", "WindowBuilder"]
 
-_HOMES = {
-    "JoinPreview": "fstk.notebook.widgets.joining",
-    "PublishPanel": "fstk.notebook.widgets.publishing",
-    "WindowBuilder": "fstk.notebook.widgets.windowing",
-}
+_HOMES = {"JoinPreview": "joining", "PublishPanel": "publishing", "WindowBuilder": "windowing"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'fstk.notebook' has no attribute {name!r}")
     need("ipywidgets")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    value = getattr(importlib.import_module(f"fstk.notebook.widgets.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -48,7 +48,7 @@ def of_line(line: str, namespace: Mapping[str, Any]) -> tuple[list[str], str, bo
     last = re.search(r"\S*$", line)
     word = last[0] if last else ""
     words = _split(line[: len(line) - len(word)])
-    verbs = _verbs()
+    verbs = _GRAMMAR.commands
     if not words:
         return [*verbs, "-h"], word, False
     command = verbs.get(words[0])
@@ -67,15 +67,18 @@ def of_line(line: str, namespace: Mapping[str, Any]) -> tuple[list[str], str, bo
     if pending is None:
         missing = [one for one in _options(command) if one not in used]
         return [one.opts[-1] for one in sorted(missing, key=lambda one: not one.required)], word, False
-    part = _LAST.search(word)
-    found = _of_parameter(pending, _Words(given, namespace))
-    return found, part[0] if part else word, (pending.metavar or "") in _PATHS
+    part, kind = _LAST.search(word), pending.metavar or ""
+    if kind in _PROVIDERS:
+        found = _values(kind, _Words(given, namespace))
+    else:
+        found = [item.value for item in pending.shell_complete(typer.Context(_GRAMMAR), "")]
+    return found, part[0] if part else word, kind in _PATHS
 
 
 def of_statement(line: str, statement: str, namespace: Mapping[str, Any]) -> tuple[list[str], str]:
     """Return the candidates at the end of ``statement``, below a cell magic of ``line``, and the fragment."""
     words = _split(line)
-    command = _verbs().get(words[0]) if words else None
+    command = _GRAMMAR.commands.get(words[0]) if words else None
     if command is None:
         return [], ""
     given, _, _ = _read(words[1:], command)
@@ -96,10 +99,6 @@ def of_statement(line: str, statement: str, namespace: Mapping[str, Any]) -> tup
     if _ON.search(before):
         return [*_columns(known, "labels"), "within"], fragment
     return ["on"], fragment
-
-
-def _verbs() -> dict[str, Any]:
-    return _GRAMMAR.commands
 
 
 def _options(command: Any) -> list[TyperOption]:
@@ -138,13 +137,6 @@ def _read(words: list[str], command: Any) -> tuple[dict[str, str], list[TyperOpt
     return given, used, pending
 
 
-def _of_parameter(parameter: TyperArgument | TyperOption, given: _Words) -> list[str]:
-    kind = parameter.metavar or ""
-    if kind in _PROVIDERS:
-        return _values(kind, given)
-    return [item.value for item in parameter.shell_complete(typer.Context(_GRAMMAR), "")]
-
-
 def _values(kind: str, given: _Words) -> list[str]:
     try:
         return _PROVIDERS[kind](given)
@@ -157,25 +149,13 @@ def _columns(given: _Words, parameter: str) -> list[str]:
     return [] if data is None else columns_of(data)
 
 
-def _features(table: str) -> list[str]:
-    return open_catalog().get(table).features
-
-
 def _frames(given: _Words) -> list[str]:
     return [*frames_in(given.namespace), *local_names()]
-
-
-def _any_columns(given: _Words) -> list[str]:
-    return _columns(given, "source") or _columns(given, "labels")
 
 
 def _training_sets(given: _Words) -> list[str]:
     named = [name for name, value in given.namespace.items() if type(value).__name__ == "TrainingSet"]
     return [*named, *local_names()]
-
-
-def _stores(given: _Words) -> list[str]:
-    return list(dict.fromkeys([settings.load().online_store, *beginnings()]))
 
 
 def _jobs(given: _Words) -> list[str]:
@@ -192,11 +172,11 @@ _PROVIDERS: Mapping[str, Callable[[_Words], list[str]]] = {
     "SOURCE": _frames,
     "SOURCE[,COLUMN]": _frames,
     "LABELS": _frames,
-    "COLUMN": _any_columns,
-    "FEATURE": lambda given: _features(given.words.get("table", "")),
+    "COLUMN": lambda given: _columns(given, "source") or _columns(given, "labels"),
+    "FEATURE": lambda given: open_catalog().get(given.words.get("table", "")).features,
     "TABLE|VARIABLE": _training_sets,
     "TABLE|FILE|VARIABLE": _training_sets,
-    "URL": _stores,
+    "URL": lambda given: list(dict.fromkeys([settings.load().online_store, *beginnings()])),
     "NOTEBOOK|JOB": _jobs,
     "LENGTHS": lambda given: _LENGTHS,
     "TEMPLATE": lambda given: list(TEMPLATES),

@@ -16,13 +16,10 @@ _VARIABLE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 
 def split(line: str, cell: str | None = None) -> tuple[list[str], str | None]:
-    """Return the words of a magic's line, and what is left of the cell below it.
+    """Return the words of a magic's line, and what is left of the cell below it; raises InvalidInput.
 
     Quotes and backslashes act as in a shell, ``#`` at the start of a word begins a comment, and a line that ends in a
     backslash goes on in the next line of the cell.
-
-    Raises:
-        InvalidInput: a quote is not closed.
     """
     while cell and line.rstrip().endswith("\\"):
         more, _, cell = cell.partition("\n")
@@ -30,20 +27,15 @@ def split(line: str, cell: str | None = None) -> tuple[list[str], str | None]:
     try:
         return shlex.split(uncommented(_VARIABLE.sub(r"{{\1}}", line), SHELL)), cell
     except ValueError as error:
-        raise InvalidInput(
-            f"cannot read {line.strip()!r}: {error}. Put a word that holds a quote in quotes."
-        ) from error
+        hint = "Put a word that holds a quote in quotes."
+        raise InvalidInput(f"cannot read {line.strip()!r}: {error}. {hint}") from error
 
 
 def insert(text: str, namespace: Mapping[str, Any]) -> str:
     """Return ``text`` with every ``{{name}}`` replaced by the value of that variable; nothing else is touched.
 
-    Text, numbers, dates and aware datetimes go in as they print (instants in ISO 8601), lists of them with commas.
-
-    Raises:
-        UnknownName: no such variable.
-        NaiveDatetime: the variable holds a datetime without a time zone.
-        InvalidInput: a value of another type, or something between the braces that is not a name.
+    Text, numbers, dates and aware datetimes go in as they print (instants in ISO 8601), lists of them with commas;
+    anything else raises UnknownName, NaiveDatetime or InvalidInput.
     """
     return _VARIABLE.sub(lambda found: _value(found[1], namespace), text)
 

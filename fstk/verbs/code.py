@@ -20,7 +20,6 @@ class Code(Displayed):
     text: str
 
     def display(self) -> Sheet:
-        """Return the lines as a table without columns."""
         return Sheet("", (), (), [self.text])
 
     def __repr__(self) -> str:
@@ -42,10 +41,8 @@ def listed(items: Sequence[str]) -> str:
 
 
 def literal(value: Any) -> str:
-    """Return a value as source text, as ``from datetime import UTC, date, datetime, timedelta`` makes it read.
-
-    Text stands in double quotes, as everywhere in this project.
-    """
+    """Return a value as source text, as ``from datetime import UTC, date, datetime, timedelta`` makes it read; text
+    stands in double quotes, as everywhere in this project."""
     if isinstance(value, str):
         text = repr(value)
         return f'"{text[1:-1]}"' if text[0] == "'" and '"' not in text else text

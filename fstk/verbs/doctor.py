@@ -34,7 +34,6 @@ class Diagnosis(Displayed):
     checks: tuple[Check, ...]
 
     def display(self) -> Sheet:
-        """Show one check a line."""
         lines = []
         for check in sorted(self.checks, key=lambda check: check.ok):
             said, gap, command = check.text.partition("   ")
@@ -44,7 +43,6 @@ class Diagnosis(Displayed):
 
 
 def diagnose() -> Diagnosis:
-    """Check what fstk needs, and say how to mend it."""
     checks = (_engine, _jars, _warehouse, _online, _models, _notebooks)
     return Diagnosis(tuple(_found(check) for check in checks))
 

@@ -37,7 +37,6 @@ class LabelExplanation(Stacked):
     pictures: tuple[Timeline, ...]
 
     def parts(self) -> Sequence[Displayed]:
-        """Return the lines, then the pictures."""
         columns = ("label at (UTC)", "lookup", "status", "row at (UTC)", "age", "later rows", "first of them")
         return [Sheet(self.title, columns, self.lines), *self.pictures]
 
@@ -60,11 +59,8 @@ class KeyRows(Displayed):
 
 
 def explain(namespace: Mapping[str, Any], name: str, key: str) -> Displayed:
-    """Return the answer for a training set that a variable holds, or for a feature table.
-
-    Raises:
-        UnknownName: no such variable or table, or nothing of that key; InvalidInput: a key of another shape.
-    """
+    """Return the answer for a training set that a variable holds, or for a feature table; raises UnknownName,
+    InvalidInput."""
     value = namespace.get(name)
     if isinstance(value, TrainingSet):
         return _of_training_set(value, name, key)
@@ -90,20 +86,15 @@ def _of_training_set(training_set: TrainingSet, name: str, key: str) -> LabelExp
         keys = " or ".join(dict.fromkeys(", ".join(join.label_keys) for join in plan.joins))
         raise UnknownName(f"no label of {name} has {keys} {key}.")
     time = next((join.label_time for join in plan.joins if join.label_time is not None), None)
-    order = [
-        (column, way) for column, way in ((shown.get(time or ""), "descending"), ("label_row", "ascending")) if column
-    ]
-    found = found.sort_by([*order, ("lookup", "ascending")])
+    newest = [] if time is None else [(shown[time], "descending")]
+    found = found.sort_by([*newest, ("label_row", "ascending"), ("lookup", "ascending")])
     first = found.slice(0, 1)
     label = pa.table({column: first.column(shown[column]) for column in label_schema(plan)})
     sources = event_sources(open_catalog().get(join.table) for join in plan.joins)
     pictures = draw(LoadedJoin.read(plan, label, sources, as_known=training_set.as_known), 0)
     labels = len(set(found.column("label_row").to_pylist()))
-    return LabelExplanation(
-        f"{name} · key {key} · {plural(labels, 'label')}, newest first",
-        lines_of(found, plan),
-        pictures,
-    )
+    title = f"{name} · key {key} · {plural(labels, 'label')}, newest first"
+    return LabelExplanation(title, lines_of(found, plan), pictures)
 
 
 def lines_of(answers: pa.Table, plan: TrainingPlan) -> tuple[tuple[Any, ...], ...]:
@@ -115,10 +106,8 @@ def lines_of(answers: pa.Table, plan: TrainingPlan) -> tuple[tuple[Any, ...], ..
     for row in answers.to_pylist():
         age = None if row["age_seconds"] is None else timedelta(seconds=row["age_seconds"])
         at = None if time is None else row[shown[time]]
-        status = row["status"].replace("_", " ")
-        lines.append(
-            (at, short[row["table_name"]], status, row["feature_time"], age, row["later_rows"], row["next_time"])
-        )
+        table, status = short[row["table_name"]], row["status"].replace("_", " ")
+        lines.append((at, table, status, row["feature_time"], age, row["later_rows"], row["next_time"]))
     return tuple(lines)
 
 

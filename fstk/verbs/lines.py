@@ -25,11 +25,8 @@ _AS_LOOKUP = "feature_store.customer_features (spend_30d as spend) on customer_i
 
 
 def required_statements(text: str, namespace: Mapping[str, Any] | None, example: str) -> list[str]:
-    """Return the statements of the text below a cell magic, or, without a ``namespace``, of a standard input.
-
-    Raises:
-        InvalidInput: there is none; ``example`` is one.
-    """
+    """Return the statements of the text below a cell magic, or, without a ``namespace``, of a standard input; raises
+    InvalidInput, with an ``example``, when there is none."""
     found = statements(text)
     if not found:
         where = "on standard input" if namespace is None else "below %%fstk"
@@ -68,11 +65,7 @@ class LookupLine:
 
 
 def lookup(line: str) -> LookupLine:
-    """Read ``TABLE (FEATURE as NAME, …) on KEY, … within 30d``; without the list, or with ``*`` in it, all features.
-
-    Raises:
-        InvalidInput: the line reads otherwise.
-    """
+    """Read ``TABLE (FEATURE as NAME, …) on KEY, … within 30d``; without the list, or with ``*`` in it, all features."""
     read = _LOOKUP.fullmatch(line)
     if read is None:
         raise InvalidInput(f"cannot read the lookup {line!r}.   Write it as in: {_AS_LOOKUP}")
@@ -84,9 +77,8 @@ def lookup(line: str) -> LookupLine:
         if renamed:
             renames[renamed["expression"]] = renamed["name"]
     every = read["features"] is None or "*" in names
-    return LookupLine(
-        read["table"], tuple(_items(read["keys"])), None if every else tuple(names), renames, _within(read["within"])
-    )
+    features, keys = None if every else tuple(names), tuple(_items(read["keys"]))
+    return LookupLine(read["table"], keys, features, renames, _within(read["within"]))
 
 
 def _items(text: str | None) -> list[str]:

@@ -23,13 +23,8 @@ from fstk.verbs.pit import sample_labels
 
 
 def lint(namespace: Mapping[str, Any] | None, names: list[str]) -> LintReport:
-    """Return what lint finds in ``names``, or, without any, in all that is at hand.
-
-    ``namespace`` is that of a notebook's cells, None in a terminal.
-
-    Raises:
-        UnknownName: a name of nothing; the message gives the nearest. InvalidInput: a file that cannot be read.
-    """
+    """Return what lint finds in ``names``, or, without any, in all that is at hand; ``namespace`` is that of a
+    notebook's cells, None in a terminal. Raises UnknownName; InvalidInput: a file that cannot be read."""
     if not names:
         found = [finding for table in open_catalog().tables() for finding in _table(table)]
         if namespace is not None:
@@ -59,7 +54,7 @@ def _table(table: FeatureTable) -> Iterable[Finding]:
     time = table.timeseries_column
     if time is None:
         return lint_table(table).findings
-    rows = rows_among(table.at(table.version), {}, [*table.primary_keys, time])
+    rows = rows_among(table.at(table.version), {}, list(table.keys))
     found = [*lint_table(table, rows).findings]
     source = event_sources([table]).get(table.name)
     if source is not None and source.closed != "left":

@@ -1,6 +1,4 @@
-"""What a word of a line may name: a frame of the notebook, a table of the warehouse, a column; Spark is never
-started.
-"""
+"""What a word of a line may name: a frame of the notebook, a table of the warehouse, a column; starts no Spark."""
 
 from __future__ import annotations
 
@@ -17,16 +15,12 @@ from fstk.warehouse import table_name
 
 
 def frames_in(namespace: Mapping[str, Any]) -> list[str]:
-    """Return the names of the variables that hold frames."""
     return sorted(name for name, value in namespace.items() if not name.startswith("_") and is_frame(value))
 
 
 def frame_or_name(word: str, namespace: Mapping[str, Any]) -> Any:
-    """Return the frame that a variable holds, else the table that the running Spark session has, else the table's name.
-
-    Raises:
-        UnknownTable: neither is there; the message gives the nearest names. InvalidName: not a name.
-    """
+    """Return the frame that a variable holds, else the table that the running Spark session has, else the table's name;
+    raises UnknownTable with the nearest names."""
     if is_frame(namespace.get(word)):
         return namespace[word]
     known = [*frames_in(namespace), *local_names()]
@@ -56,6 +50,5 @@ def columns_of(data: Any) -> list[str]:
 
 
 def _session() -> Any:
-    """Return the Spark session that is running, if any."""
     module = sys.modules.get("pyspark.sql")
     return None if module is None else module.SparkSession.getActiveSession()

@@ -23,10 +23,8 @@ class Offered(Displayed):
     titles: dict[str, str]
 
     def display(self) -> Sheet:
-        """Return a line for each template, and how to copy one."""
-        return Sheet(
-            "", ("template", "what it begins"), list(self.titles.items()), ["copy one: fstk new TEMPLATE [NAME]"]
-        )
+        notes = ["copy one: fstk new TEMPLATE [NAME]"]
+        return Sheet("", ("template", "what it begins"), list(self.titles.items()), notes)
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,17 +34,13 @@ class Copied(Displayed):
     path: Path
 
     def display(self) -> Sheet:
-        """Say where the notebook is, and what to do with it."""
         said = f"{self.path} is yours.   open it: jupyter lab {self.path}   run it: fstk run {self.path}"
         return Sheet("", (), (), [said])
 
 
 def copy(template: str | None, name: str | None) -> Displayed:
     """Copy a template to the notebook ``name`` (None: its own) in the working folder; without one, return the list.
-
-    Raises:
-        UnknownName: no such template. InvalidInput: the notebook is there already, or its folder is not.
-    """
+    Raises UnknownName; InvalidInput: the notebook is there already, or its folder is not."""
     folder = _SHIPPED if _SHIPPED.is_dir() else _CLONE
     if template is None:
         return Offered({one: _title(folder / f"{one}.ipynb") for one in TEMPLATES})

@@ -43,7 +43,6 @@ class PitRequest:
     tables: tuple[FeatureTable, ...]
 
     def training_set(self) -> TrainingSet:
-        """Return the training set of all labels."""
         return create_training_set(
             self.labels, self.lookups, self.label, catalog=open_catalog(), as_known=self.as_known
         )
@@ -65,39 +64,20 @@ class PitRequest:
         return plan_training_set(schema, self.lookups, {table.name: table for table in self.tables}, self.label)
 
     def code(self) -> Code:
-        """Return the training set as plain Python."""
         lookups = [_lookup_code(one) for one in self.lookups]
         arguments = [("df", self.labels_code), ("feature_lookups", listed(lookups)), ("label", literal(self.label))]
         arguments += [("as_known", "True")] if self.as_known else []
         delta = ["from datetime import timedelta", ""] if any(one.lookback is not None for one in self.lookups) else []
-        return Code(
-            "\n".join(
-                [
-                    *delta,
-                    "from fstk import FeatureEngineeringClient, FeatureLookup",
-                    "",
-                    "fe = FeatureEngineeringClient()",
-                    f"training_set = {call('fe.create_training_set', arguments)}",
-                ]
-            )
-        )
+        imports = "from fstk import FeatureEngineeringClient, FeatureLookup"
+        made = f"training_set = {call('fe.create_training_set', arguments)}"
+        return Code("\n".join([*delta, imports, "", "fe = FeatureEngineeringClient()", made]))
 
 
 def parse(
-    namespace: Mapping[str, Any] | None,
-    text: str,
-    labels: str,
-    label: str | None,
-    at: str | None,
-    as_known: bool,
+    namespace: Mapping[str, Any] | None, text: str, labels: str, label: str | None, at: str | None, as_known: bool
 ) -> PitRequest:
-    """Return the request that the words of ``fstk pit`` and the lines of ``text`` make.
-
-    ``namespace`` is that of a notebook's cells, None in a terminal.
-
-    Raises:
-        InvalidInput and its kinds: words that fit nothing; UnknownTable with the nearest names.
-    """
+    """Return the request that the words of ``fstk pit`` and the lines of ``text`` make; ``namespace`` is that of a
+    notebook's cells, None in a terminal. Raises InvalidInput and its kinds."""
     found = frame_or_name(labels, namespace or {})
     code = f"fe.read_table(name={literal(found)})" if isinstance(found, str) else labels
     lines = [lookup(line) for line in required_statements(text, namespace, _EXAMPLE)]
@@ -140,11 +120,7 @@ def sample_labels(labels: Any, columns: list[str], every: bool) -> tuple[pa.Tabl
 
 
 def _label_of(labels: Any, plan: TrainingPlan, key: str) -> pa.Table:
-    """Return the newest label of ``key``, as a table of one row.
-
-    Raises:
-        UnknownName: no label has that key in the columns of any lookup.
-    """
+    """Return the newest label of ``key``, as a table of one row; raises UnknownName."""
     columns = list(plan.label_columns)
     for join in plan.joins:
         found = rows_of_key(labels, join.label_keys, key)

@@ -23,16 +23,10 @@ class PublishRequest:
         """Publish, or say what would be written; raises as :func:`fstk.online.publish.publish`."""
         table = open_catalog().get(self.table)
         return publish(
-            table,
-            self.to,
-            features=self.features,
-            filter_condition=self.where,
-            dry_run=self.dry_run,
-            progress=progress,
+            table, self.to, features=self.features, filter_condition=self.where, dry_run=self.dry_run, progress=progress
         )
 
     def code(self) -> Code:
-        """Return the publication as plain Python."""
         given = {
             "source_table_name": self.table,
             "online_store": self.to,

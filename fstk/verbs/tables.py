@@ -17,23 +17,12 @@ class TableList(Displayed):
     tables: tuple[FeatureTable, ...]
 
     def display(self) -> Sheet:
-        """Show one table a line."""
-        rows = [
-            (
-                t.name,
-                t.version,
-                t.rows,
-                ", ".join((*t.primary_keys, *filter(None, [t.timeseries_column]))),
-                len(t.features),
-            )
-            for t in self.tables
-        ]
+        rows = [(t.name, t.version, t.rows, ", ".join(t.keys), len(t.features)) for t in self.tables]
         notes = [] if rows else ["no feature tables yet.   See one being made: fstk demo"]
         return Sheet("", ("table", "version", "rows", "keys", "features") if rows else (), rows, notes)
 
 
 def tables() -> TableList:
-    """Return the feature tables of the catalog."""
     return TableList(tuple(open_catalog().tables()))
 
 
@@ -43,11 +32,8 @@ def show(name: str) -> FeatureTable:
 
 
 def tag(name: str, setting: Mapping[str, str], deleting: Sequence[str]) -> FeatureTable:
-    """Set and delete tags of a feature table, and return it.
-
-    Raises:
-        UnknownTable: no such table. UnknownName: a tag to delete that it lacks. InvalidInput: a tag that is not one.
-    """
+    """Set and delete tags of a feature table, and return it; raises UnknownTable, UnknownName: a tag to delete that it
+    lacks, InvalidInput: a tag that is not one."""
     catalog = open_catalog()
     for key, value in setting.items():
         catalog.set_tag(name, key, value)

@@ -46,15 +46,11 @@ def _outside(line: str, quoting: Quoting) -> Iterator[tuple[int, str]]:
 
 
 def statements(text: str) -> list[str]:
-    """Return the statements of ``text``, one a line, without blank lines, comments (``--`` and ``#``) and closing
-    commas.
-
-    A statement whose parentheses are open goes on in the next line.
-    """
+    """Return the statements of ``text``, one a line, without blank lines, comments (``--``, ``#``), closing commas; one
+    whose parentheses are open goes on in the next line."""
     found, open_line = [], ""
     for line in text.splitlines():
-        line = uncommented(line, SQL)
-        open_line = f"{open_line} {line.strip()}".strip()
+        open_line = f"{open_line} {uncommented(line, SQL).strip()}".strip()
         if open_line and not _unclosed(open_line):
             found.append(open_line.rstrip(",").rstrip())
             open_line = ""

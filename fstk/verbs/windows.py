@@ -35,7 +35,6 @@ class WindowsWrite(Stacked):
     report: WriteReport
 
     def parts(self) -> list[Displayed]:
-        """Return the report, bad news of lint before it."""
         return [*([] if self.preview.lint.clean else [self.preview.lint]), self.report]
 
 
@@ -43,8 +42,8 @@ class WindowsWrite(Stacked):
 class WindowsRequest:
     """Windowed features for a feature table; ``source_code`` and ``points_code`` are how Python names what they are.
 
-    ``points`` are ``"events"``, a Calendar, a frame or a table; ``points_time`` is their time column, None for that of
-    the events; ``time`` is the feature table's.
+    ``points`` are ``"events"``, a Calendar, a frame or a table, ``points_time`` their time column (None: the events');
+    ``time`` is the feature table's.
     """
 
     features: WindowedFeatures
@@ -59,8 +58,8 @@ class WindowsRequest:
     def preview(self) -> WindowPreview:
         """Return the preview; says so before it starts Spark for an aggregate that needs it."""
         features = self.features
-        read = [*run.source_tables(features), *([self.points] if isinstance(self.points, TableVersion) else [])]
-        tables = dict.fromkeys(read)
+        points = [self.points] if isinstance(self.points, TableVersion) else []
+        tables = dict.fromkeys([*run.source_tables(features), *points])
         return self._preview(choice.engine_for(features.source, self.points, tables=tables, trial=self._evaluate))
 
     def _evaluate(self, engine: Engine) -> None:
@@ -84,7 +83,6 @@ class WindowsRequest:
         return WindowsWrite(before, made.report)
 
     def code(self) -> Code:
-        """Return the write as plain Python."""
         features = self.features
         names = ["Aggregate", "FeatureEngineeringClient", "WindowedFeatures"]
         first = []
@@ -119,18 +117,9 @@ class WindowsRequest:
             ("df", "rows"),
         ]
         table += [("tags", literal(self._tags()))] if self._tags() and self.existing is None else []
-        return Code(
-            "\n".join(
-                [
-                    *first,
-                    f"from fstk import {', '.join(names)}",
-                    "",
-                    f"features = {call('WindowedFeatures', arguments)}",
-                    *steps,
-                    call("fe.create_table", table),
-                ]
-            )
-        )
+        made = f"features = {call('WindowedFeatures', arguments)}"
+        lines = [*first, f"from fstk import {', '.join(names)}", "", made, *steps, call("fe.create_table", table)]
+        return Code("\n".join(lines))
 
     @property
     def _computed_time(self) -> str:
@@ -178,13 +167,8 @@ def parse(
     calendar: str | None,
     points: str | None,
 ) -> WindowsRequest:
-    """Return the request that the words of ``fstk windows`` and the lines of ``text`` make.
-
-    ``namespace`` is that of a notebook's cells, None in a terminal.
-
-    Raises:
-        InvalidInput and its kinds: words that fit nothing; UnknownTable with the nearest names for the source.
-    """
+    """Return the request that the words of ``fstk windows`` and the lines of ``text`` make; ``namespace`` is that of a
+    notebook's cells, None in a terminal. Raises InvalidInput and its kinds."""
     if calendar is not None and points is not None:
         raise InvalidInput("--calendar and --points both say at which instants; give one of them.")
     variables = namespace or {}
@@ -205,8 +189,7 @@ def parse(
     if calendar is not None:
         own = known or _CALENDAR_TIME
         moments = _calendar(calendar)
-        every = literal(moments.every)
-        code = f"Calendar({literal(moments.start)}, {literal(moments.end)}, every={every})"
+        code = f"Calendar({literal(moments.start)}, {literal(moments.end)}, every={literal(moments.every)})"
         return WindowsRequest(features, moments, name, existing, own, own, source_code, code)
     if points is None:
         return WindowsRequest(features, "events", name, existing, known or time, None, source_code, literal("events"))

@@ -14,11 +14,7 @@ from fstk.verbs.names import frame_or_name
 
 
 def schema(name: str, namespace: Mapping[str, Any]) -> dict[str, str]:
-    """Return the columns and types of a table or of a variable that holds a frame.
-
-    Raises:
-        UnknownTable: there is neither.
-    """
+    """Return the columns and types of a table or of a variable that holds a frame; raises UnknownTable."""
     data = frame_or_name(name, namespace)
     if isinstance(data, str):
         table = local_table(data)
@@ -28,7 +24,6 @@ def schema(name: str, namespace: Mapping[str, Any]) -> dict[str, str]:
 
 
 def times(columns: Mapping[str, str]) -> list[str]:
-    """Return the columns that can be a time."""
     return [name for name, kind in columns.items() if kind in TIME_TYPES]
 
 

@@ -62,20 +62,13 @@ class JoinPreview(Panel):
         self.box.children = [*self.box.children[:-1], self.one, self.result]
         self._joined: LoadedJoin | None = None
         self._rows: list[int] = []
-        self._choosing = False
-        controls["labels"].observe(lambda change: self._take_labels(), "value")
-        observe([controls[name] for name in ("label", "at", "lookups", "as_known")], self._refresh)
-        observe([controls["status"]], lambda: self._if_free(self._filter))
-        observe([controls["number"]], lambda: self._if_free(self._draw))
+        observe([controls["labels"]], lambda: self.take(self._offer_columns))
+        observe([controls[name] for name in ("label", "at", "lookups", "as_known")], self.refresh)
+        observe([controls["status"]], lambda: self.if_free(self._filter))
+        observe([controls["number"]], lambda: self.if_free(self._draw))
         controls["previous"].on_click(lambda button: self._step(-1))
         controls["next"].on_click(lambda button: self._step(1))
-        self._take_labels()
-
-    def _take_labels(self) -> None:
-        """Offer the columns of the labels."""
-        self.work(self._offer_columns)
-        if not self.error.value:
-            self._refresh()
+        self.take(self._offer_columns)
 
     def _offer_columns(self) -> None:
         labels = self.controls["labels"].value
@@ -85,21 +78,11 @@ class JoinPreview(Panel):
         moments = times(columns)
         label, at = self.controls["label"], self.controls["at"]
         to_predict, time = label.value, at.value
-        self._choosing = True
-        try:
+        with self.choosing():
             label.options = [_NONE, *(name for name in columns if name not in moments)]
             label.value = to_predict if to_predict in label.options else _NONE
             at.options = [_NONE, *moments]
             at.value = time if time in moments else [*moments, _NONE][0]
-        finally:
-            self._choosing = False
-
-    def _if_free(self, do: Any) -> None:
-        if not self._choosing:
-            self.work(do)
-
-    def _refresh(self) -> None:
-        self._if_free(self._preview)
 
     def _preview(self) -> None:
         chosen = {name: self.controls[name].value for name in ("labels", "label", "at", "lookups", "as_known")}
@@ -139,12 +122,9 @@ class JoinPreview(Panel):
             of = f"{short[table]}: " if len(tables) > 1 else ""
             found = [(place, name) for name in STATUSES if (place, name) in known]
             there += [(f"{of}{one[1].replace('_', ' ')} ({known[one]:,})", one) for one in found]
-        self._choosing = True
-        try:
+        with self.choosing():
             status.options = [("any", ""), *there]
             status.value = chosen if chosen in known else ""
-        finally:
-            self._choosing = False
 
     def _filter(self) -> None:
         """Keep the labels of the chosen status, and draw the first of them."""
@@ -156,12 +136,9 @@ class JoinPreview(Panel):
             kept = kept.filter((pc.field("lookup") == status[0]) & (pc.field("status") == status[1]))
         self._rows = sorted(set(kept.column("label_row").to_pylist()))
         number = self.controls["number"]
-        self._choosing = True
-        try:
+        with self.choosing():
             number.value = 1
             number.max = max(1, len(self._rows))
-        finally:
-            self._choosing = False
         self._draw()
 
     def _step(self, by: int) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import comm
@@ -78,27 +79,19 @@ class Panel(metaclass=_Panel):
         self.code = ipywidgets.HTML()
         for shown in (self.result, self.code):
             as_in_cells(shown)
-        self.toggle = ipywidgets.ToggleButton(
-            description="Code", tooltip="The same as plain Python, to be pasted", layout=_BUTTON
-        )
+        tip = "The same as plain Python, to be pasted"
+        self.toggle = ipywidgets.ToggleButton(description="Code", tooltip=tip, layout=_BUTTON)
         self.toggle.observe(lambda change: self._show_code(change["new"]), "value")
         self._show_code(False)
         self._text = ""
+        self._choosing = False
         self._say("")
         for control in controls.values():
             control.style = _NAMES if hasattr(control.style, "description_width") else control.style
         lines = [ipywidgets.HBox([controls[name] for name in row], layout=_ROW) for row in rows]
         foot = ipywidgets.HBox([self.toggle, self.status], layout=_ROW)
-        self.box = ipywidgets.VBox(
-            [
-                ipywidgets.HTML(f"<strong>{html.escape(heading)}</strong>"),
-                *lines,
-                foot,
-                self.error,
-                self.code,
-                self.result,
-            ]
-        )
+        head = ipywidgets.HTML(f"<strong>{html.escape(heading)}</strong>")
+        self.box = ipywidgets.VBox([head, *lines, foot, self.error, self.code, self.result])
 
     @property
     def python(self) -> str:
@@ -106,10 +99,8 @@ class Panel(metaclass=_Panel):
         return self._text
 
     def work(self, do: Callable[[], None]) -> None:
-        """Carry out ``do``, telling that the kernel is busy meanwhile, and in one line what was refused.
-
-        What was shown for other choices goes away with an error: it would be taken for what these come to.
-        """
+        """Carry out ``do``, telling that the kernel is busy meanwhile, and in one line what was refused. With an error
+        what was shown for other choices goes away: it would be taken for what these come to."""
         self._say("working …")
         try:
             with one_moment():
@@ -124,8 +115,34 @@ class Panel(metaclass=_Panel):
         finally:
             self._say("")
 
+    def take(self, offer: Callable[[], None]) -> None:
+        """Offer what goes with a first choice, then show what all choices come to."""
+        self.work(offer)
+        if not self.error.value:
+            self.refresh()
+
+    @contextmanager
+    def choosing(self) -> Iterator[None]:
+        """Let several controls change before :meth:`refresh` looks at them."""
+        self._choosing = True
+        try:
+            yield
+        finally:
+            self._choosing = False
+
+    def if_free(self, do: Callable[[], None]) -> None:
+        """Carry out ``do`` as :meth:`work` does, unless controls are being changed."""
+        if not self._choosing:
+            self.work(do)
+
+    def refresh(self) -> None:
+        """Show what the choices come to."""
+        self.if_free(self._preview)
+
+    def _preview(self) -> None:
+        raise NotImplementedError  # every panel has its own
+
     def show(self, *parts: Displayed) -> None:
-        """Show objects as cells show them."""
         self.result.value = "".join(part._repr_html_() for part in parts)
 
     def tell(self, text: str) -> None:
@@ -175,11 +192,7 @@ def variables(namespace: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def choice(name: str, options: Sequence[Any], value: Any = None) -> ipywidgets.Dropdown:
-    """Return a list to choose one of, first ``value`` if there is one.
-
-    Raises:
-        UnknownName: ``value`` is not among the options.
-    """
+    """Return a list to choose one of, first ``value`` if there is one; raises UnknownName when that is no option."""
     options = list(options)
     values = [one[1] if isinstance(one, tuple) else one for one in options]
     if value is not None and value not in values:
@@ -189,7 +202,6 @@ def choice(name: str, options: Sequence[Any], value: Any = None) -> ipywidgets.D
 
 
 def several(name: str, options: Sequence[str], value: Sequence[str] = (), rows: int = 3) -> ipywidgets.SelectMultiple:
-    """Return a list to choose several of."""
     chosen = tuple(one for one in value if one in options)
     return ipywidgets.SelectMultiple(description=name, options=list(options), value=chosen, rows=rows, layout=_WIDE)
 
@@ -207,7 +219,6 @@ def lines(name: str, value: str, example: str, rows: int = 3) -> ipywidgets.Text
 
 
 def button(name: str, tooltip: str) -> ipywidgets.Button:
-    """Return a button as wide as its name."""
     return ipywidgets.Button(description=name, tooltip=tooltip, layout=_BUTTON)
 
 

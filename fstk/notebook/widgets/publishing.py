@@ -41,18 +41,12 @@ class PublishPanel(Panel):
         }
         rows = [["table", "to"], ["features", "where"], ["dry_run", "publish", "progress"]]
         super().__init__(controls, rows, "Publish to an online store")
-        self._choosing = False
         controls["progress"].layout.visibility = "hidden"
-        controls["table"].observe(lambda change: self._take_table(), "value")
-        observe([controls[name] for name in ("to", "features", "where")], self._refresh)
+        observe([controls["table"]], lambda: self.take(self._offer_features))
+        observe([controls[name] for name in ("to", "features", "where")], self.refresh)
         controls["dry_run"].on_click(lambda button: self.work(lambda: self._run(dry_run=True)))
         controls["publish"].on_click(lambda button: self.work(lambda: self._run(dry_run=False)))
-        self._take_table()
-
-    def _take_table(self) -> None:
-        self.work(self._offer_features)
-        if not self.error.value:
-            self._refresh()
+        self.take(self._offer_features)
 
     def _offer_features(self) -> None:
         table = self.controls["table"].value
@@ -61,19 +55,12 @@ class PublishPanel(Panel):
         chosen = self.controls["features"]
         features = open_catalog().get(table).features
         kept = tuple(one for one in chosen.value if one in features)
-        self._choosing = True
-        try:
+        with self.choosing():
             chosen.options = features
             chosen.value = kept or tuple(features)
-        finally:
-            self._choosing = False
 
-    def _refresh(self) -> None:
+    def _preview(self) -> None:
         """Forget a result of other choices, and say what the new ones are in Python."""
-        if not self._choosing:
-            self.work(self._told)
-
-    def _told(self) -> None:
         request = self._request()
         if request is None:
             self.ask("Choose a table and its features." if self.controls["table"].options else "There is no table yet.")
@@ -93,7 +80,7 @@ class PublishPanel(Panel):
     def _run(self, *, dry_run: bool) -> None:
         request = self._request()
         if request is None:
-            self._told()
+            self._preview()
             return
         self.controls["progress"].layout.visibility = "visible"
         self.controls["progress"].value = 0

@@ -51,18 +51,12 @@ class WindowBuilder(Panel):
         }
         rows = [["source", "table"], ["entity", "time"], ["aggregates"], ["windows", "closed", "calendar"]]
         super().__init__(controls, rows, "Windowed features")
-        self._choosing = False
-        controls["source"].observe(lambda change: self._take_source(), "value")
-        observe([control for name, control in controls.items() if name != "source"], self._refresh)
-        self._take_source()
-
-    def _take_source(self) -> None:
-        """Offer the columns of the source, and choose the likely ones unless the ones chosen are among them."""
-        self.work(self._offer_columns)
-        if not self.error.value:
-            self._refresh()
+        observe([controls["source"]], lambda: self.take(self._offer_columns))
+        observe([control for name, control in controls.items() if name != "source"], self.refresh)
+        self.take(self._offer_columns)
 
     def _offer_columns(self) -> None:
+        """Offer the columns of the source, and choose the likely ones unless the ones chosen are among them."""
         source = self.controls["source"].value
         if source is None:
             return
@@ -71,26 +65,18 @@ class WindowBuilder(Panel):
         chosen = tuple(one for one in entity.value if one in columns) or tuple(filter(None, [key(columns)]))
         at = time.value
         moments = times(columns)
-        self._choosing = True
-        try:
+        with self.choosing():
             entity.options = [name for name in columns if name not in moments]
             entity.value = tuple(one for one in chosen if one in entity.options)
             time.options = moments
             time.value = at if at in moments else (moments[0] if moments else None)
-        finally:
-            self._choosing = False
-
-    def _refresh(self) -> None:
-        if not self._choosing:
-            self.work(self._preview)
 
     def _preview(self) -> None:
         chosen = {name: control.value for name, control in self.controls.items()}
         missing = [name for name in ("source", "entity", "time", "aggregates", "windows", "table") if not chosen[name]]
         if missing:
-            self.ask(
-                f"Choose {' and '.join(missing)}." if self.controls["source"].options else "There is no table yet."
-            )
+            wanted = f"Choose {' and '.join(missing)}."
+            self.ask(wanted if self.controls["source"].options else "There is no table yet.")
             return
         request = parse(
             self._namespace,
