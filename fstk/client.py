@@ -118,15 +118,7 @@ class FeatureEngineeringClient:
         folder: ...
         """
         return self._catalog.create(
-            name,
-            primary_keys,
-            df,
-            timeseries_column=timeseries_column,
-            timestamp_keys=timestamp_keys,
-            schema=schema,
-            partition_columns=partition_columns,
-            description=description,
-            tags=tags,
+            name, primary_keys, df, timeseries_column, schema, partition_columns, description, tags, timestamp_keys
         )
 
     def write_table(self, *, name: str, df: DataFrameLike, mode: str = "merge") -> WriteReport:
@@ -275,13 +267,7 @@ class FeatureEngineeringClient:
         [10.0, 25.0, 7.5]
         """
         return create_training_set(
-            df,
-            feature_lookups,
-            label,
-            exclude_columns,
-            catalog=self._catalog,
-            session=self._session,
-            as_known=as_known,
+            df, feature_lookups, label, exclude_columns, catalog=self._catalog, session=self._session, as_known=as_known
         )
 
     def log_model(

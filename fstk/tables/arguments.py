@@ -22,16 +22,11 @@ def definition_and_rows(
     """Return the definition of a table to create, and its rows: those of ``df``, or none.
 
     ``rest`` are the further arguments of :func:`fstk.tables.spec.define`.
-
-    Raises:
-        InvalidInput: neither ``df`` nor ``schema``. UnknownColumn, TypeMismatch: ``df`` does not have the columns and
-            types of ``schema``. What :func:`fstk.tables.spec.define` raises.
     """
-    if df is None and schema is None:
-        raise InvalidInput(f"{name}: give df (rows and types) or schema (types only), or both.")
     wanted = None if schema is None else read_schema(schema)
     if df is None:
-        assert wanted is not None
+        if wanted is None:
+            raise InvalidInput(f"{name}: give df (rows and types) or schema (types only), or both.")
         definition = define(name, schema=wanted, **rest)
         return definition, engine.frame(arrow_schema(definition.schema).empty_table(), "schema")
     frame = engine.frame(df, "df")

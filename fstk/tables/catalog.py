@@ -39,12 +39,7 @@ class Catalog(ABC):
         self._engine = engine
 
     def get(self, name: str) -> FeatureTable:
-        """Return a feature table at its newest version.
-
-        Raises:
-            UnknownTable: there is none of that name; the message gives the nearest. InvalidName: not a name.
-            DamagedTable: its log cannot be read.
-        """
+        """Return a feature table at its newest version; see ``FeatureEngineeringClient.get_table``."""
         name = self.full_name(name)
         table = self._read(name)
         if table is None:
@@ -64,13 +59,12 @@ class Catalog(ABC):
         name: str,
         primary_keys: ColumnNames,
         df: DataFrameLike | None = None,
-        *,
         timeseries_column: ColumnNames | None = None,
-        timestamp_keys: ColumnNames | None = None,
         schema: SchemaLike | None = None,
         partition_columns: ColumnNames | None = None,
         description: str | None = None,
         tags: Mapping[str, str] | None = None,
+        timestamp_keys: ColumnNames | None = None,
     ) -> FeatureTable:
         """Create a feature table, or merge ``df`` into it; see ``FeatureEngineeringClient.create_table``."""
         name = self.full_name(name)
@@ -101,7 +95,7 @@ class Catalog(ABC):
         return replace(table, report=replace(report, version=table.version, rows=table.rows))
 
     def write(self, name: str, df: DataFrameLike, mode: str = "merge") -> WriteReport:
-        """Merge ``df`` into a feature table by its keys; see :func:`fstk.tables.write.merge` for what is raised."""
+        """Merge ``df`` into a feature table by its keys; see ``FeatureEngineeringClient.write_table``."""
         check_mode(mode)
         name = self.get(name).name
         engine = session_for(df, session=self._engine)
@@ -141,10 +135,9 @@ class Catalog(ABC):
         return self._history(self.get(name).name)
 
     def find(self, name: str, version: int | None = None, timestamp: datetime | date | None = None) -> TableVersion:
-        """Return what an engine reads: a version by number, or the newest committed at or before ``timestamp``.
+        """Return what an engine reads; see ``FeatureEngineeringClient.read_table`` for arguments and errors.
 
-        With neither it is the newest of all, pinned where the catalog can tell it without a session. Errors are those
-        of ``FeatureEngineeringClient.read_table``.
+        The newest version is pinned where the catalog can tell it without a session.
         """
         name = self.full_name(name)
         found = self._located(name)
@@ -195,8 +188,7 @@ class Catalog(ABC):
         """Remove a table that is there."""
 
     def _set_tags(self, engine: SparkEngine, name: str, tags: Mapping[str, str]) -> None:
-        properties = {tag_property(key): value for key, value in tags.items()}
-        change(engine, name, sql.set_properties(self._sql(name), properties))
+        change(engine, name, sql.set_properties(self._sql(name), {tag_property(key): tags[key] for key in tags}))
 
     def _delete_tag(self, engine: SparkEngine, name: str, key: str) -> None:
         change(engine, name, sql.unset_property(self._sql(name), tag_property(key)))

@@ -26,12 +26,10 @@ class WriteReport(Displayed):
 
     @property
     def created(self) -> bool:
-        """Whether the write created the table."""
         return self.version_before is None
 
     @property
     def changed(self) -> bool:
-        """Whether there is a new version."""
         return self.version != self.version_before
 
     @property
@@ -42,9 +40,5 @@ class WriteReport(Displayed):
         return f"v{self.version_before} → v{self.version}" if self.changed else f"v{self.version} · nothing changed"
 
     def display(self) -> Sheet:
-        """Return the counts as a table of one row."""
-        return Sheet(
-            f"{self.table} {self.outcome}",
-            ("inserted", "updated", "unchanged", "rows in table"),
-            [(self.inserted, self.updated, self.unchanged, self.rows)],
-        )
+        counts = (self.inserted, self.updated, self.unchanged, self.rows)
+        return Sheet(f"{self.table} {self.outcome}", ("inserted", "updated", "unchanged", "rows in table"), [counts])

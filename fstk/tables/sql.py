@@ -22,6 +22,11 @@ def literal(text: str) -> str:
     return "'" + "".join(_ESCAPED.get(character, character) for character in text) + "'"
 
 
+def pairs(texts: Mapping[str, str]) -> str:
+    """Return names and texts as literals, as tags and properties are set."""
+    return ", ".join(f"{literal(key)} = {literal(value)}" for key, value in texts.items())
+
+
 def columns(names: Iterable[str], of: str = "") -> str:
     """Return quoted column names, comma between, each after the alias ``of`` when one is given."""
     prefix = f"{of}." if of else ""
@@ -37,7 +42,6 @@ def typed(given: Schema, wanted: Schema) -> list[str]:
 
 
 def flagged_as_new(source: str) -> str:
-    """Return the query of all rows of ``source``, each flagged as new."""
     return f"SELECT *, true AS {NEW}, false AS {DIFFERS} FROM {source}"
 
 
@@ -60,12 +64,9 @@ def flagged(source: str, target: str, keys: Sequence[str], given: Schema, there:
 
 
 def totals(rows: str, keys: Sequence[str], partitions: Sequence[str]) -> str:
-    """Return the query of one row of counts over flagged ``rows``.
-
-    ``rows``, ``nulls`` (rows with a null key), ``repeated`` (keys of more rows than one), ``repeating`` (rows of those
-    keys), ``lost`` (rows with a value of a string column of ``partitions`` that Delta would lose), ``inserted``,
-    ``updated``.
-    """
+    """Return the query of one row of counts over flagged ``rows``: ``rows``, ``inserted``, ``updated``, ``nulls`` (with
+    a null key), ``repeated`` (keys of more rows than one), ``repeating`` (rows of those keys), ``lost`` (rows with a
+    value of a string column of ``partitions`` that Delta would lose)."""
     taken = ", ".join(map(literal, _READ_AS_NULL))
     lost = " OR ".join(f"{quoted_name(name)} IN ({taken})" for name in partitions) or "false"
     return (
@@ -78,7 +79,6 @@ def totals(rows: str, keys: Sequence[str], partitions: Sequence[str]) -> str:
 
 
 def null_key(keys: Sequence[str]) -> str:
-    """Return the condition of a row that lacks a key."""
     return " OR ".join(f"{quoted_name(key)} IS NULL" for key in keys)
 
 
@@ -117,30 +117,25 @@ def create_empty(target: str, definition: TableDefinition, parts: Sequence[str])
 
 
 def _settings(definition: TableDefinition) -> str:
-    properties = ", ".join(f"{literal(key)} = {literal(value)}" for key, value in to_properties(definition).items())
+    properties = pairs(to_properties(definition))
     partitions = f" PARTITIONED BY ({columns(definition.partition_columns)})" if definition.partition_columns else ""
     described = f" COMMENT {literal(definition.description)}" if definition.description else ""
     return f" USING delta{partitions}{described} TBLPROPERTIES ({properties})"
 
 
 def add_columns(target: str, added: Schema) -> str:
-    """Return the statement that adds columns, null in the rows that are there."""
     return f"ALTER TABLE {target} ADD COLUMNS ({', '.join(f'{quoted_name(n)} {kind}' for n, kind in added.items())})"
 
 
 def set_properties(target: str, properties: Mapping[str, str]) -> str:
-    """Return the statement that sets table properties."""
-    pairs = ", ".join(f"{literal(key)} = {literal(value)}" for key, value in properties.items())
-    return f"ALTER TABLE {target} SET TBLPROPERTIES ({pairs})"
+    return f"ALTER TABLE {target} SET TBLPROPERTIES ({pairs(properties)})"
 
 
 def unset_property(target: str, key: str) -> str:
-    """Return the statement that removes a table property."""
     return f"ALTER TABLE {target} UNSET TBLPROPERTIES ({literal(key)})"
 
 
 def comment(target: str, description: str) -> str:
-    """Return the statement that sets a table's description."""
     return f"COMMENT ON TABLE {target} IS {literal(description)}"
 
 

@@ -66,13 +66,7 @@ class UnityCatalog(Catalog):
                 schema = engine.schema(engine.session.table(self._sql(name)))
         except UnknownTable:
             return None
-        table = from_properties(
-            name,
-            detail.properties,
-            schema,
-            partition_columns=tuple(detail.partitionColumns),
-            description=detail.description,
-        )
+        table = from_properties(name, detail.properties, schema, detail.partitionColumns, detail.description)
         if table is None:
             return None
         versions = self._history(name)
@@ -127,11 +121,8 @@ def create_statement(definition: TableDefinition) -> str:
 
 
 def tag_statement(name: str, tags: Mapping[str, str]) -> str:
-    """Return the statement that sets Unity Catalog's tags of a table."""
-    pairs = ", ".join(f"{sql.literal(key)} = {sql.literal(value)}" for key, value in tags.items())
-    return f"ALTER TABLE {warehouse.quoted(name)} SET TAGS ({pairs})"
+    return f"ALTER TABLE {warehouse.quoted(name)} SET TAGS ({sql.pairs(tags)})"
 
 
 def untag_statement(name: str, key: str) -> str:
-    """Return the statement that removes one of Unity Catalog's tags of a table."""
     return f"ALTER TABLE {warehouse.quoted(name)} UNSET TAGS ({sql.literal(key)})"

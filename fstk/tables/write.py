@@ -69,12 +69,7 @@ def merge(engine: SparkEngine, target: Target, frame: DataFrame, attempts: int =
     The frame is computed once and kept while it is compared with the table at one version; then the rows that differ
     are merged. Should another writer have come between (commits name the version that they read), the comparison is
     made again with what is there now, ``attempts`` times in all, so that the outcome is that of one writer after the
-    other.
-
-    Raises:
-        DuplicateKeys, NullKeys, TypeMismatch, SchemaChange, UnknownColumn, UnsupportedType, InvalidName, InvalidInput
-            (a partition's value that Delta would lose): nothing was written.
-        WriteConflict: other writers kept coming between; the same write may be tried again.
+    other. Errors are those of ``FeatureEngineeringClient.write_table``.
     """
     before = target.table()
     with translated(f"writing {before.name}"), ExitStack() as stack:
@@ -117,12 +112,11 @@ def _compare(engine: SparkEngine, stack: ExitStack, table: FeatureTable, frame: 
 
 
 def _add_columns(engine: SparkEngine, target: Target, table: FeatureTable, added: Schema) -> int:
-    """Add columns to the table and return its version after it."""
-    if not added:
-        return table.version
-    with marked(engine, CommitMark.new()):
-        engine.session.sql(sql.add_columns(target.identifier, added))
-    return table.version + 1
+    """Add columns to the table, if there are any, and return its version after it."""
+    if added:
+        with marked(engine, CommitMark.new()):
+            engine.session.sql(sql.add_columns(target.identifier, added))
+    return table.version + bool(added)
 
 
 def _commit(engine: SparkEngine, target: Target, table: FeatureTable, view: str, given: list[str]) -> Version:
@@ -137,11 +131,7 @@ def _commit(engine: SparkEngine, target: Target, table: FeatureTable, view: str,
 
 
 def create(engine: SparkEngine, identifier: str, definition: TableDefinition, frame: DataFrame) -> Counts:
-    """Create the Delta table ``identifier`` from a frame of the definition's columns, in one commit.
-
-    Raises:
-        DuplicateKeys, NullKeys, InvalidInput (a partition's value that Delta would lose): nothing was written.
-    """
+    """Create the Delta table ``identifier`` from a frame of the definition's columns, in one commit."""
     with translated(f"creating {definition.name}"), ExitStack() as stack:
         given = column_types(engine, frame)
         ordered = {name: given[name] for name in definition.schema}

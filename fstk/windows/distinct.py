@@ -8,10 +8,8 @@ from fstk.windows.exact import Spans
 
 
 def distinct(entity: np.ndarray, values: np.ndarray, spans: Spans) -> np.ndarray:
-    """Return how many different ``values`` each window holds; rows are grouped by ``entity``, windows lie within
-    one."""
-    previous = _previous(entity, values)
-    return _below(previous, spans, spans.low + 1)
+    """Return how many different ``values`` each window holds; rows are grouped by ``entity``, windows are in one."""
+    return _below(_previous(entity, values), spans, spans.low + 1)
 
 
 def _previous(entity: np.ndarray, values: np.ndarray) -> np.ndarray:

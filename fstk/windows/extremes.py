@@ -1,5 +1,4 @@
-"""Minimum and maximum over windows: tables of the extreme of every run of 1, 2, 4, … rows, two of which cover a
-window."""
+"""Minimum and maximum over windows: tables of the extreme of every run of 2^k rows, two of which cover a window."""
 
 from __future__ import annotations
 
@@ -17,8 +16,7 @@ def extremes(values: np.ndarray, spans: Spans, better: np.ufunc) -> np.ndarray:
     level = (np.frexp(length.astype(np.float64))[1] - 1).astype(np.int8)  # −1 for an empty window
     order = np.argsort(level, kind="stable")
     ends = np.searchsorted(level[order], np.arange(-1, spans.longest.bit_length()), side="right")
-    out = np.zeros(len(length), values.dtype)
-    table = values
+    out, table = np.zeros(len(length), values.dtype), values
     # Only one table is kept at a time: each window is answered at the level of its own length.
     for step, (start, end) in enumerate(pairwise(ends)):
         if step:

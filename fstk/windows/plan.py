@@ -37,7 +37,6 @@ class WindowPlan(Displayed):
         return self.points | {feature.column: feature.type for feature in self.features}
 
     def display(self) -> Sheet:
-        """Return one row per feature."""
         number = len(self.features)
         return Sheet(
             f"{number:,} windowed feature{'s' if number != 1 else ''} of {self.source}, "

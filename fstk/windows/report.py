@@ -30,7 +30,6 @@ class SourceReport(Displayed):
         return self.null_key + self.null_time
 
     def display(self) -> Sheet:
-        """Return one row."""
         return Sheet(
             f"events of {self.source}: {self.ignored:,} of {self.events:,} belong to no window",
             ("null key", "null time", "in windows"),

@@ -1,5 +1,4 @@
-"""Windowed features handed to an engine: columns checked, arguments evaluated, each bucket of entities given to the
-kernel."""
+"""Windowed features handed to an engine: columns checked, arguments evaluated, buckets given to the kernel."""
 
 from __future__ import annotations
 
@@ -42,16 +41,11 @@ def engine_for(features: WindowedFeatures, points: Any, *, rows: bool = True) ->
 
 
 def source_tables(features: WindowedFeatures) -> list[TableVersion]:
-    """Return the tables that ``features`` read."""
     return [_table(features.source)] if isinstance(features.source, str) else []
 
 
 def evaluate(features: WindowedFeatures, engine: Engine) -> None:
-    """Evaluate the aggregates' arguments and filters on no rows.
-
-    Raises:
-        BadExpression: ``engine`` cannot. UnknownColumn: the source has no such column.
-    """
+    """Evaluate the aggregates' arguments and filters on no rows, so that their errors are raised."""
     source, _ = _source(features, engine, rows=False)
     engine.select(source, _reductions(features, engine.schema(source))[1])
 
@@ -82,10 +76,8 @@ def report(features: WindowedFeatures, engine: Engine | None) -> SourceReport:
 
 @dataclass(frozen=True)
 class _Task:
-    """``points`` are the output's first columns, ``time`` their instant; ``run`` computes, given the output's schema.
-
-    ``evaluated`` are the types of the evaluated arguments and filters.
-    """
+    """``points`` are the output's first columns, ``time`` their instant, ``evaluated`` the types of arguments and
+    filters; ``run`` computes, given the output's schema."""
 
     points: Schema
     time: str
@@ -116,7 +108,13 @@ def _prepare(
         task = _at_points(request, points)
     planned = _planned(features, reductions, task.evaluated, task.time)
     plan = WindowPlan(features.source_name, features.keys, task.time, task.points, planned)
-    _no_collision(plan)
+    own = {column.lower(): column for column in plan.points}
+    for feature in plan.features:
+        if feature.column.lower() in own:
+            raise NameCollision(
+                f"feature {feature.column} and the points' column {own[feature.column.lower()]} would share a name; "
+                "rename the aggregate or leave the column out."
+            )
     return _Prepared(table, plan, lambda: task.run(plan.schema))
 
 
@@ -282,13 +280,3 @@ def _planned(
         PlannedFeature(column, kinds[aggregate.name], meaning(aggregate.expression, length, features.closed, at))
         for column, aggregate, length in features.features
     )
-
-
-def _no_collision(plan: WindowPlan) -> None:
-    own = {column.lower(): column for column in plan.points}
-    for feature in plan.features:
-        if feature.column.lower() in own:
-            raise NameCollision(
-                f"feature {feature.column} and the points' column {own[feature.column.lower()]} would share a name; "
-                "rename the aggregate or leave the column out."
-            )

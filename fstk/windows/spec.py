@@ -66,7 +66,6 @@ class Aggregate:
 
     @property
     def parsed(self) -> Parsed:
-        """The expression, read."""
         return parse(self.expression)
 
 
@@ -133,7 +132,6 @@ class WindowedFeatures(Displayed):
 
     @property
     def lengths(self) -> tuple[Length, ...]:
-        """The windows, read."""
         return tuple(read_length(window, "windows") for window in self.windows)
 
     @property
@@ -221,11 +219,9 @@ class WindowedFeatures(Displayed):
         return engine.arrow(run.compute(self, points, engine, timestamp))
 
     def report(self, *, engine: Engine | None = None) -> SourceReport:
-        """Count the source's events, and those that belong to no window because a key or the time is null; reads
-        them.
+        """Count the source's events, and those that belong to no window because a key or the time is null.
 
-        Raises:
-            UnknownTable, UnknownColumn, TypeMismatch, UnsupportedType: as :meth:`compute`.
+        Reads them; errors are those of :meth:`compute`.
 
         >>> import pyarrow as pa
         >>> purchases = pa.table({"customer_id": [1, None], "at": pa.array([0, 0], pa.timestamp("us", "UTC"))})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fstk.windows.exact import Digits, Numbers, Spans, normal, scientific, sums
+from fstk.windows.exact import Digits, Numbers, Spans, magnitudes, normal, scientific, sums
 
 # Products of two digits below 2^27, up to 128 of them, stay below 2^61.
 _WIDTH = 27
@@ -17,9 +17,9 @@ _WIDTH = 27
 def deviations(numbers: Numbers, spans: Spans, count: np.ndarray) -> np.ndarray:
     """Return the sample standard deviation of each window of ``count`` values; meaningless where ``count`` < 2."""
     digits = numbers.digits(_WIDTH)
-    size = _sizes(digits)
+    size, _ = magnitudes(digits, _WIDTH)
     excess = [digit * count for digit in _grown(sums(_product(size, size), spans))]
-    total = _sizes(_grown(sums(digits, spans)))
+    total, _ = magnitudes(_grown(sums(digits, spans)), _WIDTH)
     squared = _product(total, total)
     places = max(len(excess), len(squared))
     blank = np.zeros_like(count)
@@ -31,12 +31,6 @@ def deviations(numbers: Numbers, spans: Spans, count: np.ndarray) -> np.ndarray:
     pairs = np.maximum(count, 2).astype(np.float64)
     variance = np.ldexp(fraction, odd) / (pairs * (pairs - 1.0))
     return np.ldexp(np.sqrt(variance), (power - odd) // 2)
-
-
-def _sizes(digits: Digits) -> Digits:
-    digits = normal(digits, _WIDTH)
-    negative = digits[-1] < 0
-    return normal([np.where(negative, -digit, digit) for digit in digits], _WIDTH)
 
 
 def _grown(digits: Digits) -> Digits:
