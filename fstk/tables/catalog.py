@@ -10,19 +10,19 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from fstk.columns.typing import ColumnNames, DataFrameLike, SchemaLike
-from fstk.engines.base import TableVersion
+from fstk.engines.base import Schema, TableVersion
 from fstk.engines.choice import session_for
 from fstk.engines.spark import SparkEngine
-from fstk.errors import DamagedTable, UnknownName, UnknownTable, nearest
+from fstk.engines.types import arrow_schema
+from fstk.errors import DamagedTable, InvalidInput, TypeMismatch, UnknownColumn, UnknownName, UnknownTable, nearest
 from fstk.journal import note
 from fstk.tables import sql
-from fstk.tables.arguments import definition_and_rows
 from fstk.tables.history import Version, choose
 from fstk.tables.plan import check_mode, plan_create
 from fstk.tables.properties import tag_property
 from fstk.tables.report import WriteReport
-from fstk.tables.spec import FeatureTable, TableDefinition, check_tag
-from fstk.tables.write import Target, change, merge
+from fstk.tables.spec import FeatureTable, TableDefinition, check_tag, define, read_schema
+from fstk.tables.write import Target, change, column_types, merge
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -69,18 +69,12 @@ class Catalog(ABC):
         """Create a feature table, or merge ``df`` into it; see ``FeatureEngineeringClient.create_table``."""
         name = self.full_name(name)
         engine = session_for(df, session=self._engine)
-        definition, frame = definition_and_rows(
-            engine,
-            name,
-            df,
-            schema,
-            primary_keys=primary_keys,
-            timeseries_column=timeseries_column,
-            timestamp_keys=timestamp_keys,
-            partition_columns=partition_columns,
-            description=description,
-            tags=tags,
+        types, frame = _types_and_rows(engine, name, df, schema)
+        definition = define(
+            name, primary_keys, types, timeseries_column, partition_columns, description, tags, timestamp_keys
         )
+        if frame is None:
+            frame = engine.frame(arrow_schema(definition.schema).empty_table(), "schema")
         with self._writing(name):
             there = self._read(name)
             plan_create(definition, there).check()
@@ -204,3 +198,30 @@ class Catalog(ABC):
 
     def _target(self, name: str) -> Target:
         return Target(self._sql(name), lambda: self.get(name), lambda: self.versions(name))
+
+
+def _types_and_rows(
+    engine: SparkEngine, name: str, df: DataFrameLike | None, schema: SchemaLike | None
+) -> tuple[Schema, DataFrame | None]:
+    """Return the columns and types of a table to create, and its first rows where some are given."""
+    wanted = None if schema is None else read_schema(schema)
+    if df is None:
+        if wanted is None:
+            raise InvalidInput(f"{name}: give df (rows and types) or schema (types only), or both.")
+        return wanted, None
+    frame = engine.frame(df, "df")
+    given = column_types(engine, frame)
+    if wanted is not None:
+        _check_agreement(name, given, wanted)
+    return wanted or given, frame
+
+
+def _check_agreement(name: str, given: Schema, wanted: Schema) -> None:
+    for column in wanted:
+        if column not in given:
+            raise UnknownColumn(f"{name}: schema has the column {column}, df has not.{nearest(column, given)}")
+    for column, kind in given.items():
+        if column not in wanted:
+            raise UnknownColumn(f"{name}: df has the column {column}, schema has not.{nearest(column, wanted)}")
+        if kind not in (wanted[column], "void"):
+            raise TypeMismatch(f"{name}: column {column} is {wanted[column]} in schema and {kind} in df; cast it.")

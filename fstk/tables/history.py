@@ -47,20 +47,10 @@ class Version(Displayed):
         return Sheet("", ("version", "time (UTC)", "operation", "rows", "run"), [row])
 
 
-@dataclass(frozen=True)
-class CommitMark:
-    """What a commit of fstk carries as Delta's ``userMetadata``; ``write`` is new for every write, to know it again."""
-
-    write: str
-    run: str | None
-    fstk: str
-
-    @classmethod
-    def new(cls) -> CommitMark:
-        return cls(uuid.uuid4().hex, run_id(), installed("fstk"))
-
-    def text(self) -> str:
-        return json.dumps({"fstk": self.fstk, "run": self.run, "write": self.write})
+def commit_mark() -> tuple[str, str]:
+    """Return a new name of a write, to know it again, and what its commit carries as Delta's ``userMetadata``."""
+    write = uuid.uuid4().hex
+    return write, json.dumps({"fstk": installed("fstk"), "run": run_id(), "write": write})
 
 
 def read_history(entries: Iterable[Mapping[str, Any]]) -> list[Version]:

@@ -96,10 +96,8 @@ def _widened(table: FeatureTable, given: Schema) -> TableDefinition:
     added = {name: kind for name, kind in given.items() if name not in table.schema}
     if not added:
         return table
-    time, partitions = table.timeseries_column, table.partition_columns
-    return define(
-        table.name, table.primary_keys, table.schema | added, timeseries_column=time, partition_columns=partitions
-    )
+    wider = table.schema | added
+    return define(table.name, table.primary_keys, wider, table.timeseries_column, table.partition_columns)
 
 
 def _kept(table: FeatureTable, given: Schema) -> tuple[str, ...]:

@@ -127,12 +127,11 @@ def define(
     name: str,
     primary_keys: ColumnNames,
     schema: Schema,
-    *,
     timeseries_column: ColumnNames | None = None,
-    timestamp_keys: ColumnNames | None = None,
     partition_columns: ColumnNames | None = None,
     description: str | None = None,
     tags: Mapping[str, str] | None = None,
+    timestamp_keys: ColumnNames | None = None,
 ) -> TableDefinition:
     """Return the definition of a feature table.
 

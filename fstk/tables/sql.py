@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import pyarrow as pa
+
 from fstk.engines.base import Schema
-from fstk.engines.types import quoted_name
-from fstk.tables.compare import differs
+from fstk.engines.types import arrow_type, quoted_name
 from fstk.tables.properties import to_properties
 from fstk.tables.spec import OWN, TableDefinition
 
@@ -51,7 +52,7 @@ def flagged(source: str, target: str, keys: Sequence[str], given: Schema, there:
     A column that ``there`` lacks is null in the rows of ``target``.
     """
     compared = [
-        differs(f"s.{quoted_name(name)}", f"t.{quoted_name(name)}" if name in there else "NULL", kind)
+        _differs(f"s.{quoted_name(name)}", f"t.{quoted_name(name)}" if name in there else "NULL", kind)
         for name, kind in given.items()
         if name not in keys
     ]
@@ -141,3 +142,32 @@ def comment(target: str, description: str) -> str:
 
 def _equal(keys: Sequence[str]) -> str:
     return " AND ".join(f"t.{quoted_name(key)} = s.{quoted_name(key)}" for key in keys)
+
+
+def _differs(column: str, other: str, kind: str) -> str:
+    """Return SQL that is true where two expressions of type ``kind`` hold different values: by Spark's null-safe
+    equality (NaN equals NaN, −0.0 equals 0.0), extended to maps, which are equal with equal entries in any order."""
+    arrow = arrow_type(kind)
+    return f"NOT ({_comparable(column, arrow)} <=> {_comparable(other, arrow)})"
+
+
+def _comparable(value: str, kind: pa.DataType, depth: int = 0) -> str:
+    if not _holds_map(kind):
+        return value
+    element = f"e{depth}"
+    if isinstance(kind, pa.MapType):
+        key = _comparable(f"{element}.key", kind.key_type, depth + 1)
+        item = _comparable(f"{element}.value", kind.item_type, depth + 1)
+        return f"array_sort(transform(map_entries({value}), {element} -> struct({key} AS k, {item} AS v)))"
+    if isinstance(kind, pa.StructType):
+        names = {quoted_name(field.name): field.type for field in kind}
+        parts = ", ".join(f"{_comparable(f'{value}.{name}', inner, depth)} AS {name}" for name, inner in names.items())
+        return f"IF({value} IS NULL, NULL, struct({parts}))"
+    inner = _comparable(element, kind.value_type, depth + 1)
+    return f"transform({value}, {element} -> {inner})"
+
+
+def _holds_map(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.MapType):
+        return True
+    return any(_holds_map(kind.field(i).type) for i in range(kind.num_fields))

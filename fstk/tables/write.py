@@ -16,7 +16,7 @@ from fstk.engines.spark import SparkEngine
 from fstk.engines.spark_errors import translated
 from fstk.errors import DuplicateKeys, InvalidInput, NullKeys, WriteConflict
 from fstk.tables import sql
-from fstk.tables.history import CommitMark, Version
+from fstk.tables.history import Version, commit_mark
 from fstk.tables.plan import TablePlan, plan_write
 from fstk.tables.report import WriteReport
 from fstk.tables.spec import OWN, FeatureTable, TableDefinition
@@ -114,18 +114,17 @@ def _compare(engine: SparkEngine, stack: ExitStack, table: FeatureTable, frame: 
 def _add_columns(engine: SparkEngine, target: Target, table: FeatureTable, added: Schema) -> int:
     """Add columns to the table, if there are any, and return its version after it."""
     if added:
-        with marked(engine, CommitMark.new()):
+        with marked(engine):
             engine.session.sql(sql.add_columns(target.identifier, added))
-    return table.version + bool(added)
+    return table.version + (1 if added else 0)
 
 
 def _commit(engine: SparkEngine, target: Target, table: FeatureTable, view: str, given: list[str]) -> Version:
     """Merge the rows of ``view`` and return the commit; raises WriteConflict where Delta or its log has none of it."""
-    mark = CommitMark.new()
-    with translated(f"writing {table.name}"), marked(engine, mark):
+    with translated(f"writing {table.name}"), marked(engine) as write:
         engine.session.sql(sql.merge(target.identifier, view, table.keys, given))
     for version in target.versions():
-        if version.write == mark.write:
+        if version.write == write:
             return version
     raise WriteConflict(f"{table.name}: the commit is not in its log.")
 
@@ -139,14 +138,14 @@ def create(engine: SparkEngine, identifier: str, definition: TableDefinition, fr
         rows = _kept(engine, stack, sql.flagged_as_new(_view(stack, source)))
         view = _view(stack, rows)
         counts = check(engine, view, definition, definition.schema)
-        with marked(engine, CommitMark.new()):
+        with marked(engine):
             engine.session.sql(sql.create_as(identifier, definition, view))
     return counts
 
 
 def change(engine: SparkEngine, name: str, statement: str) -> None:
     """Run a statement that changes what is known of a table, not its rows."""
-    with translated(f"changing {name}"), marked(engine, CommitMark.new()):
+    with translated(f"changing {name}"), marked(engine):
         engine.session.sql(statement)
 
 
@@ -187,14 +186,15 @@ def check(engine: SparkEngine, view: str, table: TableDefinition, given: Schema)
 
 
 @contextmanager
-def marked(engine: SparkEngine, mark: CommitMark) -> Iterator[None]:
-    """Let the commits of the block carry ``mark``."""
+def marked(engine: SparkEngine) -> Iterator[str]:
+    """Let the commits of the block carry the mark of one new write, and give the write's name."""
+    write, mark = commit_mark()
     conf = engine.session.conf
     with _one_commit:
         before = conf.get(_MARK, "")
-        conf.set(_MARK, mark.text())
+        conf.set(_MARK, mark)
         try:
-            yield
+            yield write
         finally:
             if before:
                 conf.set(_MARK, before)

@@ -17,10 +17,8 @@ from fstk.columns.arrays import decimals, masked
 from fstk.engines.types import TIME_TYPES, arrow_type, spark_type
 from fstk.errors import NumericOverflow, UnsupportedType
 from fstk.windows.arguments import Argument, Windows
-from fstk.windows.distinct import distinct
 from fstk.windows.exact import Floats, int64, int128, reaches, sums
-from fstk.windows.extremes import extremes
-from fstk.windows.spread import deviations
+from fstk.windows.reduce import deviations, distinct, extremes
 
 _NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
 _COMPARED = (*_NUMBERS, "string", "boolean", *TIME_TYPES)

@@ -188,7 +188,7 @@ def int64(digits: Digits, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def int128(digits: Digits, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (low uint64, high int64, whether 128 bits hold the true value); ``width`` is 32, of five digits at most."""
+    """Return (low uint64, high int64, whether 128 bits hold it); ``width`` is 32, digits are at most five."""
     assert width == 32, "words are made of digits of 32 bits"
     digits = normal([*digits, *(np.zeros_like(digits[0]) for _ in range(5 - len(digits)))], width)
     low = digits[0] | (digits[1] << np.int64(32))
