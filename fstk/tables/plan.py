@@ -36,7 +36,6 @@ class TablePlan(Displayed):
             raise self.refusal
 
     def display(self) -> Sheet:
-        """Return what happens to each column."""
         changes = {**dict.fromkeys(self.added, "new, null before"), **dict.fromkeys(self.kept, "not given, kept")}
         what = f"{self.action.upper()}, keys {keys_text(self.table)}, {features_text(self.table)}"
         title = f"{self.table.name} · plan: {what}      nothing written yet"

@@ -82,7 +82,6 @@ class FeatureTable(Displayed, TableDefinition):
         return TableVersion(self.name, self.location, version)
 
     def display(self) -> Sheet:
-        """Return columns with type and role, and what is known of the table."""
         rows = "" if self.rows is None else f" · {self.rows:,} rows"
         version = f"v{self.version}" if self.report is None else self.report.outcome
         notes = [f"description: {self.description}"] if self.description else []
@@ -112,7 +111,6 @@ def keys_text(table: TableDefinition) -> str:
 
 
 def features_text(table: TableDefinition) -> str:
-    """Return ``1 feature`` or ``12 features``."""
     return plural(sum(role(table, column) == "feature" for column in table.schema), "feature")
 
 

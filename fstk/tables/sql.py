@@ -47,10 +47,8 @@ def flagged_as_new(source: str) -> str:
 
 
 def flagged(source: str, target: str, keys: Sequence[str], given: Schema, there: Schema) -> str:
-    """Return the query of all rows of ``source``, flagged as new to ``target`` or as differing from their row there.
-
-    A column that ``there`` lacks is null in the rows of ``target``.
-    """
+    """Return the query of all rows of ``source``, flagged as new to ``target`` or as differing from their row there,
+    where a column that ``there`` lacks is null."""
     compared = [
         _differs(f"s.{quoted_name(name)}", f"t.{quoted_name(name)}" if name in there else "NULL", kind)
         for name, kind in given.items()

@@ -108,13 +108,9 @@ class UnityCatalog(Catalog):
 
 def create_statement(definition: TableDefinition) -> str:
     """Return ``CREATE TABLE`` with the primary key that makes the table a feature table to Databricks."""
-    keys = definition.keys
-    columns = [
-        f"{quoted_name(name)} {kind}{' NOT NULL' if name in keys else ''}" for name, kind in definition.schema.items()
-    ]
-    primary = ", ".join(
-        quoted_name(key) + (" TIMESERIES" if key == definition.timeseries_column else "") for key in keys
-    )
+    keys, time, schema = definition.keys, definition.timeseries_column, definition.schema
+    columns = [f"{quoted_name(name)} {kind}{' NOT NULL' if name in keys else ''}" for name, kind in schema.items()]
+    primary = ", ".join(quoted_name(key) + (" TIMESERIES" if key == time else "") for key in keys)
     constraint = quoted_name(f"{definition.name.split('.')[-1]}_pk")
     parts = [*columns, f"CONSTRAINT {constraint} PRIMARY KEY ({primary})"]
     return sql.create_empty(warehouse.quoted(definition.name), definition, parts)

@@ -17,7 +17,7 @@ from fstk.engines.spark_errors import translated
 from fstk.errors import DuplicateKeys, InvalidInput, NullKeys, WriteConflict
 from fstk.tables import sql
 from fstk.tables.history import Version, commit_mark
-from fstk.tables.plan import TablePlan, plan_write
+from fstk.tables.plan import plan_write
 from fstk.tables.report import WriteReport
 from fstk.tables.spec import OWN, FeatureTable, TableDefinition
 
@@ -48,21 +48,6 @@ class Counts:
     updated: int
 
 
-@dataclass(frozen=True)
-class _Comparison:
-    """A frame's rows, kept, each flagged as new to the table or as differing from its row there."""
-
-    plan: TablePlan
-    flagged: DataFrame
-    counts: Counts
-
-    def rows(self) -> DataFrame:
-        return self.flagged.drop(sql.NEW, sql.DIFFERS)
-
-    def changes(self) -> DataFrame:
-        return self.flagged.where(f"{sql.NEW} OR {sql.DIFFERS}").drop(sql.NEW, sql.DIFFERS)
-
-
 def merge(engine: SparkEngine, target: Target, frame: DataFrame, attempts: int = 5) -> WriteReport:
     """Merge ``frame`` into a feature table (RULES, feature tables 1 to 3); nothing is committed when nothing differs.
 
@@ -84,20 +69,27 @@ def _merged(
 ) -> Counts:
     inserted = updated = 0
     for _ in range(attempts):
-        compared = _compare(engine, stack, table, frame)
-        version = _add_columns(engine, target, table, compared.plan.added)
-        if not compared.counts.inserted + compared.counts.updated:
-            return Counts(compared.counts.rows, inserted, updated)
+        added, flagged, counts = _compare(engine, stack, table, frame)
+        if added:
+            with marked(engine):
+                engine.session.sql(sql.add_columns(target.identifier, added))
+        version = table.version + (1 if added else 0)
+        if not counts.inserted + counts.updated:
+            return Counts(counts.rows, inserted, updated)
         with suppress(WriteConflict):  # another writer's commit was first: the next comparison is with what it wrote
-            commit = _commit(engine, target, table, _view(stack, compared.changes()), frame.columns)
+            changes = flagged.where(f"{sql.NEW} OR {sql.DIFFERS}").drop(sql.NEW, sql.DIFFERS)
+            commit = _commit(engine, target, table, _view(stack, changes), frame.columns)
             inserted, updated = inserted + commit.inserted, updated + commit.updated
             if commit.read_version == version:
-                return Counts(compared.counts.rows, inserted, updated)
-        frame, table = compared.rows(), target.table()
+                return Counts(counts.rows, inserted, updated)
+        frame, table = flagged.drop(sql.NEW, sql.DIFFERS), target.table()
     raise WriteConflict(f"{table.name}: other writers kept coming between. The same write may be tried again.")
 
 
-def _compare(engine: SparkEngine, stack: ExitStack, table: FeatureTable, frame: DataFrame) -> _Comparison:
+def _compare(
+    engine: SparkEngine, stack: ExitStack, table: FeatureTable, frame: DataFrame
+) -> tuple[Schema, DataFrame, Counts]:
+    """Return the columns to add, the frame's rows, kept, each flagged as new or differing, and how many are."""
     given = column_types(engine, frame)
     plan = plan_write(table, given)
     plan.check()
@@ -108,15 +100,7 @@ def _compare(engine: SparkEngine, stack: ExitStack, table: FeatureTable, frame: 
     source = frame.selectExpr(*sql.typed(given, wanted))
     query = sql.flagged(_view(stack, source), _view(stack, there), table.keys, wanted, table.schema)
     rows = _kept(engine, stack, query)
-    return _Comparison(plan, rows, check(engine, _view(stack, rows), table, wanted))
-
-
-def _add_columns(engine: SparkEngine, target: Target, table: FeatureTable, added: Schema) -> int:
-    """Add columns to the table, if there are any, and return its version after it."""
-    if added:
-        with marked(engine):
-            engine.session.sql(sql.add_columns(target.identifier, added))
-    return table.version + (1 if added else 0)
+    return plan.added, rows, check(engine, _view(stack, rows), table, wanted)
 
 
 def _commit(engine: SparkEngine, target: Target, table: FeatureTable, view: str, given: list[str]) -> Version:

@@ -34,11 +34,8 @@ class Rows:
 
 @dataclass(frozen=True)
 class Part:
-    """Points of some entities, and all events that their windows may hold.
-
-    ``events`` are row numbers of the events, ordered by entity and time, ``entity`` their entities; ``points`` are row
-    numbers of the points, ``spans`` their windows over the positions of ``events``.
-    """
+    """Row numbers of points of some entities, and of all events that their windows may hold, ordered by ``entity`` and
+    time; ``spans`` are the points' windows over the positions of ``events``."""
 
     events: np.ndarray
     entity: np.ndarray

@@ -48,8 +48,7 @@ def _use(tokens: list[Token], position: int) -> str | None:
         moment = tokens[position + 1].text.strip().lower()
         return f"{name} '{moment}'" if moment in _MOMENTS else None
     if following[:1] == [TokenType.L_PAREN]:
-        if name in ("unix_timestamp", "to_unix_timestamp") and following[1:] == [TokenType.R_PAREN]:
-            return f"{name}()"
-        return f"{name}()" if name in FUNCTIONS else None
+        of_now = name in ("unix_timestamp", "to_unix_timestamp") and following[1:] == [TokenType.R_PAREN]
+        return f"{name}()" if of_now or name in FUNCTIONS else None
     named = position > 0 and tokens[position - 1].token_type in (TokenType.DOT, TokenType.ALIAS)
     return name if name in _BARE and not named else None

@@ -55,7 +55,6 @@ class WideIntegers:
     exponent = 0
 
     def digits(self, width: int) -> Digits:
-        """Return the digits; the highest carries the sign."""
         count = -(-128 // width)
         mask = np.int64((1 << width) - 1)
         return [*(self._bits_from(j * width) & mask for j in range(count - 1)), self._bits_from((count - 1) * width)]
@@ -87,7 +86,6 @@ class Floats:
             self._top = int(np.frexp(largest)[1])
 
     def bits(self) -> int:
-        """Return the bits of the largest magnitude."""
         return self._top - self.exponent
 
     def digits(self, width: int) -> Digits:

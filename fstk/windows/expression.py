@@ -5,7 +5,6 @@ The argument and the filter are handed to the engine exactly as they were writte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -36,23 +35,19 @@ _ROWS = (
 _RANKS = "row_number rank dense_rank percent_rank cume_dist ntile lag lead nth_value"
 _AGGREGATES = (
     "any_value approx_count_distinct approx_percentile approx_top_k array_agg avg bit_and bit_or bit_xor "
-    "bitmap_construct_agg bitmap_or_agg bitmap_and_agg bool_and bool_or collect_list collect_set corr count "
-    "count_if count_min_sketch covar_pop covar_samp every first first_value grouping grouping_id "
-    "histogram_numeric hll_sketch_agg hll_union_agg kurtosis last last_value listagg max max_by mean median "
-    "min min_by mode percentile percentile_approx percentile_cont percentile_disc regr_avgx regr_avgy "
-    "regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy skewness some std stddev "
-    "stddev_pop stddev_samp string_agg sum try_avg try_sum var_pop var_samp variance"
+    "bitmap_construct_agg bitmap_or_agg bitmap_and_agg bool_and bool_or collect_list collect_set corr count count_if "
+    "count_min_sketch covar_pop covar_samp every first first_value grouping grouping_id histogram_numeric "
+    "hll_sketch_agg hll_union_agg kurtosis last last_value listagg max max_by mean median min min_by mode percentile "
+    "percentile_approx percentile_cont percentile_disc regr_avgx regr_avgy regr_count regr_intercept regr_r2 "
+    "regr_slope regr_sxx regr_sxy regr_syy skewness some std stddev stddev_pop stddev_samp string_agg sum try_avg "
+    "try_sum var_pop var_samp variance"
 )
-_REFUSED: Mapping[str, str] = {
-    name: reason
-    for names, reason in (
-        (_SESSION, "depends on who runs it and where"),
-        (_CHANCE, "is not deterministic"),
-        (_ROWS, "makes several rows of one"),
-        (_RANKS, "is a window function"),
-        (_AGGREGATES, "is itself an aggregate"),
-    )
-    for name in names.split()
+_REFUSED = {
+    **dict.fromkeys(_SESSION.split(), "depends on who runs it and where"),
+    **dict.fromkeys(_CHANCE.split(), "is not deterministic"),
+    **dict.fromkeys(_ROWS.split(), "makes several rows of one"),
+    **dict.fromkeys(_RANKS.split(), "is a window function"),
+    **dict.fromkeys(_AGGREGATES.split(), "is itself an aggregate"),
 }
 
 

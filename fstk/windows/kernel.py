@@ -35,7 +35,6 @@ class Reduction:
         return self.value, self.filter
 
     def compute(self, windows: Windows) -> Sequence[np.ndarray]:
-        """Return the function's words over the windows of a part."""
         try:
             with np.errstate(all="ignore"):  # empty windows divide by zero; what overflows is infinite by IEEE 754
                 return self.function.compute(windows)
