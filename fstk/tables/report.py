@@ -26,10 +26,12 @@ class WriteReport(Displayed):
 
     @property
     def created(self) -> bool:
+        """Whether the write created the table."""
         return self.version_before is None
 
     @property
     def changed(self) -> bool:
+        """Whether there is a new version."""
         return self.version != self.version_before
 
     @property

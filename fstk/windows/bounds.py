@@ -18,8 +18,6 @@ PART_ROWS = 32_768
 _MOST_PARTS = 60_000  # part numbers fit 16 bits, which NumPy sorts in linear time
 _ROOM = 1 << 62
 _FAR = 1 << 61  # microseconds, some 73,000 years: beyond all instants of the rules, with room for arithmetic
-
-
 Pair = tuple[np.ndarray, np.ndarray]
 """Row numbers of a part's events, and of its points."""
 

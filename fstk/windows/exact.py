@@ -214,7 +214,7 @@ def scaled(values: np.ndarray, exponent: int) -> np.ndarray:
 
 
 def _exact_doubles(digit: np.ndarray) -> bool:
-    return not len(digit) or (int(digit.max()) <= 1 << 53 and int(digit.min()) >= -(1 << 53))
+    return not len(digit) or (int(digit.max()) <= (1 << 53) and int(digit.min()) >= -(1 << 53))
 
 
 def _bit_length(values: np.ndarray) -> np.ndarray:

@@ -66,6 +66,7 @@ class Aggregate:
 
     @property
     def parsed(self) -> Parsed:
+        """The expression, read."""
         return parse(self.expression)
 
 
@@ -132,6 +133,7 @@ class WindowedFeatures(Displayed):
 
     @property
     def lengths(self) -> tuple[Length, ...]:
+        """The windows, read."""
         return tuple(read_length(window, "windows") for window in self.windows)
 
     @property
