@@ -98,15 +98,13 @@ class FeatureEngineeringClient:
         Returns:
             The table as it stands; shown, it begins with what this call did, which ``report`` counts.
 
-        Raises:
+        Raises, with nothing written:
             TableExists: a table with other keys, time column or partition columns, or a Delta table that is no feature
                 table, is there.
             DuplicateKeys, NullKeys: rows without a key of their own, counted and some shown.
             InvalidName, UnknownColumn, TypeMismatch, UnsupportedType, SchemaChange, InvalidInput: a definition or frame
                 outside the rules; the message names the column.
             WriteConflict: another writer was in the way all the time; the same call may be made again.
-
-        Nothing was written where one is raised.
 
         >>> cities = pd.DataFrame({"customer_id": [1, 2], "city": ["Delft", "Leuven"]})
         >>> fe.create_table(name="shop.cities", primary_keys="customer_id", df=cities)
@@ -118,15 +116,7 @@ class FeatureEngineeringClient:
         folder: ...
         """
         return self._catalog.create(
-            name,
-            primary_keys,
-            df,
-            timeseries_column=timeseries_column,
-            timestamp_keys=timestamp_keys,
-            schema=schema,
-            partition_columns=partition_columns,
-            description=description,
-            tags=tags,
+            name, primary_keys, df, timeseries_column, schema, partition_columns, description, tags, timestamp_keys
         )
 
     def write_table(self, *, name: str, df: DataFrameLike, mode: str = "merge") -> WriteReport:
@@ -141,14 +131,12 @@ class FeatureEngineeringClient:
         Returns:
             Rows inserted, updated and unchanged, and the version before and after; the same when nothing differed.
 
-        Raises:
+        Raises, with nothing written:
             UnknownTable: there is none of that name; the message gives the nearest.
             DuplicateKeys, NullKeys: rows without a key of their own, counted and some shown.
             TypeMismatch, SchemaChange, UnknownColumn, UnsupportedType, InvalidName, InvalidInput: a frame that does not
                 fit the table; the message names the column.
             WriteConflict: other writers kept coming between; the same write may be tried again.
-
-        Nothing was written where one is raised.
 
         >>> monday = pd.to_datetime(["2024-01-08", "2024-01-08"], utc=True)
         >>> rows = pd.DataFrame({"customer_id": [1, 3], "as_of": monday, "spend_30d": [25.0, 4.5]})
@@ -275,13 +263,7 @@ class FeatureEngineeringClient:
         [10.0, 25.0, 7.5]
         """
         return create_training_set(
-            df,
-            feature_lookups,
-            label,
-            exclude_columns,
-            catalog=self._catalog,
-            session=self._session,
-            as_known=as_known,
+            df, feature_lookups, label, exclude_columns, catalog=self._catalog, session=self._session, as_known=as_known
         )
 
     def log_model(
@@ -353,9 +335,7 @@ class FeatureEngineeringClient:
         ... )
         >>> rows = training_set.to_pandas()
         >>> model = DummyRegressor(strategy="constant", constant=0.5).fit(rows[["spend_30d"]], rows["churned"])
-        >>> logged = fe.log_model(
-        ...     model=model, artifact_path="model", flavor=mlflow.sklearn, training_set=training_set
-        ... )
+        >>> logged = fe.log_model(model=model, artifact_path="model", flavor=mlflow.sklearn, training_set=training_set)
         >>> scored = fe.score_batch(model_uri=logged.uri, df=labels.drop(columns="churned"))
         >>> sorted((row.customer_id, row.spend_30d, row.prediction) for row in scored.collect())
         [(1, 10.0, 0.5), (1, 25.0, 0.5), (2, 7.5, 0.5)]
@@ -403,8 +383,7 @@ class FeatureEngineeringClient:
 
         Raises:
             InvalidInput: no table is named, or one argument by both its names.
-            UnknownTable, UnknownColumn, UnsupportedType, SchemaChange, TypeMismatch, BadExpression: before anything is
-                written.
+            UnknownTable, UnknownColumn, UnsupportedType, SchemaChange, TypeMismatch, BadExpression: before a write.
             StoreUnavailable: the store did not answer; what was written stays, and publishing again goes on from there.
             WriteConflict: the online table was dropped or got other features meanwhile; publish again.
 

@@ -22,9 +22,7 @@ _MOST_DAYS = 100_000_000  # days past which an instant would leave int64; far ou
 def given(value: Any, argument: str) -> datetime:
     """Return what a caller gave as a time as an instant in UTC; a date is its midnight UTC (RULES, time).
 
-    Raises:
-        NaiveDatetime: a datetime without a time zone; the message names ``argument``.
-        InvalidInput: neither a datetime nor a date: text is never parsed as a time.
+    A datetime without a time zone is refused, and so is text, which is never parsed; the message names ``argument``.
 
     >>> given(date(2024, 3, 1), "as_of").isoformat()
     '2024-03-01T00:00:00+00:00'

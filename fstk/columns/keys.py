@@ -51,9 +51,8 @@ def _column(left: pa.ChunkedArray, right: pa.ChunkedArray) -> tuple[np.ndarray, 
 
 
 def _numbered(left: Column, right: Column) -> tuple[np.ndarray, np.ndarray, int]:
-    parts = (
-        pa.chunked_array([left] if isinstance(left, pa.Array) else left.chunks, left.type).dictionary_encode().chunks
-    )
+    chunks = [left] if isinstance(left, pa.Array) else left.chunks
+    parts = pa.chunked_array(chunks, left.type).dictionary_encode().chunks
     values = parts[-1].dictionary if parts else pa.array([], left.type)  # each part has all of them
     lefts = [pc.fill_null(part.indices, -1).to_numpy() for part in parts]
     rights = pc.fill_null(pc.index_in(right, value_set=values), -1)

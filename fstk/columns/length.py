@@ -27,10 +27,7 @@ class Length:
 
 
 def read_length(value: object, argument: str) -> Length:
-    """Return a length; an integer is days, None is ``lifetime``; a day is 86,400 s.
-
-    Raises:
-        InvalidInput: zero, negative, or not a length; the message names ``argument``.
+    """Return a length; an integer is days, None is ``lifetime``; a day is 86,400 s. Errors name ``argument``.
 
     >>> read_length("36h", "windows").micros
     129600000000

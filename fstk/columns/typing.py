@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 class ArrowStream(Protocol):
     """A frame whose rows can be read as a stream of Arrow: pandas, Polars, Arrow, DuckDB and others."""
 
-    def __arrow_c_stream__(self, *args: Any, **kwargs: Any) -> object:
-        """Return the stream."""
-        ...
+    def __arrow_c_stream__(self, *args: Any, **kwargs: Any) -> object: ...
 
 
 DataFrameLike: TypeAlias = "DataFrame | LazyFrame | ArrowStream"

@@ -33,9 +33,7 @@ def fitted(value: Any, arrow: pa.DataType, argument: str) -> Any:
     A timestamp needs a datetime with a time zone (for TIMESTAMP_NTZ its UTC reading is taken), a decimal an int,
     Decimal or float whose digits fit its scale, an array a list, a struct a dict of exactly its fields, a map a dict.
 
-    Raises:
-        TypeMismatch: the value does not fit; the message names ``argument``, the value and the type.
-        NaiveDatetime: a datetime without a time zone.
+    Raises TypeMismatch, or NaiveDatetime for a datetime without a time zone; the message names ``argument``.
     """
     result = _fit(value, arrow, argument)
     if result is None:
@@ -64,10 +62,8 @@ def _fit(value: Any, arrow: pa.DataType, argument: str) -> Any:
     if isinstance(arrow, pa.MapType):
         if not isinstance(value, Mapping):
             return None
-        return [
-            (fitted(key, arrow.key_type, argument), _part(item, arrow.item_type, argument))
-            for key, item in value.items()
-        ]
+        keys, items = arrow.key_type, arrow.item_type
+        return [(fitted(key, keys, argument), _part(item, items, argument)) for key, item in value.items()]
     if arrow == pa.binary():
         return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else None
     if not isinstance(value, _THEMSELVES.get(arrow.id, ())):

@@ -10,19 +10,19 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from fstk.columns.typing import ColumnNames, DataFrameLike, SchemaLike
-from fstk.engines.base import TableVersion
+from fstk.engines.base import Schema, TableVersion
 from fstk.engines.choice import session_for
 from fstk.engines.spark import SparkEngine
-from fstk.errors import DamagedTable, UnknownName, UnknownTable, nearest
+from fstk.engines.types import arrow_schema
+from fstk.errors import DamagedTable, InvalidInput, TypeMismatch, UnknownColumn, UnknownName, UnknownTable, nearest
 from fstk.journal import note
 from fstk.tables import sql
-from fstk.tables.arguments import definition_and_rows
 from fstk.tables.history import Version, choose
 from fstk.tables.plan import check_mode, plan_create
 from fstk.tables.properties import tag_property
 from fstk.tables.report import WriteReport
-from fstk.tables.spec import FeatureTable, TableDefinition, check_tag
-from fstk.tables.write import Target, change, merge
+from fstk.tables.spec import FeatureTable, TableDefinition, check_tag, define, read_schema
+from fstk.tables.write import Target, change, column_types, merge
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -39,12 +39,7 @@ class Catalog(ABC):
         self._engine = engine
 
     def get(self, name: str) -> FeatureTable:
-        """Return a feature table at its newest version.
-
-        Raises:
-            UnknownTable: there is none of that name; the message gives the nearest. InvalidName: not a name.
-            DamagedTable: its log cannot be read.
-        """
+        """Return a feature table at its newest version; see ``FeatureEngineeringClient.get_table``."""
         name = self.full_name(name)
         table = self._read(name)
         if table is None:
@@ -64,29 +59,22 @@ class Catalog(ABC):
         name: str,
         primary_keys: ColumnNames,
         df: DataFrameLike | None = None,
-        *,
         timeseries_column: ColumnNames | None = None,
-        timestamp_keys: ColumnNames | None = None,
         schema: SchemaLike | None = None,
         partition_columns: ColumnNames | None = None,
         description: str | None = None,
         tags: Mapping[str, str] | None = None,
+        timestamp_keys: ColumnNames | None = None,
     ) -> FeatureTable:
         """Create a feature table, or merge ``df`` into it; see ``FeatureEngineeringClient.create_table``."""
         name = self.full_name(name)
         engine = session_for(df, session=self._engine)
-        definition, frame = definition_and_rows(
-            engine,
-            name,
-            df,
-            schema,
-            primary_keys=primary_keys,
-            timeseries_column=timeseries_column,
-            timestamp_keys=timestamp_keys,
-            partition_columns=partition_columns,
-            description=description,
-            tags=tags,
+        types, frame = _types_and_rows(engine, name, df, schema)
+        definition = define(
+            name, primary_keys, types, timeseries_column, partition_columns, description, tags, timestamp_keys
         )
+        if frame is None:
+            frame = engine.frame(arrow_schema(definition.schema).empty_table(), "schema")
         with self._writing(name):
             there = self._read(name)
             plan_create(definition, there).check()
@@ -101,7 +89,7 @@ class Catalog(ABC):
         return replace(table, report=replace(report, version=table.version, rows=table.rows))
 
     def write(self, name: str, df: DataFrameLike, mode: str = "merge") -> WriteReport:
-        """Merge ``df`` into a feature table by its keys; see :func:`fstk.tables.write.merge` for what is raised."""
+        """Merge ``df`` into a feature table by its keys; see ``FeatureEngineeringClient.write_table``."""
         check_mode(mode)
         name = self.get(name).name
         engine = session_for(df, session=self._engine)
@@ -141,10 +129,9 @@ class Catalog(ABC):
         return self._history(self.get(name).name)
 
     def find(self, name: str, version: int | None = None, timestamp: datetime | date | None = None) -> TableVersion:
-        """Return what an engine reads: a version by number, or the newest committed at or before ``timestamp``.
+        """Return what an engine reads; see ``FeatureEngineeringClient.read_table`` for arguments and errors.
 
-        With neither it is the newest of all, pinned where the catalog can tell it without a session. Errors are those
-        of ``FeatureEngineeringClient.read_table``.
+        The newest version is pinned where the catalog can tell it without a session.
         """
         name = self.full_name(name)
         found = self._located(name)
@@ -195,8 +182,7 @@ class Catalog(ABC):
         """Remove a table that is there."""
 
     def _set_tags(self, engine: SparkEngine, name: str, tags: Mapping[str, str]) -> None:
-        properties = {tag_property(key): value for key, value in tags.items()}
-        change(engine, name, sql.set_properties(self._sql(name), properties))
+        change(engine, name, sql.set_properties(self._sql(name), {tag_property(key): tags[key] for key in tags}))
 
     def _delete_tag(self, engine: SparkEngine, name: str, key: str) -> None:
         change(engine, name, sql.unset_property(self._sql(name), tag_property(key)))
@@ -212,3 +198,30 @@ class Catalog(ABC):
 
     def _target(self, name: str) -> Target:
         return Target(self._sql(name), lambda: self.get(name), lambda: self.versions(name))
+
+
+def _types_and_rows(
+    engine: SparkEngine, name: str, df: DataFrameLike | None, schema: SchemaLike | None
+) -> tuple[Schema, DataFrame | None]:
+    """Return the columns and types of a table to create, and its first rows where some are given."""
+    wanted = None if schema is None else read_schema(schema)
+    if df is None:
+        if wanted is None:
+            raise InvalidInput(f"{name}: give df (rows and types) or schema (types only), or both.")
+        return wanted, None
+    frame = engine.frame(df, "df")
+    given = column_types(engine, frame)
+    if wanted is not None:
+        _check_agreement(name, given, wanted)
+    return wanted or given, frame
+
+
+def _check_agreement(name: str, given: Schema, wanted: Schema) -> None:
+    for column in wanted:
+        if column not in given:
+            raise UnknownColumn(f"{name}: schema has the column {column}, df has not.{nearest(column, given)}")
+    for column, kind in given.items():
+        if column not in wanted:
+            raise UnknownColumn(f"{name}: df has the column {column}, schema has not.{nearest(column, wanted)}")
+        if kind not in (wanted[column], "void"):
+            raise TypeMismatch(f"{name}: column {column} is {wanted[column]} in schema and {kind} in df; cast it.")

@@ -29,10 +29,7 @@ def open_catalog(engine: SparkEngine | None = None) -> Catalog:
 def local_table(name: str) -> TableVersion | None:
     """Return the Delta table of that name in the local warehouse at its newest version, None where there is none.
 
-    It is called as it was asked for, with or without its schema.
-
-    Raises:
-        InvalidName: not a name. DamagedTable: its log cannot be read.
+    It is called as it was asked for, with or without its schema. Raises InvalidName and DamagedTable.
     """
     catalog = open_catalog()
     if not isinstance(catalog, FolderCatalog):

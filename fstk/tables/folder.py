@@ -36,7 +36,6 @@ class FolderCatalog(Catalog):
         self.warehouse = warehouse.expanduser().absolute()
 
     def full_name(self, name: str) -> str:
-        """Return the lower-cased name with its schema; raises InvalidName."""
         name = warehouse.table_name(name)
         return name if "." in name else f"default.{name}"
 
@@ -97,10 +96,8 @@ def _path(folder: Path) -> str:
 
 
 def _aside(folder: Path, what: str) -> Path:
-    """Return a free path beside ``folder`` whose name no table can have; only the lock's holder may ask.
-
-    What a killed writer left there is removed.
-    """
+    """Return a free path beside ``folder`` whose name no table can have, for the lock's holder; clears what a killed
+    writer left there."""
     path = folder.with_name(f".{folder.name}.{what}")
     if path.exists():
         shutil.rmtree(path)

@@ -43,43 +43,19 @@ class Version(Displayed):
     read_version: int | None = None
 
     def display(self) -> Sheet:
-        """Return the version as a table of one row."""
-        return versions_table("", [self])
+        row = (f"v{self.version}", self.timestamp, self.operation, self.rows, self.run)
+        return Sheet("", ("version", "time (UTC)", "operation", "rows", "run"), [row])
 
 
-def versions_table(title: str, versions: Iterable[Version]) -> Sheet:
-    """Return versions as a person sees them."""
-    return Sheet(
-        title,
-        ("version", "time (UTC)", "operation", "rows", "run"),
-        [(f"v{v.version}", v.timestamp, v.operation, v.rows, v.run) for v in versions],
-    )
-
-
-@dataclass(frozen=True)
-class CommitMark:
-    """What a commit of fstk carries as Delta's ``userMetadata``; ``write`` is new for every write, to know it again."""
-
-    write: str
-    run: str | None
-    fstk: str
-
-    @classmethod
-    def new(cls) -> CommitMark:
-        """Return the mark of a write that is about to begin."""
-        return cls(uuid.uuid4().hex, run_id(), installed("fstk"))
-
-    def text(self) -> str:
-        """Return the mark as it is committed."""
-        return json.dumps({"fstk": self.fstk, "run": self.run, "write": self.write})
+def commit_mark() -> tuple[str, str]:
+    """Return a new name of a write, to know it again, and what its commit carries as Delta's ``userMetadata``."""
+    write = uuid.uuid4().hex
+    return write, json.dumps({"fstk": installed("fstk"), "run": run_id(), "write": write})
 
 
 def read_history(entries: Iterable[Mapping[str, Any]]) -> list[Version]:
-    """Return the versions that Delta's history tells of, newest first.
-
-    ``entries`` have the names of ``DESCRIBE HISTORY``: ``version``, ``timestamp`` (a datetime or milliseconds),
-    ``operation``, ``operationMetrics``, ``userMetadata``, ``readVersion``.
-    """
+    """Return the versions of a history, newest first; ``entries`` have the names of Delta's ``DESCRIBE HISTORY``, and
+    their ``timestamp`` is a datetime or milliseconds."""
     return sorted((_version(entry) for entry in entries), key=lambda version: -version.version)
 
 
@@ -132,11 +108,7 @@ def _instant(value: Any) -> datetime:
 def choose(name: str, versions: list[Version], version: int | None, timestamp: datetime | date | None) -> int | None:
     """Return the number of the version that is meant, None for the newest; ``versions`` are newest first.
 
-    ``timestamp`` means the newest version committed at or before it; a date is its midnight UTC.
-
-    Raises:
-        UnknownName: no such version, or none that early. ExpiredSnapshot: the version is no longer kept.
-        NaiveDatetime: ``timestamp`` has no time zone. InvalidInput: both are given, or not of these types.
+    See ``FeatureEngineeringClient.read_table`` for the meaning of ``version`` and ``timestamp``, and for errors.
     """
     if version is not None and timestamp is not None:
         raise InvalidInput(f"{name}: give version or timestamp, not both.")

@@ -44,11 +44,7 @@ def enclosing(warehouse: Path, folder: Path) -> Path | None:
 
 
 def read(name: str, folder: Path) -> FeatureTable | None:
-    """Return the feature table at a folder, None when no feature table is there.
-
-    Raises:
-        DamagedTable: the log is there and cannot be read.
-    """
+    """Return the feature table at a folder, None when no feature table is there; raises DamagedTable."""
     if not is_table(folder):
         return None
     opened = _open(name, folder)
@@ -56,13 +52,7 @@ def read(name: str, folder: Path) -> FeatureTable | None:
         metadata, schema = opened.metadata(), schema_of(pa.schema(opened.schema().to_arrow()))
     except DeltaError as error:
         raise _damaged(name, error) from error
-    table = from_properties(
-        name,
-        metadata.configuration,
-        schema,
-        partition_columns=tuple(metadata.partition_columns),
-        description=metadata.description,
-    )
+    table = from_properties(name, metadata.configuration, schema, metadata.partition_columns, metadata.description)
     if table is None:
         return None
     return replace(
@@ -106,10 +96,9 @@ def _open(name: str, folder: Path) -> deltalake.DeltaTable:
 
 def _history(name: str, opened: deltalake.DeltaTable) -> list[Version]:
     try:
-        versions = read_history(opened.history())
+        return read_history(opened.history())
     except (DeltaError, OSError, ValueError, KeyError) as error:
         raise _damaged(name, error) from error
-    return versions
 
 
 def _damaged(name: str, error: Exception) -> DamagedTable:

@@ -24,11 +24,8 @@ PATIENCE = 120.0
 def exclusive(folder: Path, name: str, patience: float = PATIENCE) -> Iterator[None]:
     """Hold the lock of the table ``name`` at ``folder``; threads of one process exclude each other too.
 
-    The lock is a file beside the folder, so that it is there before the table is and after it is dropped.
-
-    Raises:
-        WriteConflict: another writer holds it for longer than ``patience``, in seconds.
-        InvalidInput: the folder's parent cannot be written.
+    The lock is a file beside the folder, so that it is there before the table is and after it is dropped. Raises
+    WriteConflict after ``patience`` seconds, InvalidInput where the folder's parent cannot be written.
     """
     lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=patience)
     try:

@@ -11,16 +11,15 @@ from fstk.engines.types import arrow_type, spark_type
 from fstk.errors import FstkError, InvalidInput, SchemaChange, TableExists, TypeMismatch, UnknownColumn, nearest
 from fstk.tables.spec import FeatureTable, TableDefinition, define, features_text, keys_text, role
 
-Action = Literal["create", "add columns", "merge", "nothing", "refuse"]
-MODES = ("merge",)
+Action = Literal["create", "add columns", "merge", "refuse"]
 
 
 @dataclass(frozen=True, repr=False)
 class TablePlan(Displayed):
     """What a create or a write comes to.
 
-    ``action``: ``create`` a table, ``add columns`` and merge, ``merge``, ``nothing``, or ``refuse``, for the reason in
-    ``refusal``. ``added`` are new columns, null in the rows that are there; ``kept`` the features that the frame lacks,
+    ``action``: ``create`` a table, ``add columns`` and merge, ``merge``, or ``refuse``, for the reason in ``refusal``.
+    ``added`` are new columns, null in the rows that are there; ``kept`` the features that the frame lacks,
     left as they are (static tables only). A merge that finds every row equal writes nothing either: that shows only
     when the rows are compared.
     """
@@ -37,7 +36,6 @@ class TablePlan(Displayed):
             raise self.refusal
 
     def display(self) -> Sheet:
-        """Return what happens to each column."""
         changes = {**dict.fromkeys(self.added, "new, null before"), **dict.fromkeys(self.kept, "not given, kept")}
         what = f"{self.action.upper()}, keys {keys_text(self.table)}, {features_text(self.table)}"
         title = f"{self.table.name} · plan: {what}      nothing written yet"
@@ -48,7 +46,7 @@ class TablePlan(Displayed):
 
 def check_mode(mode: str) -> None:
     """Refuse a mode of writing that there is not; raises InvalidInput."""
-    if mode not in MODES:
+    if mode != "merge":
         raise InvalidInput(f"mode {mode!r}: there is 'merge' (insert new keys, update changed rows, leave the rest).")
 
 
@@ -73,23 +71,15 @@ def plan_create(wanted: TableDefinition, there: FeatureTable | None) -> TablePla
 def plan_write(table: FeatureTable, given: Schema) -> TablePlan:
     """Return the plan of merging a frame of columns ``given`` into ``table`` (RULES, feature tables 2)."""
     try:
-        added = _added(table, given)
+        wider = _widened(table, given)
         kept = _kept(table, given)
     except InvalidInput as refusal:
         return TablePlan("refuse", table, refusal=refusal)
-    if not added:
-        return TablePlan("merge", table, kept=kept)
-    wider = define(
-        table.name,
-        table.primary_keys,
-        table.schema | added,
-        timeseries_column=table.timeseries_column,
-        partition_columns=table.partition_columns,
-    )
-    return TablePlan("add columns", wider, added=added, kept=kept)
+    added = {name: kind for name, kind in wider.schema.items() if name not in table.schema}
+    return TablePlan("add columns" if added else "merge", wider, added=added, kept=kept)
 
 
-def _added(table: FeatureTable, given: Schema) -> Schema:
+def _widened(table: FeatureTable, given: Schema) -> TableDefinition:
     for key in table.keys:
         if key not in given:
             raise UnknownColumn(f"{table.name}: the frame lacks the key column {key}.{nearest(key, given)}")
@@ -104,9 +94,9 @@ def _added(table: FeatureTable, given: Schema) -> Schema:
         raise TypeMismatch(f"{table.name}: {'; '.join(changed[:3])}{more}. Cast the frame's; a column keeps its type.")
     added = {name: kind for name, kind in given.items() if name not in table.schema}
     if not added:
-        return {}
-    wider = define(table.name, table.primary_keys, table.schema | added, timeseries_column=table.timeseries_column)
-    return {name: wider.schema[name] for name in added}
+        return table
+    wider = table.schema | added
+    return define(table.name, table.primary_keys, wider, table.timeseries_column, table.partition_columns)
 
 
 def _kept(table: FeatureTable, given: Schema) -> tuple[str, ...]:

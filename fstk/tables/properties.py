@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from fstk.engines.base import Schema
@@ -35,17 +35,11 @@ def to_properties(definition: TableDefinition) -> dict[str, str]:
 
 
 def from_properties(
-    name: str,
-    properties: Mapping[str, str],
-    schema: Schema,
-    *,
-    partition_columns: tuple[str, ...],
-    description: str | None,
+    name: str, properties: Mapping[str, str], schema: Schema, partition_columns: Sequence[str], description: str | None
 ) -> FeatureTable | None:
     """Return the feature table that a Delta table's properties describe, or None when it is not a feature table.
 
-    Raises:
-        DamagedTable: the properties name columns that the table lacks, or do not parse.
+    Raises DamagedTable where the properties name columns that the table lacks, or do not parse.
     """
     if _KEYS not in properties:
         return None
@@ -53,7 +47,7 @@ def from_properties(
         keys = tuple(json.loads(properties[_KEYS]))
     except (ValueError, TypeError) as error:
         raise DamagedTable(f"{name}: its property {_KEYS} is {properties[_KEYS]!r}, not a JSON list.") from error
-    table = FeatureTable(name, keys, properties.get(_TIME), schema, partition_columns, description or None)
+    table = FeatureTable(name, keys, properties.get(_TIME), schema, tuple(partition_columns), description or None)
     lost = [key for key in table.keys if key not in schema]
     if lost:
         raise DamagedTable(f"{name}: its properties name the key {lost[0]!r}, which is no column of it.")
@@ -62,5 +56,4 @@ def from_properties(
 
 
 def tag_property(key: str) -> str:
-    """Return the name of the table property that holds a tag."""
     return _TAG + key

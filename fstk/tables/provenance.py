@@ -24,7 +24,6 @@ class EventSource:
 
 
 def source_tags(events: str, time: str, closed: str) -> dict[str, str]:
-    """Return the tags of a table computed of the table ``events``."""
     return {_SOURCE: events, _TIME: time, _CLOSED: closed}
 
 
@@ -40,10 +39,7 @@ def event_sources(tables: Iterable[FeatureTable]) -> dict[str, EventSource]:
             schema = {} if events is None else stored_schema(events)
         except FstkError:
             continue  # a tag is free text: what it names need not be a table
-        if (
-            events is not None
-            and time in schema
-            and all(schema.get(key) == table.schema[key] for key in table.primary_keys)
-        ):
+        fits = time in schema and all(schema.get(key) == table.schema[key] for key in table.primary_keys)
+        if events is not None and fits:
             sources[table.name] = EventSource(events, time, table.tags.get(_CLOSED, "left"))
     return sources

@@ -42,9 +42,5 @@ class WriteReport(Displayed):
         return f"v{self.version_before} → v{self.version}" if self.changed else f"v{self.version} · nothing changed"
 
     def display(self) -> Sheet:
-        """Return the counts as a table of one row."""
-        return Sheet(
-            f"{self.table} {self.outcome}",
-            ("inserted", "updated", "unchanged", "rows in table"),
-            [(self.inserted, self.updated, self.unchanged, self.rows)],
-        )
+        counts = (self.inserted, self.updated, self.unchanged, self.rows)
+        return Sheet(f"{self.table} {self.outcome}", ("inserted", "updated", "unchanged", "rows in table"), [counts])

@@ -82,7 +82,6 @@ class FeatureTable(Displayed, TableDefinition):
         return TableVersion(self.name, self.location, version)
 
     def display(self) -> Sheet:
-        """Return columns with type and role, and what is known of the table."""
         rows = "" if self.rows is None else f" · {self.rows:,} rows"
         version = f"v{self.version}" if self.report is None else self.report.outcome
         notes = [f"description: {self.description}"] if self.description else []
@@ -112,7 +111,6 @@ def keys_text(table: TableDefinition) -> str:
 
 
 def features_text(table: TableDefinition) -> str:
-    """Return ``1 feature`` or ``12 features``."""
     return plural(sum(role(table, column) == "feature" for column in table.schema), "feature")
 
 
@@ -127,23 +125,16 @@ def define(
     name: str,
     primary_keys: ColumnNames,
     schema: Schema,
-    *,
     timeseries_column: ColumnNames | None = None,
-    timestamp_keys: ColumnNames | None = None,
     partition_columns: ColumnNames | None = None,
     description: str | None = None,
     tags: Mapping[str, str] | None = None,
+    timestamp_keys: ColumnNames | None = None,
 ) -> TableDefinition:
     """Return the definition of a feature table.
 
-    The time column may be named in ``primary_keys`` or not; it is the last of the keys either way. ``timestamp_keys``
-    is the older client's word for ``timeseries_column``.
-
-    Raises:
-        InvalidName: a table or column name outside the rules.
-        UnknownColumn: a key, time or partition column that the schema lacks.
-        UnsupportedType: a type that Delta cannot hold, or that cannot be a key, time or partition column.
-        InvalidInput: no key, a column twice, two time columns, tags that are not strings.
+    The time column may be named in ``primary_keys`` or not; it is the last of the keys either way. See
+    ``FeatureEngineeringClient.create_table`` for arguments and errors.
     """
     name = table_name(name)
     schema = {column: _canonical(column, kind) for column, kind in schema.items()}
@@ -189,11 +180,7 @@ def check_tag(key: str, value: str) -> None:
 
 
 def read_schema(schema: SchemaLike) -> Schema:
-    """Return columns and types of a ``schema=`` argument: a Spark StructType, a dict of types, or DDL text.
-
-    Raises:
-        InvalidInput: none of these, or DDL that does not parse. UnsupportedType: a type without an exact meaning.
-    """
+    """Return columns and types of a ``schema=`` argument: a Spark StructType, a dict of types, or DDL text."""
     if isinstance(schema, Mapping):
         return {str(column): _canonical(str(column), str(kind)) for column, kind in schema.items()}
     if isinstance(schema, str):
@@ -253,11 +240,8 @@ def _untyped(kind: pa.DataType) -> bool:
 
 
 def _time_column(named: ColumnNames | None, older: ColumnNames | None) -> str | None:
-    given = {
-        _names(argument, value)
-        for argument, value in (("timeseries_column", named), ("timestamp_keys", older))
-        if value
-    }
+    both = {"timeseries_column": named, "timestamp_keys": older}
+    given = {_names(argument, value) for argument, value in both.items() if value}
     if len(given) > 1:
         raise InvalidInput(f"timeseries_column {named!r} and timestamp_keys {older!r} disagree; give one of them.")
     columns = given.pop() if given else ()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import pyarrow as pa
+
 from fstk.engines.base import Schema
-from fstk.engines.types import quoted_name
-from fstk.tables.compare import differs
+from fstk.engines.types import arrow_type, quoted_name
 from fstk.tables.properties import to_properties
 from fstk.tables.spec import OWN, TableDefinition
 
@@ -20,6 +21,11 @@ _ESCAPED = {"\\": "\\\\", "'": "\\'", "$": "\\u0024", "\n": "\\n", "\r": "\\r", 
 def literal(text: str) -> str:
     """Return a string literal; ``$`` is written as its code, for Spark puts settings in place of ``${name}``."""
     return "'" + "".join(_ESCAPED.get(character, character) for character in text) + "'"
+
+
+def pairs(texts: Mapping[str, str]) -> str:
+    """Return names and texts as literals, as tags and properties are set."""
+    return ", ".join(f"{literal(key)} = {literal(value)}" for key, value in texts.items())
 
 
 def columns(names: Iterable[str], of: str = "") -> str:
@@ -37,17 +43,14 @@ def typed(given: Schema, wanted: Schema) -> list[str]:
 
 
 def flagged_as_new(source: str) -> str:
-    """Return the query of all rows of ``source``, each flagged as new."""
     return f"SELECT *, true AS {NEW}, false AS {DIFFERS} FROM {source}"
 
 
 def flagged(source: str, target: str, keys: Sequence[str], given: Schema, there: Schema) -> str:
-    """Return the query of all rows of ``source``, flagged as new to ``target`` or as differing from their row there.
-
-    A column that ``there`` lacks is null in the rows of ``target``.
-    """
+    """Return the query of all rows of ``source``, flagged as new to ``target`` or as differing from their row there,
+    where a column that ``there`` lacks is null."""
     compared = [
-        differs(f"s.{quoted_name(name)}", f"t.{quoted_name(name)}" if name in there else "NULL", kind)
+        _differs(f"s.{quoted_name(name)}", f"t.{quoted_name(name)}" if name in there else "NULL", kind)
         for name, kind in given.items()
         if name not in keys
     ]
@@ -60,12 +63,9 @@ def flagged(source: str, target: str, keys: Sequence[str], given: Schema, there:
 
 
 def totals(rows: str, keys: Sequence[str], partitions: Sequence[str]) -> str:
-    """Return the query of one row of counts over flagged ``rows``.
-
-    ``rows``, ``nulls`` (rows with a null key), ``repeated`` (keys of more rows than one), ``repeating`` (rows of those
-    keys), ``lost`` (rows with a value of a string column of ``partitions`` that Delta would lose), ``inserted``,
-    ``updated``.
-    """
+    """Return the query of one row of counts over flagged ``rows``: ``rows``, ``inserted``, ``updated``, ``nulls`` (with
+    a null key), ``repeated`` (keys of more rows than one), ``repeating`` (rows of those keys), ``lost`` (rows with a
+    value of a string column of ``partitions`` that Delta would lose)."""
     taken = ", ".join(map(literal, _READ_AS_NULL))
     lost = " OR ".join(f"{quoted_name(name)} IN ({taken})" for name in partitions) or "false"
     return (
@@ -78,7 +78,6 @@ def totals(rows: str, keys: Sequence[str], partitions: Sequence[str]) -> str:
 
 
 def null_key(keys: Sequence[str]) -> str:
-    """Return the condition of a row that lacks a key."""
     return " OR ".join(f"{quoted_name(key)} IS NULL" for key in keys)
 
 
@@ -117,32 +116,56 @@ def create_empty(target: str, definition: TableDefinition, parts: Sequence[str])
 
 
 def _settings(definition: TableDefinition) -> str:
-    properties = ", ".join(f"{literal(key)} = {literal(value)}" for key, value in to_properties(definition).items())
+    properties = pairs(to_properties(definition))
     partitions = f" PARTITIONED BY ({columns(definition.partition_columns)})" if definition.partition_columns else ""
     described = f" COMMENT {literal(definition.description)}" if definition.description else ""
     return f" USING delta{partitions}{described} TBLPROPERTIES ({properties})"
 
 
 def add_columns(target: str, added: Schema) -> str:
-    """Return the statement that adds columns, null in the rows that are there."""
     return f"ALTER TABLE {target} ADD COLUMNS ({', '.join(f'{quoted_name(n)} {kind}' for n, kind in added.items())})"
 
 
 def set_properties(target: str, properties: Mapping[str, str]) -> str:
-    """Return the statement that sets table properties."""
-    pairs = ", ".join(f"{literal(key)} = {literal(value)}" for key, value in properties.items())
-    return f"ALTER TABLE {target} SET TBLPROPERTIES ({pairs})"
+    return f"ALTER TABLE {target} SET TBLPROPERTIES ({pairs(properties)})"
 
 
 def unset_property(target: str, key: str) -> str:
-    """Return the statement that removes a table property."""
     return f"ALTER TABLE {target} UNSET TBLPROPERTIES ({literal(key)})"
 
 
 def comment(target: str, description: str) -> str:
-    """Return the statement that sets a table's description."""
     return f"COMMENT ON TABLE {target} IS {literal(description)}"
 
 
 def _equal(keys: Sequence[str]) -> str:
     return " AND ".join(f"t.{quoted_name(key)} = s.{quoted_name(key)}" for key in keys)
+
+
+def _differs(column: str, other: str, kind: str) -> str:
+    """Return SQL that is true where two expressions of type ``kind`` hold different values: by Spark's null-safe
+    equality (NaN equals NaN, −0.0 equals 0.0), extended to maps, which are equal with equal entries in any order."""
+    arrow = arrow_type(kind)
+    return f"NOT ({_comparable(column, arrow)} <=> {_comparable(other, arrow)})"
+
+
+def _comparable(value: str, kind: pa.DataType, depth: int = 0) -> str:
+    if not _holds_map(kind):
+        return value
+    element = f"e{depth}"
+    if isinstance(kind, pa.MapType):
+        key = _comparable(f"{element}.key", kind.key_type, depth + 1)
+        item = _comparable(f"{element}.value", kind.item_type, depth + 1)
+        return f"array_sort(transform(map_entries({value}), {element} -> struct({key} AS k, {item} AS v)))"
+    if isinstance(kind, pa.StructType):
+        names = {quoted_name(field.name): field.type for field in kind}
+        parts = ", ".join(f"{_comparable(f'{value}.{name}', inner, depth)} AS {name}" for name, inner in names.items())
+        return f"IF({value} IS NULL, NULL, struct({parts}))"
+    inner = _comparable(element, kind.value_type, depth + 1)
+    return f"transform({value}, {element} -> {inner})"
+
+
+def _holds_map(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.MapType):
+        return True
+    return any(_holds_map(kind.field(i).type) for i in range(kind.num_fields))

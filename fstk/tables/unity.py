@@ -66,13 +66,7 @@ class UnityCatalog(Catalog):
                 schema = engine.schema(engine.session.table(self._sql(name)))
         except UnknownTable:
             return None
-        table = from_properties(
-            name,
-            detail.properties,
-            schema,
-            partition_columns=tuple(detail.partitionColumns),
-            description=detail.description,
-        )
+        table = from_properties(name, detail.properties, schema, detail.partitionColumns, detail.description)
         if table is None:
             return None
         versions = self._history(name)
@@ -114,24 +108,17 @@ class UnityCatalog(Catalog):
 
 def create_statement(definition: TableDefinition) -> str:
     """Return ``CREATE TABLE`` with the primary key that makes the table a feature table to Databricks."""
-    keys = definition.keys
-    columns = [
-        f"{quoted_name(name)} {kind}{' NOT NULL' if name in keys else ''}" for name, kind in definition.schema.items()
-    ]
-    primary = ", ".join(
-        quoted_name(key) + (" TIMESERIES" if key == definition.timeseries_column else "") for key in keys
-    )
+    keys, time, schema = definition.keys, definition.timeseries_column, definition.schema
+    columns = [f"{quoted_name(name)} {kind}{' NOT NULL' if name in keys else ''}" for name, kind in schema.items()]
+    primary = ", ".join(quoted_name(key) + (" TIMESERIES" if key == time else "") for key in keys)
     constraint = quoted_name(f"{definition.name.split('.')[-1]}_pk")
     parts = [*columns, f"CONSTRAINT {constraint} PRIMARY KEY ({primary})"]
     return sql.create_empty(warehouse.quoted(definition.name), definition, parts)
 
 
 def tag_statement(name: str, tags: Mapping[str, str]) -> str:
-    """Return the statement that sets Unity Catalog's tags of a table."""
-    pairs = ", ".join(f"{sql.literal(key)} = {sql.literal(value)}" for key, value in tags.items())
-    return f"ALTER TABLE {warehouse.quoted(name)} SET TAGS ({pairs})"
+    return f"ALTER TABLE {warehouse.quoted(name)} SET TAGS ({sql.pairs(tags)})"
 
 
 def untag_statement(name: str, key: str) -> str:
-    """Return the statement that removes one of Unity Catalog's tags of a table."""
     return f"ALTER TABLE {warehouse.quoted(name)} UNSET TAGS ({sql.literal(key)})"

@@ -16,8 +16,8 @@ from fstk.engines.spark import SparkEngine
 from fstk.engines.spark_errors import translated
 from fstk.errors import DuplicateKeys, InvalidInput, NullKeys, WriteConflict
 from fstk.tables import sql
-from fstk.tables.history import CommitMark, Version
-from fstk.tables.plan import TablePlan, plan_write
+from fstk.tables.history import Version, commit_mark
+from fstk.tables.plan import plan_write
 from fstk.tables.report import WriteReport
 from fstk.tables.spec import OWN, FeatureTable, TableDefinition
 
@@ -48,33 +48,13 @@ class Counts:
     updated: int
 
 
-@dataclass(frozen=True)
-class _Comparison:
-    """A frame's rows, kept, each flagged as new to the table or as differing from its row there."""
-
-    plan: TablePlan
-    flagged: DataFrame
-    counts: Counts
-
-    def rows(self) -> DataFrame:
-        return self.flagged.drop(sql.NEW, sql.DIFFERS)
-
-    def changes(self) -> DataFrame:
-        return self.flagged.where(f"{sql.NEW} OR {sql.DIFFERS}").drop(sql.NEW, sql.DIFFERS)
-
-
 def merge(engine: SparkEngine, target: Target, frame: DataFrame, attempts: int = 5) -> WriteReport:
     """Merge ``frame`` into a feature table (RULES, feature tables 1 to 3); nothing is committed when nothing differs.
 
     The frame is computed once and kept while it is compared with the table at one version; then the rows that differ
     are merged. Should another writer have come between (commits name the version that they read), the comparison is
     made again with what is there now, ``attempts`` times in all, so that the outcome is that of one writer after the
-    other.
-
-    Raises:
-        DuplicateKeys, NullKeys, TypeMismatch, SchemaChange, UnknownColumn, UnsupportedType, InvalidName, InvalidInput
-            (a partition's value that Delta would lose): nothing was written.
-        WriteConflict: other writers kept coming between; the same write may be tried again.
+    other. Errors are those of ``FeatureEngineeringClient.write_table``.
     """
     before = target.table()
     with translated(f"writing {before.name}"), ExitStack() as stack:
@@ -89,20 +69,27 @@ def _merged(
 ) -> Counts:
     inserted = updated = 0
     for _ in range(attempts):
-        compared = _compare(engine, stack, table, frame)
-        version = _add_columns(engine, target, table, compared.plan.added)
-        if not compared.counts.inserted + compared.counts.updated:
-            return Counts(compared.counts.rows, inserted, updated)
+        added, flagged, counts = _compare(engine, stack, table, frame)
+        if added:
+            with marked(engine):
+                engine.session.sql(sql.add_columns(target.identifier, added))
+        version = table.version + (1 if added else 0)
+        if not counts.inserted + counts.updated:
+            return Counts(counts.rows, inserted, updated)
         with suppress(WriteConflict):  # another writer's commit was first: the next comparison is with what it wrote
-            commit = _commit(engine, target, table, _view(stack, compared.changes()), frame.columns)
+            changes = flagged.where(f"{sql.NEW} OR {sql.DIFFERS}").drop(sql.NEW, sql.DIFFERS)
+            commit = _commit(engine, target, table, _view(stack, changes), frame.columns)
             inserted, updated = inserted + commit.inserted, updated + commit.updated
             if commit.read_version == version:
-                return Counts(compared.counts.rows, inserted, updated)
-        frame, table = compared.rows(), target.table()
+                return Counts(counts.rows, inserted, updated)
+        frame, table = flagged.drop(sql.NEW, sql.DIFFERS), target.table()
     raise WriteConflict(f"{table.name}: other writers kept coming between. The same write may be tried again.")
 
 
-def _compare(engine: SparkEngine, stack: ExitStack, table: FeatureTable, frame: DataFrame) -> _Comparison:
+def _compare(
+    engine: SparkEngine, stack: ExitStack, table: FeatureTable, frame: DataFrame
+) -> tuple[Schema, DataFrame, Counts]:
+    """Return the columns to add, the frame's rows, kept, each flagged as new or differing, and how many are."""
     given = column_types(engine, frame)
     plan = plan_write(table, given)
     plan.check()
@@ -113,35 +100,21 @@ def _compare(engine: SparkEngine, stack: ExitStack, table: FeatureTable, frame: 
     source = frame.selectExpr(*sql.typed(given, wanted))
     query = sql.flagged(_view(stack, source), _view(stack, there), table.keys, wanted, table.schema)
     rows = _kept(engine, stack, query)
-    return _Comparison(plan, rows, check(engine, _view(stack, rows), table, wanted))
-
-
-def _add_columns(engine: SparkEngine, target: Target, table: FeatureTable, added: Schema) -> int:
-    """Add columns to the table and return its version after it."""
-    if not added:
-        return table.version
-    with marked(engine, CommitMark.new()):
-        engine.session.sql(sql.add_columns(target.identifier, added))
-    return table.version + 1
+    return plan.added, rows, check(engine, _view(stack, rows), table, wanted)
 
 
 def _commit(engine: SparkEngine, target: Target, table: FeatureTable, view: str, given: list[str]) -> Version:
     """Merge the rows of ``view`` and return the commit; raises WriteConflict where Delta or its log has none of it."""
-    mark = CommitMark.new()
-    with translated(f"writing {table.name}"), marked(engine, mark):
+    with translated(f"writing {table.name}"), marked(engine) as write:
         engine.session.sql(sql.merge(target.identifier, view, table.keys, given))
     for version in target.versions():
-        if version.write == mark.write:
+        if version.write == write:
             return version
     raise WriteConflict(f"{table.name}: the commit is not in its log.")
 
 
 def create(engine: SparkEngine, identifier: str, definition: TableDefinition, frame: DataFrame) -> Counts:
-    """Create the Delta table ``identifier`` from a frame of the definition's columns, in one commit.
-
-    Raises:
-        DuplicateKeys, NullKeys, InvalidInput (a partition's value that Delta would lose): nothing was written.
-    """
+    """Create the Delta table ``identifier`` from a frame of the definition's columns, in one commit."""
     with translated(f"creating {definition.name}"), ExitStack() as stack:
         given = column_types(engine, frame)
         ordered = {name: given[name] for name in definition.schema}
@@ -149,14 +122,14 @@ def create(engine: SparkEngine, identifier: str, definition: TableDefinition, fr
         rows = _kept(engine, stack, sql.flagged_as_new(_view(stack, source)))
         view = _view(stack, rows)
         counts = check(engine, view, definition, definition.schema)
-        with marked(engine, CommitMark.new()):
+        with marked(engine):
             engine.session.sql(sql.create_as(identifier, definition, view))
     return counts
 
 
 def change(engine: SparkEngine, name: str, statement: str) -> None:
     """Run a statement that changes what is known of a table, not its rows."""
-    with translated(f"changing {name}"), marked(engine, CommitMark.new()):
+    with translated(f"changing {name}"), marked(engine):
         engine.session.sql(statement)
 
 
@@ -197,14 +170,15 @@ def check(engine: SparkEngine, view: str, table: TableDefinition, given: Schema)
 
 
 @contextmanager
-def marked(engine: SparkEngine, mark: CommitMark) -> Iterator[None]:
-    """Let the commits of the block carry ``mark``."""
+def marked(engine: SparkEngine) -> Iterator[str]:
+    """Let the commits of the block carry the mark of one new write, and give the write's name."""
+    write, mark = commit_mark()
     conf = engine.session.conf
     with _one_commit:
         before = conf.get(_MARK, "")
-        conf.set(_MARK, mark.text())
+        conf.set(_MARK, mark)
         try:
-            yield
+            yield write
         finally:
             if before:
                 conf.set(_MARK, before)

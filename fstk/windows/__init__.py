@@ -1,2 +1,1 @@
-"""Events to windowed features: what was asked (spec), what will come out (plan), how it is computed (kernel), where
-(run)."""
+"""Events to windowed features: what was asked (spec), what comes out (plan), how (kernel) and where (run)."""

@@ -17,10 +17,8 @@ from fstk.columns.arrays import decimals, masked
 from fstk.engines.types import TIME_TYPES, arrow_type, spark_type
 from fstk.errors import NumericOverflow, UnsupportedType
 from fstk.windows.arguments import Argument, Windows
-from fstk.windows.distinct import distinct
 from fstk.windows.exact import Floats, int64, int128, reaches, sums
-from fstk.windows.extremes import extremes
-from fstk.windows.spread import deviations
+from fstk.windows.reduce import deviations, distinct, extremes
 
 _NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
 _COMPARED = (*_NUMBERS, "string", "boolean", *TIME_TYPES)
@@ -45,7 +43,6 @@ class AggregateFunction:
     takes: ClassVar[tuple[Sequence[str], str]] = (_NUMBERS, "numbers")  # the argument's Spark types, and words for them
 
     def written(self, argument: str) -> str:
-        """Return the call of an argument as Spark SQL writes it."""
         return f"{self.name}({'distinct ' if self.distinct else ''}{argument})"
 
     @property
@@ -56,15 +53,10 @@ class AggregateFunction:
         return (self.written("x") if self.distinct else self.name,)
 
     def accepts(self, argument: str) -> bool:
-        """Tell whether an argument may have this Spark SQL type."""
         return is_of(argument, self.takes[0])
 
     def feature_type(self, argument: str | None, written: str) -> str:
-        """Return the Spark SQL type over an ``argument`` of a type, None for ``*``.
-
-        Raises:
-            UnsupportedType: the function has no meaning for such an argument; ``written`` is quoted in the message.
-        """
+        """Return the Spark SQL type over an ``argument`` of a type, None for ``*``; a message quotes ``written``."""
         if argument is not None and self.valued and not self.accepts(argument):
             raise UnsupportedType(
                 f"{written}: its argument is {argument}; it takes {self.takes[1]}. Cast it inside the expression."
@@ -72,12 +64,10 @@ class AggregateFunction:
         return spark_type(self.result(pa.int64() if argument is None else arrow_type(argument)))
 
     def result(self, argument: pa.DataType) -> pa.DataType:
-        """Return the Arrow type over an argument of a type."""
         return pa.float64()
 
     def words(self, argument: pa.DataType) -> tuple[type, ...]:
-        """Return the NumPy types of what :meth:`compute` gives: two 64-bit words (low, high) for a decimal, else
-        one."""
+        """Return the NumPy types of what :meth:`compute` gives: two words (low, high) for a decimal, else one."""
         kind = self.result(argument)
         if pa.types.is_decimal(kind):
             return (np.uint64, np.int64)
@@ -92,8 +82,7 @@ class AggregateFunction:
         raise NotImplementedError
 
     def finish(self, argument: Argument, words: Sequence[np.ndarray], counted: np.ndarray) -> pa.Array:
-        """Return the values of one window as Arrow, null where fewer rows were ``counted`` than the function
-        needs."""
+        """Return the values of one window as Arrow, null where fewer rows were ``counted`` than it needs."""
         kind, valid = self.result(argument.kind), counted >= self.fewest
         if pa.types.is_decimal(kind):
             return decimals(words[0], words[1], valid, kind)

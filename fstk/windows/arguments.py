@@ -18,10 +18,7 @@ Counted = tuple[str | None, str | None]
 
 
 class Argument:
-    """One argument with its filter, as NumPy, shared by all aggregates of it.
-
-    ``column`` is None for ``count(*)``, which has none; ``counted`` is equal where the same rows count.
-    """
+    """One argument (None for ``count(*)``) with its filter; ``counted`` is equal where the same rows count."""
 
     def __init__(self, column: pa.ChunkedArray | None, counted: Counted) -> None:
         self.counted = counted
@@ -64,7 +61,6 @@ class View:
 
     @staticmethod
     def of(part: Part, keep: np.ndarray | None) -> View:
-        """Return the view of the events that ``keep`` lets through; None keeps all."""
         if keep is None:
             return View(part.events, part.entity, part.spans)
         kept = keep[part.events]
@@ -80,14 +76,10 @@ class Windows:
     """
 
     def __init__(self, argument: Argument, view: View) -> None:
-        self.argument = argument
-        self.entity = view.entity
-        self.spans = view.spans
-        self._rows = view.rows
+        self.argument, self.entity, self.spans, self._rows = argument, view.entity, view.spans, view.rows
 
     @cached_property
     def ordinals(self) -> np.ndarray:
-        """The rows' ordinals."""
         return self.argument.ordinals.values[self._rows]
 
     @cached_property

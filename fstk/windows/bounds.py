@@ -18,12 +18,13 @@ PART_ROWS = 32_768
 _MOST_PARTS = 60_000  # part numbers fit 16 bits, which NumPy sorts in linear time
 _ROOM = 1 << 62
 _FAR = 1 << 61  # microseconds, some 73,000 years: beyond all instants of the rules, with room for arithmetic
+Pair = tuple[np.ndarray, np.ndarray]
+"""Row numbers of a part's events, and of its points."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Events or points: ``entity`` numbers their entities from 0, −1 where a key or the time is null; ``time`` in
-    µs, within ±2^61."""
+    """Events or points: ``entity`` from 0, −1 where a key or the time is null; ``time`` in µs, within ±2^61."""
 
     entity: np.ndarray
     time: np.ndarray
@@ -31,11 +32,8 @@ class Rows:
 
 @dataclass(frozen=True)
 class Part:
-    """Points of some entities, and all events that their windows may hold.
-
-    ``events`` are row numbers of the events, ordered by entity and time, ``entity`` their entities; ``points`` are row
-    numbers of the points, ``spans`` their windows over the positions of ``events``.
-    """
+    """Row numbers of points of some entities, and of all events that their windows may hold, ordered by ``entity`` and
+    time; ``spans`` are the points' windows over the positions of ``events``."""
 
     events: np.ndarray
     entity: np.ndarray
@@ -59,10 +57,8 @@ def number_entities(tables: Sequence[tuple[pa.Table, Sequence[str], str]]) -> li
     return rows
 
 
-def divide(
-    events: Rows, points: Rows, longest: int | None, size: int = PART_ROWS
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return (event row numbers, point row numbers) of parts; points that can have no event are left out.
+def divide(events: Rows, points: Rows, longest: int | None, size: int = PART_ROWS) -> list[Pair]:
+    """Return parts; points that can have no event are left out.
 
     ``longest`` is the longest window in µs, None when one has no beginning: a hot entity then stays in one part.
     """
@@ -77,24 +73,22 @@ def divide(
     part = (filled - weight) // size
     event_rows = _by_part(events, part)
     point_rows = event_rows if points is events else _by_part(points, part)
-    pairs: list[tuple[np.ndarray, np.ndarray]] = []
-    for own_events, own_points in zip(event_rows, point_rows, strict=True):
-        if longest is not None and max(len(own_events), len(own_points)) > 2 * size:
-            pairs += _by_time(events, points, own_events, own_points, min(longest, _ROOM), size)
+    pairs: list[Pair] = []
+    for pair in zip(event_rows, point_rows, strict=True):
+        if longest is not None and max(map(len, pair)) > 2 * size:
+            pairs += _by_time(events, points, pair, min(longest, _ROOM), size)
         else:
-            pairs.append((own_events, own_points))
+            pairs.append(pair)
     return [pair for pair in pairs if len(pair[0]) and len(pair[1])]
 
 
-def _by_time(
-    events: Rows, points: Rows, event_rows: np.ndarray, point_rows: np.ndarray, longest: int, size: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def _by_time(events: Rows, points: Rows, pair: Pair, longest: int, size: int) -> list[Pair]:
     """Divide a part at instants between its points; each slice gets the events that its windows reach back to.
 
     A slice is as long as the longest window or longer, so that events are in two slices on average, not in all.
     """
-    event_rows, event_time = _in_time(events, event_rows)
-    point_rows, point_time = (event_rows, event_time) if points is events else _in_time(points, point_rows)
+    event_rows, event_time = _in_time(events, pair[0])
+    point_rows, point_time = (event_rows, event_time) if points is events else _in_time(points, pair[1])
     moments = event_time if points is events else np.sort(np.concatenate([event_time, point_time]))
     marks = moments[::size]
     reach = np.searchsorted(event_time, marks, side="right") - np.searchsorted(event_time, marks - longest)
@@ -142,16 +136,9 @@ class _Places:
         return np.searchsorted(self._ranked, at)
 
 
-def lay_out(
-    events: Rows,
-    points: Rows,
-    event_rows: np.ndarray,
-    point_rows: np.ndarray,
-    lengths: Sequence[int | None],
-    closed: str,
-) -> Part:
-    """Order one part and find its windows; ``lengths`` in µs, None for all that was before; ``closed`` as in the
-    rules."""
+def lay_out(events: Rows, points: Rows, pair: Pair, lengths: Sequence[int | None], closed: str) -> Part:
+    """Order one part and find its windows; ``lengths`` in µs, None for all that was before; ``closed`` as in RULES."""
+    event_rows, point_rows = pair
     entity, asked = events.entity[event_rows], points.entity[point_rows]
     lowest = min(int(entity.min()), int(asked.min()))
     places = _Places(events.time[event_rows], max(int(entity.max()), int(asked.max())) - lowest + 1)
@@ -172,10 +159,8 @@ def lay_out(
     high = np.searchsorted(key, start + places.of(end))
     low = []
     for length in lengths:
-        begin = start
-        if length is not None:
-            begin = start + places.of(point_time - min(length, _ROOM) + (closed == "right"))
-        low.append(np.searchsorted(key, begin))
+        place = 0 if length is None else places.of(point_time - min(length, _ROOM) + (closed == "right"))
+        low.append(np.searchsorted(key, start + place))
     return Part(event_rows[order], entity[order], point_rows[point_order], Spans(np.stack(low), high))
 
 

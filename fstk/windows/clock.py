@@ -24,16 +24,18 @@ def clock_uses(sql: str) -> list[str]:
 
     ``sql`` is any piece of Spark SQL, not only a whole statement: tokens are looked at, so comments, strings and quoted
     names do not count, nor do columns and aliases that are called like a function without parentheses.
-
-    Raises:
-        BadExpression: the text cannot be divided into tokens, such as a string that does not end.
     """
-    try:
-        tokens = sqlglot.tokenize(sql, dialect="databricks")
-    except SqlglotError as error:
-        raise BadExpression(f"{sql!r} is not SQL: {error}") from error
+    tokens = tokens_of(sql)
     found = [_use(tokens, position) for position in range(len(tokens))]
     return list(dict.fromkeys(use for use in found if use))
+
+
+def tokens_of(sql: str) -> list[Token]:
+    """Divide SQL into tokens; raises BadExpression where that cannot be done, such as for a string without an end."""
+    try:
+        return sqlglot.tokenize(sql, dialect="databricks")
+    except SqlglotError as error:
+        raise BadExpression(f"{sql!r} is not SQL: {error}") from error
 
 
 def _use(tokens: list[Token], position: int) -> str | None:
@@ -46,8 +48,7 @@ def _use(tokens: list[Token], position: int) -> str | None:
         moment = tokens[position + 1].text.strip().lower()
         return f"{name} '{moment}'" if moment in _MOMENTS else None
     if following[:1] == [TokenType.L_PAREN]:
-        if name in ("unix_timestamp", "to_unix_timestamp") and following[1:] == [TokenType.R_PAREN]:
-            return f"{name}()"
-        return f"{name}()" if name in FUNCTIONS else None
+        of_now = name in ("unix_timestamp", "to_unix_timestamp") and following[1:] == [TokenType.R_PAREN]
+        return f"{name}()" if of_now or name in FUNCTIONS else None
     named = position > 0 and tokens[position - 1].token_type in (TokenType.DOT, TokenType.ALIAS)
     return name if name in _BARE and not named else None

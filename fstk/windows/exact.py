@@ -42,7 +42,6 @@ class Integers:
         return [*low, self.values >> np.int64((count - 1) * width)]
 
     def take(self, rows: np.ndarray) -> Integers:
-        """Return the values of some rows."""
         return Integers(self.values[rows])
 
 
@@ -56,7 +55,6 @@ class WideIntegers:
     exponent = 0
 
     def digits(self, width: int) -> Digits:
-        """Return the digits; the highest carries the sign."""
         count = -(-128 // width)
         mask = np.int64((1 << width) - 1)
         return [*(self._bits_from(j * width) & mask for j in range(count - 1)), self._bits_from((count - 1) * width)]
@@ -69,7 +67,6 @@ class WideIntegers:
         return ((self.low >> np.uint64(start)) | (self.high.view(np.uint64) << np.uint64(64 - start))).view(np.int64)
 
     def take(self, rows: np.ndarray) -> WideIntegers:
-        """Return the values of some rows."""
         return WideIntegers(self.low[rows], self.high[rows])
 
 
@@ -89,7 +86,6 @@ class Floats:
             self._top = int(np.frexp(largest)[1])
 
     def bits(self) -> int:
-        """Return the bits of the largest magnitude."""
         return self._top - self.exponent
 
     def digits(self, width: int) -> Digits:
@@ -114,9 +110,7 @@ class Spans:
     """Windows over summed rows: window w of point i holds the rows ``low[w, i]`` ≤ row < ``high[i]``."""
 
     def __init__(self, low: np.ndarray, high: np.ndarray) -> None:
-        self.low = low
-        self.high = high
-        self.length = high - low
+        self.low, self.high, self.length = low, high, high - low
         self.longest = int(self.length.max(initial=0))
 
 
@@ -148,9 +142,7 @@ def rounded(digits: Digits, width: int, exponent: int) -> np.ndarray:
 
 def scientific(digits: Digits, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (fraction, power) with fraction · 2^power the number rounded once to 53 bits, |fraction| ≤ 2^64."""
-    digits = normal(digits, width)
-    negative = digits[-1] < 0
-    digits = normal([np.where(negative, -digit, digit) for digit in digits], width)
+    digits, negative = magnitudes(digits, width)
     head = digits[-1].view(np.uint64)
     power = np.zeros(head.shape, np.int64)
     lost = np.zeros(head.shape, bool)
@@ -164,6 +156,13 @@ def scientific(digits: Digits, width: int) -> tuple[np.ndarray, np.ndarray]:
         power += cut.astype(np.int64)
     fraction = (head | lost.astype(np.uint64)).astype(np.float64)
     return np.where(negative, -fraction, fraction), power
+
+
+def magnitudes(digits: Digits, width: int) -> tuple[Digits, np.ndarray]:
+    """Return the normal digits of the magnitudes, and which numbers are negative."""
+    digits = normal(digits, width)
+    negative = digits[-1] < 0
+    return normal([np.where(negative, -digit, digit) for digit in digits], width), negative
 
 
 def normal(digits: Digits, width: int) -> Digits:
@@ -187,8 +186,7 @@ def int64(digits: Digits, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def int128(digits: Digits, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (low uint64, high int64, whether 128 bits hold the true value); ``width`` is 32, digits are at most
-    five."""
+    """Return (low uint64, high int64, whether 128 bits hold it); ``width`` is 32, digits are at most five."""
     assert width == 32, "words are made of digits of 32 bits"
     digits = normal([*digits, *(np.zeros_like(digits[0]) for _ in range(5 - len(digits)))], width)
     low = digits[0] | (digits[1] << np.int64(32))
@@ -216,8 +214,7 @@ def scaled(values: np.ndarray, exponent: int) -> np.ndarray:
 
 
 def _exact_doubles(digit: np.ndarray) -> bool:
-    limit = 1 << 53
-    return not len(digit) or (int(digit.max()) <= limit and int(digit.min()) >= -limit)
+    return not len(digit) or (int(digit.max()) <= (1 << 53) and int(digit.min()) >= -(1 << 53))
 
 
 def _bit_length(values: np.ndarray) -> np.ndarray:

@@ -1,13 +1,10 @@
-"""Aggregate expressions read: one function of one scalar argument, with an optional filter, and nothing that could
-leak.
+"""Aggregate expressions read: one function of a scalar argument, an optional filter, and nothing that could leak.
 
-The argument and the filter are handed to the engine exactly as they were written; parsing here only finds and judges
-them.
+The argument and the filter are handed to the engine exactly as they were written; parsing only finds and judges them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -19,11 +16,10 @@ from sqlglot.tokens import Token, TokenType  # pyright: ignore[reportPrivateImpo
 
 from fstk.errors import BadExpression
 from fstk.windows.aggregates import AGGREGATES, AggregateFunction
-from fstk.windows.clock import clock_uses
+from fstk.windows.clock import clock_uses, tokens_of
 
 FUNCTIONS = tuple(dict.fromkeys(function.name for function in AGGREGATES))
 """What an aggregate may call."""
-_DIALECT = "databricks"
 _ALLOWED = f"Allowed: {', '.join(form for function in AGGREGATES for form in function.forms)}."
 _INSTEAD = {"mean": "avg", "std": "stddev", "stddev_samp": "stddev", "count_if": "count(*) filter (where …)"}
 
@@ -39,32 +35,25 @@ _ROWS = (
 _RANKS = "row_number rank dense_rank percent_rank cume_dist ntile lag lead nth_value"
 _AGGREGATES = (
     "any_value approx_count_distinct approx_percentile approx_top_k array_agg avg bit_and bit_or bit_xor "
-    "bitmap_construct_agg bitmap_or_agg bitmap_and_agg bool_and bool_or collect_list collect_set corr count "
-    "count_if count_min_sketch covar_pop covar_samp every first first_value grouping grouping_id "
-    "histogram_numeric hll_sketch_agg hll_union_agg kurtosis last last_value listagg max max_by mean median "
-    "min min_by mode percentile percentile_approx percentile_cont percentile_disc regr_avgx regr_avgy "
-    "regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy skewness some std stddev "
-    "stddev_pop stddev_samp string_agg sum try_avg try_sum var_pop var_samp variance"
+    "bitmap_construct_agg bitmap_or_agg bitmap_and_agg bool_and bool_or collect_list collect_set corr count count_if "
+    "count_min_sketch covar_pop covar_samp every first first_value grouping grouping_id histogram_numeric "
+    "hll_sketch_agg hll_union_agg kurtosis last last_value listagg max max_by mean median min min_by mode percentile "
+    "percentile_approx percentile_cont percentile_disc regr_avgx regr_avgy regr_count regr_intercept regr_r2 "
+    "regr_slope regr_sxx regr_sxy regr_syy skewness some std stddev stddev_pop stddev_samp string_agg sum try_avg "
+    "try_sum var_pop var_samp variance"
 )
-_REFUSED: Mapping[str, str] = {
-    name: reason
-    for names, reason in (
-        (_SESSION, "depends on who runs it and where"),
-        (_CHANCE, "is not deterministic"),
-        (_ROWS, "makes several rows of one"),
-        (_RANKS, "is a window function"),
-        (_AGGREGATES, "is itself an aggregate"),
-    )
-    for name in names.split()
+_REFUSED = {
+    **dict.fromkeys(_SESSION.split(), "depends on who runs it and where"),
+    **dict.fromkeys(_CHANCE.split(), "is not deterministic"),
+    **dict.fromkeys(_ROWS.split(), "makes several rows of one"),
+    **dict.fromkeys(_RANKS.split(), "is a window function"),
+    **dict.fromkeys(_AGGREGATES.split(), "is itself an aggregate"),
 }
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """One aggregate; ``argument`` and ``filter`` are Spark SQL as written, None where there is none.
-
-    ``columns`` are the plain column names used, as written.
-    """
+    """One aggregate; ``argument`` and ``filter`` are Spark SQL, ``columns`` plain column names, all as written."""
 
     function: AggregateFunction
     argument: str | None
@@ -74,12 +63,7 @@ class Parsed:
 
 @lru_cache(maxsize=1024)
 def parse(text: str) -> Parsed:
-    """Read an aggregate expression such as ``sum(amount) filter (where channel = 'web')``.
-
-    Raises:
-        BadExpression: anything else than one of :data:`FUNCTIONS` of one scalar expression; the message names what is
-        wrong.
-    """
+    """Read an aggregate expression such as ``sum(amount) filter (where channel = 'web')``, or raise BadExpression."""
     tokens = _tokens(text)
     name = tokens[0].text.lower()
     if len(tokens) < 3 or tokens[1].token_type != TokenType.L_PAREN:
@@ -106,8 +90,7 @@ def parse(text: str) -> Parsed:
             raise BadExpression(f"{text!r}: * goes with count(*) only.")
         return Parsed(function, None, filtered, _columns(condition))
     argument = _slice(text, inside)
-    scalar = _scalar(argument, text)
-    return Parsed(function, argument, filtered, _columns(scalar, condition))
+    return Parsed(function, argument, filtered, _columns(_scalar(argument, text), condition))
 
 
 def _filter(tokens: list[Token], text: str) -> tuple[str | None, exp.Expr | None]:
@@ -125,7 +108,7 @@ def _filter(tokens: list[Token], text: str) -> tuple[str | None, exp.Expr | None
 def _scalar(part: str, text: str) -> exp.Expr:
     """Parse the argument or the condition, and refuse what is not a deterministic function of one row."""
     try:
-        trees = sqlglot.parse(part, dialect=_DIALECT)
+        trees = sqlglot.parse(part, dialect="databricks")
     except SqlglotError as error:
         raise BadExpression(f"{text!r}: {part!r} is not one SQL expression.") from error
     tree = trees[0] if len(trees) == 1 else None
@@ -140,35 +123,22 @@ def _scalar(part: str, text: str) -> exp.Expr:
         raise BadExpression(f"{text!r}: {part!r} is not a scalar SQL expression.")
     for use in clock_uses(part):
         raise BadExpression(f"{text!r}: {use} depends on when it is run, so it is refused inside a windowed feature.")
-    for name in _called(part):
-        if name in _REFUSED:
+    for token, after in pairwise(_tokens(part)):
+        name = token.text.lower()
+        if after.token_type == TokenType.L_PAREN and name in _REFUSED:
             raise BadExpression(f"{text!r}: {name} {_REFUSED[name]}, so it is refused inside a windowed feature.")
     for node in tree.find_all(exp.AggFunc):
         raise BadExpression(f"{text!r}: {node.sql_name().lower()} is itself an aggregate, so it is refused here.")
     return tree
 
 
-def _called(part: str) -> Iterator[str]:
-    """Yield the functions that a text calls, as it spells them, lower-cased."""
-    for token, after in pairwise(_tokens(part)):
-        if after.token_type == TokenType.L_PAREN:
-            yield token.text.lower()
-
-
 def _columns(*trees: exp.Expr | None) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    for tree in trees:
-        for column in tree.find_all(exp.Column, bfs=False) if tree is not None else ():
-            if not column.table:
-                found[column.name] = None
-    return tuple(found)
+    found = [column for tree in trees if tree is not None for column in tree.find_all(exp.Column, bfs=False)]
+    return tuple(dict.fromkeys(column.name for column in found if not column.table))
 
 
 def _tokens(text: str) -> list[Token]:
-    try:
-        tokens = sqlglot.tokenize(text, dialect=_DIALECT)
-    except SqlglotError as error:
-        raise BadExpression(f"{text!r} is not SQL: {error}") from error
+    tokens = tokens_of(text)
     if not tokens:
         raise BadExpression(f"an aggregate expression is empty. {_ALLOWED}")
     return tokens

@@ -15,13 +15,13 @@ from fstk.errors import NumericOverflow
 from fstk.windows import bounds
 from fstk.windows.aggregates import AggregateFunction
 from fstk.windows.arguments import Argument, Counted, View, Windows
-from fstk.windows.bounds import Rows, divide, lay_out, number_entities
+from fstk.windows.bounds import Pair, Rows, divide, lay_out, number_entities
 
 
 @dataclass(frozen=True)
 class Reduction:
-    """One aggregate: ``value`` names the events' column that holds its argument (None for ``count(*)``), ``filter`` a
-    boolean column (None for no filter); ``text`` is what the user wrote, for messages."""
+    """One aggregate: columns of the events hold its argument (``value``; None for ``count(*)``) and whether a row
+    counts (``filter``; None for all); ``text`` is what the user wrote, for messages."""
 
     name: str
     function: AggregateFunction
@@ -35,11 +35,6 @@ class Reduction:
         return self.value, self.filter
 
     def compute(self, windows: Windows) -> Sequence[np.ndarray]:
-        """Return the function's words over the windows of a part.
-
-        Raises:
-            NumericOverflow: a sum beyond its type.
-        """
         try:
             with np.errstate(all="ignore"):  # empty windows divide by zero; what overflows is infinite by IEEE 754
                 return self.function.compute(windows)
@@ -77,10 +72,8 @@ class WindowKernel:
     def on_calendar(
         self, events: pa.Table, instants: tuple[int, int, int], entity: Sequence[str], time: str
     ) -> pa.Table:
-        """Return features at ``range(*instants)`` (µs) for every entity that had an event before the instant.
-
-        The columns are ``entity`` (the keys), ``time`` (an instant) and the features.
-        """
+        """Return features at ``range(*instants)`` (µs) for every entity that had an event before the instant, after
+        the columns ``entity`` (the keys) and ``time``."""
         (rows,) = number_entities([(events, self.event_entity, self.event_time)])
         known = np.flatnonzero(rows.entity >= 0)
         entities = int(rows.entity.max(initial=-1)) + 1
@@ -111,8 +104,8 @@ class WindowKernel:
         counts = {counted: results([np.int64]) for counted in keeps}
         found = [results(one.function.words(arguments[one.argument].kind)) for one in self.reductions]
 
-        def fill(pair: tuple[np.ndarray, np.ndarray]) -> None:
-            part = lay_out(event_rows, point_rows, *pair, lengths, self.closed)
+        def fill(pair: Pair) -> None:
+            part = lay_out(event_rows, point_rows, pair, lengths, self.closed)
             views = {counted: View.of(part, keep) for counted, keep in keeps.items()}
             windows = {key: Windows(argument, views[argument.counted]) for key, argument in arguments.items()}
             for counted, view in views.items():

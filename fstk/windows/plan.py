@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fstk.columns.length import Length
-from fstk.display import Displayed, Sheet
+from fstk.display import Displayed, Sheet, plural
 from fstk.engines.base import Schema
 
 
@@ -37,10 +37,8 @@ class WindowPlan(Displayed):
         return self.points | {feature.column: feature.type for feature in self.features}
 
     def display(self) -> Sheet:
-        """Return one row per feature."""
-        number = len(self.features)
         return Sheet(
-            f"{number:,} windowed feature{'s' if number != 1 else ''} of {self.source}, "
+            f"{plural(len(self.features), 'windowed feature')} of {self.source}, "
             f"keys ({', '.join(self.entity)}, {self.time} TIMESERIES)",
             ("column", "type", "meaning"),
             [(feature.column, feature.type, feature.meaning) for feature in self.features],

@@ -37,8 +37,7 @@ def create_time_windowed_features(
         amount: the column of a number that is summed and averaged.
         engine: where to compute; by default the session of a Spark frame given, else the current one.
 
-    Raises:
-        As :meth:`WindowedFeatures.compute`.
+    Errors are those of :meth:`WindowedFeatures.compute`.
 
     >>> import pyarrow as pa
     >>> from fstk.engines.connect import direct

@@ -30,7 +30,6 @@ class SourceReport(Displayed):
         return self.null_key + self.null_time
 
     def display(self) -> Sheet:
-        """Return one row."""
         return Sheet(
             f"events of {self.source}: {self.ignored:,} of {self.events:,} belong to no window",
             ("null key", "null time", "in windows"),
@@ -40,10 +39,7 @@ class SourceReport(Displayed):
 
 def count_events(events: pa.Table, time: str) -> pa.Table:
     """Return one row that counts the events; all columns but ``time`` are keys."""
-    no_key = np.zeros(events.num_rows, bool)
-    for name in events.column_names:
-        if name != time:
-            no_key |= nulls(events.column(name))
+    no_key = np.any([nulls(events.column(name)) for name in events.column_names if name != time], axis=0)
     no_time = nulls(events.column(time)) & ~no_key
     counts = (events.num_rows, int(no_key.sum()), int(no_time.sum()))
     return pa.table({name: pa.array([count], pa.int64()) for name, count in zip(COUNTS, counts, strict=True)})

@@ -1,5 +1,4 @@
-"""Windowed features handed to an engine: columns checked, arguments evaluated, each bucket of entities given to the
-kernel."""
+"""Windowed features handed to an engine: columns checked, arguments evaluated, buckets given to the kernel."""
 
 from __future__ import annotations
 
@@ -35,37 +34,32 @@ if TYPE_CHECKING:
 
 
 def engine_for(features: WindowedFeatures, points: Any, *, rows: bool = True) -> Engine:
-    """Return the engine that computes ``features`` as any frame, or without ``rows`` only plans them; see
-    :func:`fstk.engines.choice.engine_for`."""
+    """Return the engine that computes ``features`` as any frame, or without ``rows`` only plans them."""
     tables = {table: None if rows else 0 for table in source_tables(features)}
     return choice.engine_for(features.source, points, tables=tables, trial=lambda engine: evaluate(features, engine))
 
 
 def source_tables(features: WindowedFeatures) -> list[TableVersion]:
-    """Return the tables that ``features`` read."""
     return [_table(features.source)] if isinstance(features.source, str) else []
 
 
 def evaluate(features: WindowedFeatures, engine: Engine) -> None:
-    """Evaluate the aggregates' arguments and filters on no rows.
-
-    Raises:
-        BadExpression: ``engine`` cannot. UnknownColumn: the source has no such column.
-    """
+    """Evaluate the aggregates' arguments and filters on no rows, so that their errors are raised."""
     source, _ = _source(features, engine, rows=False)
     engine.select(source, _reductions(features, engine.schema(source))[1])
 
 
 def plan(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None = None) -> WindowPlan:
     """Return what :func:`compute` will return; see :meth:`fstk.windows.spec.WindowedFeatures.plan`."""
-    return _prepare(features, points, engine, timestamp, rows=False).plan
+    _, plan, _ = _prepare(features, points, engine, timestamp, rows=False)
+    return plan
 
 
 def compute(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None = None) -> Frame:
     """Return the features at ``points``; see :meth:`fstk.windows.spec.WindowedFeatures.compute`."""
-    prepared = _prepare(features, points, engine, timestamp, rows=True)
-    frame = prepared.run()
-    _note(prepared.table)
+    table, plan, run = _prepare(features, points, engine, timestamp, rows=True)
+    frame = run(plan.schema)
+    _note(table)
     return frame
 
 
@@ -82,10 +76,8 @@ def report(features: WindowedFeatures, engine: Engine | None) -> SourceReport:
 
 @dataclass(frozen=True)
 class _Task:
-    """``points`` are the output's first columns, ``time`` their instant; ``run`` computes, given the output's schema.
-
-    ``evaluated`` are the types of the evaluated arguments and filters.
-    """
+    """``points`` are the output's first columns, ``time`` their instant, ``evaluated`` the types of arguments and
+    filters; ``run`` computes, given the output's schema."""
 
     points: Schema
     time: str
@@ -93,16 +85,9 @@ class _Task:
     run: Callable[[Schema], Frame]
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    table: TableVersion | None
-    plan: WindowPlan
-    run: Callable[[], Frame]
-
-
 def _prepare(
     features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None, *, rows: bool
-) -> _Prepared:
+) -> tuple[TableVersion | None, WindowPlan, Callable[[Schema], Frame]]:
     source, table = _source(features, engine, rows=rows)
     reductions, evaluated = _reductions(features, engine.schema(source))
     request = _Request(features, engine, source, tuple(reductions), evaluated, timestamp)
@@ -116,8 +101,14 @@ def _prepare(
         task = _at_points(request, points)
     planned = _planned(features, reductions, task.evaluated, task.time)
     plan = WindowPlan(features.source_name, features.keys, task.time, task.points, planned)
-    _no_collision(plan)
-    return _Prepared(table, plan, lambda: task.run(plan.schema))
+    own = {column.lower(): column for column in plan.points}
+    for feature in plan.features:
+        if feature.column.lower() in own:
+            raise NameCollision(
+                f"feature {feature.column} and the points' column {own[feature.column.lower()]} would share a name; "
+                "rename the aggregate or leave the column out."
+            )
+    return table, plan, task.run
 
 
 @dataclass(frozen=True)
@@ -150,7 +141,7 @@ def _at_events(request: _Request) -> _Task:
     keys, time = request.identity()
     events = engine.select(request.source, {**{name: quoted_name(name) for name in schema}, **request.evaluated})
     at_events = partial(request.kernel(keys, time).at_events, columns=tuple(schema))
-    return _Task(schema, time, engine.schema(events), lambda output: engine.map(events, keys, at_events, output))
+    return _Task(schema, time, engine.schema(events), partial(engine.map, events, keys, at_events))
 
 
 def _on_calendar(request: _Request, calendar: Calendar) -> _Task:
@@ -163,7 +154,7 @@ def _on_calendar(request: _Request, calendar: Calendar) -> _Task:
     events, event_keys, kernel = request.events()
     made = partial(kernel.on_calendar, instants=calendar.micros, entity=keys, time=time)
     points = {**{key: schema[key] for key in keys}, time: "timestamp"}
-    return _Task(points, time, engine.schema(events), lambda output: engine.map(events, event_keys, made, output))
+    return _Task(points, time, engine.schema(events), partial(engine.map, events, event_keys, made))
 
 
 def _at_points(request: _Request, points: Any) -> _Task:
@@ -180,12 +171,8 @@ def _at_points(request: _Request, points: Any) -> _Task:
             )
     events, event_keys, kernel = request.events()
     paired = partial(kernel.at_points, entity=own_keys, time=time)
-    return _Task(
-        own,
-        time,
-        engine.schema(events),
-        lambda output: engine.map_pair(frame, own_keys, events, event_keys, paired, output),
-    )
+    run = partial(engine.map_pair, frame, own_keys, events, event_keys, paired)
+    return _Task(own, time, engine.schema(events), run)
 
 
 def _source(features: WindowedFeatures, engine: Engine, *, rows: bool) -> tuple[Frame, TableVersion | None]:
@@ -282,13 +269,3 @@ def _planned(
         PlannedFeature(column, kinds[aggregate.name], meaning(aggregate.expression, length, features.closed, at))
         for column, aggregate, length in features.features
     )
-
-
-def _no_collision(plan: WindowPlan) -> None:
-    own = {column.lower(): column for column in plan.points}
-    for feature in plan.features:
-        if feature.column.lower() in own:
-            raise NameCollision(
-                f"feature {feature.column} and the points' column {own[feature.column.lower()]} would share a name; "
-                "rename the aggregate or leave the column out."
-            )

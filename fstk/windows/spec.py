@@ -221,11 +221,9 @@ class WindowedFeatures(Displayed):
         return engine.arrow(run.compute(self, points, engine, timestamp))
 
     def report(self, *, engine: Engine | None = None) -> SourceReport:
-        """Count the source's events, and those that belong to no window because a key or the time is null; reads
-        them.
+        """Count the source's events, and those that belong to no window because a key or the time is null.
 
-        Raises:
-            UnknownTable, UnknownColumn, TypeMismatch, UnsupportedType: as :meth:`compute`.
+        Reads them; errors are those of :meth:`compute`.
 
         >>> import pyarrow as pa
         >>> purchases = pa.table({"customer_id": [1, None], "at": pa.array([0, 0], pa.timestamp("us", "UTC"))})

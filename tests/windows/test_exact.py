@@ -10,10 +10,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fstk.windows.distinct import distinct
 from fstk.windows.exact import Floats, Integers, Spans, WideIntegers, int64, int128, rounded, sums, width_for
-from fstk.windows.extremes import extremes
-from fstk.windows.spread import deviations
+from fstk.windows.reduce import deviations, distinct, extremes
 from tests.generated import examples
 from tests.windows.loop import as_double, root
 
