@@ -10,7 +10,9 @@ from bench import data
 from fstk.tables.spec import FeatureTable
 from fstk.training.plan import TrainingPlan, plan_training_set
 from fstk.training.spec import FeatureLookup
-from fstk.windows.spec import Aggregate, Calendar, WindowedFeatures
+from fstk.windows.calendar import Calendar
+from fstk.windows.features import WindowedFeatures
+from fstk.windows.spec import Aggregate
 
 CASES = ("join", "windows at events", "windows on calendar")
 FEATURES = "bench.features"

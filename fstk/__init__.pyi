@@ -8,8 +8,10 @@ from .online.sqlite import SQLiteSpec
 from .tables.spec import FeatureTable
 from .training.spec import FeatureLookup
 from .training.training_set import TrainingSet
+from .windows.calendar import Calendar
+from .windows.features import WindowedFeatures
 from .windows.presets import create_time_windowed_features
-from .windows.spec import Aggregate, Calendar, WindowedFeatures
+from .windows.spec import Aggregate
 
 __version__: str
 __all__ = [

@@ -23,9 +23,9 @@ from fstk.lint.windows import lint_windows
 from fstk.tables.plan import TablePlan, plan_create
 from fstk.tables.spec import FeatureTable, TableDefinition, define, keys_text
 from fstk.windows.calendar import Calendar
+from fstk.windows.features import WindowedFeatures
 from fstk.windows.plan import WindowPlan, meaning
 from fstk.windows.run import source_tables
-from fstk.windows.spec import WindowedFeatures
 
 _LOOKED_AT = 10_000  # rows of a Spark source among which entities are chosen
 _MORE = 3  # samples beside the first

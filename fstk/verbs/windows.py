@@ -21,7 +21,8 @@ from fstk.verbs.lines import aggregate, required_statements
 from fstk.verbs.names import columns_of, frame_or_name
 from fstk.windows import run
 from fstk.windows.calendar import Calendar
-from fstk.windows.spec import Closed, WindowedFeatures
+from fstk.windows.features import WindowedFeatures
+from fstk.windows.spec import Closed
 
 _EXAMPLE = "sum(amount) as total_spend"
 _CALENDAR_TIME = "as_of"  # what a calendar's instants are called in a new table

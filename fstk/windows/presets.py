@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fstk.engines.types import quoted_name
-from fstk.windows.spec import Aggregate, WindowedFeatures
+from fstk.windows.features import WindowedFeatures
+from fstk.windows.spec import Aggregate
 
 if TYPE_CHECKING:
     from fstk.engines.base import Engine, Frame

@@ -30,7 +30,7 @@ from fstk.windows.plan import PlannedFeature, WindowPlan, meaning
 from fstk.windows.report import COUNTS, SourceReport, count_events
 
 if TYPE_CHECKING:
-    from fstk.windows.spec import WindowedFeatures
+    from fstk.windows.features import WindowedFeatures
 
 
 def engine_for(features: WindowedFeatures, points: Any, *, rows: bool = True) -> Engine:
@@ -50,13 +50,13 @@ def evaluate(features: WindowedFeatures, engine: Engine) -> None:
 
 
 def plan(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None = None) -> WindowPlan:
-    """Return what :func:`compute` will return; see :meth:`fstk.windows.spec.WindowedFeatures.plan`."""
+    """Return what :func:`compute` will return; see :meth:`fstk.windows.features.WindowedFeatures.plan`."""
     _, plan, _ = _prepare(features, points, engine, timestamp, rows=False)
     return plan
 
 
 def compute(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None = None) -> Frame:
-    """Return the features at ``points``; see :meth:`fstk.windows.spec.WindowedFeatures.compute`."""
+    """Return the features at ``points``; see :meth:`fstk.windows.features.WindowedFeatures.compute`."""
     table, plan, run = _prepare(features, points, engine, timestamp, rows=True)
     frame = run(plan.schema)
     _note(table)
@@ -64,7 +64,7 @@ def compute(features: WindowedFeatures, points: Any, engine: Engine, timestamp: 
 
 
 def report(features: WindowedFeatures, engine: Engine | None) -> SourceReport:
-    """Count the source's events; see :meth:`fstk.windows.spec.WindowedFeatures.report`."""
+    """Count the source's events; see :meth:`fstk.windows.features.WindowedFeatures.report`."""
     engine = engine or choice.engine_for(features.source, tables=dict.fromkeys(source_tables(features)))
     source, table = _source(features, engine, rows=True)
     keys, time = _identity(engine.schema(source), features.keys, features.timestamp, "source")

@@ -17,7 +17,8 @@ from fstk.engines.connect import direct
 from fstk.engines.types import schema_of
 from fstk.errors import BadExpression
 from fstk.windows.calendar import Calendar
-from fstk.windows.spec import Aggregate, WindowedFeatures
+from fstk.windows.features import WindowedFeatures
+from fstk.windows.spec import Aggregate
 from tests.contracts.conftest import HERE, load_cases
 from tests.contracts.rows import assert_same_rows, table_of
 from tests.contracts.together import together

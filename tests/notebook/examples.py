@@ -39,7 +39,8 @@ from fstk.training.summary import Summary
 from fstk.training.training_set import Explanation, TrainingSet
 from fstk.verbs.explain import LabelExplanation
 from fstk.verbs.tables import TableList
-from fstk.windows.spec import Aggregate, WindowedFeatures
+from fstk.windows.features import WindowedFeatures
+from fstk.windows.spec import Aggregate
 
 HOSTILE = "<script>alert('x')</script> \x1b[31m<style>*{}</style> & https://evil.example/" + "é東" * 40
 AT = datetime(1998, 3, 31, 23, 59, 59, 999_999, tzinfo=UTC)

@@ -12,7 +12,7 @@ from IPython.utils.capture import capture_output
 
 from fstk.engines import connect
 from fstk.errors import EngineUnavailable, InvalidInput, UnknownColumn, UnknownTable
-from fstk.windows.spec import WindowedFeatures
+from fstk.windows.features import WindowedFeatures
 from tests.notebook.cells import refused, result, shown
 from tests.notebook.tables import DAY, PURCHASES, START, purchases
 

@@ -27,8 +27,9 @@ from fstk.errors import (
     UnsupportedType,
 )
 from fstk.windows.calendar import Calendar
+from fstk.windows.features import WindowedFeatures
 from fstk.windows.presets import create_time_windowed_features
-from fstk.windows.spec import Aggregate, WindowedFeatures
+from fstk.windows.spec import Aggregate
 
 _ENGINE = direct()
 _DAY_MICROS = 86_400_000_000

@@ -26,8 +26,9 @@ from fstk.errors import (
 )
 from fstk.windows.aggregates import AGGREGATES
 from fstk.windows.calendar import Calendar
+from fstk.windows.features import WindowedFeatures
 from fstk.windows.presets import create_time_windowed_features
-from fstk.windows.spec import Aggregate, WindowedFeatures
+from fstk.windows.spec import Aggregate
 from tests.windows import loop
 
 _DAY = 86_400_000_000

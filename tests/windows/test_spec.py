@@ -12,7 +12,8 @@ import pytest
 from fstk.columns.length import read_length
 from fstk.errors import BadExpression, InvalidInput, InvalidName, NaiveDatetime, NameCollision
 from fstk.windows.calendar import Calendar
-from fstk.windows.spec import Aggregate, WindowedFeatures
+from fstk.windows.features import WindowedFeatures
+from fstk.windows.spec import Aggregate
 
 _DAY = 86_400_000_000
 _COUNT = Aggregate("count(*)", name="n")
