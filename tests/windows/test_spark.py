@@ -221,7 +221,8 @@ def test_nothing_runs_before_the_frame_is_used(spark_engine: SparkEngine) -> Non
 
 def test_empty_sides(spark_engine: SparkEngine) -> None:
     events, points = _batch(5)
-    none = _asked(events.slice(0, 0)).compute(points, engine=spark_engine)
+    counted = [Aggregate("count(*)", name="n")]
+    none = _asked(events.slice(0, 0), aggregates=counted).compute(points, engine=spark_engine)
     assert spark_engine.arrow(none).column("n_1d").to_pylist() == [0] * points.num_rows
     assert spark_engine.arrow(_asked(events).compute(points.slice(0, 0), engine=spark_engine)).num_rows == 0
     calendar = Calendar(dt.date(2024, 1, 1), dt.date(2024, 1, 3))
