@@ -6,6 +6,7 @@ plans, kernel, help and completion read it from here.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -32,7 +33,7 @@ def is_of(spark: str, kinds: Sequence[str]) -> bool:
 
 
 @dataclass(frozen=True)
-class AggregateFunction:
+class AggregateFunction(ABC):
     """One aggregate function of one argument; results of a part have the shape (windows, points)."""
 
     name: ClassVar[str]  # what Spark SQL calls it
@@ -77,9 +78,9 @@ class AggregateFunction:
         """Compute of the argument what every part needs, before the parts are shared among threads."""
         _ = argument.numbers
 
+    @abstractmethod
     def compute(self, windows: Windows) -> Sequence[np.ndarray]:
         """Return one array per word, anything where a window has fewer values than the function needs."""
-        raise NotImplementedError
 
     def finish(self, argument: Argument, words: Sequence[np.ndarray], counted: np.ndarray) -> pa.Array:
         """Return the values of one window as Arrow, null where fewer rows were ``counted`` than it needs."""
