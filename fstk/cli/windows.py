@@ -17,7 +17,7 @@ def windows(
     source: Annotated[str, Option(metavar="SOURCE", help="The events: a table, or a variable that holds a frame.")],
     entity: Annotated[str, Option(metavar="COLUMN", help="The events' key column, or several with commas.")],
     time: Annotated[str, Option(metavar="COLUMN", help="The events' time column.")],
-    windows: Annotated[str, Option(metavar="LENGTHS", help="Such as 7d,36h,lifetime.")],
+    windows: Annotated[str, Option(metavar="LENGTHS", help="Such as 4w,7d,36h,lifetime.")],
     closed: Annotated[
         Literal["left", "right", "both"],
         Option(help="Which ends belong to a window; left does not see its own instant."),

@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: ``7d``, ``36h``, ``90m``, ``1s``, days as a number, or a ``timedelta``."""
+"""Lengths of time as people write them: ``4w``, ``7d``, ``36h``, ``90m``, ``1s``, a number of days, a ``timedelta``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from numbers import Integral
 
 from fstk.errors import InvalidInput
 
-_UNITS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000}
-_WRITTEN = re.compile(r"([1-9][0-9]{0,11})([dhms])")
+_UNITS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "w": 7 * 86_400_000_000}
+_WRITTEN = re.compile(r"([1-9][0-9]{0,11})([wdhms])")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Length:
 
 
 def read_length(value: object, argument: str) -> Length:
-    """Return a length; an integer is days, None is ``lifetime``; a day is 86,400 s. Errors name ``argument``.
+    """Return a length; an integer is days, None is ``lifetime``; a day is 86,400 s, a week seven. Errors name
+    ``argument``.
 
     >>> read_length("36h", "windows").micros
     129600000000
@@ -44,6 +45,7 @@ def read_length(value: object, argument: str) -> Length:
     written = _WRITTEN.fullmatch(text)
     if not written:
         raise InvalidInput(
-            f"{argument}: {value!r} is not a positive length; write '7d', '36h', '90m', '1s', a number of days or None."
+            f"{argument}: {value!r} is not a positive length; write '4w', '7d', '36h', '90m', '1s', a number of days "
+            "or None."
         )
     return Length(text, int(written[1]) * _UNITS[written[2]])

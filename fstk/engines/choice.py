@@ -12,7 +12,7 @@ from fstk.engines.buckets import stored_rows
 from fstk.engines.direct import stored_schema
 from fstk.engines.frames import is_spark
 from fstk.engines.spark import SparkEngine
-from fstk.errors import BadExpression
+from fstk.errors import BadExpression, EngineUnavailable
 
 CELLS = 200_000_000
 """Values of local tables, all together, that are read into this process; more go through Spark."""
@@ -47,11 +47,19 @@ def engine_for(
 def session_for(*frames: Any, session: SparkEngine | None = None) -> SparkEngine:
     """Return the engine that computes a result which must be a Spark frame, or be written by Spark: that of the first
     Spark frame's session, else the ``session`` that the caller handed in, else that of ``fstk.connect()``, which is
-    started."""
+    started. EngineUnavailable: a session that was given has ended."""
     for frame in frames:
         if is_spark(frame):
-            return connect.engine_of(frame.sparkSession)
-    return session if session is not None else connect.active()
+            session = connect.engine_of(frame.sparkSession)
+            break
+    if session is None:
+        return connect.active()
+    if connect.ended(session.session):
+        raise EngineUnavailable(
+            "the Spark session of this frame or client has ended, and its frames with it. fstk.connect() gives "
+            "another: make them anew."
+        )
+    return session
 
 
 def _fit(tables: Mapping[TableVersion, int | None]) -> bool:

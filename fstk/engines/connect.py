@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fstk import settings
 from fstk.engines.direct import DirectEngine
+from fstk.engines.meaning import is_connect
 from fstk.engines.spark import SparkEngine, has_delta, stopped
 from fstk.engines.start import databricks, launch, remote
 from fstk.engines.start.packages import installed
@@ -61,6 +62,7 @@ def connect(engine: str | None = None, **options: Any) -> SparkSession:
     if engine is not None and engine not in _STARTS:
         raise UnknownName(f"no engine {engine!r}.{nearest(engine, _STARTS)}")
     with _lock:
+        launch.forget_dead()
         if _opened is not None and stopped(_opened.engine.session):
             _opened = None
         if _opened is None:
@@ -97,6 +99,7 @@ def adopt(session: SparkSession) -> SparkEngine:
     global _adopted
     engine = engine_of(session)
     with _lock:
+        launch.forget_dead()
         known = _opened.engine if _opened is not None else _adopted
         if known is None or stopped(known.session):
             _adopted = engine
@@ -118,9 +121,15 @@ def engine_of(session: SparkSession) -> SparkEngine:
     for known in (_used.get(), _opened.engine if _opened else None, _adopted):
         if known is not None and known.session is session:
             return known
-    if type(session).__module__.startswith("pyspark.sql.connect"):
+    if is_connect(session):
         return SparkEngine(session, "databricks" if installed("databricks-connect") else "remote")
     return SparkEngine(session, "spark")
+
+
+def ended(session: SparkSession) -> bool:
+    """Tell whether a session has been stopped, or its JVM has ended."""
+    launch.forget_dead()
+    return stopped(session)
 
 
 def direct() -> DirectEngine:

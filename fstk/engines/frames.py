@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import narwhals
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -120,11 +121,11 @@ def _table(data: Any, argument: str) -> pa.Table:
     if _is_pandas(data):
         return _from_pandas(data, argument)
     known = _known(data)
-    if isinstance(known, narwhals.LazyFrame):
-        known = known.collect("pyarrow")
-    if isinstance(known, narwhals.DataFrame):
-        like_pandas = known.implementation.is_pandas_like()
-        return _from_pandas(known.to_pandas(), argument) if like_pandas else known.to_arrow()
+    if isinstance(known, narwhals.DataFrame) and known.implementation.is_pandas_like():
+        return _from_pandas(known.to_pandas(), argument)
+    if isinstance(known, narwhals.DataFrame | narwhals.LazyFrame):
+        _refuse_objects(known.collect_schema(), argument)
+        return known.to_arrow() if isinstance(known, narwhals.DataFrame) else known.collect("pyarrow").to_arrow()
     if known is data and hasattr(type(data), "__arrow_c_stream__"):
         stream = None
         with suppress(pa.ArrowInvalid):  # a stream of one column is no frame
@@ -136,6 +137,16 @@ def _table(data: Any, argument: str) -> pa.Table:
     )
 
 
+def _refuse_objects(schema: narwhals.Schema, argument: str) -> None:
+    # Polars hands over the addresses of such objects as bytes.
+    for name, kind in schema.items():
+        if kind == narwhals.Object:
+            raise UnsupportedType(
+                f"{argument}, column {name}: it holds Python objects (Polars' Object), which no column of a table "
+                "does; make it text or numbers first."
+            )
+
+
 def _from_pandas(data: Any, argument: str) -> pa.Table:
     unnamed = [name for name in data.columns if not isinstance(name, str)]
     if unnamed:
@@ -143,18 +154,29 @@ def _from_pandas(data: Any, argument: str) -> pa.Table:
     columns: list[pa.Array] = []
     for position, name in enumerate(data.columns):
         series = data.iloc[:, position]
-        if series.dtype == object:
-            for value in series:
-                if any(_naive(part) for part in _parts(value)):
-                    raise NaiveDatetime(
-                        f"{argument}, column {name}: {value!r} has no time zone. Give it one, for example "
-                        f"pd.to_datetime({argument}[{name!r}], utc=True)."
-                    )
+        values = series.cat.categories if series.dtype == "category" else series
+        if values.dtype == object:
+            _check_times(values, argument, name)
         try:
             columns.append(pa.Array.from_pandas(series))
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
             raise InvalidInput(f"{argument}, column {name}: its values are not of one type ({error}).") from error
     return pa.table(columns, names=list(data.columns))
+
+
+def _check_times(values: Iterable[Any], argument: str, name: str) -> None:
+    """Refuse, anywhere in a column of Python objects, a time without a zone, or with nanoseconds, which Arrow cuts."""
+    for value in values:
+        for part in _parts(value):
+            if _naive(part):
+                raise NaiveDatetime(
+                    f"{argument}, column {name}: {value!r} has no time zone. Give it one, for example "
+                    f"pd.to_datetime({argument}[{name!r}], utc=True)."
+                )
+            if getattr(part, "nanosecond", 0) > 0:  # of NaT it is NaN
+                raise InvalidInput(
+                    f"{argument}, column {name}: {part!r} does not fit whole microseconds; round its times first."
+                )
 
 
 def _naive(value: Any) -> bool:
@@ -163,7 +185,9 @@ def _naive(value: Any) -> bool:
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    if isinstance(value, list | tuple):
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        value = value.ravel().tolist()
+    if isinstance(value, list | tuple | set | frozenset):
         for item in value:
             yield from _parts(item)
     elif isinstance(value, dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -11,8 +12,10 @@ import pyarrow as pa
 from fstk.engines import buckets
 from fstk.engines.base import Kernel, Keys, PairKernel, Schema, TableVersion
 from fstk.engines.frames import canonical, conform, is_spark, to_arrow
+from fstk.engines.meaning import as_set, is_connect, kept, settled
 from fstk.engines.spark_errors import kernel_failure, translated
 from fstk.engines.sparktypes import spark_schema, struct_type
+from fstk.engines.sql.times import check_times
 from fstk.engines.types import arrow_schema, quoted_name
 from fstk.errors import FstkError, TypeMismatch
 from fstk.warehouse import quoted
@@ -85,15 +88,32 @@ class SparkEngine:
     def identity(self, table: TableVersion) -> str:
         name = f"delta.{quoted_name(table.location)}" if table.location else quoted(table.name)
         with translated(f"reading {table.name}"):
-            return self.session.sql(f"DESCRIBE DETAIL {name}").select("id").collect()[0][0]
+            return self.sql(f"DESCRIBE DETAIL {name}").select("id").collect()[0][0]
+
+    def sql(self, statement: str) -> DataFrame:
+        """Run a statement of fstk's own, in which ``${…}`` is text."""
+        with settled(self.session):
+            return self.session.sql(statement)
 
     def select(self, frame: DataFrame, expressions: Mapping[str, str]) -> DataFrame:
+        """BadExpression also for text where a time is meant."""
+        selected = [f"({text}\n) AS {quoted_name(name)}" for name, text in expressions.items()]
+        written = [text for name, text in expressions.items() if text != quoted_name(name)]
         with translated():
-            chosen = frame.selectExpr(*(f"({text}) AS {quoted_name(name)}" for name, text in expressions.items()))
+            chosen = self._evaluated(frame, selected, written) if written else frame.selectExpr(*selected)
             _ = chosen.schema
         if frame in self._rows:
             self._rows[chosen] = self._rows[frame]
         return chosen
+
+    def _evaluated(self, frame: DataFrame, selected: list[str], written: list[str]) -> DataFrame:
+        frame = as_set(frame)
+        with settled(self.session):
+            columns = struct_type(frame.schema)
+            for text in written:
+                check_times(text, columns, partial(_kind_of, frame))
+            chosen = frame.selectExpr(*selected)
+            return kept(chosen) if is_connect(self.session) else chosen
 
     def map(self, frame: DataFrame, keys: Keys, kernel: Kernel, schema: Schema) -> DataFrame:
         target, names = arrow_schema(schema), frame.columns
@@ -153,8 +173,13 @@ class SparkEngine:
         with translated():
             # A row of bytes per batch: rows sent one by one through toLocalIterator cost six times as much.
             names = frame.columns
-            for row in _numbered(frame).mapInArrow(_packed, "batch binary").toLocalIterator(prefetchPartitions=True):
-                yield from _named(pa.ipc.open_stream(row.batch).read_all(), names).to_batches()
+            rows = _numbered(frame).mapInArrow(_packed, "batch binary").toLocalIterator(prefetchPartitions=True)
+        while True:
+            with translated():
+                row = next(rows, None)
+            if row is None:
+                return
+            yield from _named(pa.ipc.open_stream(row.batch).read_all(), names).to_batches()
 
     def _spread(self, frame: DataFrame, keys: Sequence[str], chosen: buckets.Buckets) -> DataFrame:
         number = dict(zip(frame.columns, _numbers(frame), strict=True))
@@ -170,6 +195,14 @@ class SparkEngine:
         return buckets.plan(
             [self._rows.get(frame) for frame in frames], int(at_hand) if at_hand.isdigit() else buckets.UNKNOWN
         )
+
+
+def _kind_of(frame: DataFrame, text: str) -> str | None:
+    try:
+        with translated():
+            return next(iter(struct_type(frame.selectExpr(f"({text}) AS x").schema).values()))
+    except FstkError:
+        return None
 
 
 def stopped(session: SparkSession) -> bool:

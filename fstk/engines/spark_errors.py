@@ -4,15 +4,22 @@ of fstk; and kernel errors carried across processes."""
 from __future__ import annotations
 
 import json
+import logging
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from fstk import errors
 from fstk.errors import FstkError, InvalidInput
 
 _MARK, _END = "fstk-kernel-error ", " end-of-fstk-kernel-error"
 _ANSWERABLE = ("PySparkException", "CapturedException", "Py4JError", "Py4JNetworkError", "RpcError", "DeltaError")
+_ANSWERABLE += ("ConnectionError", "EOFError")  # of the sockets to the JVM
+# What PySpark writes to the terminal, as JSON with the whole stack, beside the exception that says the same.
+_LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
+_ours: ContextVar[bool] = ContextVar("fstk_statement", default=False)
 _REFUSALS = {"AnalysisException", "ArithmeticException", "NumberFormatException", "DateTimeException"}
 
 
@@ -91,11 +98,24 @@ _ANSWERS: tuple[tuple[str | None, str | None, type[FstkError], str], ...] = (
     ),
     (None, r"No space left on device", errors.Infrastructure, "the disk is full: {line}"),
     (
+        r"INVALID_DRIVER_MEMORY",
+        r"System memory \d+ must be at least",
+        errors.EngineUnavailable,
+        "the setting driver_memory (FSTK_DRIVER_MEMORY) is too small for Spark: {line} Set FSTK_DRIVER_MEMORY=1g.",
+    ),
+    (
         r"NO_ACTIVE_SESSION|INVALID_HANDLE\.SESSION",
-        r"stopped SparkContext|SparkContext was shut down|Py4JNetworkError|StatusCode\.UNAVAILABLE|Connection refused"
-        r"|Answer from Java side is empty",
+        r"stopped SparkContext|SparkContext was shut down|StatusCode\.UNAVAILABLE",
         errors.EngineUnavailable,
         "Spark does not answer ({line}) Call fstk.connect() again.",
+    ),
+    (
+        None,
+        # Py4J says no more of a call during which the connection broke.
+        r"Py4JNetworkError|ConnectionError|EOFError|Answer from Java side is empty|while calling [\w.$]+\Z",
+        errors.EngineUnavailable,
+        "the JVM of Spark does not answer: it has ended, most often for want of memory. fstk.connect() starts another; "
+        "frames of the old session are gone with it.",
     ),
 )
 
@@ -112,6 +132,9 @@ def translated(doing: str = "") -> Iterator[None]:
     """Run Spark calls so that only errors of fstk leave the block, by :data:`_ANSWERS`, and a kernel's as the class
     that the kernel raised; ``doing`` (``"writing a.b"``) opens the message. What is neither Spark's nor its transport's
     passes."""
+    for logger in _loggers():
+        logger.addFilter(_not_ours)
+    token = _ours.set(True)
     try:
         yield
     except Exception as error:
@@ -119,6 +142,23 @@ def translated(doing: str = "") -> Iterator[None]:
         if answer is None:
             raise
         raise answer from error
+    finally:
+        _ours.reset(token)
+
+
+def silence_loggers() -> None:
+    """Keep PySpark's own lines about refused statements from the terminal, for sessions that fstk starts."""
+    for logger in _loggers():
+        logger.disabled = True
+
+
+def _loggers() -> list[logging.Logger]:
+    module = sys.modules.get("pyspark.logger")  # only its own function makes loggers of the class that PySpark needs
+    return [] if module is None else [module.PySparkLogger.getLogger(name) for name in _LOGGERS]
+
+
+def _not_ours(record: logging.LogRecord) -> bool:
+    return not _ours.get()
 
 
 def translation(error: BaseException, doing: str = "") -> FstkError | None:
@@ -126,22 +166,31 @@ def translation(error: BaseException, doing: str = "") -> FstkError | None:
     if isinstance(error, FstkError):
         return None
     names = [cls.__name__ for cls in type(error).__mro__]
-    refused = isinstance(error, ConnectionError)
-    if not refused and not any(name in _ANSWERABLE for name in names):
+    if not any(name in _ANSWERABLE for name in names):
         return None
-    text = str(error)
+    text = _said(error)
     kernel = _kernel_error(text)
     if kernel is not None:
         return kernel
     opening = f"{doing}: " if doing else ""
     status = getattr(error, "getGrpcStatusCode", str)()
-    answer = _answer(text, " ".join([*names, "Connection refused" if refused else "", str(status), text]))
+    answer = _answer(text, " ".join([*names, str(status), text]))
     if answer is not None:
         kind, message = answer
         return kind(opening + message)
     if "PythonException" in names:
         return FstkError(f"{opening}Python code run by Spark failed: {_last_line(text)}")
     return (InvalidInput if _REFUSALS.intersection(names) else FstkError)(opening + first_line(text))
+
+
+def _said(error: BaseException) -> str:
+    """Return an error's text, which of some errors only the JVM knows."""
+    py4j = sys.modules.get("py4j.protocol")
+    gone = (ConnectionError, AssertionError) if py4j is None else (ConnectionError, AssertionError, py4j.Py4JError)
+    try:
+        return str(error)
+    except gone:
+        return "ConnectionError"
 
 
 def _answer(text: str, searched: str) -> tuple[type[FstkError], str] | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from fstk.engines.sql.clock import FUNCTIONS, clock_uses
 from fstk.errors import BadExpression
 from fstk.lint.report import Finding
-from fstk.windows.clock import FUNCTIONS, clock_uses
 
 _TAKES_SQL = frozenset(("sql", "expr", "selectExpr", "Aggregate"))
 _SQL_CELLS = ("%%fstk", "%%sql", "%%sparksql")

@@ -15,6 +15,7 @@ from fstk.columns.instants import instant, microseconds
 from fstk.engines import choice
 from fstk.engines.base import CHANGE_TYPE, COMMIT_VERSION, Engine, Frame
 from fstk.engines.spark import SparkEngine
+from fstk.engines.sql.scalar import check_columns, scalar
 from fstk.engines.types import arrow_schema, quoted_name
 from fstk.errors import BadExpression
 from fstk.online.codec import RowCodec
@@ -46,10 +47,12 @@ def check_filter(engine: Engine, table: FeatureTable, filter_condition: str | No
     """Refuse a filter condition that Spark SQL, or the direct engine's part of it, cannot evaluate for each row."""
     if filter_condition is None:
         return
+    of = f"filter_condition {filter_condition!r}"
+    check_columns(scalar(filter_condition, of).columns, table.schema, of)
     nothing = engine.frame(arrow_schema(table.schema).empty_table(), "source")
     found = engine.schema(engine.select(nothing, {KEEP: filter_condition}))[KEEP]
     if found != "boolean":
-        raise BadExpression(f"filter_condition {filter_condition!r} is {found}; it must be true or false for each row.")
+        raise BadExpression(f"{of} is {found}; it must be true or false for each row.")
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def _ttl(text: str | None) -> timedelta | None:
     try:
         micros = read_length(text, "ttl").micros
     except InvalidInput:
-        raise InvalidInput("ttl must be a length such as 90d, 36h, 15m or 30s") from None
+        raise InvalidInput("ttl must be a length such as 90d, 4w, 36h, 15m or 30s") from None
     return None if micros is None else timedelta(microseconds=micros)
 
 

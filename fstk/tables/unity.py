@@ -62,7 +62,7 @@ class UnityCatalog(Catalog):
         engine = session_for(session=self._engine)
         try:
             with translated(f"reading {name}"):
-                detail = engine.session.sql(f"DESCRIBE DETAIL {self._sql(name)}").collect()[0]
+                detail = engine.sql(f"DESCRIBE DETAIL {self._sql(name)}").collect()[0]
                 schema = engine.schema(engine.session.table(self._sql(name)))
         except UnknownTable:
             return None

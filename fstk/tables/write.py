@@ -72,7 +72,7 @@ def _merged(
         added, flagged, counts = _compare(engine, stack, table, frame)
         if added:
             with marked(engine):
-                engine.session.sql(sql.add_columns(target.identifier, added))
+                engine.sql(sql.add_columns(target.identifier, added))
         version = table.version + (1 if added else 0)
         if not counts.inserted + counts.updated:
             return Counts(counts.rows, inserted, updated)
@@ -106,7 +106,7 @@ def _compare(
 def _commit(engine: SparkEngine, target: Target, table: FeatureTable, view: str, given: list[str]) -> Version:
     """Merge the rows of ``view`` and return the commit; raises WriteConflict where Delta or its log has none of it."""
     with translated(f"writing {table.name}"), marked(engine) as write:
-        engine.session.sql(sql.merge(target.identifier, view, table.keys, given))
+        engine.sql(sql.merge(target.identifier, view, table.keys, given))
     for version in target.versions():
         if version.write == write:
             return version
@@ -123,14 +123,14 @@ def create(engine: SparkEngine, identifier: str, definition: TableDefinition, fr
         view = _view(stack, rows)
         counts = check(engine, view, definition, definition.schema)
         with marked(engine):
-            engine.session.sql(sql.create_as(identifier, definition, view))
+            engine.sql(sql.create_as(identifier, definition, view))
     return counts
 
 
 def change(engine: SparkEngine, name: str, statement: str) -> None:
     """Run a statement that changes what is known of a table, not its rows."""
     with translated(f"changing {name}"), marked(engine):
-        engine.session.sql(statement)
+        engine.sql(statement)
 
 
 def column_types(engine: SparkEngine, frame: DataFrame) -> Schema:
@@ -147,15 +147,15 @@ def check(engine: SparkEngine, view: str, table: TableDefinition, given: Schema)
     repeated (rule 1), or a partition's value would be lost."""
     keys = table.keys
     partitions = [name for name in table.partition_columns if given.get(name) == "string"]
-    found = engine.session.sql(sql.totals(view, keys, partitions)).collect()[0]
+    found = engine.sql(sql.totals(view, keys, partitions)).collect()[0]
     if found.nulls:
-        some = engine.arrow(engine.session.sql(sql.rows_without_key(view, keys, _SHOWN))).to_pylist()
+        some = engine.arrow(engine.sql(sql.rows_without_key(view, keys, _SHOWN))).to_pylist()
         raise NullKeys(
             f"{table.name}: {_number(found.nulls, 'row lacks', 'rows lack')} a key: {_listed(some, found.nulls)}. "
             "Nothing was written."
         )
     if found.repeated:
-        some = engine.arrow(engine.session.sql(sql.repeated_keys(view, keys, _SHOWN))).to_pylist()
+        some = engine.arrow(engine.sql(sql.repeated_keys(view, keys, _SHOWN))).to_pylist()
         raise DuplicateKeys(
             f"{table.name}: {_number(found.repeated, 'key comes', 'keys come')} more than once, in {found.repeating:,} "
             f"rows: {_listed(some, found.repeated)}. Nothing was written; keep one row per key."
@@ -188,7 +188,7 @@ def marked(engine: SparkEngine) -> Iterator[str]:
 
 def _refuse_repeated_in_table(engine: SparkEngine, stack: ExitStack, there: DataFrame, table: FeatureTable) -> None:
     query = sql.repeated_keys(_view(stack, there), table.keys, _SHOWN)
-    some = engine.arrow(engine.session.sql(query)).to_pylist()
+    some = engine.arrow(engine.sql(query)).to_pylist()
     if some:
         raise DuplicateKeys(
             f"{table.name} itself holds keys more than once, written by others than fstk: {_listed(some, len(some))}. "
@@ -197,7 +197,7 @@ def _refuse_repeated_in_table(engine: SparkEngine, stack: ExitStack, there: Data
 
 
 def _kept(engine: SparkEngine, stack: ExitStack, query: str) -> DataFrame:
-    rows = engine.session.sql(query).persist()
+    rows = engine.sql(query).persist()
     stack.callback(rows.unpersist)
     return rows
 

@@ -86,6 +86,6 @@ def _items(text: str | None) -> list[str]:
 
 
 def _within(text: str | None) -> timedelta | None:
-    if text is None or re.fullmatch("0[dhms]?", text):  # equal times only, which is no length of a window
+    if text is None or re.fullmatch("0[wdhms]?", text):  # equal times only, which is no length of a window
         return None if text is None else timedelta(0)
     return timedelta(microseconds=read_length(text, "within").micros or 0)

@@ -20,8 +20,8 @@ class Calendar:
     Args:
         start: the first instant: a date (its midnight UTC) or a datetime with a time zone.
         end: the instant before which the last one lies, as ``start``.
-        every: a length as a window's: ``"7d"``, ``"36h"``, ``"90m"``, ``"1s"``, a number of days, or a ``timedelta``. A
-            day is 86,400 s.
+        every: a length as a window's: ``"4w"``, ``"7d"``, ``"36h"``, ``"90m"``, ``"1s"``, a number of days, or a
+            ``timedelta``. A day is 86,400 s.
 
     Raises:
         NaiveDatetime: a datetime without a time zone. InvalidInput: ``end`` before ``start``, a length that is not

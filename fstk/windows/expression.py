@@ -7,53 +7,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
-import sqlglot
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
 from sqlglot.tokens import Token, TokenType  # pyright: ignore[reportPrivateImportUsage]
 
+from fstk.engines.sql.clock import tokens_of
+from fstk.engines.sql.scalar import scalar
 from fstk.errors import BadExpression
 from fstk.windows.aggregates import AGGREGATES, AggregateFunction
-from fstk.windows.clock import clock_uses, tokens_of
 
 FUNCTIONS = tuple(dict.fromkeys(function.name for function in AGGREGATES))
 """What an aggregate may call."""
 _ALLOWED = f"Allowed: {', '.join(form for function in AGGREGATES for form in function.forms)}."
 _INSTEAD = {"mean": "avg", "std": "stddev", "stddev_samp": "stddev", "count_if": "count(*) filter (where …)"}
 
-_SESSION = "current_user session_user user current_catalog current_database current_schema current_timezone"
-_CHANCE = (
-    "rand random randn randstr uniform uuid uuidv4 uuidv7 shuffle monotonically_increasing_id spark_partition_id "
-    "input_file_name input_file_block_start input_file_block_length java_method reflect try_reflect"
-)
-_ROWS = (
-    "explode explode_outer posexplode posexplode_outer inline inline_outer stack json_tuple variant_explode "
-    "variant_explode_outer window session_window"
-)
-_RANKS = "row_number rank dense_rank percent_rank cume_dist ntile lag lead nth_value"
-_AGGREGATES = (
-    "any_value approx_count_distinct approx_percentile approx_top_k array_agg avg bit_and bit_or bit_xor "
-    "bitmap_construct_agg bitmap_or_agg bitmap_and_agg bool_and bool_or collect_list collect_set corr count count_if "
-    "count_min_sketch covar_pop covar_samp every first first_value grouping grouping_id histogram_numeric "
-    "hll_sketch_agg hll_union_agg kurtosis last last_value listagg max max_by mean median min min_by mode percentile "
-    "percentile_approx percentile_cont percentile_disc regr_avgx regr_avgy regr_count regr_intercept regr_r2 "
-    "regr_slope regr_sxx regr_sxy regr_syy skewness some std stddev stddev_pop stddev_samp string_agg sum try_avg "
-    "try_sum var_pop var_samp variance"
-)
-_REFUSED = {
-    **dict.fromkeys(_SESSION.split(), "depends on who runs it and where"),
-    **dict.fromkeys(_CHANCE.split(), "is not deterministic"),
-    **dict.fromkeys(_ROWS.split(), "makes several rows of one"),
-    **dict.fromkeys(_RANKS.split(), "is a window function"),
-    **dict.fromkeys(_AGGREGATES.split(), "is itself an aggregate"),
-}
-
 
 @dataclass(frozen=True)
 class Parsed:
-    """One aggregate; ``argument`` and ``filter`` are Spark SQL, ``columns`` plain column names, all as written."""
+    """One aggregate; ``argument`` and ``filter`` are Spark SQL, ``columns`` what they read, all as written."""
 
     function: AggregateFunction
     argument: str | None
@@ -88,53 +58,22 @@ def parse(text: str) -> Parsed:
     if len(inside) == 1 and inside[0].token_type == TokenType.STAR:
         if not function.star:
             raise BadExpression(f"{text!r}: * goes with count(*) only.")
-        return Parsed(function, None, filtered, _columns(condition))
-    argument = _slice(text, inside)
-    return Parsed(function, argument, filtered, _columns(_scalar(argument, text), condition))
+        return Parsed(function, None, filtered, condition)
+    argument = scalar(_slice(text, inside), repr(text))
+    return Parsed(function, argument.text, filtered, tuple(dict.fromkeys(argument.columns + condition)))
 
 
-def _filter(tokens: list[Token], text: str) -> tuple[str | None, exp.Expr | None]:
+def _filter(tokens: list[Token], text: str) -> tuple[str | None, tuple[str, ...]]:
+    """Return the condition and the columns that it reads."""
     if not tokens:
-        return None, None
+        return None, ()
     kinds = [token.token_type for token in tokens[:3]]
     if kinds != [TokenType.FILTER, TokenType.L_PAREN, TokenType.WHERE] or _closing(tokens, 1, text) != len(tokens) - 1:
         raise BadExpression(
             f"{text!r}: after the aggregate only FILTER (WHERE …) may stand; got {_slice(text, tokens)!r}. {_ALLOWED}"
         )
-    condition = _slice(text, tokens[3:-1])
-    return condition, _scalar(condition, text)
-
-
-def _scalar(part: str, text: str) -> exp.Expr:
-    """Parse the argument or the condition, and refuse what is not a deterministic function of one row."""
-    try:
-        trees = sqlglot.parse(part, dialect="databricks")
-    except SqlglotError as error:
-        raise BadExpression(f"{text!r}: {part!r} is not one SQL expression.") from error
-    tree = trees[0] if len(trees) == 1 else None
-    if tree is None:
-        raise BadExpression(f"{text!r}: {part!r} is not one SQL expression.")
-    for node in tree.walk():
-        if isinstance(node, exp.Query):
-            raise BadExpression(f"{text!r}: a subquery is refused; join the source first.")
-        if isinstance(node, exp.Placeholder | exp.Parameter):
-            raise BadExpression(f"{text!r}: a parameter marker is refused; put the value itself.")
-    if not isinstance(tree, exp.Condition):
-        raise BadExpression(f"{text!r}: {part!r} is not a scalar SQL expression.")
-    for use in clock_uses(part):
-        raise BadExpression(f"{text!r}: {use} depends on when it is run, so it is refused inside a windowed feature.")
-    for token, after in pairwise(_tokens(part)):
-        name = token.text.lower()
-        if after.token_type == TokenType.L_PAREN and name in _REFUSED:
-            raise BadExpression(f"{text!r}: {name} {_REFUSED[name]}, so it is refused inside a windowed feature.")
-    for node in tree.find_all(exp.AggFunc):
-        raise BadExpression(f"{text!r}: {node.sql_name().lower()} is itself an aggregate, so it is refused here.")
-    return tree
-
-
-def _columns(*trees: exp.Expr | None) -> tuple[str, ...]:
-    found = [column for tree in trees if tree is not None for column in tree.find_all(exp.Column, bfs=False)]
-    return tuple(dict.fromkeys(column.name for column in found if not column.table))
+    condition = scalar(_slice(text, tokens[3:-1]), repr(text))
+    return condition.text, condition.columns
 
 
 def _tokens(text: str) -> list[Token]:

@@ -33,8 +33,8 @@ class WindowedFeatures(Displayed):
         entity: its key column, or a list of them: numbers, text, bytes, dates, timestamps or booleans.
         timestamp: its time column: timestamp, timestamp_ntz (taken as UTC) or date (taken as midnight UTC).
         aggregates: what is computed in each window.
-        windows: lengths such as ``"7d"``, ``"36h"``, ``"90m"``, ``"1s"``, a number of days, a ``timedelta``, or None
-            for all that was before. A day is 86,400 s.
+        windows: lengths such as ``"4w"``, ``"7d"``, ``"36h"``, ``"90m"``, ``"1s"``, a number of days, a ``timedelta``,
+            or None for all that was before. A day is 86,400 s.
         closed: a window of length d is ``[p − d, p)`` for a point at p with ``"left"``, ``[p − d, p]`` with ``"both"``,
             ``(p − d, p]`` with ``"right"``. With the last two a point sees the events of its own instant.
 

@@ -11,6 +11,7 @@ from fstk import journal
 from fstk.engines import choice
 from fstk.engines.base import Engine, Frame, Schema, TableVersion
 from fstk.engines.direct import DirectEngine, stored_schema
+from fstk.engines.sql.scalar import check_columns
 from fstk.engines.types import TIME_TYPES, arrow_schema, quoted_name
 from fstk.errors import (
     BadExpression,
@@ -229,11 +230,10 @@ def _keys(keys: tuple[str, ...]) -> dict[str, str]:
 
 def _reductions(features: WindowedFeatures, schema: Schema) -> tuple[list[Reduction], dict[str, str]]:
     """Return the reductions, and what to evaluate for them (column → Spark SQL), each different text once."""
-    known = {column.lower() for column in schema}
     parsed = [aggregate.parsed for aggregate in features.aggregates]
     valued = {(one.argument, one.filter) for one in parsed if one.function.valued}
     prefix = "fstk_"
-    while any(column.startswith(prefix) for column in known):
+    while any(column.lower().startswith(prefix) for column in schema):
         prefix += "_"  # so that no evaluated column is called as one of the source's
     names: dict[str, str] = {}
 
@@ -242,9 +242,7 @@ def _reductions(features: WindowedFeatures, schema: Schema) -> tuple[list[Reduct
 
     reductions = []
     for aggregate, one in zip(features.aggregates, parsed, strict=True):
-        for column in one.columns:
-            if column.lower() not in known:
-                raise UnknownColumn(f"{aggregate.expression}: no column {column}.{nearest(column, schema)}")
+        check_columns(one.columns, schema, aggregate.expression)
         value, condition = one.argument, one.filter
         if not one.function.valued and value is not None and (value, condition) not in valued:
             # Only whether it is null matters, whatever its type; the value need not travel.

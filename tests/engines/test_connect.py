@@ -299,3 +299,57 @@ except fstk.errors.EngineUnavailable as error:
     assert said.startswith("Java ended before Spark started: ")
     assert "1q" in said
     assert len(said.splitlines()) == 1
+
+
+@pytest.mark.spark
+def test_a_jvm_that_is_too_small_or_ends_is_replaced(tmp_path: Path) -> None:
+    said = python(
+        """
+import os, signal, threading, time
+import fstk, pyarrow as pa
+from fstk.errors import EngineUnavailable, FstkError
+from pyspark import SparkContext
+
+def attempt(name, work):
+    try:
+        print(name, work())
+    except FstkError as error:
+        print(name, type(error).__name__, error)
+
+def end():
+    os.kill(SparkContext._gateway.proc.pid, signal.SIGKILL)
+
+attempt("SMALL", lambda: fstk.connect("spark", master="local[2]"))
+os.environ["FSTK_DRIVER_MEMORY"] = "1g"
+first = fstk.connect("spark", master="local[2]")
+fe = fstk.FeatureEngineeringClient()
+rows = pa.table({"k": [1, 2], "v": [1.0, 2.0]})
+fe.create_table(name="fs.t", primary_keys="k", df=rows)
+old = first.range(3).selectExpr("id AS k", "2.5D AS v")
+slow = first.range(2).selectExpr("id AS k", "java_method('java.lang.Thread', 'sleep', 60000L) AS v")
+threading.Timer(3, end).start()
+attempt("DURING", lambda: fstk.engines.connect.engine_of(first).arrow(slow))
+attempt("VERB", lambda: fe.write_table(name="fs.t", df=rows).inserted)
+attempt("FRAME", lambda: fe.write_table(name="fs.t", df=old))
+second = fstk.connect()
+print("AGAIN", second is not first, second.range(2).count(), fstk.connect() is second)
+end()
+engine = fstk.engines.connect.engine_of(second)
+attempt("SCHEMA", lambda: engine.schema(second.range(3)))
+attempt("CLIENT", lambda: fstk.FeatureEngineeringClient(spark=second).write_table(name="fs.t", df=rows))
+""",
+        tmp_path,
+        FSTK_DRIVER_MEMORY="400m",
+    )
+    lines = said.splitlines()
+    names = ["SMALL", "DURING", "VERB", "FRAME", "AGAIN", "SCHEMA", "CLIENT"]
+    assert [line.partition(" ")[0] for line in lines] == names, said
+    small, during, verb, frame, again, schema, client = lines
+    assert "FSTK_DRIVER_MEMORY" in small
+    assert during.startswith("DURING EngineUnavailable the JVM of Spark does not answer")
+    assert verb == "VERB 0"
+    assert frame.startswith("FRAME EngineUnavailable the Spark session of this frame or client has ended")
+    assert again == "AGAIN True 2 True"
+    assert schema.startswith("SCHEMA EngineUnavailable ")
+    assert client.startswith("CLIENT EngineUnavailable ")
+    assert "fstk.connect()" in during + schema + client

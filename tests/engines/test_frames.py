@@ -118,6 +118,36 @@ def test_nanoseconds_are_kept_exactly_or_refused() -> None:
         to_arrow(pd.DataFrame({"at": pd.to_datetime([1], unit="ns")}), "df")
 
 
+CUT = pd.Timestamp("2024-01-01T00:00:00.000000999Z")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Series([None, CUT], dtype=object),
+        pd.Series([[CUT.floor("us")], [CUT]]),
+        pd.Series([{"a": {"b": [(CUT,)]}}]),
+        pd.Series([{CUT}]),
+        pd.Series([np.array([CUT], dtype=object), None]),
+        pd.Series([np.array([CUT.value], dtype="M8[ns]")]),
+        pd.Series([np.datetime64(CUT.value, "ns")], dtype=object),
+        pd.Series(pd.Categorical([CUT], categories=pd.Index([CUT], dtype=object))),
+        pd.Series(pd.Categorical([CUT])),
+        pd.Series([CUT], dtype=pd.ArrowDtype(pa.timestamp("ns", "UTC"))),
+    ],
+)
+def test_nanoseconds_in_objects_are_never_cut(values: pd.Series) -> None:
+    with pytest.raises(InvalidInput, match="df, column at: "):
+        to_arrow(pd.DataFrame({"at": values}), "df")
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_python_objects_of_polars_are_refused(lazy: bool) -> None:
+    frame = pl.DataFrame({"id": [1, 2], "extra": pl.Series(["foo", object()], dtype=pl.Object)})
+    with pytest.raises(UnsupportedType, match="df, column extra: it holds Python objects"):
+        to_arrow(frame.lazy() if lazy else frame, "df")
+
+
 @pytest.mark.parametrize("micros", [-62_135_596_800_000_001, 253_402_300_800_000_000])
 def test_times_outside_the_years_1_to_9999_are_refused(micros: int) -> None:
     with pytest.raises(InvalidInput, match="0001 to 9999"):

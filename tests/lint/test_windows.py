@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pytest
 
+from fstk.engines.sql.clock import clock_uses
 from fstk.errors import BadExpression
 from fstk.lint.report import Finding, LintReport
 from fstk.lint.sources import lint_cell, lint_sql
 from fstk.lint.windows import lint_windows
-from fstk.windows.clock import clock_uses
 
 NOON = dt.datetime(1997, 6, 30, 12, tzinfo=dt.UTC)
 MICROSECOND = dt.timedelta(microseconds=1)

@@ -34,6 +34,7 @@ def _features(**changed: Any) -> WindowedFeatures:
 @pytest.mark.parametrize(
     ("written", "name", "micros"),
     [
+        ("4w", "4w", 28 * _DAY),
         ("7d", "7d", 7 * _DAY),
         ("36h", "36h", 36 * 3_600_000_000),
         ("90m", "90m", 90 * 60_000_000),
@@ -61,7 +62,8 @@ def test_lengths(written: Any, name: str, micros: int | None) -> None:
         "7",
         "d",
         "7 d",
-        "7w",
+        "7W",
+        "7mo",
         "1.5d",
         1.5,
         True,

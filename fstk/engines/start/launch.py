@@ -10,10 +10,12 @@ import os
 import re
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
-from fstk.engines.spark_errors import translated
+from fstk.engines.meaning import SETTINGS
+from fstk.engines.spark_errors import silence_loggers, translated
 from fstk.engines.start import jars, java
 from fstk.engines.start.packages import check_pair
 from fstk.errors import EngineUnavailable, InvalidInput
@@ -59,7 +61,43 @@ def start(settings: Settings, options: dict[str, str]) -> SparkSession:
     builder = need("pyspark.sql").SparkSession.builder.config(map=conf)
     with translated("starting Spark"):
         _launch(conf)
+        silence_loggers()
         return builder.getOrCreate()
+
+
+def forget_dead() -> None:
+    """Forget the JVM of this process if it has ended, so that its sessions count as stopped and another can start."""
+    module = sys.modules.get("pyspark.core.context")
+    if module is None or module.SparkContext._gateway is None:
+        return
+    context, gateway = module.SparkContext, module.SparkContext._gateway
+    if _answers(gateway):
+        return
+    if context._active_spark_context is not None:
+        context._active_spark_context._jsc = None  # what is not there cannot be asked to stop
+        context._active_spark_context.stop()
+    _end(gateway)
+
+
+def _answers(gateway: Any) -> bool:
+    from py4j.protocol import Py4JError
+
+    try:
+        gateway.jvm.java.lang.System.nanoTime()
+    except (Py4JError, OSError):
+        return False
+    return True
+
+
+def _end(gateway: Any) -> None:
+    """End a JVM, and let PySpark know of none."""
+    from pyspark import SparkContext
+
+    gateway.shutdown()
+    if gateway.proc is not None:
+        gateway.proc.kill()
+        gateway.proc.wait()
+    SparkContext._gateway = SparkContext._jvm = None
 
 
 def _launch(conf: dict[str, str]) -> None:
@@ -81,13 +119,17 @@ def _launch(conf: dict[str, str]) -> None:
         words = " ".join(said[:2]) or "it said nothing"
         raise EngineUnavailable(f"Java ended before Spark started: {words}") from error
     _logs.append(log)
-    SparkContext(conf=settings, gateway=gateway)
+    with ExitStack() as failed:
+        failed.callback(_end, gateway)  # a JVM of settings that Spark refuses serves nobody
+        with translated("starting Spark"):  # while the JVM can still tell what is wrong
+            SparkContext(conf=settings, gateway=gateway)
+        failed.pop_all()
 
 
 def configuration(settings: Settings, master: str, name: str) -> dict[str, str]:
     """Return the Spark settings of a quick session with Delta on ``master``; a Connect server starts with the same."""
     found = [str(path) for path in jars.paths(settings.jars)]
-    conf = {
+    conf = SETTINGS | {
         "spark.master": master,
         "spark.app.name": name,
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -99,7 +141,6 @@ def configuration(settings: Settings, master: str, name: str) -> dict[str, str]:
         _JAVA: f"-Dlog4j2.configurationFile={_LOGGING}",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.sql.session.timeZone": "UTC",
         # INT96, Spark's default, is read wrongly by others before 1677 and after 2262.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.sql.execution.arrow.pyspark.enabled": "true",

@@ -6,8 +6,9 @@ import os
 import queue
 from typing import TYPE_CHECKING, Any
 
+from fstk.engines.meaning import SETTINGS
 from fstk.engines.spark import has_delta
-from fstk.engines.spark_errors import translated
+from fstk.engines.spark_errors import silence_loggers, translated
 from fstk.engines.start.packages import check_clash
 from fstk.errors import EngineUnavailable, InvalidInput
 from fstk.optional import need
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _PATIENCE = 15.0  # seconds without a sign from the server
-# Instants are shown in UTC, and written so that readers other than Spark get those outside 1677..2262 right too.
-_SESSION = {"spark.sql.session.timeZone": "UTC", "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS"}
+# Instants are written so that readers other than Spark get those outside 1677..2262 right too.
+_SESSION = SETTINGS | {"spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS"}
 
 
 def start(settings: Settings, options: dict[str, str]) -> SparkSession:
@@ -38,6 +39,7 @@ def start(settings: Settings, options: dict[str, str]) -> SparkSession:
     _reach(url)
     with translated(f"connecting to {_shown(url)}"):
         session = connect.SparkSession.builder.remote(url).create()
+        silence_loggers()
         for name, value in (_SESSION | given).items():
             session.conf.set(name, value)
         if not has_delta(session):

@@ -12,7 +12,7 @@ FUNCTIONS = frozenset(
     ("current_date", "current_time", "current_timestamp", "curdate", "getdate", "localtimestamp", "now", "sysdate")
 )
 """Functions of Spark SQL and Databricks that return the current date or time."""
-_BARE = frozenset(("current_date", "current_time", "current_timestamp", "localtimestamp"))  # called without () too
+BARE = frozenset(("current_date", "current_time", "current_timestamp", "localtimestamp"))  # called without () too
 _MOMENTS = frozenset(("now", "today", "yesterday", "tomorrow"))  # as in date 'today'
 _TYPES = frozenset(
     (TokenType.DATE, TokenType.TIMESTAMP, TokenType.TIMESTAMPTZ, TokenType.TIMESTAMPLTZ, TokenType.TIMESTAMPNTZ)
@@ -51,4 +51,4 @@ def _use(tokens: list[Token], position: int) -> str | None:
         of_now = name in ("unix_timestamp", "to_unix_timestamp") and following[1:] == [TokenType.R_PAREN]
         return f"{name}()" if of_now or name in FUNCTIONS else None
     named = position > 0 and tokens[position - 1].token_type in (TokenType.DOT, TokenType.ALIAS)
-    return name if name in _BARE and not named else None
+    return name if name in BARE and not named else None
