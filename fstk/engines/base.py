@@ -75,8 +75,9 @@ class Engine(Protocol):
         ...
 
     def select(self, frame: Frame, expressions: Mapping[str, str]) -> Frame:
-        """Return one column per entry: output name → Spark SQL expression over the frame's columns; BadExpression on
-        ``direct`` for what is outside the part of SQL that it evaluates as Spark does."""
+        """Return one column per entry: output name → Spark SQL expression over the frame's columns, with the answers of
+        a session in UTC under ANSI's rules. TypeMismatch: text where a time is meant; BadExpression on ``direct`` for
+        what is outside the part of SQL that it evaluates as Spark does."""
         ...
 
     def map(self, frame: Frame, keys: Keys, kernel: Kernel, schema: Schema) -> Frame:

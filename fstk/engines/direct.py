@@ -20,6 +20,7 @@ from fstk.engines.sql.expressions import evaluate
 from fstk.engines.types import arrow_schema, schema_of
 from fstk.errors import DamagedTable, ExpiredSnapshot, InvalidInput, UnknownTable, UnsupportedType
 
+_DECLARED = "__CHAR_VARCHAR_TYPE_STRING"  # under which Spark keeps CHAR(n) in the metadata of a column of strings
 _NANOS = 2**63 // 1000  # microseconds from 1970 that nanoseconds of 64 bits reach
 
 
@@ -48,8 +49,9 @@ class DirectEngine:
         """Columns of floating numbers do not narrow: NaN and −0.0 are left to the caller. Raises as :meth:`read`."""
         opened = _open(table)
         wanted = None
+        padded = _char_lengths(opened)
         for name, values in among.items():
-            if not pa.types.is_floating(values.type):
+            if not pa.types.is_floating(values.type) and name not in padded:
                 one = pc.field(name).isin(values.combine_chunks().unique().drop_null())
                 wanted = one if wanted is None else wanted & one
         try:
@@ -57,13 +59,13 @@ class DirectEngine:
                 _check_times(opened, table.name)
                 read = canonical(pa.RecordBatchReader.from_stream(opened.scan()).read_all())
                 read = read if wanted is None else read.filter(wanted)
-                return read if columns is None else read.select(list(columns))
+                return _padded(read if columns is None else read.select(list(columns)), padded)
             import pyarrow.dataset as ds  # brings pandas with it, which only a read should wait for
 
             # Spark writes INT96 times by default; read as nanoseconds they would be wrong before 1677 and after 2262.
             options = ds.ParquetReadOptions(coerce_int96_timestamp_unit="us")
             dataset = opened.to_pyarrow_dataset(parquet_read_options=options)
-            return canonical(dataset.to_table(None if columns is None else list(columns), wanted))
+            return _padded(canonical(dataset.to_table(None if columns is None else list(columns), wanted)), padded)
         except (deltalake.exceptions.DeltaError, OSError, pa.ArrowException) as error:
             raise DamagedTable(f"reading {table.name}: {_line(error)}") from error
 
@@ -74,7 +76,8 @@ class DirectEngine:
             feed = opened.load_cdf(starting_version=since, ending_version=table.version)
             read = canonical(pa.RecordBatchReader.from_stream(feed).read_all())
             position = read.column_names.index(COMMIT_VERSION)  # unsigned in delta-rs, bigint in Spark
-            return read.set_column(position, COMMIT_VERSION, read.column(position).cast(pa.int64()))
+            read = read.set_column(position, COMMIT_VERSION, read.column(position).cast(pa.int64()))
+            return _padded(read, _char_lengths(opened))
         except (deltalake.exceptions.DeltaError, OSError, pa.ArrowException) as error:
             # delta-rs does not find change files in folders of partitions whose names Spark had to escape.
             hint = " Of partitions, Spark may read them: load_df()." if opened.metadata().partition_columns else ""
@@ -110,6 +113,20 @@ def stored_schema(table: TableVersion) -> Schema:
         return schema_of(pa.schema(_open(table).schema().to_arrow()))
     except (deltalake.exceptions.DeltaError, OSError) as error:
         raise DamagedTable(f"reading {table.name}: {_line(error)}") from error
+
+
+def _char_lengths(opened: deltalake.DeltaTable) -> dict[str, int]:
+    """Return the columns that were declared CHAR(n), with their n."""
+    declared = {field.name: str(field.metadata.get(_DECLARED, "")) for field in opened.schema().fields}
+    return {name: int(kind[5:-1]) for name, kind in declared.items() if kind.startswith("char(")}
+
+
+def _padded(table: pa.Table, lengths: Mapping[str, int]) -> pa.Table:
+    """Return texts of CHAR(n) as Spark reads them: filled up with spaces to their n."""
+    for name in set(lengths).intersection(table.column_names):
+        position = table.column_names.index(name)
+        table = table.set_column(position, name, pc.utf8_rpad(table.column(position), lengths[name]))
+    return table
 
 
 def _needs_scan(opened: deltalake.DeltaTable) -> bool:

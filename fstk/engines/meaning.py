@@ -81,6 +81,6 @@ def _others(session: SparkSession) -> list[str]:
     found = []
     for name, wanted in SETTINGS.items():
         with suppress(PySparkException):  # serverless compute knows few settings
-            if session.conf.get(name).lower() != wanted.lower():
+            if (session.conf.get(name) or wanted).lower() != wanted.lower():
                 found.append(name)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -22,6 +23,9 @@ from fstk.warehouse import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+
+_COLUMN = re.compile(r"`(?:[^`]|``)+`")
 
 
 class SparkEngine:
@@ -96,9 +100,9 @@ class SparkEngine:
             return self.session.sql(statement)
 
     def select(self, frame: DataFrame, expressions: Mapping[str, str]) -> DataFrame:
-        """BadExpression also for text where a time is meant."""
+        """TypeMismatch: text where a time is meant."""
         selected = [f"({text}\n) AS {quoted_name(name)}" for name, text in expressions.items()]
-        written = [text for name, text in expressions.items() if text != quoted_name(name)]
+        written = [text for text in expressions.values() if not _COLUMN.fullmatch(text)]
         with translated():
             chosen = self._evaluated(frame, selected, written) if written else frame.selectExpr(*selected)
             _ = chosen.schema

@@ -101,9 +101,10 @@ def _labels_digest(training_set: TrainingSet) -> str:
     """Return a digest of the labels, the same in any order of the rows: what the order did is in the model."""
     labels: Any = training_set.labels
     if is_spark(labels):
-        row = "xxhash64(to_json(struct(*), map('ignoreNullFields', 'false')))"
-        sums = labels.selectExpr("count(*) AS rows", f"sum(CAST({row} AS DECIMAL(38,0))) AS hashes")
-        return str(session_for(sums).arrow(sums).to_pylist())
+        engine = session_for(labels)
+        row = "CAST(xxhash64(to_json(struct(*), map('ignoreNullFields', 'false'))) AS DECIMAL(38,0))"
+        sums = engine.select(labels, {"hash": row}).selectExpr("count(*) AS rows", "sum(hash) AS hashes")
+        return str(engine.arrow(sums).to_pylist())
     import polars  # heavy, and only needed here
 
     frame = polars.from_arrow(labels)

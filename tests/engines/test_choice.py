@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from fstk import Aggregate, FeatureEngineeringClient, FeatureLookup, WindowedFea
 from fstk.engines import choice, connect
 from fstk.engines.base import Engine, TableVersion
 from fstk.engines.choice import engine_for, session_for
-from fstk.errors import BadExpression, UnknownColumn
+from fstk.errors import BadExpression, EngineUnavailable, UnknownColumn, UnknownTable
 from tests.notebook import tables
 
 NAME = "feature_store.customer_features"
@@ -206,3 +207,12 @@ def test_local_data_goes_its_way_without_pyspark(shop: Path, tmp_path: Path) -> 
         [sys.executable, "-c", LOCAL], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )
     assert (run.returncode, run.stdout.strip()) == (0, "[]"), run.stderr
+
+
+def test_a_process_that_was_forked_after_a_read_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UnknownTable):
+        connect.direct().read(TableVersion("s.t", str(tmp_path)))
+    pid = os.getpid()
+    monkeypatch.setattr("os.getpid", lambda: pid + 1)
+    with pytest.raises(EngineUnavailable, match=r"get_context\('spawn'\)"):
+        connect.direct().read(TableVersion("s.t", str(tmp_path)))

@@ -340,6 +340,7 @@ attempt("CLIENT", lambda: fstk.FeatureEngineeringClient(spark=second).write_tabl
 """,
         tmp_path,
         FSTK_DRIVER_MEMORY="400m",
+        FSTK_WAREHOUSE=str(tmp_path / "${x} ${env:HOME}"),
     )
     lines = said.splitlines()
     names = ["SMALL", "DURING", "VERB", "FRAME", "AGAIN", "SCHEMA", "CLIENT"]

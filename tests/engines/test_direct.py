@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
+import deltalake
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
@@ -91,3 +92,22 @@ def test_a_lost_file_of_changes_is_one_line(spark: SparkSession, tmp_path: Path)
     with pytest.raises(ExpiredSnapshot, match=r"^reading the changes of s\.t: Failed to fetch .*") as error:
         direct().changes(table)
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_char_is_filled_up_as_spark_reads_it(spark: SparkSession, tmp_path: Path) -> None:
+    spark.sql(
+        f"CREATE TABLE delta.`{tmp_path / 't'}` (k CHAR(3), v VARCHAR(5), n INT) USING delta "
+        "TBLPROPERTIES (delta.enableChangeDataFeed = true)"
+    )
+    rows = pa.table(
+        {"k": ["ab", "äö", "abc", None], "v": ["ab", "c ", "", None], "n": pa.array([1, 2, 3, 4], pa.int32())}
+    )
+    deltalake.write_deltalake(tmp_path / "t", rows, mode="append")  # which fills nothing up
+    table, engine = TableVersion("s.t", str(tmp_path / "t")), engine_of(spark)
+    ours = direct().read(table).sort_by("n")
+    assert ours.equals(engine.arrow(engine.read(table)).sort_by("n"))
+    assert ours.column("k").to_pylist() == ["ab ", "äö ", "abc", None]
+    assert direct().read(table, ["v"]).column_names == ["v"]
+    among = {"k": pa.chunked_array([["ab "]])}
+    assert "ab " in direct().read_part(table, ["k"], among).column("k").to_pylist()
+    assert direct().changes(table).sort_by("n").column("k").to_pylist() == ["ab ", "äö ", "abc", None]

@@ -125,7 +125,7 @@ CUT = pd.Timestamp("2024-01-01T00:00:00.000000999Z")
     "values",
     [
         pd.Series([None, CUT], dtype=object),
-        pd.Series([[CUT.floor("us")], [CUT]]),
+        pd.Series([[CUT - pd.Timedelta(999, "ns")], [CUT]]),
         pd.Series([{"a": {"b": [(CUT,)]}}]),
         pd.Series([{CUT}]),
         pd.Series([np.array([CUT], dtype=object), None]),

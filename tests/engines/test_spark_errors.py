@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import re
 import shutil
@@ -11,10 +13,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from delta.exceptions import ConcurrentAppendException
+from pyspark.logger import PySparkLogger
 
 from fstk.engines.base import Engine, TableVersion
 from fstk.engines.spark import SparkEngine
-from fstk.engines.spark_errors import translated
+from fstk.engines.spark_errors import silence_loggers, translated
 from fstk.errors import (
     BadExpression,
     DamagedTable,
@@ -192,6 +195,35 @@ def test_a_kernel_that_breaks_says_its_last_line(spark_engine: SparkEngine) -> N
 def test_a_kernel_with_other_columns_than_declared(engine: Engine) -> None:
     with pytest.raises(InvalidInput, match="declared"):
         engine.arrow(engine.map(engine.frame(ROWS, "rows"), ["k"], lambda table: table, {"k": "bigint"}))
+
+
+def test_pyspark_logs_nothing_beside_a_sentence_of_fstk(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    handler = logging.StreamHandler(io.StringIO())
+    monkeypatch.setattr(handler, "emit", lambda record: said.append(record.getMessage()))
+    logger = PySparkLogger.getLogger("SQLQueryContextLogger")
+    monkeypatch.setattr(logger, "disabled", False)  # as in a session that fstk did not start
+    monkeypatch.setattr(logger, "handlers", [handler])
+    with translated(), translated():
+        logger.exception("of a statement of fstk")
+    logger.exception("of the user's own")
+    assert said == ["of the user's own"]
+    silence_loggers()
+    logger.exception("in a session that fstk started")
+    assert len(said) == 1
+
+
+def test_an_error_whose_text_only_a_dead_jvm_knows() -> None:
+    class Unknown(type("Py4JError", (Exception,), {})):
+        def __str__(self) -> str:
+            raise ConnectionRefusedError(111, "Connection refused")
+
+    for broken in (Unknown(), type("Py4JError", (Exception,), {})("An error occurred while calling o266.getResult")):
+        with (
+            pytest.raises(EngineUnavailable, match=r"the JVM of Spark does not answer.* fstk\.connect\(\)"),
+            translated(),
+        ):
+            raise broken
 
 
 def test_a_refused_connection() -> None:

@@ -310,6 +310,18 @@ def test_a_table_too_large_for_this_process_goes_through_spark(
     assert check_parity(table, store).ok
 
 
+@pytest.mark.parametrize(
+    "condition",
+    ["at <= current_timestamp()", "n IN (SELECT 1)", "java_method('a', 'b') = word", "_metadata.row_index = 1"],
+)
+def test_a_filter_condition_of_more_than_its_row_is_refused_before_an_engine_is_chosen(
+    made: Made, store: SQLiteSpec, condition: str
+) -> None:
+    with pytest.raises(InvalidInput, match=r"^filter_condition .* (depends on|subquery|reaches beyond)"):
+        publish(made.append(row(1, 1, 1)), store, filter_condition=condition)
+    assert not Path(store.path).exists()
+
+
 @pytest.mark.parametrize(("condition", "error"), [("nn > 1", UnknownColumn), ("n + 1", BadExpression)])
 def test_a_filter_condition_that_is_none_is_refused_first(
     made: Made, store: SQLiteSpec, condition: str, error: type[Exception]

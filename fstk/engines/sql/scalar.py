@@ -86,7 +86,7 @@ _REASONS = {
     **dict.fromkeys(_RANKS.split(), "is a window function"),
     **dict.fromkeys(_AGGREGATES.split(), "is itself an aggregate"),
 }
-_UNKNOWN = "is not one of Spark's functions known to depend on its arguments alone; compute it as a column first"
+_UNKNOWN = "is not one of Spark's functions known to depend on its arguments alone"
 
 _SYNTAX = (
     *(exp.Column, exp.Identifier, exp.Dot, exp.Bracket, exp.Paren, exp.Tuple, exp.Lambda, exp.Kwarg, exp.Var),
@@ -166,14 +166,14 @@ def scalar(text: str, of: str) -> Scalar:
 
 
 def check_columns(columns: Iterable[str], known: Collection[str], of: str) -> None:
-    """Refuse what is no column: UnknownColumn, or BadExpression for what Spark reads without parentheses all the same,
-    such as ``current_user`` and ``_metadata``."""
+    """Refuse what is no column (UnknownColumn), which Spark may read all the same, such as ``_metadata``, a variable of
+    the session and ``current_user`` without parentheses."""
     lowered = {column.lower() for column in known}
     for column in columns:
         if column.lower() not in lowered:
-            if column.lower() in _REASONS:
-                raise _refusal(column, of)
-            raise UnknownColumn(f"{of}: no column {column}.{nearest(column, known)}")
+            reason = _REASONS.get(column.lower())
+            more = f" What Spark means by it {reason}." if reason else nearest(column, known)
+            raise UnknownColumn(f"{of}: no column {column}.{more}")
 
 
 def function_name(node: exp.Expr) -> str:
@@ -214,9 +214,10 @@ def _check_function(node: exp.Anonymous, of: str) -> None:
 
 
 def _refusal(name: str, of: str) -> BadExpression:
+    reason = _REASONS.get(name.lower(), _UNKNOWN)
     return BadExpression(
-        f"{of}: {name} {_REASONS.get(name.lower(), _UNKNOWN)}, so it is refused: an expression depends on the columns "
-        "of its row and on nothing else."
+        f"{of}: {name} {reason}, so it is refused: an expression depends on its row's columns and on nothing else. "
+        "Compute it as a column first."
     )
 
 

@@ -9,8 +9,8 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from fstk.engines.sql.scalar import Plain, arguments, function_name, is_text
+from fstk.engines.sql.widening import text_for_a_time
 from fstk.engines.types import TIME_TYPES
-from fstk.errors import BadExpression
 
 KindOf = Callable[[str], str | None]
 """An expression's type as the engine tells it, None where it cannot."""
@@ -36,7 +36,7 @@ _COMPARED = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, 
 
 
 def check_times(text: str, columns: Mapping[str, str], kind_of: KindOf) -> None:
-    """Refuse an expression (BadExpression) in which text is compared with a time, computed with one, or given to a
+    """Refuse an expression (TypeMismatch) in which text is compared with a time, computed with one, or given to a
     function of times. ``columns`` are the types of the row; ``kind_of`` is asked for what they do not tell."""
     try:
         tree = sqlglot.parse_one(text, dialect=Plain)
@@ -49,10 +49,7 @@ def check_times(text: str, columns: Mapping[str, str], kind_of: KindOf) -> None:
             if types.mixed(group):
                 alone = group
         if alone:
-            raise BadExpression(
-                f"{node.sql(dialect=Plain)!r} in {text!r} takes text for a time; text is never parsed as a time by "
-                "itself: write timestamp '2024-01-31 12:00:00', or to_timestamp(…) around it."
-            )
+            raise text_for_a_time(f"{node.sql(dialect=Plain)!r} in {text!r}")
 
 
 class _Types:

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.columns.arrays import doubles
-from fstk.engines.types import arrow_type
-from fstk.errors import BadExpression
+from fstk.engines.types import TIME_TYPES, arrow_type
+from fstk.errors import BadExpression, TypeMismatch
 
 INTEGRAL = ("tinyint", "smallint", "int", "bigint")
 FLOATING = ("float", "double")
@@ -46,7 +46,8 @@ def literal_digits(value: decimal.Decimal) -> tuple[int, int]:
 
 
 def common(kinds: Sequence[str], where: str) -> str:
-    """Return the least common type of branches or comparands; BadExpression where none can be found without Spark."""
+    """Return the least common type of branches or comparands; BadExpression where none can be found without Spark,
+    TypeMismatch for text and a time."""
     found = "void"
     for kind in kinds:
         found = _common(found, kind, where)
@@ -68,7 +69,17 @@ def _common(one: str, two: str, where: str) -> str:
         precision = max(p1 - s1, p2 - s2) + scale
         if precision <= _MOST:
             return f"decimal({precision},{scale})"
+    if "string" in (one, two) and (one in TIME_TYPES or two in TIME_TYPES):
+        raise text_for_a_time(where)
     raise BadExpression(f"{where} mixes {one} and {two}; cast one of them. fstk.connect() gives a session that can.")
+
+
+def text_for_a_time(where: str) -> TypeMismatch:
+    """Return the error of an expression in which text would have to be parsed as a time (RULES, time)."""
+    return TypeMismatch(
+        f"{where} takes text for a time; text is never parsed as a time by itself: write timestamp "
+        "'2024-01-31 12:00:00', or to_timestamp(…) around it."
+    )
 
 
 def adjusted(precision: int, scale: int) -> str:
