@@ -39,7 +39,7 @@ class Aggregate:
     'web_spend'
     >>> Aggregate("sum(rand())", name="luck")
     Traceback (most recent call last):
-    fstk.errors.BadExpression: 'sum(rand())': rand is not deterministic, so it is refused inside a windowed feature.
+    fstk.errors.BadExpression: 'sum(rand())': rand is not deterministic, so it is refused: an ...
     """
 
     expression: str = Field(description="the first of two texts, as in Aggregate('count(*)', name='txn_count')")
