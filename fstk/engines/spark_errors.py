@@ -132,16 +132,24 @@ def translated(doing: str = "") -> Iterator[None]:
     """Run Spark calls so that only errors of fstk leave the block, by :data:`_ANSWERS`, and a kernel's as the class
     that the kernel raised; ``doing`` (``"writing a.b"``) opens the message. What is neither Spark's nor its transport's
     passes."""
-    for logger in _loggers():
+    with quietly():
+        try:
+            yield
+        except Exception as error:
+            answer = translation(error, doing)
+            if answer is None:
+                raise
+            raise answer from error
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep what PySpark and Py4J log beside an exception, JSON and stacks, from the terminal inside the block."""
+    for logger in (*_loggers(), logging.getLogger()):  # Py4J uses the root
         logger.addFilter(_not_ours)
     token = _ours.set(True)
     try:
         yield
-    except Exception as error:
-        answer = translation(error, doing)
-        if answer is None:
-            raise
-        raise answer from error
     finally:
         _ours.reset(token)
 

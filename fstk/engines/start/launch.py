@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from fstk.engines.meaning import SETTINGS
-from fstk.engines.spark_errors import silence_loggers, translated
+from fstk.engines.spark_errors import quietly, silence_loggers, translated
 from fstk.engines.start import jars, java
 from fstk.engines.start.packages import check_pair
 from fstk.errors import EngineUnavailable, InvalidInput
@@ -83,7 +83,8 @@ def _answers(gateway: Any) -> bool:
     from py4j.protocol import Py4JError
 
     try:
-        gateway.jvm.java.lang.System.nanoTime()
+        with quietly():
+            gateway.jvm.java.lang.System.nanoTime()
     except (Py4JError, OSError):
         return False
     return True
