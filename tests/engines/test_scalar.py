@@ -106,6 +106,9 @@ def test_what_is_read(text: str, columns: tuple[str, ...]) -> None:
         ("DROP TABLE t", "not a scalar"),
         ("a = 1) OR (b = 2", "not one SQL"),
         ("a = 1 /* unclosed", "not one SQL"),
+        ("a = 1 /* /* */ OR java_method('a', 'b') = 'c' -- */", "not one SQL"),
+        ("a = 1 -- x\r OR java_method('a', 'b') = 'c'", "java_method"),
+        ("a = r'\\' OR java_method('a', 'b') = '||' -- '", "java_method"),
         ("(" * 3000 + "a" + ")" * 3000, "not one SQL"),
     ],
 )

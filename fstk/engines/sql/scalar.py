@@ -15,7 +15,7 @@ from sqlglot import exp
 from sqlglot.dialects.databricks import Databricks
 from sqlglot.errors import SqlglotError
 
-from fstk.engines.sql.clock import BARE
+from fstk.engines.sql.clock import BARE, tokens_of
 from fstk.engines.sql.clock import FUNCTIONS as CLOCKS
 from fstk.errors import BadExpression, UnknownColumn, nearest
 
@@ -198,7 +198,8 @@ def _parsed(text: str, of: str) -> exp.Expr:
     except (SqlglotError, RecursionError) as error:
         raise BadExpression(f"{of}: {text!r} is not one SQL expression.") from error
     tree = trees[0] if len(trees) == 1 else None
-    if tree is None:
+    if tree is None or any("/*" in comment for token in tokens_of(text) for comment in token.comments):
+        # Where a comment inside a comment ends, parsers disagree: one might run what another passes over.
         raise BadExpression(f"{of}: {text!r} is not one SQL expression.")
     return tree
 
