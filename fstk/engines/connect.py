@@ -31,6 +31,8 @@ class _Opened:
 
 
 _opened: _Opened | None = None
+_lost: dict[str, str] | None = None
+"""Options of a session whose JVM has ended: the next one gets them."""
 _adopted: SparkEngine | None = None
 _lock = threading.RLock()
 _used: ContextVar[SparkEngine | None] = ContextVar("fstk_engine", default=None)
@@ -57,15 +59,17 @@ def connect(engine: str | None = None, **options: Any) -> SparkSession:
     >>> session.range(3).count()
     3
     """
-    global _opened
+    global _lost, _opened
     given = {name: str(value) for name, value in options.items()}
     if engine is not None and engine not in _STARTS:
         raise UnknownName(f"no engine {engine!r}.{nearest(engine, _STARTS)}")
     with _lock:
-        launch.forget_dead()
+        _notice_dead()
         if _opened is not None and stopped(_opened.engine.session):
             _opened = None
         if _opened is None:
+            if _lost is not None and engine in (None, "spark"):
+                engine, given = "spark", given or _lost
             found = _running()
             loaded = settings.load()
             wanted = engine or (found.name if found else loaded.engine)
@@ -75,6 +79,7 @@ def connect(engine: str | None = None, **options: Any) -> SparkSession:
                 if found is not None and found.name == wanted == "spark":
                     raise InvalidInput("a Spark session is already running with its own settings. .stop() it first.")
                 _opened = _Opened(SparkEngine(_STARTS[wanted](loaded, given), wanted), given)
+            _lost = None
         if engine not in (None, _opened.engine.name):
             raise InvalidInput(f"a session of engine {_opened.engine.name!r} is open. .stop() it before {engine!r}.")
         if given and given != _opened.options:
@@ -99,7 +104,7 @@ def adopt(session: SparkSession) -> SparkEngine:
     global _adopted
     engine = engine_of(session)
     with _lock:
-        launch.forget_dead()
+        _notice_dead()
         known = _opened.engine if _opened is not None else _adopted
         if known is None or stopped(known.session):
             _adopted = engine
@@ -128,12 +133,19 @@ def engine_of(session: SparkSession) -> SparkEngine:
 
 def ended(session: SparkSession) -> bool:
     """Tell whether a session has been stopped, or its JVM has ended."""
-    launch.forget_dead()
+    with _lock:
+        _notice_dead()
     return stopped(session)
 
 
 def direct() -> DirectEngine:
     return _direct
+
+
+def _notice_dead() -> None:
+    global _lost, _opened
+    if launch.forget_dead() and _opened is not None:
+        _lost, _opened = _opened.options, None
 
 
 def _running() -> SparkEngine | None:

@@ -332,10 +332,10 @@ attempt("DURING", lambda: fstk.engines.connect.engine_of(first).arrow(slow))
 attempt("VERB", lambda: fe.write_table(name="fs.t", df=rows).inserted)
 attempt("FRAME", lambda: fe.write_table(name="fs.t", df=old))
 second = fstk.connect()
-print("AGAIN", second is not first, second.range(2).count(), fstk.connect() is second)
+print("AGAIN", second is not first, second.sparkContext.master, fstk.connect() is second)
+engine, frame = fstk.engines.connect.engine_of(second), second.range(3)
 end()
-engine = fstk.engines.connect.engine_of(second)
-attempt("SCHEMA", lambda: engine.schema(second.range(3)))
+attempt("SCHEMA", lambda: engine.schema(frame))
 attempt("CLIENT", lambda: fstk.FeatureEngineeringClient(spark=second).write_table(name="fs.t", df=rows))
 """,
         tmp_path,
@@ -350,7 +350,7 @@ attempt("CLIENT", lambda: fstk.FeatureEngineeringClient(spark=second).write_tabl
     assert during.startswith("DURING EngineUnavailable the JVM of Spark does not answer")
     assert verb == "VERB 0"
     assert frame.startswith("FRAME EngineUnavailable the Spark session of this frame or client has ended")
-    assert again == "AGAIN True 2 True"
+    assert again == "AGAIN True local[2] True"
     assert schema.startswith("SCHEMA EngineUnavailable ")
     assert client.startswith("CLIENT EngineUnavailable ")
     assert "fstk.connect()" in during + schema + client

@@ -65,18 +65,20 @@ def start(settings: Settings, options: dict[str, str]) -> SparkSession:
         return builder.getOrCreate()
 
 
-def forget_dead() -> None:
-    """Forget the JVM of this process if it has ended, so that its sessions count as stopped and another can start."""
+def forget_dead() -> bool:
+    """Forget the JVM of this process if it has ended, so that its sessions count as stopped and another can start; tell
+    whether it had."""
     module = sys.modules.get("pyspark.core.context")
     if module is None or module.SparkContext._gateway is None:
-        return
+        return False
     context, gateway = module.SparkContext, module.SparkContext._gateway
     if _answers(gateway):
-        return
+        return False
     if context._active_spark_context is not None:
         context._active_spark_context._jsc = None  # what is not there cannot be asked to stop
         context._active_spark_context.stop()
     _end(gateway)
+    return True
 
 
 def _answers(gateway: Any) -> bool:
