@@ -17,10 +17,9 @@ from fstk.engines.base import COMMIT_VERSION, Kernel, Keys, PairKernel, Schema, 
 from fstk.engines.delta import open_delta
 from fstk.engines.frames import canonical, conform, is_spark, to_arrow
 from fstk.engines.sql.expressions import evaluate
-from fstk.engines.types import arrow_schema, schema_of
+from fstk.engines.types import arrow_schema, char_lengths, schema_of
 from fstk.errors import DamagedTable, ExpiredSnapshot, InvalidInput, UnknownTable, UnsupportedType
 
-_DECLARED = "__CHAR_VARCHAR_TYPE_STRING"  # under which Spark keeps CHAR(n) in the metadata of a column of strings
 _NANOS = 2**63 // 1000  # microseconds from 1970 that nanoseconds of 64 bits reach
 
 
@@ -49,7 +48,7 @@ class DirectEngine:
         """Columns of floating numbers do not narrow: NaN and −0.0 are left to the caller. Raises as :meth:`read`."""
         opened = _open(table)
         wanted = None
-        padded = _char_lengths(opened)
+        padded = char_lengths(opened.schema().fields)
         for name, values in among.items():
             if not pa.types.is_floating(values.type) and name not in padded:
                 one = pc.field(name).isin(values.combine_chunks().unique().drop_null())
@@ -77,7 +76,7 @@ class DirectEngine:
             read = canonical(pa.RecordBatchReader.from_stream(feed).read_all())
             position = read.column_names.index(COMMIT_VERSION)  # unsigned in delta-rs, bigint in Spark
             read = read.set_column(position, COMMIT_VERSION, read.column(position).cast(pa.int64()))
-            return _padded(read, _char_lengths(opened))
+            return _padded(read, char_lengths(opened.schema().fields))
         except (deltalake.exceptions.DeltaError, OSError, pa.ArrowException) as error:
             # delta-rs does not find change files in folders of partitions whose names Spark had to escape.
             hint = " Of partitions, Spark may read them: load_df()." if opened.metadata().partition_columns else ""
@@ -113,12 +112,6 @@ def stored_schema(table: TableVersion) -> Schema:
         return schema_of(pa.schema(_open(table).schema().to_arrow()))
     except (deltalake.exceptions.DeltaError, OSError) as error:
         raise DamagedTable(f"reading {table.name}: {_line(error)}") from error
-
-
-def _char_lengths(opened: deltalake.DeltaTable) -> dict[str, int]:
-    """Return the columns that were declared CHAR(n), with their n."""
-    declared = {field.name: str(field.metadata.get(_DECLARED, "")) for field in opened.schema().fields}
-    return {name: int(kind[5:-1]) for name, kind in declared.items() if kind.startswith("char(")}
 
 
 def _padded(table: pa.Table, lengths: Mapping[str, int]) -> pa.Table:

@@ -17,7 +17,7 @@ from fstk.engines.meaning import as_set, is_connect, kept, settled
 from fstk.engines.spark_errors import kernel_failure, translated
 from fstk.engines.sparktypes import spark_schema, struct_type
 from fstk.engines.sql.times import check_times
-from fstk.engines.types import arrow_schema, quoted_name
+from fstk.engines.types import arrow_schema, char_lengths, quoted_name
 from fstk.errors import FstkError, TypeMismatch
 from fstk.warehouse import quoted
 
@@ -98,6 +98,15 @@ class SparkEngine:
         """Run a statement of fstk's own, in which ``${…}`` is text."""
         with settled(self.session):
             return self.session.sql(statement)
+
+    def padded(self, frame: DataFrame, like: DataFrame) -> DataFrame:
+        """Return ``frame`` with its texts filled up with spaces where the column of ``like`` was declared CHAR(n)."""
+        lengths = char_lengths(like.schema.fields)
+        for name in set(lengths).intersection(frame.columns):
+            column, length = quoted_name(name), lengths[name]
+            text = f"IF(char_length({column}) < {length}, rpad({column}, {length}, ' '), {column}) AS {column}"
+            frame = frame.selectExpr(*(text if one == name else quoted_name(one) for one in frame.columns))
+        return frame
 
     def select(self, frame: DataFrame, expressions: Mapping[str, str]) -> DataFrame:
         """TypeMismatch: text where a time is meant."""

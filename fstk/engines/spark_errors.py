@@ -76,7 +76,12 @@ _ANSWERS: tuple[tuple[str | None, str | None, type[FstkError], str], ...] = (
         "this Spark session has no Delta Lake. Stop it (spark.stop()), restart Python and call fstk.connect().",
     ),
     (r"(BINARY_)?ARITHMETIC_OVERFLOW|NUMERIC_VALUE_OUT_OF_RANGE", None, errors.NumericOverflow, "{line}"),
-    (r"CAST_|DIVIDE_BY_ZERO|NUMERIC_|DATETIME_|REMAINDER_BY_ZERO", None, InvalidInput, "{line}"),
+    (
+        r"CAST_|DIVIDE_BY_ZERO|NUMERIC_|DATETIME_|REMAINDER_BY_ZERO|EXCEED_LIMIT_LENGTH|DELTA_EXCEED_CHAR_VARCHAR_LIMIT",
+        None,
+        InvalidInput,
+        "{line}",
+    ),
     (
         None,
         r"OutOfMemoryError",

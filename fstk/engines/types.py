@@ -28,6 +28,7 @@ _WIDER: dict[pa.DataType, str] = {pa.uint8(): "smallint", pa.uint16(): "int", pa
 _WIDER |= {pa.uint64(): "decimal(20,0)", pa.float16(): "float", pa.date64(): "date"}
 _WIDER |= {pa.large_string(): "string", pa.string_view(): "string"}
 _WIDER |= {pa.large_binary(): "binary", pa.binary_view(): "binary"}
+_DECLARED = "__CHAR_VARCHAR_TYPE_STRING"  # under which Spark keeps CHAR(n) in the metadata of a column of strings
 _ALIASES = {"byte": "tinyint", "short": "smallint", "integer": "int", "long": "bigint"}
 _ALIASES |= {"real": "float", "timestamp_ltz": "timestamp"}
 _TEXT = re.compile(r"(?:var)?char(?:acter)?\s*\(\s*\d+\s*\)")
@@ -111,6 +112,12 @@ def _parts(text: str) -> list[str]:
                 start = position + 1
     last = text[start:]
     return [*parts, last] if parts or last.strip() else []
+
+
+def char_lengths(fields: Iterable[Any]) -> dict[str, int]:
+    """Return the columns that were declared CHAR(n), with their n, of the fields of a schema of Spark or delta-rs."""
+    declared = {field.name: str(field.metadata.get(_DECLARED, "")) for field in fields}
+    return {name: int(kind[5:-1]) for name, kind in declared.items() if kind.startswith("char(")}
 
 
 def field_name(name: str) -> str:

@@ -97,7 +97,7 @@ def _compare(
     there = engine.read(table.at())
     if not table.written_by_fstk:
         _refuse_repeated_in_table(engine, stack, there, table)
-    source = frame.selectExpr(*sql.typed(given, wanted))
+    source = engine.padded(frame.selectExpr(*sql.typed(given, wanted)), there)
     query = sql.flagged(_view(stack, source), _view(stack, there), table.keys, wanted, table.schema)
     rows = _kept(engine, stack, query)
     return plan.added, rows, check(engine, _view(stack, rows), table, wanted)

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
+from fstk import FeatureEngineeringClient
 from fstk.engines.base import TableVersion
 from fstk.engines.connect import direct, engine_of
-from fstk.errors import ExpiredSnapshot, UnsupportedType
+from fstk.errors import ExpiredSnapshot, InvalidInput, UnsupportedType
 
 pytestmark = pytest.mark.spark
 
@@ -111,3 +112,20 @@ def test_char_is_filled_up_as_spark_reads_it(spark: SparkSession, tmp_path: Path
     among = {"k": pa.chunked_array([["ab "]])}
     assert "ab " in direct().read_part(table, ["k"], among).column("k").to_pylist()
     assert direct().changes(table).sort_by("n").column("k").to_pylist() == ["ab ", "äö ", "abc", None]
+
+
+def test_a_table_of_char_keys_is_written_and_its_keys_stay_unique(spark: SparkSession, warehouse: Path) -> None:
+    spark.sql(
+        f"CREATE TABLE delta.`{warehouse}/s/t` (k CHAR(3), v VARCHAR(5), n INT) USING delta "
+        """TBLPROPERTIES ('fstk.primary_keys' = '["k", "v"]')"""
+    )
+    fe = FeatureEngineeringClient(spark=spark)
+    rows = pa.table({"k": ["ab", "abc"], "v": ["ab", "c "], "n": pa.array([1, 2], pa.int32())})
+    assert fe.write_table(name="s.t", df=rows).inserted == 2
+    assert fe.write_table(name="s.t", df=rows).unchanged == 2
+    wanted = [{"k": "ab ", "v": "ab", "n": 1}, {"k": "abc", "v": "c ", "n": 2}]
+    table = fe.get_table(name="s.t").at()
+    for engine in (direct(), engine_of(spark)):
+        assert engine.arrow(engine.read(table)).sort_by("n").to_pylist() == wanted
+    with pytest.raises(InvalidInput, match="3"):
+        fe.write_table(name="s.t", df=rows.set_column(0, "k", pa.array(["abcd", "x"])))
