@@ -10,8 +10,9 @@ import threading
 import uuid
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,14 +31,16 @@ _unused: deque[tuple[weakref.ref[SparkSession], str]] = deque()
 
 
 @contextmanager
-def settled(session: SparkSession) -> Iterator[None]:
-    """Hold the session to the settings by which SQL of fstk is read; what it was set to is put back at the end."""
+def settled(session: SparkSession, more: Mapping[str, str] = MappingProxyType({})) -> Iterator[None]:
+    """Hold the session to the settings by which SQL of fstk is read, and to ``more``; what it was set to is put back at
+    the end."""
+    wanted = SETTINGS | dict(more)
     with _lock:
         changed: dict[str, str | None] = {}
         try:
-            for name in _others(session):
+            for name in _others(session, wanted):
                 changed[name] = session.conf.get(name, None)
-                session.conf.set(name, SETTINGS[name])
+                session.conf.set(name, wanted[name])
             yield
         finally:
             for name, before in changed.items():
@@ -55,7 +58,7 @@ def is_connect(session: SparkSession) -> bool:
 def as_set(frame: DataFrame) -> DataFrame:
     """Return a caller's frame so that it means, inside :func:`settled` too, what its session is set to."""
     session = frame.sparkSession
-    return kept(frame) if is_connect(session) and _others(session) else frame
+    return kept(frame) if is_connect(session) and _others(session, SETTINGS) else frame
 
 
 def kept(frame: DataFrame) -> DataFrame:
@@ -74,12 +77,12 @@ def kept(frame: DataFrame) -> DataFrame:
     return view
 
 
-def _others(session: SparkSession) -> list[str]:
-    """Return the settings that the session has otherwise."""
+def _others(session: SparkSession, settings: Mapping[str, str]) -> list[str]:
+    """Return those of the settings that the session has otherwise."""
     from pyspark.errors import PySparkException
 
     found = []
-    for name, wanted in SETTINGS.items():
+    for name, wanted in settings.items():
         with suppress(PySparkException):  # serverless compute knows few settings
             if (session.conf.get(name) or wanted).lower() != wanted.lower():
                 found.append(name)

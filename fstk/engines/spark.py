@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
+_AS_STORED = {"spark.sql.readSideCharPadding": "false"}  # with which Delta cannot merge into a table of CHAR(n)
 _COLUMN = re.compile(r"`(?:[^`]|``)+`")
 
 
@@ -96,7 +97,7 @@ class SparkEngine:
 
     def sql(self, statement: str) -> DataFrame:
         """Run a statement of fstk's own, in which ``${…}`` is text."""
-        with settled(self.session):
+        with settled(self.session, _AS_STORED):
             return self.session.sql(statement)
 
     def padded(self, frame: DataFrame, like: DataFrame) -> DataFrame:
