@@ -192,8 +192,8 @@ def detect_feature_drift(
     current = _columns(current_df, names, "current_df")
     asked: list[tuple[str, Of, Sample]] = []
     for name in names:
-        found = pair(name, reference.column(name), current.column(name))
-        asked += [(name, of, sample) for of, sample in found.items()]
+        for of, sample in pair(name, reference.column(name), current.column(name)).items():
+            asked.append((name, of, sample))
     tests: list[Test] = [_test(sample) for _, _, sample in asked]
     chance = _CHANCE / max(1, sum(test in {"ks", "chi-square"} for test in tests))
     labels = _labels(asked, names)

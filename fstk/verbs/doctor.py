@@ -44,7 +44,8 @@ class Diagnosis(Displayed):
 
 def diagnose() -> Diagnosis:
     checks = (_engine, _jars, _warehouse, _online, _models, _notebooks)
-    return Diagnosis(tuple(_found(check) for check in checks))
+    # what is wrong with the settings stops several checks, and is said once
+    return Diagnosis(tuple(dict.fromkeys(_found(check) for check in checks)))
 
 
 def _found(check: Callable[[], str]) -> Check:
