@@ -108,6 +108,7 @@ class Execution:
         """The kernel has replied to the cell, and its outputs have arrived or are too late."""
         reply = execute_reply["content"]
         self.files |= reply.get("files", {})
+        cell.execution_count = reply.get("execution_count", cell.execution_count)
         if reply["status"] != "ok":
             self._errors[self.cell] = reply
             code = reply.get("exit_code")

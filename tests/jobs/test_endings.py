@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fstk.errors import JobFailed
+from fstk.errors import Infrastructure, JobFailed
 from fstk.jobs import execution
 from fstk.jobs.outputs import OUTPUTS, TEXT_LETTERS
 from fstk.jobs.record import read_record
@@ -128,10 +128,19 @@ def test_outputs_that_come_too_late_are_left_out_and_the_run_goes_on(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(execution, "_OUTPUT_SECONDS", 0)
-    project.notebook("n.ipynb", "for i in range(3_000):\n    display(i)")
+    project.notebook("n.ipynb", "for i in range(300):\n    display(i)")
     run_job("n.ipynb")
     notes = [output for output in project.executed("n", "n")[1]["outputs"] if output["output_type"] == "stream"]
     assert ["left out" in "".join(note["text"]) for note in notes] == [True]
+
+
+def test_a_folder_of_runs_that_vanishes_is_one_sentence(project: Project) -> None:
+    gone = "import shutil\nshutil.rmtree('runs')\nfrom fstk.journal import note\nnote('written', 'fs.t', 1, 1)"
+    project.notebook("n.ipynb", gone)
+    with pytest.raises(Infrastructure, match=r"the folder of runs .* cannot be written: No such file") as raised:
+        run_job("n.ipynb")
+    assert raised.value.exit_code == 4
+    assert not (project.root / "runs").exists()
 
 
 def test_a_closing_without_the_runs_token_is_not_believed(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -159,6 +160,18 @@ def test_what_cannot_be_written_is_one_sentence_and_leaves_nothing(tmp_path: Pat
         pass
     with pytest.raises(InvalidInput, match="is not a run record"):
         read_record(path)
+    assert [left.name for left in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_a_full_disk_leaves_the_old_record_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write_record(tmp_path / "r.json", record())
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Infrastructure, match="No space left on device"):
+        write_record(tmp_path / "r.json", record(status="succeeded"))
+    assert read_record(tmp_path / "r.json").status == "running"
     assert [left.name for left in tmp_path.iterdir()] == ["r.json"]
 
 

@@ -79,7 +79,7 @@ def logged(project: Project) -> list[str]:
 
 def test_values_arrive_typed(project: Project) -> None:
     names = ["count", "flag", "day", "at", "step", "limit", "name", "share"]
-    project.notebook("n.ipynb", f"for name in {names}:\n    print(repr(getattr(job, name)))", declaration=TYPED)
+    project.notebook("n.ipynb", f"for key in {names}:\n    print(repr(getattr(job, key)))", declaration=TYPED)
     values = ["count=007", "flag=false", "day=2024-01-01", "at=2024-01-01T02:00:00+02:00", "step=1d", "limit=none"]
     awkward = 'name=it\'s "007"\n\\ {x} $y # é'
     done = project.fstk("run", "n.ipynb", *(word for v in [*values, awkward, "share=1e-3"] for word in ("-p", v)))
@@ -260,3 +260,9 @@ def test_a_kernel_that_does_not_start_is_infrastructure(project: Project, monkey
     with pytest.raises(JobFailed, match="NOT STARTED") as raised:
         run_job("n.ipynb")
     assert raised.value.exit_code == 4
+
+
+@pytest.mark.parametrize("letters", [3, 90, 249])
+def test_a_line_has_its_summary_however_long_the_name(letters: int, capsys: pytest.CaptureFixture[str]) -> None:
+    progress.Lines(["n" * letters]).end(1, "n" * letters, "12 features", "1 s")
+    assert capsys.readouterr().out.split() == ["1/1", "n" * letters, "12", "features", "1", "s"]
