@@ -73,11 +73,12 @@ def _launch(conf: dict[str, str]) -> None:
     if SparkContext._gateway is not None:
         SparkContext(conf=settings)
         return
-    log = tempfile.NamedTemporaryFile(prefix="fstk-spark-", suffix=".log")  # noqa: SIM115 as long as the JVM
+    log = tempfile.TemporaryFile()  # noqa: SIM115 as long as the JVM; nameless, so that nothing stays after a kill
     try:
         gateway = launch_gateway(settings, {"stdout": log, "stderr": log})
     except PySparkRuntimeError as error:
-        said = [line for line in Path(log.name).read_text(errors="replace").splitlines() if line.strip()]
+        log.seek(0)
+        said = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
         words = " ".join(said[:2]) or "it said nothing"
         raise EngineUnavailable(f"Java ended before Spark started: {words}") from error
     _logs.append(log)
