@@ -35,6 +35,7 @@ from fstk.journal import FOLDER_VARIABLE
 
 _START_SECONDS = 120
 _OUTPUT_SECONDS = 60  # how long after a cell has ended its last outputs may arrive; then the run goes on without them
+_SAID = 100_000  # letters that are kept of what an error says
 _ENGINE = "fstk"
 _OPTIONS: Any = {"engine_name": _ENGINE, "kernel_name": "python3", "language": "python", "progress_bar": False}
 _LOGGER = logging.getLogger("papermill")
@@ -111,10 +112,8 @@ class Execution:
         cell.execution_count = reply.get("execution_count", cell.execution_count)
         if reply["status"] != "ok":
             self._errors[self.cell] = reply
-            code = reply.get("exit_code")
-            self.exit_code = (
-                code if code in (3, 4) else 1
-            )  # 2 is that nothing was started, which a cell can no longer say
+            # 2 is that nothing was started, which a cell can no longer say
+            self.exit_code = reply.get("exit_code") if reply.get("exit_code") in (3, 4) else 1
         late = "" if self.complete else f"[… outputs later than {_OUTPUT_SECONDS} s after the cell left out …]"
         for note in filter(None, (self.outputs.settle(), late)):
             cell.outputs.append(new_output("stream", name="stderr", text=f"{note}\n"))
@@ -143,7 +142,7 @@ class Execution:
         return "killed", self._failure("KernelDied", f"{how} {self._last_words()}".strip())
 
     def _failure(self, error: str, message: str) -> Failure:
-        return Failure(error, self.scrubber.clean(message), self.cell or None, self.cells)
+        return Failure(error, self.scrubber.clean(message)[:_SAID], self.cell or None, self.cells)
 
     def _last_words(self) -> str:
         self._log.seek(0)
@@ -215,6 +214,8 @@ class _Client(PapermillNotebookClient):
             return None
         if "data" in content and not kept.shown(sum(len(str(data)) for data in content["data"].values())):
             return None
+        if kind == "error":
+            content |= {"evalue": content["evalue"][:_SAID], "traceback": [one[:_SAID] for one in content["traceback"]]}
         output = super().output(outs, msg, display_id, cell_index)
         if output is not None and kind == "stream":
             kept.opened(output)

@@ -214,7 +214,7 @@ class _TaskRunner:
         self.record = replace(self.record, files=execution.files)
         if failure and status == "killed":
             failure = replace(failure, message=self._why_killed(failure.message))
-        self._close(status, failure, execution.exit_code)
+        self._close(status, failure, execution.exit_code if status == "failed" else None)
 
     def _close(self, status: Status, failure: Failure | None, code: int | None = None) -> None:
         closing = receive(self.shared, Closing)
