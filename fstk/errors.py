@@ -56,6 +56,10 @@ class UnsupportedType(InvalidInput):
     """A column type that this operation cannot hold without loss."""
 
 
+class UnsupportedTable(InvalidInput):
+    """A Delta table with a feature that only Spark reads, asked for without it."""
+
+
 class TypeMismatch(InvalidInput):
     """Two types that must agree do not; the message gives both."""
 
@@ -131,6 +135,10 @@ class DamagedTable(Infrastructure):
     """A table's log or files cannot be read."""
 
 
+class AccessDenied(Infrastructure):
+    """A file or folder that this user may not read or write."""
+
+
 class MissingPackage(FstkError):
     """An optional package is not installed; the message gives the pip line."""
 
@@ -139,6 +147,10 @@ class MissingPackage(FstkError):
 
 class ExpiredSnapshot(FstkError):
     """A table version that is no longer kept."""
+
+
+class IncompatibleChanges(FstkError):
+    """The changes asked for span one of the table's columns, over which Delta does not read them."""
 
 
 class JobFailed(FstkError):

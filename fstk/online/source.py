@@ -39,7 +39,7 @@ class Portion(NamedTuple):
 def engine_for(table: FeatureTable, filter_condition: str | None = None, session: SparkEngine | None = None) -> Engine:
     """Return the engine that reads ``table`` and evaluates ``filter_condition``."""
     trial = partial(check_filter, table=table, filter_condition=filter_condition)
-    return choice.engine_for(tables={table.at(table.version): None}, session=session, trial=trial)
+    return choice.engine_for(tables={table.at(table.version): None}, changes=True, session=session, trial=trial)
 
 
 def check_filter(engine: Engine, table: FeatureTable, filter_condition: str | None) -> None:

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 _EXACT_DOUBLE = 2**53
 
 
-def fitting_engine(plan: TrainingPlan, labels: Any, session: SparkEngine | None = None) -> Engine:
-    """Return the engine that joins ``labels`` with the columns that ``plan`` reads of each table."""
+def fitting_engine(
+    plan: TrainingPlan, labels: Any, session: SparkEngine | None = None, *, as_known: bool = False
+) -> Engine:
+    """Return the engine that joins ``labels`` with the columns that ``plan`` reads of each table, ``as_known`` of its
+    changes."""
     read: Counter[TableVersion] = Counter()
     for join in plan.joins:
         read[join.source] += len(join.table_columns) + len(join.outputs)
-    return engine_for(labels, tables=read, session=session)
+    return engine_for(labels, tables=read, changes=as_known, session=session)
 
 
 class Rows(Displayed):
@@ -47,7 +50,7 @@ class Rows(Displayed):
         return self._labels
 
     def _engine(self) -> Engine:
-        return fitting_engine(self.plan, self._labels, self.session)
+        return fitting_engine(self.plan, self._labels, self.session, as_known=self.as_known)
 
     def _frame(self, engine: Engine) -> Frame:
         raise NotImplementedError  # each kind of rows has its own
