@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -184,12 +185,15 @@ class FeatureEngineeringClient:
         return self._catalog.get(name)
 
     def list_tables(self) -> list[FeatureTable]:
-        """Return all feature tables, in the order of their names; raises DamagedTable for one that cannot be read.
+        """Return all feature tables, in the order of their names; a warning names each that cannot be read, and why.
 
         >>> [table.name for table in fe.list_tables()]
         ['shop.spend']
         """
-        return self._catalog.tables()
+        tables, faults = self._catalog.survey()
+        for fault in faults:
+            warnings.warn(str(fault), stacklevel=2)
+        return tables
 
     def drop_table(self, *, name: str) -> None:
         """Remove a feature table and its history for good; what was published stays online.
