@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, PositiveInt, ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from fstk.errors import InvalidInput
@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     """Spark master of the engine ``spark``."""
     driver_memory: str = "2g"
     """Heap of the JVM of the engine ``spark``."""
+    file_mb: PositiveInt = 128
+    """Megabytes, about, of a table's file: a write makes as many as its rows fill, in the order of their keys."""
     jars: Path = Field(default_factory=lambda: _home() / ".cache" / "fstk")
     """Folder that keeps Delta's jars and the class-data archive between sessions."""
 
