@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,6 +48,13 @@ def _spans(draw: st.DrawFn, rows: int) -> tuple[Spans, list[tuple[int, int]]]:
 
 def _lists(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
     return st.lists(values, min_size=1, max_size=14)
+
+
+@pytest.mark.parametrize("tiny", [5e-324, 2.0**-200, 3 * 2.0**-70])
+def test_a_zero_takes_nothing_from_a_tiny_neighbour(tiny: float) -> None:
+    numbers = Floats(np.array([0.0, tiny, -0.0, tiny]))
+    found = rounded(sums(numbers.digits(27), Spans(np.array([[0]]), np.array([4]))), 27, numbers.exponent)
+    assert found.tolist() == [[2 * tiny]]
 
 
 @settings(max_examples=examples(300), deadline=None, derandomize=True)
