@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fstk.windows.exact import Floats, Integers, Spans, WideIntegers, int64, int128, rounded, sums, width_for
+from fstk.windows.exact import (
+    Floats,
+    Integers,
+    Spans,
+    WideIntegers,
+    int64,
+    int128,
+    reaches,
+    rounded,
+    sums,
+    width_for,
+)
 from fstk.windows.reduce import deviations, distinct, extremes
 from tests.generated import examples
 from tests.windows.loop import as_double, root
@@ -129,3 +140,11 @@ def test_extremes_and_distinct_values(data: st.DataObject, rows: list[tuple[int,
 
 def _words(values: list[int]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([v & (2**64 - 1) for v in values], np.uint64), np.array([v >> 64 for v in values], np.int64)
+
+
+@pytest.mark.parametrize("limit", [10**p for p in (1, 18, 19, 20, 37, 38)] + [2**64, 2**64 + 1])
+def test_a_limit_is_reached_by_itself_and_by_nothing_below(limit: int) -> None:
+    near = [value for edge in (limit, -limit) for value in range(edge - 2, edge + 3)]
+    low = np.array([value & (2**64 - 1) for value in near], np.uint64)
+    high = np.array([value >> 64 for value in near], np.int64)
+    assert reaches(low, high, limit).tolist() == [abs(value) >= limit for value in near]
