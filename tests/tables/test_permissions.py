@@ -76,11 +76,13 @@ def test_a_warehouse_that_may_only_be_read_is_read(shared: Path) -> None:
 
 
 def test_a_log_that_may_not_be_read_hides_no_other_table(shared: Path) -> None:
-    (shared / "s" / "one" / "_delta_log").chmod(0)
+    log = shared / "s" / "one" / "_delta_log"
+    log.chmod(0)
     with somebody_else():
         with pytest.raises(AccessDenied, match=r"s/one/_delta_log may not be read: permission denied\.$"):
             open_catalog().get("s.one")
         tables, faults = open_catalog().survey()
+    log.chmod(0o755)
     assert [table.name for table in tables] == ["s.two"]
     assert [type(fault) for fault in faults] == [AccessDenied]
 
