@@ -52,6 +52,10 @@ class UnknownModel(UnknownName):
     """No such model, model version or alias."""
 
 
+class UntrustedModel(InvalidInput):
+    """A model that would run code when it is loaded, and that neither fstk logged nor the settings name."""
+
+
 class UnsupportedType(InvalidInput):
     """A column type that this operation cannot hold without loss."""
 

@@ -10,11 +10,17 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
 from pydantic import Field, PositiveInt, ValidationError, field_validator
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from fstk.errors import InvalidInput
 
@@ -55,6 +61,15 @@ class Settings(BaseSettings):
     """Megabytes, about, of a table's file: a write makes as many as its rows fill, in the order of their keys."""
     jars: Path = Field(default_factory=lambda: _home() / ".cache" / "fstk")
     """Folder that keeps Delta's jars and the class-data archive between sessions."""
+
+    trusted_models: Annotated[tuple[str, ...], NoDecode] = ()
+    """Models that may run code when they are loaded though fstk did not log them: names of registered models, or
+    addresses as ``score_batch`` takes them; in the variable with commas between."""
+
+    @field_validator("trusted_models", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     @field_validator("warehouse", "runs", "jars", mode="before")
     @classmethod

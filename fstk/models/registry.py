@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ class LoggedModel:
     name: str | None = None
     version: int | None = None
     run_id: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 class Registry:
@@ -73,14 +75,14 @@ class Registry:
             same = [version for version in self._versions(name) if version.tags.get(DIGEST) == digest]
         return _found(max(same, key=lambda version: int(version.version))) if same else None
 
-    def register(self, name: str, model_uri: str, run_id: str | None, digest: str) -> LoggedModel:
+    def register(self, name: str, model_uri: str, run_id: str | None, tags: dict[str, str]) -> LoggedModel:
         """Register a logged model as the next version of ``name``."""
         with quiet():
             client = self._client()
             if name not in self._names():
                 client.create_registered_model(name)
             model_id = model_uri.removeprefix("models:/")
-            made = client.create_model_version(name, model_uri, run_id, tags={DIGEST: digest}, model_id=model_id)
+            made = client.create_model_version(name, model_uri, run_id, tags=tags, model_id=model_id)
             return _found(made)
 
     def fetch(self, found: LoggedModel, into: Path) -> Path:
@@ -117,7 +119,8 @@ def _by_alias(name: str, aliases: dict[str, str]) -> str | None:
 
 
 def _found(version: Any) -> LoggedModel:
-    return LoggedModel(f"models:/{version.name}/{version.version}", version.name, int(version.version), version.run_id)
+    uri = f"models:/{version.name}/{version.version}"
+    return LoggedModel(uri, version.name, int(version.version), version.run_id, version.tags)
 
 
 def _spans(numbers: dict[int, Any]) -> str:

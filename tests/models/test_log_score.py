@@ -23,13 +23,16 @@ from sklearn.preprocessing import FunctionTransformer
 
 from fstk import FeatureLookup, journal
 from fstk.engines.direct import DirectEngine
+from fstk.engines.types import schema_of
 from fstk.errors import FstkError, InvalidInput, NameCollision, TypeMismatch, UnknownColumn
 from fstk.models import kernel, saved
 from fstk.models.kernel import PackedModel, Scorer
 from fstk.models.log import ModelVersion, log_model
 from fstk.models.mlflow_calls import quiet
 from fstk.models.score import score_batch
-from fstk.models.spec import FILE
+from fstk.models.spec import FILE, ModelRecord
+from fstk.training.dtypes import without_nulls
+from fstk.training.plan import TrainingPlan
 from fstk.training.training_set import TrainingSet, create_training_set
 from tests.models.conftest import Shelf, customer, day
 
@@ -234,8 +237,15 @@ class Answers:
         self.answer = answer
         self.frames: list[pd.DataFrame] = []
 
-    def predict(self) -> Any:
+    def predict(self, method: str | None) -> Any:
         return lambda frame: (self.frames.append(frame), self.answer)[1]
+
+
+def scorer(model: Answers, columns: tuple[str, ...], result_type: str) -> Scorer:
+    """A scorer of a model that was trained on some columns of :data:`ROWS`, none of them with a null."""
+    schema = schema_of(ROWS.select(columns).schema)
+    plan = TrainingPlan(schema, (), (), (), None, (), (), schema)
+    return Scorer(model, "m v1", ModelRecord(plan, False, without_nulls(schema)), result_type)  # type: ignore[arg-type]
 
 
 ROWS = pa.table({"b": [1, None], "a": [0.5, 1.5], "when": pa.array([day(1), None], pa.timestamp("us", "UTC"))})
@@ -261,27 +271,27 @@ ROWS = pa.table({"b": [1, None], "a": [0.5, 1.5], "when": pa.array([day(1), None
     ],
 )
 def test_predictions_have_the_type_that_was_asked_for(answer: Any, result_type: str, prediction: Any) -> None:
-    scorer = Scorer(Answers(answer), "m v1", ("a", "b"), result_type)  # type: ignore[arg-type]
+    asked = scorer(Answers(answer), ("a",), result_type)
     if isinstance(prediction, type):
         with pytest.raises(prediction, match="m v1"):
-            scorer(ROWS)
+            asked(ROWS)
     else:
-        rows = scorer(ROWS)
+        rows = asked(ROWS)
         assert rows.drop_columns("prediction") == ROWS
         assert repr(rows.column("prediction")[0].as_py()) == repr(prediction)
 
 
 def test_the_model_sees_its_columns_in_its_order_as_in_training() -> None:
     model = Answers([1.0, 2.0])
-    Scorer(model, "m", ("a", "b", "when"), "double")(ROWS)  # type: ignore[arg-type]
+    scorer(model, ("a", "when"), "double")(ROWS)
     [frame] = model.frames
-    assert list(frame) == ["a", "b", "when"]
-    assert list(map(str, frame.dtypes)) == ["float64", "float64", "datetime64[us, UTC]"]
+    assert list(frame) == ["a", "when"]
+    assert list(map(str, frame.dtypes)) == ["float64", "datetime64[us, UTC]"]
 
 
 def test_without_rows_the_model_is_not_asked() -> None:
     model = Answers(None)
-    rows = Scorer(model, "m", ("a",), "int")(ROWS.slice(0, 0))  # type: ignore[arg-type]
+    rows = scorer(model, ("a",), "int")(ROWS.slice(0, 0))
     assert (rows.num_rows, rows.schema.field("prediction").type, model.frames) == (0, pa.int32(), [])
 
 
@@ -297,7 +307,7 @@ def test_a_model_is_loaded_once_for_all_batches(shelf: Shelf, monkeypatch: pytes
     monkeypatch.setattr(kernel, "_loaded", {})
     loads: list[Path] = []
     load = saved.load
-    monkeypatch.setattr(saved, "load", lambda folder: (loads.append(folder), load(folder))[1])
+    monkeypatch.setattr(saved, "load", lambda folder, method: (loads.append(folder), load(folder, method))[1])
     first = score(shelf, version.uri, labels(5))
     assert score(shelf, version.uri, labels(5)) == first
     assert len(loads) == 1
