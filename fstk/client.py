@@ -334,8 +334,8 @@ class FeatureEngineeringClient:
                 :meth:`log_model` logged.
             df: the lookups' keys and times, and the other columns that the model takes. A column named like a feature
                 stands for it.
-            result_type: the Spark SQL type of ``prediction``. Of a model logged with ``predict="predict_proba"`` for two
-                classes, a number is the probability of the second, ``array<double>`` those of both.
+            result_type: the Spark SQL type of ``prediction``. Of two classes, and ``predict="predict_proba"``, a number
+                is the probability of the second, ``array<double>`` those of both.
 
         Returns:
             A Spark DataFrame: the columns of ``df``, the features in the order of their lookups, ``prediction``. No

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fstk.errors import UnknownModel, nearest
-from fstk.models.mlflow_calls import quiet
+from fstk.models.mlflow_calls import store
 from fstk.optional import need
 
 DIGEST = "fstk.digest"
@@ -32,7 +32,7 @@ class LoggedModel:
 
 class Registry:
     """The registry at ``uri``; None is the one MLflow is set to: ``MLFLOW_REGISTRY_URI``, else the tracking server.
-    Every method raises as :func:`fstk.models.mlflow_calls.quiet`."""
+    Every method raises as :func:`fstk.models.mlflow_calls.store`."""
 
     def __init__(self, uri: str | None) -> None:
         self._uri = uri
@@ -49,7 +49,7 @@ class Registry:
         if address is None:
             return LoggedModel(model_uri)
         name, suffix, alias = address["name"], address["suffix"], address["alias"]
-        with quiet():
+        with store(self._uri):
             versions = self._versions(name)
             if not versions:
                 raise UnknownModel(f"no registered model {name}.{nearest(name, self._names())}")
@@ -71,13 +71,13 @@ class Registry:
 
     def with_digest(self, name: str, digest: str) -> LoggedModel | None:
         """Return the newest version of ``name`` that was registered with ``digest``."""
-        with quiet():
+        with store(self._uri):
             same = [version for version in self._versions(name) if version.tags.get(DIGEST) == digest]
         return _found(max(same, key=lambda version: int(version.version))) if same else None
 
     def register(self, name: str, model_uri: str, run_id: str | None, tags: dict[str, str]) -> LoggedModel:
         """Register a logged model as the next version of ``name``."""
-        with quiet():
+        with store(self._uri):
             client = self._client()
             if name not in self._names():
                 client.create_registered_model(name)
@@ -87,7 +87,7 @@ class Registry:
 
     def fetch(self, found: LoggedModel, into: Path) -> Path:
         """Bring the model's files into ``into``; return their folder."""
-        with quiet():
+        with store(self._uri):
             artifacts = need("mlflow.artifacts")
             return Path(artifacts.download_artifacts(found.uri, dst_path=str(into), registry_uri=self._uri))
 

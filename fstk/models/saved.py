@@ -15,7 +15,7 @@ import pyarrow as pa
 from fstk.engines.base import Schema
 from fstk.engines.types import arrow_type
 from fstk.errors import InvalidInput
-from fstk.models.mlflow_calls import quiet
+from fstk.models.mlflow_calls import quiet, store
 from fstk.optional import need
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _signed(kind: pa.DataType, schema: Any) -> Any:
 
 def log(folder: Path, name: str, flavor: str, tags: dict[str, str]) -> tuple[str, str | None]:
     """Log the model saved in ``folder``, under the active run if there is one; return its address and the run."""
-    with quiet():
+    with store():
         models = need("mlflow.models")
         info = models.Model.log(None, _Copy(folder), name=name, flavor_name=flavor, tags=tags)
         return info.model_uri, info.run_id

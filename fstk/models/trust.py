@@ -13,7 +13,7 @@ from typing import Any
 
 from fstk import settings
 from fstk.errors import FstkError, UntrustedModel
-from fstk.models.mlflow_calls import quiet
+from fstk.models.mlflow_calls import quiet, store
 from fstk.models.registry import LoggedModel
 from fstk.optional import need
 
@@ -57,7 +57,7 @@ def check(folder: Path, found: LoggedModel, name: str) -> None:
 def _noted(folder: Path) -> list[str]:
     """Return the digest that the tracking server has of the logged model in ``folder``, if it knows the model."""
     try:
-        with quiet():
+        with store():
             number = need("mlflow.models").Model.load(str(folder)).model_id
             tags = need("mlflow").MlflowClient().get_logged_model(number).tags if number else {}
     except FstkError:  # of another server
