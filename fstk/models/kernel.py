@@ -93,7 +93,7 @@ class Scorer:
         kind = arrow_type(self.result_type)
         if not rows.num_rows:
             return rows.append_column(PREDICTION, pa.array([], kind))
-        predict = self.model.predict(self.record.method)
+        predict = self._loaded()
         places, parts = [], []
         for place, frame in self._frames(rows):
             try:
@@ -104,6 +104,14 @@ class Scorer:
             parts.append(self._typed(predicted, len(place), kind))
         column = parts[0] if len(parts) == 1 else pa.concat_arrays(parts).take(np.argsort(np.concatenate(places)))
         return rows.append_column(PREDICTION, column)
+
+    def _loaded(self) -> saved.Predict:
+        try:
+            return self.model.predict(self.record.method)
+        except FstkError:
+            raise
+        except Exception as error:
+            raise FstkError(f"{self.name} cannot be loaded: {type(error).__name__}: {error}") from error
 
     def _frames(self, rows: pa.Table) -> Iterator[tuple[np.ndarray, pandas.DataFrame]]:
         columns = {}

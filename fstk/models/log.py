@@ -98,7 +98,7 @@ def log_model(
                 return ModelVersion(same.name, same.version, same.uri, same.run_id, False, record)
         saved.sign(folder, record.inputs, fitted.sample, fitted.predicted)
         (folder / FILE).write_text(record.to_json(), encoding="utf-8")
-        files = trust.digest(folder)
+        files = trust.digest(folder, artifact_path)
         uri, run_id = saved.log(folder, artifact_path, flavor.__name__.removeprefix("mlflow."), {trust.FILES: files})
     if registered_model_name is None:
         journal.note("model", artifact_path, None, None)

@@ -129,6 +129,21 @@ class _Copy:
         mlflow_model.save(str(Path(path) / _DESCRIPTION))
 
 
+def described(folder: Path, name: str) -> Any:
+    """Return MLflow's description of the model ``name`` in a folder; InvalidInput where it is damaged."""
+    with quiet():
+        try:
+            found = need("mlflow.models").Model.load(str(folder))
+            if isinstance(found.flavors, dict) and all(isinstance(one, dict) for one in found.flavors.values()):
+                return found
+            raise TypeError("its flavors are none")
+        except (need("yaml").YAMLError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+            raise InvalidInput(
+                f"{_DESCRIPTION} of {name} is damaged ({type(error).__name__}); fetch the model's files anew, or log "
+                "it again."
+            ) from error
+
+
 def load(folder: Path, method: str | None = None) -> Predict:
     """Return what predicts from a pandas frame, ``method`` of the model itself or else what its flavor calls. Columns
     and types are the caller's duty: MLflow's own check is left out, as it refuses integers where a batch has nulls,

@@ -16,7 +16,7 @@ from fstk.engines.base import Schema
 from fstk.engines.types import arrow_schema, arrow_type
 from fstk.errors import FstkError, InvalidInput
 from fstk.models.predictions import fits
-from fstk.training.dtypes import Dtype, without_nulls
+from fstk.training.dtypes import CATEGORY, Dtype, without_nulls
 from fstk.training.plan import TrainingPlan
 from fstk.training.spec import FeatureLookup
 
@@ -81,8 +81,8 @@ class ModelRecord:
 
     def of_second_class(self, result_type: str) -> bool:
         """Tell whether a prediction of ``result_type`` is the probability of the second of two classes."""
-        wanted = arrow_type(result_type)
-        return self.method == PROBABILITIES and len(self.classes) == 2 and fits(pa.float64(), wanted)
+        number = pa.types.is_floating(arrow_type(result_type))
+        return number and self.method == PROBABILITIES and len(self.classes) == 2
 
     def predicts(self, result_type: str) -> bool:
         """Tell whether the model's answers can be had as ``result_type``, as far as types tell."""
@@ -140,12 +140,14 @@ def _from_json(content: Any) -> ModelRecord:
 
 
 def _checked(record: ModelRecord) -> ModelRecord:
-    """Return the record if all that scoring reads of it is there and of its type; else any of ``_DAMAGE``."""
+    """Return the record if all that scoring reads of it is there and of its type; else raise any of ``_DAMAGE``."""
     arrow_schema(record.plan.labels | record.inputs | record.key_types | {"answers": record.answers})
-    named = [*record.lookups, *record.tables, *record.plan.exclude_columns, *record.plan.overridden]
+    kinds = {bool: [record.as_known], str | None: [record.method, *record.tables, *record.plan.overridden]}
+    for kind, values in kinds.items():
+        if not all(isinstance(value, kind) for value in values):
+            raise TypeError(values)
     for dtype in (record.dtypes[name] for name in record.inputs):
-        if dtype.holds_nulls and dtype.categories is not None and dtype.name != "category":
+        if dtype.holds_nulls and (dtype.name == CATEGORY) != (dtype.categories is not None):
             raise ValueError(dtype)
-    if not isinstance(record.as_known, bool) or not isinstance(record.method, str | None) or not named:
-        raise TypeError(record)
+    _ = record.lookups, record.key_types
     return record

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from fstk import settings
-from fstk.errors import FstkError, UntrustedModel
-from fstk.models.mlflow_calls import quiet, store
+from fstk.errors import InvalidInput, UnknownModel, UntrustedModel
+from fstk.models.mlflow_calls import store
 from fstk.models.registry import LoggedModel
+from fstk.models.saved import described
 from fstk.optional import need
 
 FILES = "fstk.files"
@@ -32,42 +33,38 @@ _NOT_LOADED = {
 _OWN = "sklearn."
 
 
-def digest(folder: Path) -> str:
-    """Return a digest of what of a model's folder is loaded: its flavors and files, by their names and bytes."""
-    made = hashlib.sha256(json.dumps(_flavors(folder), sort_keys=True, default=str).encode())
+def digest(folder: Path, name: str) -> str:
+    """Return a digest of what of the folder of a model ``name`` is loaded: its flavors, and files by name and bytes."""
+    made = hashlib.sha256(json.dumps(described(folder, name).flavors, sort_keys=True, default=str).encode())
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = file.relative_to(folder)
-        if name.parts[0] not in _NOT_LOADED:
-            made.update(f"\n{name.as_posix()} {hashlib.sha256(file.read_bytes()).hexdigest()}".encode())
+        place = file.relative_to(folder)
+        if place.parts[0] not in _NOT_LOADED:
+            made.update(f"\n{place.as_posix()} {hashlib.sha256(file.read_bytes()).hexdigest()}".encode())
     return made.hexdigest()
 
 
 def check(folder: Path, found: LoggedModel, name: str) -> None:
-    """Raise UntrustedModel unless the model in ``folder``, fetched from ``found``, may be loaded."""
+    """Raise UntrustedModel unless the model in ``folder``, fetched from ``found``, may be loaded, or InvalidInput where
+    its description is damaged."""
     if {name, found.uri, found.name} & set(settings.load().trusted_models):
         return
-    noted = [found.tags[FILES]] if FILES in found.tags else _noted(folder)
+    noted = found.tags.get(FILES) or _noted(described(folder, name).model_id)
     cure = f"If you know who wrote it, name it: FSTK_TRUSTED_MODELS={found.name or found.uri}."
-    if noted and digest(folder) not in noted:
+    if noted is not None and digest(folder, name) != noted:
         raise UntrustedModel(f"the files of {name} are not those that were logged. {cure}")
-    if not noted and not _without_code(_flavors(folder)):
+    if noted is None and not _without_code(described(folder, name).flavors):
         raise UntrustedModel(f"{name} runs code when it is loaded, and fstk did not log it here. {cure}")
 
 
-def _noted(folder: Path) -> list[str]:
-    """Return the digest that the tracking server has of the logged model in ``folder``, if it knows the model."""
+def _noted(number: str | None) -> str | None:
+    """Return the digest that the tracking server has of the files of a logged model, None where it knows neither."""
+    if not number:
+        return None
     try:
         with store():
-            number = need("mlflow.models").Model.load(str(folder)).model_id
-            tags = need("mlflow").MlflowClient().get_logged_model(number).tags if number else {}
-    except FstkError:  # of another server
-        return []
-    return [tags[FILES]] if FILES in tags else []
-
-
-def _flavors(folder: Path) -> dict[str, Any]:
-    with quiet():
-        return need("mlflow.models").Model.load(str(folder)).flavors
+            return need("mlflow").MlflowClient().get_logged_model(number).tags.get(FILES)
+    except (UnknownModel, InvalidInput):  # it is of another server
+        return None
 
 
 def _without_code(flavors: dict[str, Any]) -> bool:

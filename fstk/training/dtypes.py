@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas
 
 _EXACT_DOUBLE = 2**53
-_CATEGORY = "category"
+CATEGORY = "category"
 _PLAIN = (str, int, float, bool, dt.date)
 
 
@@ -141,7 +141,7 @@ def _of_series(series: pandas.Series, dtype: Dtype, kind: pa.DataType, zone: str
                 f"input_example, column {series.name}: categories of type {type(categories[0]).__name__} cannot be "
                 "made again when scoring; let the model itself make them of the column."
             )
-        return Dtype(_CATEGORY, categories, bool(given.ordered))
+        return Dtype(CATEGORY, categories, bool(given.ordered))
     name = str(given)
     if pa.types.is_nested(kind):
         values = series.dropna()
@@ -193,7 +193,7 @@ def _series(column: pa.ChunkedArray, dtype: Dtype) -> pandas.Series:
     import pandas
 
     kind = column.type
-    if dtype.name == _CATEGORY:
+    if dtype.name == CATEGORY:
         assert dtype.categories is not None
         values = pandas.Categorical(column.to_pylist(), list(dtype.categories), dtype.ordered)
         return pandas.Series(values)

@@ -20,12 +20,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sklearn.tree import DecisionTreeRegressor
 
+from fstk.engines.spark import SparkEngine
 from fstk.models import inputs
 from fstk.models.kernel import Scorer
+from fstk.models.log import log_model
+from fstk.models.score import score_batch
 from fstk.models.spec import ModelRecord
+from fstk.training.dtypes import as_spark, frame, frames
 from fstk.training.training_set import TrainingSet, create_training_set
 from tests.generated import examples
 
+INSTANT = pa.timestamp("us", "UTC")
 SINCE = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 POOLS: dict[str, tuple[pa.DataType, list[Any]]] = {
     "code": (pa.int64(), [10, 11, 12, 13]),
@@ -36,12 +41,13 @@ POOLS: dict[str, tuple[pa.DataType, list[Any]]] = {
     "price": (pa.decimal128(10, 2), [Decimal("1.50"), Decimal("2.00"), Decimal("3.25"), Decimal("0.00")]),
     "word": (pa.string(), ["red", "blue", "", "1"]),
     "kind": (pa.string(), ["a", "b", "c", "a"]),
-    "since": (pa.timestamp("us", "UTC"), [SINCE + dt.timedelta(days=day) for day in range(4)]),
+    "since": (INSTANT, [SINCE + dt.timedelta(days=day) for day in range(4)]),
     "born": (pa.date32(), [dt.date(2000, 1, 1 + day) for day in range(4)]),
     "steps": (pa.list_(pa.int64()), [[1, 2], [3, None], [], [4]]),
     "basket": (pa.struct({"n": pa.int64(), "ok": pa.bool_()}), [{"n": n, "ok": n == 1} for n in (1, 2, None, 3)]),
     "prices": (pa.map_(pa.string(), pa.int64()), [[("a", 1)], [("b", None)], [], [("a", 2)]]),
 }
+OTHER = ["since", "prices", "ntz", "times", "nest"]
 NUMBERS = ["code", "small", "big", "active", "share"]
 CATEGORIES = ["kind"]
 
@@ -141,3 +147,72 @@ def test_a_batch_scores_as_its_rows_alone(make: Any, nulls: bool, batch: list[di
     whole = repr(scorer(table(batch)).column("prediction").to_pylist())
     alone = [scorer(table([row])).column("prediction")[0].as_py() for row in batch]
     assert whole == repr(alone)
+
+
+def spell() -> Any:
+    """A model of one's own that Spark's workers can load: a class of this function, which travels whole."""
+    python_model = importlib.import_module("mlflow.pyfunc").PythonModel
+
+    class Spells(python_model):
+        def predict(self, context: Any, model_input: Any) -> Any:
+            rows = model_input.astype(object).itertuples(index=False)
+            return [" ".join(f"{type(value).__name__} {value!r}" for value in row) for row in rows]
+
+    return Spells()
+
+
+@pytest.mark.spark
+@pytest.mark.transport
+def test_slices_of_spark_score_as_rows_alone(spark_engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.import_module("mlflow").models, "infer_pip_requirements", lambda *_, **__: [])
+    pyfunc = importlib.import_module("mlflow.pyfunc")
+    training_set = training(False, list(POOLS))
+    uri = log_model(spell(), "model", pyfunc, training_set).uri
+    rows: list[Any] = [{name: pool[row] for name, (_, pool) in POOLS.items()} for row in range(4)]
+    rows += [rows[0] | {name: None} for name in POOLS]
+    df = table(rows).append_column("row", pa.array(range(len(rows))))
+    alone = [spelt_alone(training_set, df.slice(row, 1)) for row in range(len(rows))]
+    for parts in (1, 3):
+        scored = score_batch(uri, spark_engine.frame(df, "df").repartition(parts), "string", catalog=None)  # type: ignore[arg-type]
+        found = sorted((row["row"], row["prediction"]) for row in spark_engine.arrow(scored).to_pylist())
+        assert [prediction for _, prediction in found] == alone
+
+
+def spelt_alone(training_set: TrainingSet, row: pa.Table) -> str:
+    columns = row.select(list(POOLS))
+    [(_, frame)] = frames(columns, training_set.pandas_dtypes())
+    return spelt(frame)[0]
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_sparks_own_pandas_frame_is_known(spark: Any, zone: str) -> None:
+    """Of all types, with a null and without: times and maps alone look otherwise than in ``to_pandas()``."""
+    nested = {
+        "ntz": (pa.timestamp("us"), [dt.datetime(2020, 1, day) for day in (1, 2, 3, 4)]),
+        "times": (pa.list_(INSTANT), [[SINCE], [], [SINCE, SINCE], [SINCE]]),
+        "nest": (
+            pa.struct({"at": pa.timestamp("us", "UTC"), "m": POOLS["prices"][0]}),
+            [{"at": SINCE, "m": [("a", 1)]}] * 4,
+        ),
+        "real": (pa.float32(), [0.5, 1.5, 2.5, 3.5]),
+        "blob": (pa.binary(), [b"a", b"b", b"", b"c"]),
+    }
+    pools = POOLS | nested
+    whole = pa.table({name: pa.array(pool, kind) for name, (kind, pool) in pools.items()})
+    lacking = pa.concat_tables([whole, pa.table({name: pa.array([None], kind) for name, (kind, _) in pools.items()})])
+    before = spark.conf.get("spark.sql.session.timeZone")
+    spark.conf.set("spark.sql.session.timeZone", zone)
+    try:
+        for rows in (whole.take([0, 3]), lacking):
+            training_set = create_training_set(SparkEngine(spark).frame(rows, "df"), [], None, catalog=None)  # type: ignore[arg-type]
+            theirs = training_set.load_df().toPandas()
+            own = training_set.pandas_dtypes()
+            known = as_spark(own, training_set.plan.schema, str(training_set.zone))
+            ours = frame(rows, known)
+            assert training_set.zone == zone
+            assert {name: str(ours[name].dtype) for name in ours} == {name: str(theirs[name].dtype) for name in theirs}
+            assert spelt(ours) == spelt(theirs)
+            assert [name for name in pools if known[name] != own[name]] == OTHER
+    finally:
+        spark.conf.set("spark.sql.session.timeZone", before)
