@@ -70,7 +70,7 @@ def quiet() -> Iterator[None]:
         if broken or _HALF_MADE in str(error):
             raise Infrastructure(_broken(error, need("mlflow").get_tracking_uri())) from error
         raise kind(f"MLflow: {_line(error)}") from error
-    except (need("sqlalchemy.exc").SQLAlchemyError, need("alembic.util.exc").CommandError) as error:
+    except need("sqlalchemy.exc").SQLAlchemyError as error:
         raise Infrastructure(_broken(error, need("mlflow").get_tracking_uri())) from error
     except OSError as error:
         raise Infrastructure(f"MLflow's files or server do not answer: {error}.") from error

@@ -95,7 +95,7 @@ def _array(values: Any) -> pa.Array:
         values = [None if value is pandas.NA else value for value in values]
     elif isinstance(values, str | bytes) or not hasattr(values, "__len__"):
         raise TypeError("it is not one value for each row")
-    made = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
+    made: Any = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
     return made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
 
 

@@ -126,7 +126,7 @@ def of_example(example: Any, dtypes: Mapping[str, Dtype], schema: Schema, zone: 
     for name, kind in schema.items():
         if name not in example.columns:
             raise UnknownColumn(f"input_example lacks {name}, which the model takes.{nearest(name, example.columns)}")
-        found[name] = _of_series(example[name], dtypes[name], arrow_type(kind), zone)
+        found[name] = _of_series(pandas.Series(example[name]), dtypes[name], arrow_type(kind), zone)
     return found
 
 
@@ -158,7 +158,7 @@ def frame(rows: pa.Table, dtypes: Mapping[str, Dtype]) -> pandas.DataFrame:
     import pandas
 
     columns = {name: _series(rows.column(name), dtypes[name]) for name in rows.column_names}
-    return pandas.DataFrame(columns, index=pandas.RangeIndex(rows.num_rows), columns=list(columns))
+    return pandas.DataFrame(columns, index=pandas.RangeIndex(rows.num_rows))
 
 
 def frames(rows: pa.Table, dtypes: Mapping[str, Dtype]) -> Iterator[tuple[np.ndarray, pandas.DataFrame]]:

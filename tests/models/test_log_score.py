@@ -34,6 +34,7 @@ from fstk.models.mlflow_calls import quiet
 from fstk.models.score import score_batch
 from fstk.models.spec import FILE, ModelRecord
 from fstk.training.dtypes import as_spark, without_nulls
+from fstk.training.dtypes import frame as frame_of
 from fstk.training.plan import TrainingPlan
 from fstk.training.training_set import TrainingSet, create_training_set
 from tests.models.conftest import Shelf, customer, day
@@ -280,7 +281,7 @@ ROWS = pa.table({"b": [1, None], "a": [0.5, 1.5], "when": pa.array([day(1), None
         (np.zeros((2, 1, 2)), "array<array<double>>", [[0.0, 0.0]]),
         (pd.DataFrame({"x": [0.5, 1.0], "n": ["a", None]}), "struct<score:double>", TypeMismatch),
         (pd.DataFrame({"x": [0.5, 1.0], "n": ["a", None]}), "array<double>", TypeMismatch),
-        (pd.DataFrame(index=[0, 1]), "double", FstkError),
+        (pd.DataFrame(index=pd.RangeIndex(2)), "double", FstkError),
         ([2**70, 1], "bigint", TypeMismatch),
         ([1, "a"], "string", TypeMismatch),
         ("ab", "string", TypeMismatch),
