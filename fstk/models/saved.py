@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import yaml
 
 from fstk.engines.base import Schema
 from fstk.engines.types import arrow_type
@@ -137,7 +138,7 @@ def described(folder: Path, name: str) -> Any:
             if isinstance(found.flavors, dict) and all(isinstance(one, dict) for one in found.flavors.values()):
                 return found
             raise TypeError("its flavors are none")
-        except (need("yaml").YAMLError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        except (yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
             raise InvalidInput(
                 f"{_DESCRIPTION} of {name} is damaged ({type(error).__name__}); fetch the model's files anew, or log "
                 "it again."
