@@ -150,10 +150,14 @@ def _from_pandas(data: Any, argument: str) -> pa.Table:
                         f"{argument}, column {name}: {value!r} has no time zone. Give it one, for example "
                         f"pd.to_datetime({argument}[{name!r}], utc=True)."
                     )
+        if hasattr(series, "sparse"):
+            series = series.sparse.to_dense()
         try:
             columns.append(pa.Array.from_pandas(series))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-            raise InvalidInput(f"{argument}, column {name}: its values are not of one type ({error}).") from error
+        except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
+            raise InvalidInput(
+                f"{argument}, column {name}: its values are not of one type that a column holds ({error})."
+            ) from error
     return pa.table(columns, names=list(data.columns))
 
 
