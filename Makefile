@@ -30,7 +30,7 @@ define beside_lint
 	exit $$failed
 endef
 
-.PHONY: help setup demo check test test-nightly bench lock clean
+.PHONY: help setup demo check test test-nightly bench faults lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -51,6 +51,9 @@ test-nightly: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/databricks  ## the 
 
 bench: setup  ## joins, windows, start-up, memory, beside DuckDB, Polars and native Spark SQL
 	@$(BIN)/python -m bench
+
+faults: setup  ## kills, full disks and dead JVMs for ten minutes: is anything lost, half or untrue?
+	@$(BIN)/python -m tests.faults --seconds 600
 
 # What still fits stays as it is: remove a lock to take the newest of everything.
 lock: $(DONE)/python  ## the exact versions that set-up installs, from pyproject.toml

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,46 @@ from fstk.windows.spec import Aggregate
 
 CASES = ("join", "windows at events", "windows on calendar")
 FEATURES = "bench.features"
+
+
+@dataclass(frozen=True)
+class FromFiles:
+    """A join of labels in memory with ``features`` of the wide table ``table``, which lies in its files; ``cold``: not
+    in the system's memory either."""
+
+    table: str
+    features: int
+    cold: bool
+
+    @property
+    def names(self) -> list[str]:
+        """The features, spread over the table."""
+        return [f"f{1 + n * data.WIDE // self.features}" for n in range(self.features)]
+
+    def files(self, folder: Path) -> list[Path]:
+        """Return the table's files."""
+        return sorted((folder / "delta" / self.table).glob("*.parquet"))
+
+    def plan(self, folder: Path) -> TrainingPlan:
+        """Return the plan of the training set."""
+        name = f"bench.{self.table}"
+        kinds = {f"f{n}": "double" if (n - 1) % 3 else "bigint" for n in range(1, data.WIDE + 1)}
+        schema = {"key": "bigint", "ts": "timestamp", **kinds}
+        location = str(folder / "delta" / self.table)
+        version = len(self.files(folder)) - 1
+        made = FeatureTable(name, ("key",), "ts", schema, version=version, location=location, written_by_fstk=True)
+        lookup = FeatureLookup(name, "key", feature_names=self.names, timestamp_lookup_key="ts")
+        return plan_training_set({"id": "bigint", "key": "bigint", "ts": "timestamp"}, [lookup], {name: made}, None)
+
+
+FROM_FILES = {
+    "join from files": FromFiles("ordered", data.WIDE, cold=False),
+    "join from files, cold": FromFiles("ordered", data.WIDE, cold=True),
+    "join from files, 2 of 12": FromFiles("ordered", 2, cold=False),
+    "join from files, 2 of 12, cold": FromFiles("ordered", 2, cold=True),
+    "join from unordered files": FromFiles("unordered", data.WIDE, cold=False),
+}
+"""Cases of the contenders that run in one process."""
 
 
 def join_plan(folder: Path) -> TrainingPlan:

@@ -15,6 +15,8 @@ DAY = 86_400_000_000
 DAYS = 364
 CALENDAR_STEP = 7
 WINDOWS = (7, 14, 30, 90)
+WIDE = 12
+FILE_ROWS = 1_250_000  # of a wide table, in a file of the size that fstk writes
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,18 @@ class Size:
     repeats: int
     seconds: int
     """A contender that takes longer is stopped."""
+    wide: int
+    """Rows of the tables of :data:`WIDE` features."""
+    wide_labels: int
 
 
-FULL = Size(events=5_000_000, labels=1_000_000, keys=50_000, repeats=3, seconds=600)
-QUICK = Size(events=20_000, labels=5_000, keys=500, repeats=1, seconds=300)
+FULL = Size(5_000_000, 1_000_000, 50_000, repeats=3, seconds=600, wide=3_000_000, wide_labels=500_000)
+QUICK = Size(20_000, 5_000, 500, repeats=1, seconds=300, wide=10_000, wide_labels=2_000)
 
 
 def make(folder: Path, size: Size) -> None:
-    """Write the tables events (id, key, ts, amount), features (key, ts, f1, f2, f3) and labels (id, key, ts, label)."""
+    """Write the tables events (id, key, ts, amount), features (key, ts, f1, f2, f3) and labels (id, key, ts, label);
+    and more labels with two tables of more features, ``ordered`` as fstk writes it, ``unordered`` as it came."""
     rng = np.random.default_rng(20260101)
 
     def moments(rows: int) -> pa.Array:
@@ -66,6 +72,23 @@ def make(folder: Path, size: Size) -> None:
         table = pa.table(columns)
         pq.write_table(table, folder / f"{name}.parquet")
         deltalake.write_deltalake(str(folder / "delta" / name), table)
+    few = {"id": np.arange(size.wide_labels), "key": keys(size.wide_labels), "ts": moments(size.wide_labels)}
+    pq.write_table(pa.table(few), folder / "wide_labels.parquet")
+    values = [rng.normal(size=size.wide) if n % 3 else rng.integers(0, 1_000, size.wide) for n in range(WIDE)]
+    numbered = {f"f{n}": column for n, column in enumerate(values, 1)}
+    wide = pa.table({"key": keys(size.wide), "ts": moments(size.wide), **numbered})
+    _write_files(folder / "delta" / "unordered", wide)
+    _write_files(folder / "delta" / "ordered", wide.sort_by([("key", "ascending"), ("ts", "ascending")]))
+
+
+def _write_files(folder: Path, rows: pa.Table) -> None:
+    """Write a Delta table whose files have checksums, as Spark's have and delta-rs's have not."""
+    for start in range(0, rows.num_rows, FILE_ROWS):
+        part = rows.slice(start, FILE_ROWS)
+        there = set(folder.glob("*.parquet"))
+        deltalake.write_deltalake(str(folder), part, mode="append")
+        (made,) = set(folder.glob("*.parquet")) - there
+        pq.write_table(part, made, row_group_size=FILE_ROWS, write_page_checksum=True)
 
 
 def load(folder: Path, name: str) -> pa.Table:

@@ -11,8 +11,8 @@ import polars as pl
 import pyarrow as pa
 
 from bench import data
-from bench.cases import join_plan, windowed
-from fstk.engines.base import TableVersion
+from bench.cases import FROM_FILES, join_plan, windowed
+from fstk.engines.base import TableVersion, Within
 from fstk.engines.direct import DirectEngine
 from fstk.training.run import join
 
@@ -25,7 +25,7 @@ class InMemory(DirectEngine):
     def __init__(self, tables: dict[str, pa.Table]) -> None:
         self._tables = tables
 
-    def read(self, table: TableVersion, columns: Sequence[str] | None = None) -> pa.Table:
+    def read(self, table: TableVersion, columns: Sequence[str] | None = None, within: Within | None = None) -> pa.Table:
         """Return ``columns`` (None for all) of a table that lies in memory."""
         rows = self._tables[table.name]
         return rows if columns is None else rows.select(list(columns))
@@ -33,6 +33,10 @@ class InMemory(DirectEngine):
 
 def direct(case: str, folder: Path) -> Run:
     """Return fstk's run of ``case`` on its engine without a JVM."""
+    if case in FROM_FILES:
+        labels = data.load(folder, "wide_labels")
+        plan = FROM_FILES[case].plan(folder)
+        return lambda: DirectEngine().arrow(join(plan, labels, DirectEngine()))
     if case == "join":
         labels = data.load(folder, "labels")
         engine = InMemory({"bench.features": data.load(folder, "features")})
@@ -44,6 +48,15 @@ def direct(case: str, folder: Path) -> Run:
 
 def polars(case: str, folder: Path) -> Run:
     """Return Polars' run: ``join_asof``, or ``rolling`` once per window."""
+    if case in FROM_FILES:
+        files = FROM_FILES[case]
+        stored = pl.scan_parquet(files.files(folder)).select("key", "ts", *files.names)
+        wide = _frame(data.load(folder, "wide_labels")).lazy()
+        return lambda: (
+            wide.sort("ts")
+            .join_asof(stored.sort("ts"), on="ts", by="key", strategy="backward", check_sortedness=False)
+            .collect()
+        )
     if case == "join":
         labels, features = (_frame(data.load(folder, name)) for name in ("labels", "features"))
         return lambda: labels.sort("ts").join_asof(
@@ -91,6 +104,13 @@ def _rolling(ordered: pl.DataFrame, own: list[str]) -> pl.DataFrame:
 def duck(case: str, folder: Path) -> Run:
     """Return DuckDB's run: ``ASOF LEFT JOIN``, or window functions over ranges."""
     session = duckdb.connect()
+    if case in FROM_FILES:
+        files = FROM_FILES[case]
+        session.execute(f"CREATE TABLE labels AS SELECT * FROM read_parquet('{folder / 'wide_labels'}.parquet')")
+        listed = ", ".join(f"'{file}'" for file in files.files(folder))
+        names = ", ".join(files.names)
+        session.execute(f"CREATE VIEW features AS SELECT key, ts, {names} FROM read_parquet([{listed}])")
+        return lambda: session.sql(_ASOF.replace("f1, f2, f3", names)).to_arrow_table()
     for name in ("labels", "features") if case == "join" else ("events",):
         # A TIMESTAMP in UTC: arithmetic with TIMESTAMPTZ goes through ICU and is slower.
         session.execute(

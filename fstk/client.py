@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from fstk.training.training_set import TrainingSet, create_training_set
 if TYPE_CHECKING:
     from types import ModuleType
 
+    import pandas
     from pyspark.sql import DataFrame, SparkSession
 
 
@@ -184,12 +186,15 @@ class FeatureEngineeringClient:
         return self._catalog.get(name)
 
     def list_tables(self) -> list[FeatureTable]:
-        """Return all feature tables, in the order of their names; raises DamagedTable for one that cannot be read.
+        """Return all feature tables, in the order of their names; a warning names each that cannot be read, and why.
 
         >>> [table.name for table in fe.list_tables()]
         ['shop.spend']
         """
-        return self._catalog.tables()
+        tables, faults = self._catalog.survey()
+        for fault in faults:
+            warnings.warn(str(fault), stacklevel=2)
+        return tables
 
     def drop_table(self, *, name: str) -> None:
         """Remove a feature table and its history for good; what was published stays online.
@@ -274,6 +279,8 @@ class FeatureEngineeringClient:
         flavor: ModuleType,
         training_set: TrainingSet,
         registered_model_name: str | None = None,
+        predict: str | None = None,
+        input_example: pandas.DataFrame | None = None,
     ) -> ModelVersion:
         """Log a model to MLflow with the feature lookups that it was trained on, so that it finds its features itself.
 
@@ -285,9 +292,13 @@ class FeatureEngineeringClient:
             flavor: the MLflow module that saves such models, for example ``mlflow.sklearn``.
             training_set: what the model was trained on.
             registered_model_name: register the model as the next version of this name; None only logs it.
+            predict: what of the model scores, for example ``"predict_proba"``; None is what its flavor calls.
+            input_example: the frame that the model was fitted on, or some of its rows, where that is neither
+                ``to_pandas()`` nor ``load_df().toPandas()``: scoring gives its dtypes back, categories too.
 
         Raises:
-            InvalidInput: ``flavor`` is no MLflow module, the model cannot be saved, or it fails on its own rows.
+            InvalidInput: ``flavor`` is no MLflow module, the model cannot be saved, it fails on its own rows, has no
+                method ``predict``, or it cannot be told which frame it was fitted on.
             Infrastructure: MLflow's tracking server or registry does not answer.
 
         >>> import mlflow
@@ -305,7 +316,14 @@ class FeatureEngineeringClient:
         ('churn', 1)
         """
         return log_model(
-            model, artifact_path, flavor, training_set, registered_model_name, model_registry_uri=self._registry
+            model,
+            artifact_path,
+            flavor,
+            training_set,
+            registered_model_name,
+            predict=predict,
+            input_example=input_example,
+            model_registry_uri=self._registry,
         )
 
     def score_batch(self, *, model_uri: str, df: DataFrameLike, result_type: str = "double") -> DataFrame:
@@ -316,7 +334,8 @@ class FeatureEngineeringClient:
                 :meth:`log_model` logged.
             df: the lookups' keys and times, and the other columns that the model takes. A column named like a feature
                 stands for it.
-            result_type: the Spark SQL type of ``prediction``.
+            result_type: the Spark SQL type of ``prediction``. Of two classes, and ``predict="predict_proba"``, a number
+                is the probability of the second, ``array<double>`` those of both.
 
         Returns:
             A Spark DataFrame: the columns of ``df``, the features in the order of their lookups, ``prediction``. No
@@ -324,8 +343,11 @@ class FeatureEngineeringClient:
 
         Raises:
             UnknownModel: no such model, version or alias. InvalidInput: it carries no feature lookups.
+            UntrustedModel: it would run code when it is loaded, and neither did fstk log it nor do the settings name it
+                (``trusted_models``).
             UnknownTable: a table of its lookups is gone.
-            UnknownColumn, TypeMismatch: a column that the model takes is missing from ``df`` or has another type.
+            UnknownColumn, TypeMismatch: a column that the model takes is missing from ``df`` or has another type, or
+                ``result_type`` does not hold what the model answers.
             NameCollision: ``df`` has a column ``prediction``.
 
         >>> import mlflow

@@ -52,8 +52,16 @@ class UnknownModel(UnknownName):
     """No such model, model version or alias."""
 
 
+class UntrustedModel(InvalidInput):
+    """A model that would run code when it is loaded, and that neither fstk logged nor the settings name."""
+
+
 class UnsupportedType(InvalidInput):
     """A column type that this operation cannot hold without loss."""
+
+
+class UnsupportedTable(InvalidInput):
+    """A Delta table with a feature that only Spark reads, asked for without it."""
 
 
 class TypeMismatch(InvalidInput):
@@ -131,6 +139,10 @@ class DamagedTable(Infrastructure):
     """A table's log or files cannot be read."""
 
 
+class AccessDenied(Infrastructure):
+    """A file or folder that this user may not read or write."""
+
+
 class MissingPackage(FstkError):
     """An optional package is not installed; the message gives the pip line."""
 
@@ -139,6 +151,10 @@ class MissingPackage(FstkError):
 
 class ExpiredSnapshot(FstkError):
     """A table version that is no longer kept."""
+
+
+class IncompatibleChanges(FstkError):
+    """The changes asked for span one of the table's columns, over which Delta does not read them."""
 
 
 class JobFailed(FstkError):

@@ -12,6 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from fstk.errors import Infrastructure
+
 Action = Literal["read", "written", "published", "model"]
 FILE = "journal.jsonl"
 """Name of the file of entries in the folder that the run shares with its kernel."""
@@ -42,9 +44,14 @@ def note(action: Action, table: str, version: int | None, rows: int | None) -> N
     entry = Entry(action, table, version, rows)
     _entries.append(entry)
     folder = run_folder()
-    if folder is not None:
+    if folder is None:
+        return
+    try:
         with (folder / FILE).open("ab") as file:
             file.write(msgspec.json.encode(entry) + b"\n")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise Infrastructure(f"the run cannot record what was done with {table} in {folder}: {reason}.") from error
 
 
 def entries() -> tuple[Entry, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -10,14 +12,16 @@ from urllib.parse import unquote
 from fstk.errors import InvalidInput, InvalidName
 
 _PART = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_LONGEST = 255
-_TABLES = ("*/*/_delta_log", "*/*/*/_delta_log", "*.db")  # what a warehouse holds, Spark's own databases too
+_LONGEST = 255  # also what most file systems allow
+_LOG = "_delta_log"  # a folder with one of this name is a table
+_TABLES = (f"*/*/{_LOG}", f"*/*/*/{_LOG}", "*.db")  # what a warehouse holds, Spark's own databases too
 _MARKER = ".fstk"  # tells a warehouse that holds no table yet from somebody else's folder
 
 
 def table_name(name: str) -> str:
     """Return the canonical, lower-cased form of a table name of one to three parts (RULES, feature tables 4), or raise
-    InvalidName: a part is an ASCII letter or underscore, then letters, digits, underscores, 255 at most."""
+    InvalidName: a part is an ASCII letter or underscore, then letters, digits, underscores, 255 at most, and not the
+    name of Delta's own folder."""
     parts = name.split(".") if isinstance(name, str) else []
     if not 1 <= len(parts) <= 3 or not all(_PART.fullmatch(part) and len(part) <= _LONGEST for part in parts):
         shown = name if isinstance(name, str) and len(name) <= 80 else f"{str(name)[:77]}…"
@@ -25,6 +29,8 @@ def table_name(name: str) -> str:
             f"table name {shown!r}: one to three parts joined by dots, each a letter or underscore followed by "
             f"letters, digits or underscores, at most {_LONGEST} characters. For example feature_store.customers."
         )
+    if _LOG in (part.lower() for part in parts):
+        raise InvalidName(f"table name {name!r}: Delta keeps the log of a table in {_LOG}; choose another name.")
     return name.lower()
 
 
@@ -37,6 +43,20 @@ def folder(warehouse: Path, name: str) -> Path:
     """Return the Delta folder of a table: ``<warehouse>/<schema>/<table>``; a one-part name lies in ``default``."""
     name = table_name(name)
     return warehouse.joinpath(*(name if "." in name else f"default.{name}").split("."))
+
+
+def beside(folder: Path, what: str) -> Path:
+    """Return the path beside a table's folder that no table can have, for its lock or for what is half done; of a name
+    too long for the file system the beginning and a hash."""
+    name = f".{folder.name}.{what}"
+    if len(name) > _LONGEST:
+        name = f".{folder.name[:200]}.{hashlib.sha256(folder.name.encode()).hexdigest()[:16]}.{what}"
+    return folder.with_name(name)
+
+
+def read_only(path: Path) -> bool:
+    """Tell whether ``path`` is a folder that this user may read and not write."""
+    return path.is_dir() and os.access(path, os.R_OK | os.X_OK) and not os.access(path, os.W_OK)
 
 
 def ready_warehouse(path: Path) -> Path:
@@ -58,7 +78,7 @@ def ready_warehouse(path: Path) -> Path:
         raise InvalidInput(
             f"warehouse {path} cannot be written: {reason}. Set FSTK_WAREHOUSE to a folder that you may write."
         ) from error
-    if (path / "_delta_log").exists():
+    if (path / _LOG).exists():
         raise InvalidInput(
             f"warehouse {path} is itself a Delta table. Set FSTK_WAREHOUSE to the folder above its schema's folder."
         )

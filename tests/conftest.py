@@ -29,10 +29,10 @@ DATABRICKS = os.environ.get("FSTK_TEST_DATABRICKS")
 environment of that package there is no other engine, and nothing is generated."""
 if DATABRICKS is None:
     import tests.generated  # noqa: F401  its profiles are there before a test is collected
-SPARKS = [SPARK, REMOTE] if DATABRICKS is None else [pytest.param("databricks")]
+SPARKS = [SPARK, REMOTE] if DATABRICKS is None else [pytest.param("databricks", marks=pytest.mark.remote)]
 ENGINES = [DIRECT, *SPARKS] if DATABRICKS is None else SPARKS
-TRANSPORT = ("tests/contracts/", "tests/engines/")
-"""Where every test is of what Spark Connect itself may change: types, errors, batches, and each rule's cases."""
+TRANSPORT = "tests/engines/"
+"""Where every test is of what Spark Connect itself may change: types, errors, batches."""
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -86,7 +86,9 @@ def _nodes(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
 
 
 def _told(node: ast.AST) -> bool:
-    """Whether a node says and does nothing, or is for type checkers alone."""
+    """Whether a node says and does nothing, or is for type checkers alone, or asks what never happens."""
+    if isinstance(node, ast.keyword):
+        return node.arg == "strict"
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
     return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"

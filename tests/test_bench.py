@@ -15,7 +15,7 @@ import pytest
 
 from bench import child, compare, data, notebook, process
 from bench.__main__ import contenders, measure
-from bench.cases import CASES
+from bench.cases import CASES, FROM_FILES
 from bench.report import Line, Report
 
 ROOT = Path(__file__).parents[1]
@@ -23,12 +23,12 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    data.make(tmp_path, data.Size(events=3_000, labels=400, keys=40, repeats=1, seconds=60))
+    data.make(tmp_path, data.Size(3_000, 400, 40, repeats=1, seconds=60, wide=2_000, wide_labels=300))
     (tmp_path / "answers").mkdir()
     return tmp_path
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*CASES, *FROM_FILES])
 def test_local_contenders_give_one_answer(case: str, folder: Path) -> None:
     for contender in child.LOCAL:
         child.main(case, contender, folder, 1)
@@ -125,6 +125,7 @@ def test_quick_bench_runs_from_end_to_end(tmp_path: Path) -> None:
     assert [line["failure"] for line in figures["lines"] if line["failure"]] == []
     measured = {(line["case"], line["contender"]) for line in figures["lines"]}
     assert {(case, contender) for case in CASES for contender in contenders()} <= measured
+    assert {(case, contender) for case in FROM_FILES for contender in child.LOCAL} <= measured
     assert {("MERGE", "fstk"), ("MERGE", "delta-spark"), *((step, "fstk") for step in notebook.LIMITS)} <= measured
     assert all(line["peak"] > 0 for line in figures["lines"])
     assert "against" in done.stdout

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fstk.errors import InvalidInput, InvalidName
-from fstk.warehouse import folder, quoted, ready_warehouse, table_name
+from fstk.warehouse import beside, folder, quoted, ready_warehouse, table_name
 
 
 @pytest.mark.parametrize("name", ["t", "feature_store.customer_features", "Main.Feature_Store._T9", "a" * 255])
@@ -54,6 +54,24 @@ def test_quoting_and_folders(tmp_path: Path) -> None:
     assert folder(tmp_path, "T") == tmp_path / "default" / "t"
     assert folder(tmp_path, "s.T") == tmp_path / "s" / "t"
     assert folder(tmp_path, "c.s.t") == tmp_path / "c" / "s" / "t"
+
+
+@pytest.mark.parametrize("name", ["_delta_log.x", "s._Delta_Log", "c._delta_log.t", "_delta_log"])
+def test_the_name_of_deltas_own_folder_is_refused(name: str) -> None:
+    with pytest.raises(InvalidName, match=f"table name '{name}': Delta keeps the log of a table in _delta_log"):
+        table_name(name)
+
+
+@pytest.mark.parametrize("length", [2, 240, 247, 249, 255])
+def test_what_lies_beside_a_table_has_a_name_of_its_own(tmp_path: Path, length: int) -> None:
+    names = [
+        beside(tmp_path / name, what) for name in ("a" * length, "a" * (length - 1)) for what in ("lock", "dropped")
+    ]
+    for path in names:
+        path.touch()
+    assert len(set(names)) == 4
+    assert all(path.name.startswith(".") for path in names)
+    assert beside(tmp_path / "t", "lock").name == ".t.lock"
 
 
 def test_a_warehouse_is_made_and_found_again(tmp_path: Path) -> None:

@@ -17,6 +17,10 @@ Frame = Any
 CHANGE_FEED = CHANGE_TYPE, COMMIT_VERSION, COMMIT_TIMESTAMP = "_change_type", "_commit_version", "_commit_timestamp"
 """Columns that a change data feed has beside the table's (string, bigint, timestamp); no table may use their names."""
 
+Within = Mapping[str, tuple[Any, Any]]
+"""Column → the lowest and the highest value that matter (None: any; a time as an aware datetime, whatever the column's
+type): rows outside need not be read."""
+
 Keys = Sequence[str]
 Kernel = Callable[[pa.Table], pa.Table]
 PairKernel = Callable[[pa.Table, pa.Table], pa.Table]
@@ -54,8 +58,9 @@ class Engine(Protocol):
         """Return the frame's columns and types; starts no computation."""
         ...
 
-    def read(self, table: TableVersion, columns: Sequence[str] | None = None) -> Frame:
-        """Return ``columns`` (None for all) of a Delta table, lazily where the engine can."""
+    def read(self, table: TableVersion, columns: Sequence[str] | None = None, within: Within | None = None) -> Frame:
+        """Return ``columns`` (None for all) of a Delta table, lazily where the engine can; of the rows outside
+        ``within`` as many as is convenient."""
         ...
 
     def read_part(

@@ -9,7 +9,7 @@ from typing import Any
 from fstk.engines import connect
 from fstk.engines.base import Engine, TableVersion
 from fstk.engines.buckets import stored_rows
-from fstk.engines.direct import stored_schema
+from fstk.engines.direct import readable, stored_schema
 from fstk.engines.frames import is_spark
 from fstk.engines.spark import SparkEngine
 from fstk.errors import BadExpression, EngineUnavailable
@@ -21,6 +21,7 @@ CELLS = 200_000_000
 def engine_for(
     *frames: Any,
     tables: Mapping[TableVersion, int | None] | None = None,
+    changes: bool = False,
     session: SparkEngine | None = None,
     trial: Callable[[Engine], object] | None = None,
 ) -> Engine:
@@ -29,12 +30,13 @@ def engine_for(
     1. A Spark frame is computed by its own session: its rows are nowhere else, and no other session can read it.
     2. What is local is computed in this process, where nothing starts and no row travels: local frames (what is no
        Spark frame, None and ``"events"`` too), and ``tables`` (each with the number of its columns that will be read,
-       None: all) in folders whose rows × columns stay under :data:`CELLS`; unless ``trial``, which evaluates the
-       expressions on no rows, raises the BadExpression that only Spark may answer; what else it raises leaves.
+       None: all) in folders whose rows × columns stay under :data:`CELLS`; unless one of them (or with ``changes`` its
+       change data feed) has Delta features that only Spark reads, or ``trial``, which evaluates the expressions on no
+       rows, raises the BadExpression that only Spark may answer; what else it raises leaves.
     3. Everything else needs a session, see :func:`session_for`.
     """
     direct = connect.direct()
-    if not any(map(is_spark, frames)) and _fit(tables or {}):
+    if not any(map(is_spark, frames)) and _fit(tables or {}, changes):
         try:
             if trial is not None:
                 trial(direct)
@@ -62,11 +64,14 @@ def session_for(*frames: Any, session: SparkEngine | None = None) -> SparkEngine
     return session
 
 
-def _fit(tables: Mapping[TableVersion, int | None]) -> bool:
-    """Tell whether all tables are in folders of this machine and small; a log that does not count its rows is."""
+def _fit(tables: Mapping[TableVersion, int | None], changes: bool) -> bool:
+    """Tell whether all tables are in folders of this machine, readable here and small; a log that does not count its
+    rows is."""
     cells = 0
     for table, columns in tables.items():
         if table.location is None or not Path(table.location, "_delta_log").is_dir():
+            return False
+        if not readable(table, changes=changes):
             return False
         width = len(stored_schema(table)) if columns is None else columns
         cells += width and width * (stored_rows(table.location, table.version) or 0)

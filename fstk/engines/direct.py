@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote
 
 import deltalake
-import deltalake.exceptions
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake.exceptions import TableNotFoundError
 
-from fstk.engines.base import COMMIT_VERSION, Kernel, Keys, PairKernel, Schema, TableVersion
-from fstk.engines.delta import open_delta
+from fstk.engines import files
+from fstk.engines.base import COMMIT_VERSION, Kernel, Keys, PairKernel, Schema, TableVersion, Within
+from fstk.engines.delta import SCANNED, answered, check_features, is_mapped, open_delta
 from fstk.engines.frames import canonical, conform, is_spark, to_arrow
 from fstk.engines.sql.expressions import evaluate
 from fstk.engines.types import arrow_schema, char_lengths, schema_of
-from fstk.errors import DamagedTable, ExpiredSnapshot, InvalidInput, UnknownTable, UnsupportedType
-
-_NANOS = 2**63 // 1000  # microseconds from 1970 that nanoseconds of 64 bits reach
+from fstk.errors import DamagedTable, ExpiredSnapshot, InvalidInput, UnknownTable, UnsupportedTable
 
 
 class DirectEngine:
@@ -37,50 +34,57 @@ class DirectEngine:
     def schema(self, frame: pa.Table) -> Schema:
         return schema_of(frame.schema)
 
-    def read(self, table: TableVersion, columns: Sequence[str] | None = None) -> pa.Table:
+    def read(self, table: TableVersion, columns: Sequence[str] | None = None, within: Within | None = None) -> pa.Table:
         """Raises UnknownTable: nothing is there; ExpiredSnapshot: no such version; DamagedTable: it cannot be read;
-        UnsupportedType: times that only Spark reads rightly."""
-        return self.read_part(table, columns, {})
+        AccessDenied: this user may not; UnsupportedTable, UnsupportedType: features or times that only Spark reads."""
+        return self._read(table, columns, {}, within or {})
 
     def read_part(
         self, table: TableVersion, columns: Sequence[str] | None, among: Mapping[str, pa.ChunkedArray]
     ) -> pa.Table:
         """Columns of floating numbers do not narrow: NaN and −0.0 are left to the caller. Raises as :meth:`read`."""
+        return self._read(table, columns, among, {})
+
+    def _read(
+        self,
+        table: TableVersion,
+        columns: Sequence[str] | None,
+        among: Mapping[str, pa.ChunkedArray],
+        within: Within,
+    ) -> pa.Table:
         opened = _open(table)
+        check_features(opened, table.name)
         wanted = None
         padded = char_lengths(opened.schema().fields)
         for name, values in among.items():
             if not pa.types.is_floating(values.type) and name not in padded:
                 one = pc.field(name).isin(values.combine_chunks().unique().drop_null())
                 wanted = one if wanted is None else wanted & one
-        try:
-            if _needs_scan(opened):
-                _check_times(opened, table.name)
-                read = canonical(pa.RecordBatchReader.from_stream(opened.scan()).read_all())
-                read = read if wanted is None else read.filter(wanted)
-                return _padded(read if columns is None else read.select(list(columns)), padded)
-            import pyarrow.dataset as ds  # brings pandas with it, which only a read should wait for
-
-            # Spark writes INT96 times by default; read as nanoseconds they would be wrong before 1677 and after 2262.
-            options = ds.ParquetReadOptions(coerce_int96_timestamp_unit="us")
-            dataset = opened.to_pyarrow_dataset(parquet_read_options=options)
-            return _padded(canonical(dataset.to_table(None if columns is None else list(columns), wanted)), padded)
-        except (deltalake.exceptions.DeltaError, OSError, pa.ArrowException) as error:
-            raise DamagedTable(f"reading {table.name}: {_line(error)}") from error
+        within = {name: bounds for name, bounds in within.items() if name not in padded}
+        with answered(table.name, f"reading {table.name}"):
+            if not _needs_scan(opened):
+                return _padded(canonical(files.rows(opened, table.name, columns, wanted, within)), padded)
+            files.check(files.current(opened), table.name)
+            read = canonical(pa.RecordBatchReader.from_stream(opened.scan()).read_all())
+            read = read if wanted is None else read.filter(wanted)
+            return _padded(read if columns is None else read.select(list(columns)), padded)
 
     def changes(self, table: TableVersion, since: int = 0) -> pa.Table:
+        """Raises as :meth:`read`; ExpiredSnapshot, too, where changes are no longer kept."""
         opened = _open(TableVersion(table.name, table.location))
-        try:
-            _check_times(opened, table.name)
+        check_features(opened, table.name, changes=True)
+        until = opened.version() if table.version is None else table.version
+        doing = f"reading the changes of {table.name}"
+        with answered(table.name, doing):
+            files.check(files.changed(opened, since, until), table.name)
+        # delta-rs does not find change files in folders of partitions whose names Spark had to escape.
+        hint = " Of partitions, Spark may read them: load_df()." if opened.metadata().partition_columns else ""
+        with answered(table.name, doing, ExpiredSnapshot, hint):
             feed = opened.load_cdf(starting_version=since, ending_version=table.version)
             read = canonical(pa.RecordBatchReader.from_stream(feed).read_all())
-            position = read.column_names.index(COMMIT_VERSION)  # unsigned in delta-rs, bigint in Spark
-            read = read.set_column(position, COMMIT_VERSION, read.column(position).cast(pa.int64()))
-            return _padded(read, char_lengths(opened.schema().fields))
-        except (deltalake.exceptions.DeltaError, OSError, pa.ArrowException) as error:
-            # delta-rs does not find change files in folders of partitions whose names Spark had to escape.
-            hint = " Of partitions, Spark may read them: load_df()." if opened.metadata().partition_columns else ""
-            raise ExpiredSnapshot(f"reading the changes of {table.name}: {_line(error)}{hint}") from error
+        position = read.column_names.index(COMMIT_VERSION)  # unsigned in delta-rs, bigint in Spark
+        read = read.set_column(position, COMMIT_VERSION, read.column(position).cast(pa.int64()))
+        return _padded(read, char_lengths(opened.schema().fields))
 
     def identity(self, table: TableVersion) -> str:
         return str(_open(table).metadata().id)
@@ -108,10 +112,19 @@ class DirectEngine:
 
 def stored_schema(table: TableVersion) -> Schema:
     """Return the columns and types of a local Delta table by its log alone; raises as :meth:`DirectEngine.read`."""
+    opened = _open(table)
+    with answered(table.name, f"reading {table.name}"):
+        return schema_of(pa.schema(opened.schema().to_arrow()))
+
+
+def readable(table: TableVersion, *, changes: bool = False) -> bool:
+    """Tell whether a local table, and with ``changes`` its change data feed, can be read without Spark; raises as
+    :meth:`DirectEngine.read`."""
     try:
-        return schema_of(pa.schema(_open(table).schema().to_arrow()))
-    except (deltalake.exceptions.DeltaError, OSError) as error:
-        raise DamagedTable(f"reading {table.name}: {_line(error)}") from error
+        check_features(_open(table), table.name, changes=changes)
+    except UnsupportedTable:
+        return False
+    return True
 
 
 def _padded(table: pa.Table, lengths: Mapping[str, int]) -> pa.Table:
@@ -126,8 +139,7 @@ def _needs_scan(opened: deltalake.DeltaTable) -> bool:
     """Tell whether the files alone mislead: rows are deleted by a vector, columns stored under other names, or decimals
     are partitions, whose negative fractions delta-rs hands to Arrow misspelt."""
     metadata = opened.metadata()
-    mapped = metadata.configuration.get("delta.columnMapping.mode", "none") != "none"
-    if mapped or "deletionVectors" in (opened.protocol().reader_features or ()):
+    if is_mapped(opened) or SCANNED.intersection(opened.protocol().reader_features or ()):
         return True
     if not metadata.partition_columns:
         return False
@@ -135,38 +147,17 @@ def _needs_scan(opened: deltalake.DeltaTable) -> bool:
     return any(pa.types.is_decimal(schema.field(name).type) for name in metadata.partition_columns)
 
 
-def _check_times(opened: deltalake.DeltaTable, name: str) -> None:
-    """Refuse files whose times delta-rs would read wrongly: INT96, Spark's default, outside the years 1677 to 2262."""
-    import pyarrow.parquet as pq  # brings pandas with it, which only a read should wait for
-
-    folder = opened.table_uri.removeprefix("file://")
-    for uri in opened.file_uris():
-        file = unquote(folder) + uri.removeprefix(folder)  # delta-rs escapes the folder, and nothing after it
-        schema = pq.ParquetFile(file).schema
-        old = [schema.column(i).path for i in range(len(schema)) if schema.column(i).physical_type == "INT96"]
-        for column in old:
-            times = pq.read_table(file, columns=[column], coerce_int96_timestamp_unit="us").column(0).cast(pa.int64())
-            bounds = pc.min_max(times).as_py()
-            if bounds["min"] is not None and (bounds["min"] < -_NANOS or bounds["max"] > _NANOS):
-                raise UnsupportedType(
-                    f"{name}, column {column}: times before 1677 or after 2262 in an old format, which cannot be read "
-                    "without Spark. Read it through a session, or rewrite the table with fstk.connect()'s settings."
-                )
-
-
 def _open(table: TableVersion) -> deltalake.DeltaTable:
     if table.location is None:
         raise UnknownTable(f"{table.name} is not a local table; read it through a Spark session.")
+    doing = f"reading {table.name}"
     try:
-        return open_delta(table.location, table.version)
-    except deltalake.exceptions.TableNotFoundError as error:
-        raise UnknownTable(f"no Delta table {table.name} at {table.location}.") from error
-    except (deltalake.exceptions.DeltaError, OSError) as error:
+        with answered(table.name, doing):
+            return open_delta(table.location, table.version)
+    except DamagedTable as error:
+        if isinstance(error.__cause__, TableNotFoundError):
+            raise UnknownTable(f"no Delta table {table.name} at {table.location}.") from error
         if table.version is not None and deltalake.DeltaTable.is_deltatable(table.location):
-            raise ExpiredSnapshot(f"no version {table.version} of {table.name} can be read: {_line(error)}") from error
-        raise DamagedTable(f"reading {table.name}: {_line(error)}") from error
-
-
-def _line(error: Exception) -> str:
-    lines = re.sub(r"^(?:[\w ]+ error: )+", "", str(error)).splitlines()
-    return lines[0] if lines else type(error).__name__
+            line = str(error).removeprefix(f"{doing}: ")
+            raise ExpiredSnapshot(f"no version {table.version} of {table.name} can be read: {line}") from error
+        raise

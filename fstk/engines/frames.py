@@ -157,10 +157,14 @@ def _from_pandas(data: Any, argument: str) -> pa.Table:
         values = series.cat.categories if series.dtype == "category" else series
         if values.dtype == object:
             _check_times(values, argument, name)
+        if hasattr(series, "sparse"):
+            series = series.sparse.to_dense()
         try:
             columns.append(pa.Array.from_pandas(series))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-            raise InvalidInput(f"{argument}, column {name}: its values are not of one type ({error}).") from error
+        except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
+            raise InvalidInput(
+                f"{argument}, column {name}: its values are not of one type that a column holds ({error})."
+            ) from error
     return pa.table(columns, names=list(data.columns))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from fstk.engines import buckets
-from fstk.engines.base import Kernel, Keys, PairKernel, Schema, TableVersion
+from fstk.engines.base import Kernel, Keys, PairKernel, Schema, TableVersion, Within
 from fstk.engines.frames import canonical, conform, is_spark, to_arrow
 from fstk.engines.meaning import as_set, is_connect, kept, settled
 from fstk.engines.spark_errors import kernel_failure, translated
@@ -56,7 +56,9 @@ class SparkEngine:
         with translated():
             return struct_type(frame.schema)
 
-    def read(self, table: TableVersion, columns: Sequence[str] | None = None) -> DataFrame:
+    def read(
+        self, table: TableVersion, columns: Sequence[str] | None = None, within: Within | None = None
+    ) -> DataFrame:
         """Raises UnknownTable: nothing is there; ExpiredSnapshot: no such version; DamagedTable: it cannot be read."""
         with translated(f"reading {table.name}"):
             reader = self.session.read

@@ -47,6 +47,7 @@ _ANSWERS: tuple[tuple[str | None, str | None, type[FstkError], str], ...] = (
         errors.ExpiredSnapshot,
         "{line}",
     ),
+    (r"DELTA_CHANGE_DATA_FEED_INCOMPATIBLE_", None, errors.IncompatibleChanges, "{line}"),
     (
         r"DELTA_LOG_FILE_|DELTA_TRUNCATED_TRANSACTION_LOG|DELTA_STATE_RECOVER_ERROR|DELTA_FILE_NOT_FOUND"
         r"|DELTA_INVALID_(COMMITTED_VERSION|PROTOCOL)|DELTA_FAILED_READ_FILE|DELTA_SCHEMA_NOT_SET|FAILED_READ_FILE",

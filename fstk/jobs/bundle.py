@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from fstk.errors import BadParameter, InvalidInput, UnknownName, nearest
 
 FILE = "databricks.yml"
+_JOB = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,99}")
 _REFERENCE = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 _JOB_PARAMETER = re.compile(r"job\.parameters\.([A-Za-z_][A-Za-z0-9_]*)")
 
@@ -120,12 +121,14 @@ def read_bundle(path: Path) -> dict[str, JobSpec]:
         bundle = _Bundle.model_validate(content or {})
     except (OSError, UnicodeError) as error:
         raise InvalidInput(f"{path} cannot be read: {error}.") from error
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise InvalidInput(f"{path}: {place}: {first['msg']}; fstk run runs notebook tasks.") from error
+    except (yaml.YAMLError, ValueError) as error:  # YAML's own dates and numbers may be none
+        raise InvalidInput(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+    except RecursionError as error:
+        raise InvalidInput(f"{path} is nested too deeply.") from error
     return {name: _job(name, job, path.parent) for name, job in bundle.resources.jobs.items()}
 
 
@@ -133,7 +136,8 @@ def job_named(name: str, root: Path) -> JobSpec:
     """Return one job of the project's bundle; raises UnknownName, and InvalidInput as :func:`read_bundle`."""
     path = root / FILE
     if not path.is_file():
-        raise UnknownName(f"no job {name}: there is no {FILE} in {root}.")
+        hint = "A notebook is run by its file name, which ends in .ipynb."
+        raise UnknownName(f"no job {name}: there is no {FILE} in {root}. {hint}")
     jobs = read_bundle(path)
     if name not in jobs:
         raise UnknownName(f"no job {name} in {FILE}.{nearest(name, jobs)}")
@@ -141,6 +145,8 @@ def job_named(name: str, root: Path) -> JobSpec:
 
 
 def _job(name: str, job: _Job, folder: Path) -> JobSpec:
+    if not _JOB.fullmatch(name):  # it is the name of a folder, too
+        raise InvalidInput(f"{FILE}: a job cannot be called {name[:80]!r}: up to 100 letters, digits, _ and -.")
     tasks = [
         TaskSpec(
             task.task_key,

@@ -1,7 +1,7 @@
 """One notebook through papermill in a kernel of this environment, and an honest account of how it ended.
 
-papermill marks cells "completed" after a kernel's death and takes ``sys.exit(0)`` for success, so the account is made
-here: from how the kernel's process ended, from every cell's outputs and execution count.
+papermill marks cells "completed" after a kernel's death, takes ``sys.exit(0)`` for success and believes outputs
+only, so the account is made here: from how the kernel's process ended, and from its reply to every cell.
 """
 
 from __future__ import annotations
@@ -21,17 +21,21 @@ import papermill
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellExecutionComplete, CellTimeoutError, DeadKernelError
+from nbformat.v4 import new_output
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from traitlets import default
 
+from fstk.jobs.outputs import Outputs
 from fstk.jobs.record import Failure, Status, replace_file
 from fstk.jobs.secret import Scrubber
+from fstk.journal import FOLDER_VARIABLE
 
 _START_SECONDS = 120
-_OUTPUT_SECONDS = 60  # how long the last outputs of a finished cell may take to arrive
+_OUTPUT_SECONDS = 60  # how long after a cell has ended its last outputs may arrive; then the run goes on without them
+_SAID = 100_000  # letters that are kept of what an error says
 _ENGINE = "fstk"
 _OPTIONS: Any = {"engine_name": _ENGINE, "kernel_name": "python3", "language": "python", "progress_bar": False}
 _LOGGER = logging.getLogger("papermill")
@@ -40,7 +44,8 @@ _LOGGER.addHandler(logging.NullHandler())  # what it has to say is said by the a
 
 @dataclass
 class Execution:
-    """A notebook being executed; the run watches ``kernel`` and ``cell`` while :meth:`execute` works."""
+    """A notebook being executed; the run watches ``kernel`` and ``cell`` while :meth:`execute` works. Afterwards
+    ``exit_code`` is that of the error of a cell, and ``files`` are the hashes of the project's files that took part."""
 
     notebook: Mapping[str, Any]
     parameters: Mapping[str, Any]
@@ -52,6 +57,11 @@ class Execution:
     started: Callable[[subprocess.Popen[bytes]], None]
     kernel: subprocess.Popen[bytes] | None = None
     cell: int = 0
+    exit_code: int | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    outputs: Outputs = field(default_factory=Outputs)
+    complete: bool = False
+    _errors: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     _document: Any = None
     _log: Any = field(default_factory=tempfile.TemporaryFile)  # nameless: what a dying kernel says may hold a secret
 
@@ -60,7 +70,7 @@ class Execution:
         """How many code cells there are to execute, with the one that papermill adds for the given parameters."""
         if self._document is None:
             return sum(cell["cell_type"] == "code" for cell in self.notebook["cells"]) + bool(self.parameters)
-        return len(_code(self._document))
+        return len(_code(self._document.cells))
 
     def execute(self) -> tuple[Status, Failure | None]:
         """Execute every cell, saving the notebook to ``output`` as it goes; return how it ended, with what happened
@@ -69,14 +79,14 @@ class Execution:
         try:
             papermill.execute_notebook(document, None, dict(self.parameters), execution=self, **_OPTIONS)
         except PapermillExecutionError:
-            pass  # its cell carries the error output, which is read below
+            pass  # the kernel's replies tell it better
         except DeadKernelError:
             return self._dead()
         except CellTimeoutError:
             return "timed out", self._failure("CellTimeout", f"ran longer than {self.cell_timeout:g} s")
         except KeyboardInterrupt:
             return "interrupted", self._failure("Interrupted", "the run was asked to stop")
-        except RuntimeError as error:
+        except (RuntimeError, OSError) as error:
             if self.cell:
                 raise
             return "not started", Failure("KernelNotStarted", f"{error} {self._last_words()}".strip())
@@ -88,17 +98,34 @@ class Execution:
 
     def save(self) -> None:
         """Write the notebook as it stands, without secrets."""
-        for cell in _code(self._document):
-            cell.outputs = self.scrubber.clean(cell.outputs)
-        replace_file(self.output, nbformat.writes(self._document).encode())
+        self.outputs.settle()
+        replace_file(self.output, nbformat.writes(self.scrubber.clean(self._document)).encode())
+
+    def start(self, number: int) -> None:
+        """Code cell ``number`` begins."""
+        self.cell, self.outputs, self.complete = number, Outputs(), False
+
+    def replied(self, cell: Any, execute_reply: Any, **_unused: Any) -> None:
+        """The kernel has replied to the cell, and its outputs have arrived or are too late."""
+        reply = execute_reply["content"]
+        self.files |= reply.get("files", {})
+        cell.execution_count = reply.get("execution_count", cell.execution_count)
+        if reply["status"] != "ok":
+            self._errors[self.cell] = reply
+            # 2 is that nothing was started, which a cell can no longer say
+            self.exit_code = reply.get("exit_code") if reply.get("exit_code") in (3, 4) else 1
+        late = "" if self.complete else f"[… outputs later than {_OUTPUT_SECONDS} s after the cell left out …]"
+        for note in filter(None, (self.outputs.settle(), late)):
+            cell.outputs.append(new_output("stream", name="stderr", text=f"{note}\n"))
 
     def _judge(self) -> tuple[Status, Failure | None]:
-        cells = _code(self._document)
+        cells = _code(self._document.cells)
         for number, cell in enumerate(cells, 1):
-            errors = [output for output in cell.outputs if output.output_type == "error"]
-            if errors:
+            shown = (output for output in cell.outputs if output.output_type == "error")
+            error = self._errors.get(number) or next(shown, None)
+            if error is not None:
                 self.cell = number
-                name, message = errors[0].ename, errors[0].evalue
+                name, message = error["ename"], error["evalue"]
                 if name == "SystemExit":
                     message = f"sys.exit({message}) in a cell is not how a job ends; job.done() is"
                     return "exited", self._failure(name, message)
@@ -115,7 +142,7 @@ class Execution:
         return "killed", self._failure("KernelDied", f"{how} {self._last_words()}".strip())
 
     def _failure(self, error: str, message: str) -> Failure:
-        return Failure(error, self.scrubber.clean(message), self.cell or None, self.cells)
+        return Failure(error, self.scrubber.clean(message)[:_SAID], self.cell or None, self.cells)
 
     def _last_words(self) -> str:
         self._log.seek(0)
@@ -147,7 +174,7 @@ class _Notebook(NotebookExecutionManager):
         self.last_save_time = self.now()
 
     def cell_start(self, cell: Any, cell_index: int | None = None, **options: Any) -> None:
-        self.execution.cell = sum(other.cell_type == "code" for other in self.nb.cells[: (cell_index or 0) + 1])
+        self.execution.start(len(_code(self.nb.cells[: (cell_index or 0) + 1])))
         super().cell_start(cell, cell_index, **options)
 
     def notebook_complete(self, **options: Any) -> None:
@@ -160,13 +187,44 @@ class _Notebook(NotebookExecutionManager):
 
 class _Client(PapermillNotebookClient):
     def start_new_kernel(self, **options: Any) -> None:
-        super().start_new_kernel(**options)
         assert self.km is not None
+        # swept with the run's folder if the run is killed
+        self.km.connection_file = str(Path(options["env"][FOLDER_VARIABLE]) / "kernel.json")
+        super().start_new_kernel(**options)
         provisioner = self.km.provisioner
         assert isinstance(provisioner, LocalProvisioner)
         assert provisioner.process is not None
         self.nb_man.execution.kernel = provisioner.process
         self.nb_man.execution.started(provisioner.process)
+
+    def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
+        try:
+            return super().process_message(msg, cell, cell_index)
+        except CellExecutionComplete:
+            self.nb_man.execution.complete = True
+            raise
+
+    def output(self, outs: list[Any], msg: Any, display_id: Any, cell_index: int) -> Any:
+        if self.clear_before_next_output:
+            self.nb_man.execution.outputs = Outputs()
+        kept, kind, content = self.nb_man.execution.outputs, msg["msg_type"], msg["content"]
+        if self.output_hook_stack[msg["parent_header"].get("msg_id")]:  # shown by a widget
+            return super().output(outs, msg, display_id, cell_index)
+        if kind == "stream" and kept.merged(content["name"], content["text"]):
+            return None
+        if "data" in content and not kept.shown(sum(len(str(data)) for data in content["data"].values())):
+            return None
+        if kind == "error":
+            content |= {"evalue": content["evalue"][:_SAID], "traceback": [one[:_SAID] for one in content["traceback"]]}
+        output = super().output(outs, msg, display_id, cell_index)
+        if output is not None and kind == "stream":
+            kept.opened(output)
+        return output
+
+    def clear_output(self, outs: list[Any], msg: Any, cell_index: int) -> None:
+        super().clear_output(outs, msg, cell_index)
+        if not outs:
+            self.nb_man.execution.outputs = Outputs()
 
     def set_widgets_metadata(self) -> None:
         """Leave the state of widgets out of the file: it holds no truth, and may hold what was typed."""
@@ -178,8 +236,10 @@ class _Engine(Engine):
         manager = _Notebook(nb, execution)
         limit = math.ceil(execution.cell_timeout) if execution.cell_timeout else None
         limits: Any = {"timeout": limit, "startup_timeout": _START_SECONDS, "iopub_timeout": _OUTPUT_SECONDS}
+        rules: Any = {"force_raise_errors": True, "raise_on_iopub_timeout": False}
         log, environment = execution._log, dict(execution.environment)
-        client = _Client(manager, kernel_name=kernel_name, kernel_manager_class=_Kernel, log=_LOGGER, **limits)
+        client = _Client(manager, kernel_name=kernel_name, kernel_manager_class=_Kernel, log=_LOGGER, **limits, **rules)
+        client.on_cell_executed = execution.replied
         manager.notebook_start()
         try:
             client.execute(env=environment, cwd=str(execution.folder), stdout=log, stderr=log)
@@ -191,5 +251,5 @@ class _Engine(Engine):
 papermill_engines.register(_ENGINE, _Engine)
 
 
-def _code(document: Any) -> list[Any]:
-    return [cell for cell in document.cells if cell.cell_type == "code" and cell.source.strip()]
+def _code(cells: list[Any]) -> list[Any]:
+    return [cell for cell in cells if cell.cell_type == "code" and cell.source.strip()]

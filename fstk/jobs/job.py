@@ -6,14 +6,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from fstk import journal
 from fstk.display import Displayed, Sheet
-from fstk.errors import FstkError, nearest
-from fstk.jobs.messages import CellError, Closing, Start, receive
+from fstk.errors import nearest
+from fstk.jobs.messages import Closing, Start, receive
 from fstk.jobs.parameters import Declaration, from_annotations, is_declaration, parse, portable
 from fstk.jobs.record import count, version
 from fstk.jobs.secret import Scrubber, Secret
@@ -43,7 +44,7 @@ class Job(Displayed):
 
     def __init__(self, name: str, declaration: Declaration, values: Mapping[str, Any], run: Start | None) -> None:
         self._name = name
-        self.parameters = dict(values)
+        self.parameters = MappingProxyType(dict(values))
         self._declaration = declaration
         self._run = run
         self._first_entry = len(journal.entries())
@@ -54,6 +55,11 @@ class Job(Displayed):
         if name in parameters:
             return parameters[name]
         raise AttributeError(f"the job has no parameter {name}.{nearest(name, parameters)}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__.get("parameters", {}):
+            raise AttributeError(f"{name} is a parameter of the job: it is given, not set.")
+        super().__setattr__(name, value)
 
     def done(self, summary: str = "", *, changed: bool | None = None, **rows: Any) -> Closed:
         """Close the run: call it in the last cell. Only then can ``fstk run`` believe that the notebook succeeded.
@@ -111,14 +117,13 @@ def job(namespace: dict[str, Any]) -> Job:
     run = receive(folder, Start) if folder else None
     name = run.task if run else _notebook_name(namespace)
     declaration = parse(run.declaration, name) if run else _declaration(namespace, name)
-    if "dbutils" in namespace:
+    if run:
+        given: Mapping[str, Any] = run.values
+    elif "dbutils" in namespace:
         given = _widgets(namespace["dbutils"], declaration)
     else:
         given = {parameter: namespace[parameter] for parameter in declaration.names if parameter in namespace}
-    opened = Job(name, declaration, declaration.read(given), run)
-    if folder and run:
-        _report_errors(folder)
-    return opened
+    return Job(name, declaration, declaration.read(given), run)
 
 
 def _declaration(namespace: Mapping[str, Any], where: str) -> Declaration:
@@ -148,19 +153,6 @@ def _widgets(dbutils: Any, declaration: Declaration) -> dict[str, str]:
     values = {parameter.name: dbutils.widgets.get(parameter.name) for parameter in declaration.parameters}
     # an empty widget stands for a value that was not given
     return {p.name: values[p.name] for p in declaration.parameters if values[p.name] or not p.required}
-
-
-def _report_errors(folder: Path) -> None:
-    from IPython import get_ipython
-
-    def report(result: Any) -> None:
-        error = result.error_before_exec or result.error_in_exec
-        if error is not None:
-            CellError(error.exit_code if isinstance(error, FstkError) else 1).send(folder)
-
-    shell = get_ipython()
-    assert shell is not None, "a kernel of fstk run is an IPython kernel"
-    shell.events.register("post_run_cell", report)
 
 
 def _plain(value: Any) -> Any:

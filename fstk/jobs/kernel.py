@@ -1,4 +1,4 @@
-"""The process that executes a task's notebook: an ordinary ipykernel of this environment, which dies with its run.
+"""The process that executes a task's notebook: an ipykernel of this environment, which dies with its run.
 
 Started as ``python -m fstk.jobs.kernel`` by the interpreter that runs ``fstk``, whatever kernels are registered.
 """
@@ -33,7 +33,9 @@ def main() -> None:
     os.environ[KERNEL_VARIABLE] = str(os.getpid())
     from ipykernel.kernelapp import IPKernelApp
 
-    kernel = IPKernelApp.instance()
+    from fstk.jobs.shell import JobKernel
+
+    kernel = IPKernelApp.instance(kernel_class=JobKernel)
     kernel.initialize()
     assert kernel.shell is not None
     refuse_usage(kernel.shell, unknown_magic)

@@ -5,6 +5,7 @@ The kernel never writes the record: a kernel that dies half way cannot leave a r
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -24,12 +25,19 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Start(Message, frozen=True):
-    """From the run: who the kernel is, what its notebook declares, and the token that its closing must carry."""
+    """From the run: who the kernel is, what its notebook declares, the ``parameters`` that the run has validated and
+    recorded (JSON), and the token that its closing must carry."""
 
     file: ClassVar[str] = "start.json"
     task: str
     token: str
     declaration: str
+    parameters: str
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The parameters by name, as JSON has them."""
+        return json.loads(self.parameters)
 
 
 class Closing(Message, frozen=True):
@@ -40,13 +48,6 @@ class Closing(Message, frozen=True):
     summary: str
     changed: bool | None
     rows: dict[str, Any]
-
-
-class CellError(Message, frozen=True):
-    """From the kernel: a cell raised; ``exit_code`` is the error's own, the rest stands in the notebook."""
-
-    file: ClassVar[str] = "error.json"
-    exit_code: int
 
 
 M = TypeVar("M", bound=Message)

@@ -98,19 +98,11 @@ def parse(source: str, where: str) -> Declaration:
     """Return the declaration in ``source``, the text of one cell that ``where`` names in errors; raises InvalidInput: a
     line that is no annotated assignment (imports may stand beside them), another type, or no literal as its default."""
     try:
-        tree = ast.parse(source)
+        return _checked(_declared(ast.parse(source), _comments(source), where), where)
     except SyntaxError as error:
         raise InvalidInput(f"{where}, parameters, line {error.lineno}: {error.msg}.") from error
-    helps = _comments(source)
-    parameters = []
-    for statement in tree.body:
-        if _is_aside(statement):
-            continue
-        if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
-            line = ast.unparse(statement).splitlines()[0]
-            raise InvalidInput(f"{where}, parameters: {line!r} declares nothing. Write  name: type = default  # help")
-        parameters.append(_parameter(statement.target.id, statement, helps.get(statement.end_lineno or 0, ""), where))
-    return _checked(parameters, where)
+    except (RecursionError, MemoryError) as error:  # the second is how Python's parser says it
+        raise InvalidInput(f"{where}, parameters: nested too deeply.") from error
 
 
 def is_declaration(source: str) -> bool:
@@ -132,13 +124,25 @@ def from_annotations(annotations: Mapping[str, Any], values: Mapping[str, Any], 
     return _checked(parameters, where)
 
 
+def _declared(tree: ast.Module, helps: Mapping[int, str], where: str) -> list[Parameter]:
+    parameters = []
+    for statement in tree.body:
+        if _is_aside(statement):
+            continue
+        if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
+            line = ast.unparse(statement).splitlines()[0]
+            raise InvalidInput(f"{where}, parameters: {line!r} declares nothing. Write  name: type = default  # help")
+        parameters.append(_parameter(statement.target.id, statement, helps.get(statement.end_lineno or 0, ""), where))
+    return parameters
+
+
 def _parameter(name: str, statement: ast.AnnAssign, help_: str, where: str) -> Parameter:
     kind = parameter_type(ast.unparse(statement.annotation), name, where)
     if statement.value is None:
         return Parameter(name, kind, _REQUIRED, help_)
     try:
         default = ast.literal_eval(statement.value)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         written = ast.unparse(statement.value)
         raise InvalidInput(f"{where}: the default of parameter {name} must be a literal, not {written}.") from error
     return Parameter(name, kind, default, help_)

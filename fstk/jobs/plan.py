@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from fstk.display import Displayed, Sheet
-from fstk.errors import InvalidInput, UnknownName
-from fstk.jobs.bundle import FILE, job_named
+from fstk.errors import InvalidInput
+from fstk.jobs.bundle import job_named
 from fstk.jobs.parameters import portable
 from fstk.jobs.secret import Scrubber, Secret
 from fstk.jobs.source import NotebookSource, read_notebook
@@ -57,22 +59,26 @@ def plan_run(name: str, parameters: Mapping[str, Any], root: Path) -> RunPlan:
     Raises UnknownName, BadParameter or another InvalidInput, and Infrastructure when a secret's store did not answer.
     """
     try:
-        job, tasks = _notebook(name, parameters) if name.endswith(".ipynb") else _job(name, parameters, root)
+        job, tasks = _notebook(name, parameters, root) if name.endswith(".ipynb") else _job(name, parameters, root)
         date_ = _logical_date(tasks)
     except InvalidInput as error:
         raise type(error)(f"{error} {_UNTOUCHED}") from error
     return RunPlan(job, date_, _command(name, parameters), tuple(tasks))
 
 
-def _notebook(name: str, parameters: Mapping[str, Any]) -> tuple[str, list[PlannedTask]]:
-    path = Path(name).resolve()
-    return path.stem, [_task(path.stem, read_notebook(path), (), parameters)]
+def _notebook(name: str, parameters: Mapping[str, Any], root: Path) -> tuple[str, list[PlannedTask]]:
+    path = Path(os.path.realpath(name)) if "\0" not in name else Path(name)
+    key = path.name.removesuffix(".ipynb")
+    if key.startswith((".", " ")) or not key or not key.isprintable():
+        raise InvalidInput(f"a notebook called {path.name!r} cannot be run: its name is that of its record.")
+    if path.is_relative_to(root.resolve()):
+        job = path.relative_to(root.resolve()).with_name(key)
+    else:  # another of its name may lie in another folder
+        job = Path(f"{key[:200]}-{hashlib.sha256(bytes(path.parent)).hexdigest()[:8]}")
+    return job.as_posix(), [_task(key, read_notebook(path), (), parameters)]
 
 
 def _job(name: str, parameters: Mapping[str, Any], root: Path) -> tuple[str, list[PlannedTask]]:
-    if (Path(name).with_suffix(".ipynb")).is_file() and not (root / FILE).is_file():
-        hint = f"A notebook is run by its file name, {name}.ipynb."
-        raise UnknownName(f"no job {name}: there is no {FILE} in {root}. {hint}")
     spec = job_named(name, root)
     tasks = []
     for task in spec.tasks:

@@ -49,7 +49,7 @@ class Lines:
             self._bar.stop()
             self._bar = None
         head = self._head(number, key)
-        room = WIDTH - len(head) - len(last) - 3
+        room = max(0, WIDTH - len(head) - len(last) - 3)
         print(f"{head} {' '.join(summary.split()):<{room}}  {last}", file=self._out, flush=True)
 
     def _head(self, number: int, key: str) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
-import tempfile
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +17,7 @@ import msgspec
 import psutil
 
 from fstk.display import Displayed, Sheet
-from fstk.errors import InvalidInput
+from fstk.errors import Infrastructure, InvalidInput
 from fstk.journal import Entry
 
 Status = Literal[
@@ -31,6 +34,8 @@ Status = Literal[
     "not started",  # no kernel could be had
     "lost",  # the run itself vanished: its record says running, its process is gone
 ]
+TEMPORARY = ".part-"
+"""What the names of files begin with that are being written, or were when their writer died."""
 _SILENT = timedelta(minutes=2)  # a run on another machine that has not written for so long is lost
 
 
@@ -45,7 +50,8 @@ class Failure(msgspec.Struct, frozen=True):
 
 class RunRecord(Displayed, msgspec.Struct, frozen=True):
     """One task's run. Times are UTC, parameters JSON values, secrets references; ``changed`` None is not known;
-    ``accesses`` are the table versions, model versions and online tables that it read or wrote."""
+    ``accesses`` are the table versions, model versions and online tables that it read or wrote, ``files`` the project's
+    modules and scripts that it ran, by path from the root, with their hashes."""
 
     job: str
     task: str
@@ -69,14 +75,26 @@ class RunRecord(Displayed, msgspec.Struct, frozen=True):
     changed: bool | None = None
     rows: dict[str, Any] = {}
     accesses: tuple[Entry, ...] = ()
+    files: dict[str, str] = {}
 
     @property
     def seconds(self) -> float:
         """Seconds from the start to the end, or to the last heartbeat."""
         return ((self.ended or self.heartbeat) - self.started).total_seconds()
 
-    def same_work(self, other: RunRecord) -> bool:
-        return self.notebook_hash == other.notebook_hash and self.parameters == other.parameters
+    def done_as(self, other: RunRecord, root: Path) -> bool:
+        """Whether this run succeeded with the notebook and parameters of ``other``, and files that have not changed."""
+        same = self.notebook_hash == other.notebook_hash and self.parameters == other.parameters
+        return self.status == "succeeded" and same and all(file_hash(root / f) == h for f, h in self.files.items())
+
+    def follows(self, other: RunRecord) -> bool:
+        """Whether this run began after ``other`` had ended, and read no older version of a table than that one left."""
+        left = {entry.table: entry.version for entry in other.accesses if entry.action != "read"}
+        for entry in self.accesses:
+            before = left.get(entry.table) if entry.action == "read" else None
+            if before is not None and entry.version is not None and entry.version < before:
+                return False
+        return other.ended is not None and other.ended <= self.started
 
     def display(self) -> Sheet:
         rows: list[tuple[str, Any]] = [
@@ -122,14 +140,38 @@ def write_record(path: Path, record: RunRecord) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, whole, whenever the power goes."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}-", delete=False) as file:
-        temporary = Path(file.name)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.chmod(0o644)
-    temporary.replace(path)
+    """Write a file so that a reader sees the old one or the new one, whole, whenever the power goes; who may read it is
+    what the umask says. Infrastructure: it cannot be written, and nothing is left of the attempt."""
+    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")  # as short for a name that is as long as may be
+    with writing(path.parent):
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Tell an OSError, met in writing to a run's ``folder``, in one sentence as Infrastructure."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise Infrastructure(
+            f"the folder of runs {folder} cannot be written: {reason}. Make room, or set FSTK_RUNS to another folder."
+        ) from error
+
+
+def file_hash(path: Path) -> str:
+    """Return the hash of a file's content, "" where it cannot be read."""
+    try:
+        return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    except OSError:
+        return ""
 
 
 def read_record(path: Path) -> RunRecord:
@@ -139,7 +181,7 @@ def read_record(path: Path) -> RunRecord:
         record = msgspec.convert(json.loads(path.read_bytes()), RunRecord)
     except FileNotFoundError as error:
         raise InvalidInput(f"there is no run record {path}.") from error
-    except (ValueError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise InvalidInput(f"{path} is not a run record.") from error
     if record.status != "running" or _alive(record):
         return record

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,14 +17,24 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from fstk import errors, journal, settings
+from fstk import journal, settings
 from fstk.display import Displayed, Sheet, line_of, short_path
-from fstk.errors import FstkError, InvalidInput, JobFailed
+from fstk.errors import Infrastructure, InvalidInput, JobFailed
 from fstk.jobs.lease import hold
-from fstk.jobs.messages import CellError, Closing, Start, receive
+from fstk.jobs.messages import Closing, Start, receive
 from fstk.jobs.plan import PlannedTask, RunPlan, plan_run
 from fstk.jobs.progress import Lines
-from fstk.jobs.record import Failure, RunRecord, Status, gibibytes, read_record, this_process, write_record
+from fstk.jobs.record import (
+    TEMPORARY,
+    Failure,
+    RunRecord,
+    Status,
+    gibibytes,
+    read_record,
+    this_process,
+    write_record,
+    writing,
+)
 from fstk.jobs.watch import Watch, read_journal, rows_so_far
 from fstk.optional import need
 
@@ -74,14 +85,15 @@ def run_job(
 
     Args:
         parameters: values by name, typed or as text; for a job, parameters of the job.
-        resume: skip tasks that an earlier run for the same logical date has done with the same notebook and parameters,
-            unless a task that they depend on runs anew.
+        resume: skip tasks that an earlier run for the same logical date has done with the same notebook, modules of the
+            project and parameters, after the last run of the tasks they depend on and with the versions that it wrote.
         cell_timeout: seconds that one cell may run; None for no limit.
 
     Raises:
         InvalidInput: as :func:`~fstk.jobs.plan.plan_run`; nothing was started.
         MissingPackage: papermill is not installed.
         LeaseHeld: the same job runs already for the same logical date; nothing was started.
+        Infrastructure: the folder of runs cannot be written.
         JobFailed: a task did not succeed; its ``exit_code`` says which of us failed.
     """
     plan = plan_run(name, dict(parameters or {}), settings.root())
@@ -93,7 +105,8 @@ def run_job(
         for number, task in enumerate(plan.tasks, 1):
             run = _TaskRunner(plan, task, number, folder, lines, cell_timeout)
             earlier = run.earlier() if resume else None
-            if earlier and all(done[key].skipped for key in task.depends_on):
+            before = [done[key] for key in task.depends_on]
+            if earlier and all(one.skipped and earlier.follows(one.record) for one in before):
                 lines.end(number, task.key, "done before", "skipped")
                 done[task.key] = TaskRun(earlier, skipped=True)
                 continue
@@ -110,7 +123,7 @@ class _TaskRunner:
     ) -> None:
         self.task, self.number, self.lines, self.cell_timeout = task, number, lines, cell_timeout
         self.path = folder / f"{task.key}.json"
-        self.shared = folder / f".{task.key}"
+        self.shared = folder / f"{TEMPORARY}{task.key}"
         self.before: RunRecord | None = None
         self.token = secrets.token_hex(16)
         now = datetime.now(UTC)
@@ -134,16 +147,22 @@ class _TaskRunner:
             record = read_record(self.path)
         except InvalidInput:  # none, or not one of ours: the task is not known to be done
             return None
-        return record if record.status == "succeeded" and record.same_work(self.record) else None
+        return record if record.done_as(self.record, settings.root()) else None
 
     def run(self) -> RunRecord:
         """Execute the notebook and return its closed record; the record on disk is closed whatever happens here."""
         self.before = self.earlier()
-        shutil.rmtree(self.shared, ignore_errors=True)  # what a run that vanished has left
-        self.shared.mkdir()
-        write_record(self.path, self.record)
-        Start(task=self.task.key, token=self.token, declaration=self.task.notebook.declared_in).send(self.shared)
+        with writing(self.shared.parent):
+            self.shared.mkdir()
+        start = Start(
+            task=self.task.key,
+            token=self.token,
+            declaration=self.task.notebook.declared_in,
+            parameters=json.dumps(dict(self.task.parameters)),
+        )
         try:
+            start.send(self.shared)
+            write_record(self.path, self.record)
             self._execute()
         except KeyboardInterrupt:
             self._close("interrupted", Failure("Interrupted", "the run was asked to stop"))
@@ -151,7 +170,7 @@ class _TaskRunner:
             self._close("failed", Failure(type(error).__name__, self.task.scrubber.clean(str(error))), code=4)
             raise
         finally:
-            shutil.rmtree(self.shared)
+            shutil.rmtree(self.shared, ignore_errors=True)  # what stays, the next run removes
         return self.record
 
     def _execute(self) -> None:
@@ -171,7 +190,8 @@ class _TaskRunner:
             self.lines.beat(self.number, self.task.key, execution.cell, execution.cells, rows, seconds)
             if (now - self.record.heartbeat).total_seconds() >= _HEARTBEAT_SECONDS:
                 self.record = replace(self.record, heartbeat=now)
-                write_record(self.path, self.record)
+                with suppress(Infrastructure):  # the record's last state tells whether it can be written
+                    write_record(self.path, self.record)
 
         shared = {journal.FOLDER_VARIABLE: str(self.shared), journal.RUN_VARIABLE: self.record.run_id}
         execution = Execution(
@@ -191,9 +211,10 @@ class _TaskRunner:
             if watch:
                 watch.stop()
                 self.record = replace(self.record, peak_memory_bytes=watch.peak_bytes)
+        self.record = replace(self.record, files=execution.files)
         if failure and status == "killed":
             failure = replace(failure, message=self._why_killed(failure.message))
-        self._close(status, failure)
+        self._close(status, failure, execution.exit_code if status == "failed" else None)
 
     def _close(self, status: Status, failure: Failure | None, code: int | None = None) -> None:
         closing = receive(self.shared, Closing)
@@ -201,9 +222,8 @@ class _TaskRunner:
         if status == "succeeded" and not closed:
             status = "unclosed"
             failure = Failure("RecordNotClosed", "every cell ran, but none called job.done(...)")
-        if status == "failed" and code is None:
-            code = self._error_code(failure)
-            status = "refused" if code == 3 else "failed"
+        if status == "failed" and code == 3:
+            status = "refused"
         exit_code = code if code is not None else _EXIT_CODES.get(status, 1)
         accesses = tuple(read_journal(self.shared))
         now = datetime.now(UTC)
@@ -214,19 +234,15 @@ class _TaskRunner:
             same = bool(accesses) and self.before is not None and self.before.accesses == accesses
             changed = False if closing.changed is None and same else closing.changed
             self.record = replace(self.record, summary=closing.summary, changed=changed, rows=closing.rows)
-        write_record(self.path, self.record)
+        told = _outcome(self.record, skipped=False)
         last = f"{self.record.seconds:.0f} s" if status == "succeeded" else f"exit {self.record.exit_code}"
-        self.lines.end(self.number, self.task.key, _outcome(self.record, skipped=False), last)
-
-    def _error_code(self, failure: Failure | None) -> int:
-        cell_error = receive(self.shared, CellError)
-        if cell_error is not None:
-            code = cell_error.exit_code
-        else:  # raised before the notebook opened its job
-            kind = getattr(errors, failure.error if failure else "", None)
-            code = kind.exit_code if isinstance(kind, type) and issubclass(kind, FstkError) else 1
-        # 2 means that nothing was started, which a cell can no longer say
-        return code if code in (3, 4) else 1
+        try:
+            write_record(self.path, self.record)
+        except Infrastructure:
+            told, last = "its record cannot be written", "exit 4"
+            raise
+        finally:
+            self.lines.end(self.number, self.task.key, told, last)
 
     def _why_killed(self, message: str) -> str:
         peak = self.record.peak_memory_bytes

@@ -38,7 +38,10 @@ def parameter_type(source: str, name: str, where: str) -> ParameterType:
     >>> parameter_type("Literal['1d', '7d'] | None", "every", "churn.ipynb").expected
     "one of '1d', '7d' or none"
     """
-    kind = _type_of(ast.parse(source, mode="eval").body)
+    try:
+        kind = _type_of(ast.parse(source, mode="eval").body)
+    except (SyntaxError, RecursionError, MemoryError):  # a text within it, or any text of an annotation
+        kind = None
     if kind is None:
         raise InvalidInput(f"{where}: parameter {name} cannot be a {source}. Types are: {NAMES}.")
     return replace(kind, source=source)

@@ -9,17 +9,24 @@ import shutil
 import stat
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fstk.engines.types import arrow_type
 from fstk.errors import FstkError, TypeMismatch
 from fstk.models import saved
-from fstk.training.rows import as_pandas
+from fstk.models.predictions import as_arrow, cast
+from fstk.models.spec import ModelRecord
+from fstk.training.dtypes import frames
+
+if TYPE_CHECKING:
+    import pandas
 
 PREDICTION = "prediction"
 
@@ -43,10 +50,10 @@ class PackedModel:
         content = packed.getvalue()
         return cls(content, hashlib.sha256(content).hexdigest())
 
-    def predict(self) -> saved.Predict:
-        """Return the model's prediction, loading it the first time in this process."""
+    def predict(self, method: str | None) -> saved.Predict:
+        """Return the model's ``method``, loading it the first time in this process."""
         if self.digest not in _loaded:
-            _loaded[self.digest] = saved.load(self._unpacked())
+            _loaded[self.digest] = saved.load(self._unpacked(), method)
         return _loaded[self.digest]
 
     def _unpacked(self) -> Path:
@@ -73,36 +80,54 @@ class PackedModel:
 
 @dataclass(frozen=True)
 class Scorer:
-    """Appends :data:`PREDICTION`, of Spark type ``result_type``, to rows; ``inputs`` are the model's columns, in order.
-    TypeMismatch: the predictions do not fit ``result_type``. FstkError: the model fails, in its own words."""
+    """Appends :data:`PREDICTION`, of Spark type ``result_type``, to rows; ``record`` says which columns the model takes
+    and in which dtypes, whatever rows come together. TypeMismatch: a value, or a prediction, does not fit its type.
+    FstkError: the model fails, in its own words."""
 
     model: PackedModel
     name: str
-    inputs: tuple[str, ...]
+    record: ModelRecord
     result_type: str
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         kind = arrow_type(self.result_type)
         if not rows.num_rows:
             return rows.append_column(PREDICTION, pa.array([], kind))
-        predict = self.model.predict()
-        frame = as_pandas(rows.select(self.inputs))
+        predict = self._loaded()
+        places, parts = [], []
+        for place, frame in self._frames(rows):
+            try:
+                predicted = predict(frame)
+            except Exception as error:
+                raise FstkError(f"{self.name} fails on the rows given: {type(error).__name__}: {error}") from error
+            places.append(place)
+            parts.append(self._typed(predicted, len(place), kind))
+        column = parts[0] if len(parts) == 1 else pa.concat_arrays(parts).take(np.argsort(np.concatenate(places)))
+        return rows.append_column(PREDICTION, column)
+
+    def _loaded(self) -> saved.Predict:
         try:
-            predicted = predict(frame)
+            return self.model.predict(self.record.method)
+        except FstkError:
+            raise
         except Exception as error:
-            raise FstkError(f"{self.name} fails on the rows given: {type(error).__name__}: {error}") from error
-        return rows.append_column(PREDICTION, self._typed(predicted, rows.num_rows, kind))
+            raise FstkError(f"{self.name} cannot be loaded: {type(error).__name__}: {error}") from error
+
+    def _frames(self, rows: pa.Table) -> Iterator[tuple[np.ndarray, pandas.DataFrame]]:
+        columns = {}
+        for name, spark in self.record.inputs.items():
+            column, kind = rows.column(name), arrow_type(spark)
+            try:
+                columns[name] = column.cast(kind, safe=not pa.types.is_floating(kind))
+            except pa.ArrowInvalid as error:
+                raise TypeMismatch(f"{self.name} was trained with {name} as {spark}: {error}.") from error
+        try:
+            yield from frames(pa.table(columns), self.record.dtypes)
+        except (ValueError, TypeError) as error:
+            raise FstkError(f"the rows given cannot be made the frame that {self.name} takes: {error}.") from error
 
     def _typed(self, predicted: Any, rows: int, kind: pa.DataType) -> pa.Array:
-        values = np.asarray(predicted)
-        if values.ndim == 2 and values.shape[1] == 1:
-            values = values[:, 0]
-        if len(values) != rows:
-            raise FstkError(f"{self.name} gave {len(values):,} predictions for {rows:,} rows.")
-        found = pa.array(list(values) if values.ndim > 1 else values, from_pandas=False)
-        try:
-            return found.cast(kind)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise TypeMismatch(
-                f"{self.name} predicts {found.type}, which result_type={self.result_type!r} does not hold: {error}"
-            ) from error
+        found = as_arrow(predicted, rows, self.name)
+        if isinstance(found.type, pa.ListType) and self.record.of_second_class(self.result_type):
+            found = pc.list_element(found, 1)
+        return cast(found, kind, self.name)

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import numpy as np
 
 from fstk import journal
+from fstk.columns.values import plain
 from fstk.display import Displayed, Sheet
 from fstk.engines.choice import session_for
 from fstk.engines.frames import is_spark
+from fstk.engines.types import spark_type
 from fstk.errors import InvalidInput
-from fstk.models import saved
-from fstk.models.registry import Registry
-from fstk.models.spec import FILE, ModelRecord
-from fstk.training.rows import as_pandas
+from fstk.models import inputs, saved, trust
+from fstk.models.registry import DIGEST, Registry
+from fstk.models.spec import FILE, PROBABILITIES, ModelRecord
 from fstk.training.training_set import TrainingSet
-
-_SAMPLE = 5  # label rows whose predictions give the type of the model's output
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,8 +45,21 @@ class ModelVersion(Displayed):
         features = set(self.record.plan.features)
         rows = [(name, kind, "feature" if name in features else "labels") for name, kind in self.record.inputs.items()]
         tables = ", ".join(f"{table} v{version}" for table, version in self.record.tables.items())
-        notes = [f"features of {tables}", f"address: {self.uri}"]
+        notes = [f"features of {tables}", f"address: {self.uri}", *self._told()]
         return Sheet(f"{title}{known}", ("input", "type", "from"), rows, notes)
+
+    def _told(self) -> list[str]:
+        """Return what a prediction of a classifier is."""
+        classes = self.record.classes
+        if len(classes) == 0:
+            return []
+        if self.record.method is None:
+            return [f'prediction: the class; log_model(…, predict="{PROBABILITIES}") gives probabilities']
+        if self.record.method != PROBABILITIES:
+            return []
+        listed = ", ".join(map(str, classes))
+        second = f"the probability of {classes[1]}; " if len(classes) == 2 else ""
+        return [f'prediction: {second}with result_type="array<double>" those of {listed}']
 
 
 def log_model(
@@ -57,21 +69,26 @@ def log_model(
     training_set: TrainingSet,
     registered_model_name: str | None = None,
     *,
+    predict: str | None = None,
+    input_example: Any = None,
     model_registry_uri: str | None = None,
 ) -> ModelVersion:
     """Log a fitted model together with the feature lookups of its training set; see
     ``FeatureEngineeringClient.log_model``.
 
     The model is saved by its flavor, with ``feature_lookups.json`` (:class:`ModelRecord`) among its files, and a
-    signature from the training set. The same model, by its bytes, of the same plan and labels is registered once.
+    signature from the training set. The same model, by its bytes, of the same record and labels is registered once.
     """
     if not isinstance(training_set, TrainingSet):
         raise InvalidInput(f"training_set must be a TrainingSet; got {type(training_set).__name__}.")
-    record = ModelRecord(training_set.plan, training_set.as_known)
     registry = Registry(model_registry_uri)
     with tempfile.TemporaryDirectory(prefix="fstk-model-") as temporary:
         folder = Path(temporary) / "model"
-        content = saved.save(model, flavor, folder)
+        content = saved.save(model, flavor, folder, predict)
+        record = ModelRecord(training_set.plan, training_set.as_known, {}, predict)
+        fitted = inputs.learn(saved.load(folder, predict), training_set, record.inputs, input_example)
+        answers, classes = spark_type(fitted.answers.type), _classes(model)
+        record = replace(record, dtypes=fitted.dtypes, answers=answers, classes=classes)
         whole = "\n".join((record.digest, _labels_digest(training_set), content))
         digest = hashlib.sha256(whole.encode()).hexdigest()
         if registered_model_name is not None:
@@ -79,22 +96,24 @@ def log_model(
             if same is not None:
                 journal.note("model", registered_model_name, same.version, 0)
                 return ModelVersion(same.name, same.version, same.uri, same.run_id, False, record)
-        saved.sign(folder, record.inputs, as_pandas(_sample(training_set).select(list(record.inputs))))
+        saved.sign(folder, record.inputs, fitted.sample, fitted.predicted)
         (folder / FILE).write_text(record.to_json(), encoding="utf-8")
-        uri, run_id = saved.log(folder, artifact_path, flavor.__name__.removeprefix("mlflow."))
+        files = trust.digest(folder, artifact_path)
+        uri, run_id = saved.log(folder, artifact_path, flavor.__name__.removeprefix("mlflow."), {trust.FILES: files})
     if registered_model_name is None:
         journal.note("model", artifact_path, None, None)
         return ModelVersion(None, None, uri, run_id, True, record)
-    found = registry.register(registered_model_name, uri, run_id, digest)
+    found = registry.register(registered_model_name, uri, run_id, {DIGEST: digest, trust.FILES: files})
     journal.note("model", registered_model_name, found.version, None)
     return ModelVersion(found.name, found.version, found.uri, run_id, True, record)
 
 
-def _sample(training_set: TrainingSet) -> pa.Table:
-    """Return a few rows of the training set, looked up from a few of its labels."""
-    labels: Any = training_set.labels
-    few = session_for(labels).arrow(labels.limit(_SAMPLE)) if is_spark(labels) else labels.slice(0, _SAMPLE)
-    return TrainingSet(training_set.plan, few, training_set.as_known, training_set.session).to_arrow()
+def _classes(model: Any) -> tuple[Any, ...]:
+    """Return the classes of a classifier, empty where it does not say them or they are no plain values."""
+    if not callable(getattr(model, PROBABILITIES, None)):
+        return ()
+    found = [plain(value) for value in np.asarray(getattr(model, "classes_", ())).ravel()]
+    return tuple(found) if all(isinstance(value, str | int | float) for value in found) else ()
 
 
 def _labels_digest(training_set: TrainingSet) -> str:

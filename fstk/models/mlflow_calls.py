@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import sqlite3
+import tempfile
+import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from fstk import settings
@@ -14,6 +18,9 @@ from fstk.errors import FstkError, Infrastructure, InvalidInput, UnknownModel
 from fstk.optional import need
 
 _TRACKING = "MLFLOW_TRACKING_URI"
+_SQLITE = "sqlite:///"
+_HALF_MADE = "Database migration in unexpected state"
+_LEFT = 3600  # seconds after which what a killed process was making is nobody's
 _BAR = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 _KINDS: dict[str, type[FstkError]] = {
     "RESOURCE_DOES_NOT_EXIST": UnknownModel,
@@ -59,7 +66,12 @@ def quiet() -> Iterator[None]:
         kind = _KINDS.get(error.error_code, FstkError)
         if isinstance(error.__context__, OSError):  # of which those of requests are
             kind = Infrastructure
+        broken = isinstance(error.__cause__ or error.__context__, need("sqlalchemy.exc").DatabaseError)
+        if broken or _HALF_MADE in str(error):
+            raise Infrastructure(_broken(error, need("mlflow").get_tracking_uri())) from error
         raise kind(f"MLflow: {_line(error)}") from error
+    except need("sqlalchemy.exc").SQLAlchemyError as error:
+        raise Infrastructure(_broken(error, need("mlflow").get_tracking_uri())) from error
     except OSError as error:
         raise Infrastructure(f"MLflow's files or server do not answer: {error}.") from error
     finally:
@@ -70,6 +82,47 @@ def quiet() -> Iterator[None]:
             os.environ.pop(_BAR, None)
         else:
             os.environ[_BAR] = bar
+
+
+@contextmanager
+def store(registry: str | None = None) -> Iterator[None]:
+    """Run MLflow calls, as :func:`quiet` does, that need its databases: that of runs and that of ``registry``, None for
+    where MLflow is set to. Infrastructure: one of them cannot be used."""
+    with quiet():
+        mlflow = need("mlflow")
+        for address in dict.fromkeys((mlflow.get_tracking_uri(), registry or mlflow.get_registry_uri())):
+            if address.startswith(_SQLITE):
+                _ready(Path(address.removeprefix(_SQLITE).partition("?")[0]).absolute())
+        yield
+
+
+def _ready(file: Path) -> None:
+    """Make a SQLite database that is missing. MLflow would make it in its place, in a hundred steps, of which a kill
+    leaves what no later start can use; here it gets its name when it is whole."""
+    if file.exists():
+        try:
+            with closing(sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True)) as found:
+                found.execute("SELECT 1 FROM sqlite_master")
+        except sqlite3.DatabaseError as error:  # at once: MLflow would try for minutes to open it
+            raise Infrastructure(_broken(error, f"{_SQLITE}{file}")) from error
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{file.name}-"
+    for left in file.parent.glob(f"{prefix}*"):
+        if time.time() - left.stat().st_mtime > _LEFT:
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=file.parent) as folder:
+        made = Path(folder) / file.name
+        need("mlflow").MlflowClient(f"{_SQLITE}{made}").get_experiment("0")
+        with suppress(FileExistsError):  # another process was first
+            os.link(made, file)
+
+
+def _broken(error: Exception, place: str) -> str:
+    said = f"MLflow's database {place} cannot be used: {_line(error).rstrip('.')}."
+    if not place.startswith(_SQLITE) or "locked" in said:
+        return f"{said} Try again later."
+    return f"{said} If it is damaged, or was left half made, move that file away, and a new one is made."
 
 
 def _line(error: Exception) -> str:

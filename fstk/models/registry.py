@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fstk.errors import UnknownModel, nearest
-from fstk.models.mlflow_calls import quiet
+from fstk.models.mlflow_calls import store
 from fstk.optional import need
 
 DIGEST = "fstk.digest"
@@ -26,11 +27,12 @@ class LoggedModel:
     name: str | None = None
     version: int | None = None
     run_id: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 class Registry:
     """The registry at ``uri``; None is the one MLflow is set to: ``MLFLOW_REGISTRY_URI``, else the tracking server.
-    Every method raises as :func:`fstk.models.mlflow_calls.quiet`."""
+    Every method raises as :func:`fstk.models.mlflow_calls.store`."""
 
     def __init__(self, uri: str | None) -> None:
         self._uri = uri
@@ -47,7 +49,7 @@ class Registry:
         if address is None:
             return LoggedModel(model_uri)
         name, suffix, alias = address["name"], address["suffix"], address["alias"]
-        with quiet():
+        with store(self._uri):
             versions = self._versions(name)
             if not versions:
                 raise UnknownModel(f"no registered model {name}.{nearest(name, self._names())}")
@@ -69,23 +71,23 @@ class Registry:
 
     def with_digest(self, name: str, digest: str) -> LoggedModel | None:
         """Return the newest version of ``name`` that was registered with ``digest``."""
-        with quiet():
+        with store(self._uri):
             same = [version for version in self._versions(name) if version.tags.get(DIGEST) == digest]
         return _found(max(same, key=lambda version: int(version.version))) if same else None
 
-    def register(self, name: str, model_uri: str, run_id: str | None, digest: str) -> LoggedModel:
+    def register(self, name: str, model_uri: str, run_id: str | None, tags: dict[str, str]) -> LoggedModel:
         """Register a logged model as the next version of ``name``."""
-        with quiet():
+        with store(self._uri):
             client = self._client()
             if name not in self._names():
                 client.create_registered_model(name)
             model_id = model_uri.removeprefix("models:/")
-            made = client.create_model_version(name, model_uri, run_id, tags={DIGEST: digest}, model_id=model_id)
+            made = client.create_model_version(name, model_uri, run_id, tags=tags, model_id=model_id)
             return _found(made)
 
     def fetch(self, found: LoggedModel, into: Path) -> Path:
         """Bring the model's files into ``into``; return their folder."""
-        with quiet():
+        with store(self._uri):
             artifacts = need("mlflow.artifacts")
             return Path(artifacts.download_artifacts(found.uri, dst_path=str(into), registry_uri=self._uri))
 
@@ -117,7 +119,8 @@ def _by_alias(name: str, aliases: dict[str, str]) -> str | None:
 
 
 def _found(version: Any) -> LoggedModel:
-    return LoggedModel(f"models:/{version.name}/{version.version}", version.name, int(version.version), version.run_id)
+    uri = f"models:/{version.name}/{version.version}"
+    return LoggedModel(uri, version.name, int(version.version), version.run_id, version.tags)
 
 
 def _spans(numbers: dict[int, Any]) -> str:

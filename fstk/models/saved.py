@@ -6,15 +6,17 @@ import hashlib
 import pickle
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import yaml
 
 from fstk.engines.base import Schema
 from fstk.engines.types import arrow_type
 from fstk.errors import InvalidInput
-from fstk.models.mlflow_calls import quiet
+from fstk.models.mlflow_calls import quiet, store
 from fstk.optional import need
 
 if TYPE_CHECKING:
@@ -23,23 +25,40 @@ if TYPE_CHECKING:
 Predict = Callable[["pandas.DataFrame"], Any]
 
 _DESCRIPTION = "MLmodel"
+_METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples", "transform")
 _SIGNED = {pa.bool_(): "boolean", pa.float32(): "float", pa.string(): "string", pa.binary(): "binary"}
 """MLflow's types beside datetime, others double, integers too, as MLflow advises where values may be missing."""
 
 
-def save(model: Any, flavor: Any, folder: Path) -> str:
+def save(model: Any, flavor: Any, folder: Path, method: str | None = None) -> str:
     """Save ``model`` into ``folder`` and return the digest of its content. The requirements are the flavor's own,
-    unless it is ``mlflow.pyfunc``, for which MLflow looks what the model imports."""
+    unless it is ``mlflow.pyfunc``, for which MLflow looks what the model imports. InvalidInput: ``flavor`` saves no
+    models, or the model has no ``method``."""
     name = getattr(flavor, "__name__", "")
     if not callable(getattr(flavor, "save_model", None)) or not name.startswith("mlflow"):
         raise InvalidInput(f"flavor must be an MLflow module, such as mlflow.sklearn; got {flavor!r}.")
+    if method is not None:
+        _check_method(model, name, method)
     with quiet():
         if name == "mlflow.pyfunc":
             flavor.save_model(str(folder), python_model=model)
         else:
             options = _for_sklearn(model) if name == "mlflow.sklearn" else {}
+            if name == "mlflow.sklearn" and method is not None:
+                options["pyfunc_predict_fn"] = method
             flavor.save_model(model, str(folder), pip_requirements=flavor.get_default_pip_requirements(), **options)
     return _digest(model, folder)
+
+
+def _check_method(model: Any, flavor: str, method: str) -> None:
+    if flavor == "mlflow.pyfunc":
+        raise InvalidInput(f"predict={method!r}: of a model of mlflow.pyfunc, predict is called; call {method} in it.")
+    if not isinstance(method, str) or not callable(getattr(model, method, None)):
+        known = [name for name in _METHODS if callable(getattr(model, name, None))]
+        raise InvalidInput(
+            f"predict={method!r} is no method of {type(model).__name__}; of those that predict it has: "
+            f"{', '.join(known) or 'none'}."
+        )
 
 
 def _for_sklearn(model: Any) -> dict[str, Any]:
@@ -62,19 +81,16 @@ def _digest(model: Any, folder: Path) -> str:
         return digest.hexdigest()
 
 
-def sign(folder: Path, inputs: Schema, sample: pandas.DataFrame) -> None:
-    """Write the model's signature: its inputs by type, its output as it predicts for ``sample``."""
+def sign(folder: Path, inputs: Schema, sample: pandas.DataFrame, predicted: Any) -> None:
+    """Write the model's signature: its inputs by type, its output as it ``predicted`` for ``sample``, where MLflow has
+    a type for that."""
     schema = need("mlflow.types.schema")
     models = need("mlflow.models")
-    try:
-        predicted = load(folder)(sample)
-    except Exception as error:
-        raise InvalidInput(
-            f"the model fails on rows of its own training set: {type(error).__name__}: {error}"
-        ) from error
     with quiet():
         columns = [schema.ColSpec(_signed(arrow_type(kind), schema), name) for name, kind in inputs.items()]
-        outputs = models.infer_signature(sample, predicted).outputs
+        outputs = None
+        with suppress(need("mlflow.exceptions").MlflowException, TypeError, ValueError):
+            outputs = models.infer_signature(sample, predicted).outputs
         description = models.Model.load(str(folder))
         description.signature = models.ModelSignature(schema.Schema(columns), outputs)
         description.save(str(folder / _DESCRIPTION))
@@ -92,11 +108,11 @@ def _signed(kind: pa.DataType, schema: Any) -> Any:
     return _SIGNED.get(kind, "double")
 
 
-def log(folder: Path, name: str, flavor: str) -> tuple[str, str | None]:
+def log(folder: Path, name: str, flavor: str, tags: dict[str, str]) -> tuple[str, str | None]:
     """Log the model saved in ``folder``, under the active run if there is one; return its address and the run."""
-    with quiet():
+    with store():
         models = need("mlflow.models")
-        info = models.Model.log(None, _Copy(folder), name=name, flavor_name=flavor)
+        info = models.Model.log(None, _Copy(folder), name=name, flavor_name=flavor, tags=tags)
         return info.model_uri, info.run_id
 
 
@@ -114,10 +130,29 @@ class _Copy:
         mlflow_model.save(str(Path(path) / _DESCRIPTION))
 
 
-def load(folder: Path) -> Predict:
-    """Return the model's prediction of a pandas frame, whose columns and types are the caller's duty: MLflow's own
-    check is left out, as it refuses integers where a batch has nulls, instants with a zone, decimals."""
+def described(folder: Path, name: str) -> Any:
+    """Return MLflow's description of the model ``name`` in a folder; InvalidInput where it is damaged."""
     with quiet():
+        try:
+            found = need("mlflow.models").Model.load(str(folder))
+            if isinstance(found.flavors, dict) and all(isinstance(one, dict) for one in found.flavors.values()):
+                return found
+            raise TypeError("its flavors are none")
+        except (yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+            raise InvalidInput(
+                f"{_DESCRIPTION} of {name} is damaged ({type(error).__name__}); fetch the model's files anew, or log "
+                "it again."
+            ) from error
+
+
+def load(folder: Path, method: str | None = None) -> Predict:
+    """Return what predicts from a pandas frame, ``method`` of the model itself or else what its flavor calls. Columns
+    and types are the caller's duty: MLflow's own check is left out, as it refuses integers where a batch has nulls,
+    instants with a zone, decimals."""
+    with quiet():
+        if method is not None:
+            module = need("mlflow.models").Model.load(str(folder)).flavors["python_function"]["loader_module"]
+            return getattr(need(module).load_model(str(folder)), method)
         loaded = need("mlflow.pyfunc").load_model(str(folder))
     loaded.metadata.signature = None
     return loaded.predict

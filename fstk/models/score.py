@@ -14,6 +14,7 @@ from fstk.engines.choice import session_for
 from fstk.engines.spark import SparkEngine
 from fstk.engines.types import arrow_type
 from fstk.errors import NameCollision, TypeMismatch, UnknownColumn, nearest
+from fstk.models import trust
 from fstk.models.kernel import PREDICTION, PackedModel, Scorer
 from fstk.models.registry import Registry
 from fstk.models.spec import ModelRecord, read_record
@@ -45,7 +46,13 @@ def score_batch(
     with tempfile.TemporaryDirectory(prefix="fstk-model-") as temporary:
         folder = registry.fetch(found, Path(temporary))
         record = read_record(folder, name)
+        trust.check(folder, found, name)
         model = PackedModel.pack(folder)
+    if not record.predicts(result_type):
+        raise TypeMismatch(
+            f"{name} predicts {record.answers}, which result_type={result_type!r} does not hold; "
+            f"give result_type={record.answers!r}."
+        )
     session = engine if isinstance(engine, SparkEngine) else None
     rows = create_training_set(
         df, record.lookups, None, catalog=catalog, session=session, as_known=record.as_known, caller_overrides=True
@@ -54,7 +61,7 @@ def score_batch(
     _check_inputs(record, schema, name)
     if any(column.lower() == PREDICTION for column in schema):
         raise NameCollision(f"df has a column {PREDICTION}, as the model's answer is called; rename it.")
-    scorer = Scorer(model, name, tuple(record.inputs), result_type)
+    scorer = Scorer(model, name, record, result_type)
     journal.note("read", found.name or model_uri, found.version, None)
     joined = join(rows.plan, engine.frame(df, "df"), engine, record.as_known)
     return engine.map_slices(joined, scorer, schema | {PREDICTION: result_type})

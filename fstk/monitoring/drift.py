@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,7 +15,7 @@ from fstk.engines.choice import engine_for
 from fstk.engines.types import quoted_name
 from fstk.errors import GateRefused, InvalidInput, UnknownColumn, nearest
 from fstk.monitoring.evidently import Answers, Question, Test, ask
-from fstk.monitoring.samples import Sample, pair
+from fstk.monitoring.samples import Of, Sample, pair
 
 _FEW_ROWS = 2_000  # up to here chance alone may move a distance to its limit, so the test asks for a p-value
 _DISTANCE = 0.1
@@ -30,14 +30,15 @@ _NAMES: dict[Test, str] = {
 
 @dataclass(frozen=True)
 class Drift:
-    """One test of one feature: of its ``values``, or of the share of rows where it has none (``missing``).
+    """One test of one feature: of its ``values``, or of the share of rows where it has none (``missing``) or one that
+    the reference never had (``unseen``).
 
     ``value`` is a distance (drift from ``limit`` upwards) or, when ``test`` ends with ``p``, a p-value (drift below).
     ``reference`` and ``now`` are sparklines on one scale, or the missing shares.
     """
 
     feature: str
-    of: Literal["values", "missing"]
+    of: Of
     test: str
     value: float
     limit: float
@@ -138,7 +139,7 @@ class DriftReport(Displayed):
     def display(self) -> Sheet:
         rows = []
         for one in self.tests:
-            name = one.feature if one.of == "values" else f"{one.feature}, missing"
+            name = one.feature if one.of == "values" else f"{one.feature}, {one.of}"
             rows.append((name, one.test, _number(one.value), _number(one.limit), one.drifted, one.reference, one.now))
         notes = [f"{len(self.drifted)} of {len(self.features)} drifted"]
         if self.saved is not None:
@@ -153,8 +154,9 @@ def detect_feature_drift(
     """Compare each feature now with the same feature then.
 
     Numbers, decimals, dates and instants (as seconds) are compared as numbers, booleans, strings and numbers of at most
-    five distinct values as categories (the 20 most common, the others together). Null, NaN and infinity are no value:
-    they are left out of the comparison, and their share is compared for itself wherever there are any.
+    five distinct values as categories (the 20 most common, the others together: then the share of rows whose value the
+    reference never had is compared for itself). Null, NaN and infinity are no value: they are left out of the
+    comparison, and their share is compared for itself wherever there are any.
 
     With more than 2,000 values on both sides the test is a distance with limit 0.1 (Wasserstein over the reference's
     standard deviation; Jensen-Shannon for categories), because any trifle is significant then. Otherwise it is a
@@ -188,13 +190,10 @@ def detect_feature_drift(
     names = list(dict.fromkeys(features))
     reference = _columns(reference_df, names, "reference_df")
     current = _columns(current_df, names, "current_df")
-    asked: list[tuple[str, Literal["values", "missing"], Sample]] = []
+    asked: list[tuple[str, Of, Sample]] = []
     for name in names:
-        values, missing = pair(name, reference.column(name), current.column(name))
-        if values is not None:
-            asked.append((name, "values", values))
-        if missing is not None:
-            asked.append((name, "missing", missing))
+        for of, sample in pair(name, reference.column(name), current.column(name)).items():
+            asked.append((name, of, sample))
     tests: list[Test] = [_test(sample) for _, _, sample in asked]
     chance = _CHANCE / max(1, sum(test in {"ks", "chi-square"} for test in tests))
     labels = _labels(asked, names)
@@ -204,13 +203,13 @@ def detect_feature_drift(
         for label, test, limit, (_, _, sample) in zip(labels, tests, limits, asked, strict=True)
     ]
     answers = ask(questions)
-    found = [
+    tested = [
         Drift(name, of, _NAMES[test], value, limit, _drifted(test, value, limit), *sample.pictures)
         for (name, of, sample), test, limit, value in zip(asked, tests, limits, answers.values, strict=True)
     ]
-    found.sort(key=lambda drift: (not drift.drifted, -drift.severity))
+    tested.sort(key=lambda drift: (not drift.drifted, -drift.severity))
     return DriftReport(
-        "now against the reference", tuple(names), reference.num_rows, current.num_rows, tuple(found), answers
+        "now against the reference", tuple(names), reference.num_rows, current.num_rows, tuple(tested), answers
     )
 
 
@@ -238,7 +237,7 @@ def _labels(asked: Sequence[tuple[str, str, Sample]], names: Sequence[str]) -> l
     # What Evidently's report calls each column; a feature may itself be called "x (missing)".
     labels = []
     for name, of, sample in asked:
-        what = "missing" if of == "missing" else "standardised" if sample.standardised else ""
+        what = of if of != "values" else "standardised" if sample.standardised else ""
         label = f"{name} ({what})" if what else name
         while label in labels or (label != name and label in names):
             label += "'"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,10 @@ import numpy as np
 from fstk.optional import need
 
 Test = Literal["ks", "wasserstein", "chi-square", "jensenshannon"]
+
+
+# the two lines of its page that hold what came from the data, each JSON in a script
+_DATA = re.compile(r"^    var (?:additional_graphs_)?metric_\w+ = .*;$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class Answers:
     def save_html(self, path: Path) -> None:
         """Write Evidently's own report, one file that needs no network."""
         with _quiet():
-            path.write_text(self._snapshot.get_html_str(as_iframe=False), encoding="utf-8")
+            page = self._snapshot.get_html_str(as_iframe=False)
+        path.write_text(_DATA.sub(_harmless, page, count=2), encoding="utf-8")
 
 
 def ask(questions: Sequence[Question]) -> Answers:
@@ -83,6 +89,11 @@ def _two_sample_chi_square() -> str:
     test = stattests.StatTest(name=name, display_name="chi-square p_value, two samples", allowed_feature_types=kinds)
     stattests.register_stattest(test, default_impl=chi_square)
     return name
+
+
+def _harmless(line: re.Match[str]) -> str:
+    # as text of the data may end the script, or begin a comment or another; in JSON all three stand in texts only
+    return line[0].replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,8 @@ _FEW_VALUES = 5
 _BINS = 8
 _MARKS = "▁▂▃▄▅▆▇█"
 _OTHERS = "(others)"
+Of = Literal["values", "missing", "unseen"]
+"""What of a feature is compared: its values, the share of rows without one, or that of values unseen before."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,9 @@ class Sample:
     standardised: bool = False
 
 
-def pair(name: str, reference: pa.ChunkedArray, now: pa.ChunkedArray) -> tuple[Sample | None, Sample | None]:
-    """Return the samples of the values (None when a side has none) and of what is missing (None when nothing is);
+def pair(name: str, reference: pa.ChunkedArray, now: pa.ChunkedArray) -> dict[Of, Sample]:
+    """Return the samples of the values (unless a side has none), of what is missing (if anything is), and of values
+    that the reference never had (if more than chance explains, and the categories of the values do not show it).
     TypeMismatch: columns of two kinds. UnsupportedType: arrays, maps, structs or bytes."""
     kinds = {kind for kind in (_kind(name, reference.type), _kind(name, now.type)) if kind != "void"}
     if len(kinds) > 1:
@@ -46,10 +50,17 @@ def pair(name: str, reference: pa.ChunkedArray, now: pa.ChunkedArray) -> tuple[S
     else:
         sides = [_floats(side) for side in (reference, now)]
         there = [np.isfinite(side) for side in sides]
-    values = None
+    found: dict[Of, Sample] = {}
     if all(side.any() for side in there):
-        values = _categories(sides, there) if kinds <= {"category"} else _numbers(sides, there)
-    return values, None if all(side.all() for side in there) else _missing(there)
+        found["values"] = _categories(sides, there) if kinds <= {"category"} else _numbers(sides, there)
+        unseen = _unseen(*(side[mask].astype(str) for side, mask in zip(sides, there, strict=True)))
+        if unseen and _OTHERS in found["values"].reference:
+            found["unseen"] = _shares(unseen, ("known", "unseen"), there)
+    if not all(side.all() for side in there):
+        found["missing"] = _shares(
+            [~mask for mask in there], ("present", "missing"), [np.ones_like(mask) for mask in there]
+        )
+    return found
 
 
 def _kind(name: str, arrow: pa.DataType) -> str:
@@ -124,11 +135,22 @@ def _categories(sides: list[np.ndarray], there: list[np.ndarray], order: list[st
     return Sample(sides[0], sides[1], False, _sizes(there), _sparklines(shares))
 
 
-def _missing(there: list[np.ndarray]) -> Sample:
-    words = np.array(["missing", "present"], dtype=object)
-    sides = [words[mask.astype(np.intp)] for mask in there]
-    shares = [f"{100 * (1 - mask.mean()):.1f} %" for mask in there]
-    return Sample(sides[0], sides[1], False, (len(there[0]), len(there[1])), (shares[0], shares[1]))
+def _unseen(reference: np.ndarray, now: np.ndarray) -> list[np.ndarray] | None:
+    """Return which rows now have a value that the reference never had, after those of the reference whose value no
+    other row of it has: so often the next row of the same data is new. None where now is no newer than that."""
+    values, back, counts = np.unique(reference, return_inverse=True, return_counts=True)
+    unseen, alone = ~np.isin(now, values), counts[back] == 1
+    if unseen.all():  # nothing in common is no chance
+        alone[:] = False
+    return [alone, unseen] if unseen.mean() > alone.mean() else None
+
+
+def _shares(masks: list[np.ndarray], words: tuple[str, str], among: list[np.ndarray]) -> Sample:
+    sides = [np.full(len(rows), None, dtype=object) for rows in among]
+    for side, mask, rows in zip(sides, masks, among, strict=True):
+        side[rows] = np.array(words, dtype=object)[mask.astype(np.intp)]
+    shares = [f"{100 * mask.mean():.1f} %" for mask in masks]
+    return Sample(sides[0], sides[1], False, _sizes(among), (shares[0], shares[1]))
 
 
 def _sizes(there: list[np.ndarray]) -> tuple[int, int]:

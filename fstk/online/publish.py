@@ -13,7 +13,7 @@ from fstk.columns.instants import given
 from fstk.display import Displayed, Sheet
 from fstk.engines.base import Engine
 from fstk.engines.spark import SparkEngine
-from fstk.errors import ExpiredSnapshot, InvalidInput, StoreUnavailable, WriteConflict
+from fstk.errors import ExpiredSnapshot, IncompatibleChanges, InvalidInput, StoreUnavailable, WriteConflict
 from fstk.online.plan import PublishPlan, plan_publication
 from fstk.online.source import PORTION, Portion, Source, check_filter, engine_for
 from fstk.online.spec import OnlineSpec, spec_of
@@ -117,9 +117,9 @@ def publish(
         try:
             if planned.extent == "changes":
                 offer.all(source.changed(planned.since))
-        except ExpiredSnapshot:
-            reason = f"the changes of {planned.reason} are no longer kept"
-            planned = replace(planned, extent="everything", reason=reason)
+        except (ExpiredSnapshot, IncompatibleChanges) as error:
+            why = "are no longer kept" if isinstance(error, ExpiredSnapshot) else "span a change of its columns"
+            planned = replace(planned, extent="everything", reason=f"the changes of {planned.reason} {why}")
         if planned.extent == "everything":
             offer.all(source.everything())
         counts = offer.counts if planned.extent == "everything" else offer.counts_of_all_keys()

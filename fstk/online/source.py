@@ -41,7 +41,7 @@ def engine_for(table: FeatureTable, filter_condition: str | None = None, session
     """Return the engine that reads ``table`` and evaluates ``filter_condition``."""
     _check_scalar(table, filter_condition)
     trial = partial(check_filter, table=table, filter_condition=filter_condition)
-    return choice.engine_for(tables={table.at(table.version): None}, session=session, trial=trial)
+    return choice.engine_for(tables={table.at(table.version): None}, changes=True, session=session, trial=trial)
 
 
 def check_filter(engine: Engine, table: FeatureTable, filter_condition: str | None) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Self
@@ -18,6 +20,8 @@ from fstk.online.store import Counts, OnlineTable, Row, Ttl, Watermark, check_sa
 from fstk.validated import validated
 
 _FORMAT = 1
+# What opening to read fails with where nothing can be written: no permission, a read-only place, a full disk.
+_UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL}
 _KEYS_A_QUERY = 500  # SQLite binds at most 999 values in old builds
 
 # fstk_tables.layouts belongs to the format: earlier versions of fstk compare by it.
@@ -184,13 +188,41 @@ class SQLiteStore:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
         """One moment's state of the file; None when there is no file, or nothing was ever published to it."""
-        with self._translated():
-            db = self._connected("rw") if self.path.exists() else None
-            if db is None or _format(db, self.url) == 0:
+        with self._translated(), ExitStack() as stack:
+            if not self.path.exists():
+                yield None
+                return
+            try:
+                db = self._connected("rw")
+                known = _format(db, self.url)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in _UNWRITABLE:
+                    raise
+                self.__exit__()
+                db = stack.enter_context(self._unwritable())
+                known = _format(db, self.url)
+            if known == 0:
                 yield None
                 return
             with _transaction(db, "BEGIN"):
                 yield db
+
+    @contextmanager
+    def _unwritable(self) -> Iterator[sqlite3.Connection]:
+        """The file where this process cannot write the two that SQLite keeps beside it: as it lies there, or, where a
+        write is not moved into it yet, a copy of it."""
+        log = self.path.with_name(f"{self.path.name}-wal")
+        before = _stamps(self.path, log)
+        with ExitStack() as stack:
+            if before[1] is None or not before[1][1]:
+                place, how = self.path, "immutable=1"
+            else:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="fstk-online-"))
+                place, how = Path(shutil.copy(self.path, folder)), "mode=rw"
+                shutil.copy(log, folder)
+            yield stack.enter_context(closing(_connection(place, how, self._busy_seconds)))
+        if _stamps(self.path, log) != before:
+            raise StoreUnavailable(f"online store {self.url} was written while it was read; read again.")
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -208,8 +240,7 @@ class SQLiteStore:
 
     def _connected(self, mode: str) -> sqlite3.Connection:
         if self._connection is None:
-            uri = f"{self.path.absolute().as_uri()}?mode={mode}"
-            self._connection = sqlite3.connect(uri, uri=True, timeout=self._busy_seconds, isolation_level=None)
+            self._connection = _connection(self.path, f"mode={mode}", self._busy_seconds)
             # After a power cut the newest batches may be missing, watermark included; what is there is whole.
             self._connection.execute("PRAGMA synchronous = NORMAL")
         return self._connection
@@ -220,6 +251,17 @@ class SQLiteStore:
             yield
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailable(f"online store {self.url} did not answer: {error}.") from error
+
+
+def _stamps(*files: Path) -> list[tuple[int, int] | None]:
+    """Return when each file was last written and its size, None where it is not there."""
+    found = [file.stat() if file.exists() else None for file in files]
+    return [None if one is None else (one.st_mtime_ns, one.st_size) for one in found]
+
+
+def _connection(path: Path, options: str, busy_seconds: float) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?{options}"
+    return sqlite3.connect(uri, uri=True, timeout=busy_seconds, isolation_level=None)
 
 
 def _write_ahead(db: sqlite3.Connection) -> None:

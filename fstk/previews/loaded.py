@@ -8,7 +8,7 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from fstk.engines.base import TableVersion
+from fstk.engines.base import TableVersion, Within
 from fstk.engines.choice import engine_for
 from fstk.engines.direct import DirectEngine
 from fstk.tables.provenance import EventSource
@@ -23,13 +23,13 @@ class LoadedRows(DirectEngine):
         self.rows = rows
         self._changes: dict[TableVersion, pa.Table] = {}
 
-    def read(self, table: TableVersion, columns: Sequence[str] | None = None) -> pa.Table:
+    def read(self, table: TableVersion, columns: Sequence[str] | None = None, within: Within | None = None) -> pa.Table:
         rows = self.rows[table]
         return rows if columns is None else rows.select(list(columns))
 
     def changes(self, table: TableVersion, since: int = 0) -> pa.Table:
         if table not in self._changes:
-            engine = engine_for(tables={table: None})
+            engine = engine_for(tables={table: None}, changes=True)
             self._changes[table] = engine.arrow(engine.changes(table, since))
         return self._changes[table]
 

@@ -13,19 +13,33 @@ from fstk.columns.typing import ColumnNames, DataFrameLike, SchemaLike
 from fstk.engines.base import Schema, TableVersion
 from fstk.engines.choice import session_for
 from fstk.engines.spark import SparkEngine
+from fstk.engines.spark_errors import translated
 from fstk.engines.types import arrow_schema
-from fstk.errors import DamagedTable, InvalidInput, TypeMismatch, UnknownColumn, UnknownName, UnknownTable, nearest
+from fstk.errors import (
+    AccessDenied,
+    DamagedTable,
+    Infrastructure,
+    InvalidInput,
+    TypeMismatch,
+    UnknownColumn,
+    UnknownName,
+    UnknownTable,
+    nearest,
+)
 from fstk.journal import note
 from fstk.tables import sql
-from fstk.tables.history import Version, choose
+from fstk.tables.history import Version, choose, only_fstk, read_history
 from fstk.tables.plan import check_mode, plan_create
-from fstk.tables.properties import tag_property
+from fstk.tables.properties import from_properties, tag_property
 from fstk.tables.report import WriteReport
 from fstk.tables.spec import FeatureTable, TableDefinition, check_tag, define, read_schema
 from fstk.tables.write import Target, change, column_types, merge
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+_HISTORY = ("version", "operation", "operationMetrics", "userMetadata", "readVersion")
+_MILLIS = "unix_millis(timestamp) AS timestamp"  # collected as a time, it would follow this process's zone
 
 
 class Catalog(ABC):
@@ -47,12 +61,9 @@ class Catalog(ABC):
         return table
 
     def names(self) -> list[str]:
-        """Return the names of all feature tables, sorted; what cannot be read is not among them."""
-        found = []
-        for name in self._names():
-            with suppress(DamagedTable):  # get() and tables() say so
-                found += [name] if self._read(name) is not None else []
-        return found
+        """Return the names of all feature tables, sorted; what cannot be read is not among them: get() and survey() say
+        so."""
+        return [table.name for table in self.survey()[0]]
 
     def create(
         self,
@@ -141,9 +152,18 @@ class Catalog(ABC):
             return found
         return replace(found, version=choose(name, self._history(name), version, timestamp))
 
-    def tables(self) -> list[FeatureTable]:
-        """Return all feature tables, by name; raises DamagedTable for one that cannot be read."""
-        return [table for name in self._names() if (table := self._read(name)) is not None]
+    def survey(self) -> tuple[list[FeatureTable], list[Infrastructure]]:
+        """Return all feature tables that can be read, by name, and of each other one why it cannot."""
+        tables: list[FeatureTable] = []
+        faults: list[Infrastructure] = []
+        for name in self._names():
+            try:
+                table = self._read(name)
+            except (DamagedTable, AccessDenied) as fault:
+                faults.append(fault)
+            else:
+                tables += [] if table is None else [table]
+        return tables, faults
 
     @abstractmethod
     def full_name(self, name: str) -> str:
@@ -153,17 +173,31 @@ class Catalog(ABC):
     def _names(self) -> list[str]:
         """Return the full names of what may be a feature table, sorted."""
 
-    @abstractmethod
     def _read(self, name: str) -> FeatureTable | None:
-        """Return the feature table of a full name, None where there is none; raises DamagedTable."""
+        """Return the feature table of a full name, None where there is none; raises DamagedTable, AccessDenied."""
+        engine = session_for(session=self._engine)
+        try:
+            with translated(f"reading {name}"):
+                detail = engine.sql(f"DESCRIBE DETAIL {self._sql(name)}").collect()[0]
+                schema = engine.schema(engine.session.table(self._sql(name)))
+        except UnknownTable:
+            return None
+        table = from_properties(name, detail.properties, schema, detail.partitionColumns, detail.description)
+        if table is None:
+            return None
+        versions = self._history(name)
+        return replace(table, version=versions[0].version, written_by_fstk=only_fstk(versions))
 
     @abstractmethod
     def _located(self, name: str) -> TableVersion | None:
         """Return where the Delta table of a full name is, None where it is known that there is none."""
 
-    @abstractmethod
     def _history(self, name: str) -> list[Version]:
         """Return the versions of a table that is there, newest first."""
+        engine = session_for(session=self._engine)
+        with translated(f"reading the history of {name}"):
+            rows = engine.sql(f"DESCRIBE HISTORY {self._sql(name)}").selectExpr(*_HISTORY, _MILLIS).collect()
+        return read_history(row.asDict() for row in rows)
 
     @abstractmethod
     def _sql(self, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from fstk import warehouse
 from fstk.engines.base import TableVersion
 from fstk.engines.spark import SparkEngine
 from fstk.engines.types import quoted_name
-from fstk.errors import InvalidInput, TableExists
+from fstk.errors import InvalidInput, TableExists, UnsupportedTable
 from fstk.tables import local
 from fstk.tables.catalog import Catalog
 from fstk.tables.history import Version
@@ -43,14 +44,27 @@ class FolderCatalog(Catalog):
         return local.names_in(self.warehouse)
 
     def _read(self, name: str) -> FeatureTable | None:
-        return local.read(name, self._folder(name))
+        folder = self._folder(name)
+        try:
+            return local.read(name, folder)
+        except UnsupportedTable:  # delta-rs does not even open it
+            table = super()._read(name)
+            return None if table is None else replace(table, location=str(folder))
 
     def _located(self, name: str) -> TableVersion | None:
         folder = self._folder(name)
-        return TableVersion(name, str(folder), local.newest(name, folder)) if local.is_table(folder) else None
+        if not local.is_table(folder):
+            return None
+        try:
+            return TableVersion(name, str(folder), local.newest(name, folder))
+        except UnsupportedTable:
+            return TableVersion(name, str(folder))
 
     def _history(self, name: str) -> list[Version]:
-        return local.history(name, self._folder(name))
+        try:
+            return local.history(name, self._folder(name))
+        except UnsupportedTable:
+            return super()._history(name)
 
     def _sql(self, name: str) -> str:
         return _path(self._folder(name))
@@ -96,9 +110,8 @@ def _path(folder: Path) -> str:
 
 
 def _aside(folder: Path, what: str) -> Path:
-    """Return a free path beside ``folder`` whose name no table can have, for the lock's holder; clears what a killed
-    writer left there."""
-    path = folder.with_name(f".{folder.name}.{what}")
+    """Return a free path beside ``folder``, for the lock's holder; clears what a killed writer left there."""
+    path = warehouse.beside(folder, what)
     if path.exists():
         shutil.rmtree(path)
     return path

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 import deltalake
 import pyarrow as pa
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import TableNotFoundError
 
 from fstk.engines.buckets import stored_rows
-from fstk.engines.delta import open_delta
-from fstk.engines.spark_errors import first_line
+from fstk.engines.delta import answered, open_delta
 from fstk.engines.types import schema_of
-from fstk.errors import DamagedTable, InvalidName
+from fstk.errors import AccessDenied, DamagedTable, FstkError, InvalidName
 from fstk.tables.history import Version, only_fstk, read_history
 from fstk.tables.properties import from_properties
 from fstk.tables.spec import FeatureTable
@@ -23,17 +24,27 @@ LOG = "_delta_log"
 
 
 def is_table(folder: Path) -> bool:
-    """Tell whether a folder holds a Delta table, readable or not."""
-    return any((folder / LOG).glob("[0-9]*"))
+    """Tell whether a folder holds a Delta table, whole or damaged; raises AccessDenied."""
+    try:
+        with os.scandir(folder / LOG) as entries:
+            return any(entry.name[0].isdigit() for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except PermissionError as error:
+        raise AccessDenied(f"{folder / LOG} may not be read: permission denied.") from error
 
 
 def names_in(warehouse: Path) -> list[str]:
-    """Return the names of the Delta tables of a warehouse, sorted; a folder inside a table is none."""
+    """Return the names of the Delta tables of a warehouse, sorted, those that may not be read too; a folder inside a
+    table is none. AccessDenied: the warehouse itself may not be read."""
+    if warehouse.exists() and not os.access(warehouse, os.R_OK | os.X_OK):
+        raise AccessDenied(f"warehouse {warehouse} may not be read: permission denied.")
     found = []
     for log in [*warehouse.glob(f"*/*/{LOG}"), *warehouse.glob(f"*/*/*/{LOG}")]:
         name = ".".join(log.parent.relative_to(warehouse).parts)
-        if _reachable(name) and enclosing(warehouse, log.parent) is None and is_table(log.parent):
-            found.append(name)
+        if _reachable(name) and enclosing(warehouse, log.parent) is None:
+            unreadable = not os.access(log, os.R_OK | os.X_OK)
+            found += [name] if unreadable or is_table(log.parent) else []
     return sorted(found)
 
 
@@ -44,14 +55,13 @@ def enclosing(warehouse: Path, folder: Path) -> Path | None:
 
 
 def read(name: str, folder: Path) -> FeatureTable | None:
-    """Return the feature table at a folder, None when no feature table is there; raises DamagedTable."""
+    """Return the feature table at a folder, None when no feature table is there; raises DamagedTable, AccessDenied, and
+    UnsupportedTable for one whose log only Spark reads."""
     if not is_table(folder):
         return None
     opened = _open(name, folder)
-    try:
+    with _answered(name):
         metadata, schema = opened.metadata(), schema_of(pa.schema(opened.schema().to_arrow()))
-    except DeltaError as error:
-        raise _damaged(name, error) from error
     table = from_properties(name, metadata.configuration, schema, metadata.partition_columns, metadata.description)
     if table is None:
         return None
@@ -65,13 +75,22 @@ def read(name: str, folder: Path) -> FeatureTable | None:
 
 
 def newest(name: str, folder: Path) -> int:
-    """Return the newest version of the Delta table at a folder; raises DamagedTable."""
+    """Return the newest version of the Delta table at a folder; raises as :func:`read`."""
     return _open(name, folder).version()
 
 
 def history(name: str, folder: Path) -> list[Version]:
-    """Return the versions of the Delta table at a folder, newest first; raises DamagedTable."""
+    """Return the versions of the Delta table at a folder, newest first; raises as :func:`read`."""
     return _history(name, _open(name, folder))
+
+
+def file_sizes(folder: Path, name: str) -> dict[str, list[int]]:
+    """Return the bytes of each file of the Delta table at a folder, by partition; raises as :func:`read`."""
+    added = pa.RecordBatchReader.from_stream(_open(name, folder).get_add_actions()).read_all()
+    sizes: dict[str, list[int]] = {}
+    for path, size in zip(added.column("path").to_pylist(), added.column("size_bytes").to_pylist(), strict=True):
+        sizes.setdefault(path.rpartition("/")[0], []).append(size)
+    return sizes
 
 
 def _reachable(name: str) -> bool:
@@ -87,19 +106,24 @@ def _open(name: str, folder: Path) -> deltalake.DeltaTable:
     if empty is not None:
         raise DamagedTable(f"{name}: {empty.name} in its Delta log is empty; restore that file from a copy.")
     try:
-        return open_delta(str(folder))
-    except TableNotFoundError as error:
-        raise DamagedTable(f"{name}: {folder / LOG} holds no version of the table; restore it from a copy.") from error
-    except (DeltaError, OSError) as error:
-        raise _damaged(name, error) from error
+        with _answered(name):
+            return open_delta(str(folder))
+    except DamagedTable as error:
+        if isinstance(error.__cause__, TableNotFoundError):
+            where = folder / LOG
+            raise DamagedTable(f"{name}: {where} holds no version of the table; restore it from a copy.") from error
+        raise
 
 
 def _history(name: str, opened: deltalake.DeltaTable) -> list[Version]:
     try:
-        return read_history(opened.history())
-    except (DeltaError, OSError, ValueError, KeyError) as error:
-        raise _damaged(name, error) from error
+        with _answered(name):
+            return read_history(opened.history())
+    except (ValueError, KeyError) as error:
+        if isinstance(error, FstkError):
+            raise
+        raise DamagedTable(f"{name}: its history cannot be read: {error}. Restore {LOG} from a copy.") from error
 
 
-def _damaged(name: str, error: Exception) -> DamagedTable:
-    return DamagedTable(f"{name}: its Delta log cannot be read: {first_line(str(error))} Restore {LOG} from a copy.")
+def _answered(name: str) -> AbstractContextManager[None]:
+    return answered(name, f"{name}: its Delta log cannot be read", cure=f" Restore {LOG} from a copy.")

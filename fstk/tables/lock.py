@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from fstk.errors import InvalidInput, WriteConflict
+from fstk.warehouse import beside
 
 PATIENCE = 120.0
 """Seconds to wait for another writer to finish."""
@@ -27,7 +28,7 @@ def exclusive(folder: Path, name: str, patience: float = PATIENCE) -> Iterator[N
     The lock is a file beside the folder, so that it is there before the table is and after it is dropped. Raises
     WriteConflict after ``patience`` seconds, InvalidInput where the folder's parent cannot be written.
     """
-    lock = FileLock(folder.parent / f".{folder.name}.lock", timeout=patience)
+    lock = FileLock(beside(folder, "lock"), timeout=patience)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()

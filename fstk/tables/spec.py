@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from fstk.columns.typing import ColumnNames, SchemaLike
 from fstk.display import Displayed, Sheet, plural
-from fstk.engines.base import CHANGE_FEED, Schema, TableVersion
+from fstk.engines.base import Schema, TableVersion
 from fstk.engines.sparktypes import struct_type
 from fstk.engines.types import TIME_TYPES, arrow_type, spark_type
 from fstk.errors import InvalidInput, InvalidName, UnknownColumn, UnsupportedType, nearest
@@ -22,6 +22,15 @@ OWN = "__fstk_"
 
 # What Delta writes only with column mapping, which other readers lack; and the backtick, on which its MERGE fails.
 _UNWRITABLE = re.compile(r"[ ,;{}()\n\t=`]")
+# What Delta's commands and readers call columns of their own, in a merge above all; Spark ignores case.
+_TAKEN = re.compile(
+    r"_change_type|_commit_version|_commit_timestamp|_metadata|_tmp_metadata_\w*|filepath|deletionvectorid|rowindexcol"
+    rf"|_(?!_)\w*[^_]_|__is_cdc|__delta_internal_\w*|{OWN}.*",
+    re.IGNORECASE,
+)
+# Readers refuse longer names in the log for good.
+_LONGEST_NAME = 255
+_LONGEST_TEXT = 100_000
 
 
 @dataclass(frozen=True)
@@ -168,15 +177,29 @@ def define(
         raise InvalidInput(f"{name}: every column is a partition column; leave at least one out.")
     if description is not None and not isinstance(description, str):
         raise InvalidInput(f"{name}: description must be a text; got {description!r}.")
+    _check_text(f"{name}: description", description or "", _LONGEST_TEXT)
     for key, value in (tags or {}).items():
         check_tag(key, value)
     return TableDefinition(name, keys, time, schema, partitions, description, dict(tags or {}))
 
 
 def check_tag(key: str, value: str) -> None:
-    """Refuse a tag whose key or value is not a text, or whose key is empty; raises InvalidInput."""
+    """Refuse a tag whose key or value is not a text or too long, or whose key is empty; raises InvalidInput."""
     if not (isinstance(key, str) and isinstance(value, str) and key.strip()):
         raise InvalidInput(f"a tag is a name and a text, as in ('team', 'data-science'); got ({key!r}, {value!r}).")
+    _check_text("the name of a tag", key, _LONGEST_NAME)
+    _check_text(f"the tag {key!r}", value, _LONGEST_TEXT)
+
+
+def _check_text(what: str, text: str, longest: int) -> None:
+    """Refuse what a reader of Delta's log would not take: a text too long, or that is no UTF-8."""
+    if len(text) > longest:
+        raise InvalidInput(f"{what} has {len(text):,} characters; at most {longest:,} fit into every reader.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise InvalidInput(f"{what} holds half a character ({half!r}), which is no text.") from error
 
 
 def read_schema(schema: SchemaLike) -> Schema:
@@ -213,10 +236,11 @@ def _from_ddl(text: str) -> Schema:
 
 def _canonical(column: str, kind: str) -> str:
     """Return a type in the one spelling that fstk compares, after checking the column's name."""
+    _check_text(f"the name of the column {column[:40]!r}", column, _LONGEST_NAME)
     if not column or _UNWRITABLE.search(column):
         raise InvalidName(f"column {column!r}: a Delta column name may not hold spaces or any of , ; {{ }} ( ) = `.")
-    if column.lower() in CHANGE_FEED or column.lower().startswith(OWN):
-        raise InvalidName(f"column {column!r}: the names {', '.join(CHANGE_FEED)} and {OWN}… are taken; rename it.")
+    if _TAKEN.fullmatch(column):
+        raise InvalidName(f"column {column!r}: Delta and fstk have a column of that name of their own; rename it.")
     try:
         return spark_type(arrow_type(kind))
     except UnsupportedType as error:

@@ -62,17 +62,20 @@ def flagged(source: str, target: str, keys: Sequence[str], given: Schema, there:
     )
 
 
-def totals(rows: str, keys: Sequence[str], partitions: Sequence[str]) -> str:
-    """Return the query of one row of counts over flagged ``rows``: ``rows``, ``inserted``, ``updated``, ``nulls`` (with
-    a null key), ``repeated`` (keys of more rows than one), ``repeating`` (rows of those keys), ``lost`` (rows with a
-    value of a string column of ``partitions`` that Delta would lose)."""
+def totals(rows: str, keys: Sequence[str], partitions: Sequence[str], given: Schema) -> str:
+    """Return the query of one row of counts over flagged ``rows`` of columns ``given``: ``rows``, ``inserted``,
+    ``updated``, ``nulls`` (with a null key), ``repeated`` (keys of more rows than one), ``repeating`` (rows of those
+    keys), ``lost`` (rows with a value of a string column of ``partitions`` that Delta would lose), ``size`` (bytes,
+    about)."""
     taken = ", ".join(map(literal, _READ_AS_NULL))
     lost = " OR ".join(f"{quoted_name(name)} IN ({taken})" for name in partitions) or "false"
     return (
         "SELECT coalesce(sum(n), 0) AS rows, coalesce(sum(IF(no_key, n, 0)), 0) AS nulls, "
         "count_if(n > 1 AND NOT no_key) AS repeated, coalesce(sum(IF(n > 1 AND NOT no_key, n, 0)), 0) AS repeating, "
-        "coalesce(sum(lost), 0) AS lost, coalesce(sum(new), 0) AS inserted, coalesce(sum(differing), 0) AS updated "
+        "coalesce(sum(lost), 0) AS lost, coalesce(sum(new), 0) AS inserted, coalesce(sum(differing), 0) AS updated, "
+        "coalesce(sum(size), 0) AS size "
         f"FROM (SELECT ({null_key(keys)}) AS no_key, count(*) AS n, count_if({lost}) AS lost, "
+        f"sum({_size(given)}) AS size, "
         f"count_if({NEW}) AS new, count_if({DIFFERS}) AS differing FROM {rows} GROUP BY {columns(keys)})"
     )
 
@@ -94,15 +97,31 @@ def rows_without_key(rows: str, keys: Sequence[str], at_most: int) -> str:
     return f"SELECT {columns(keys)} FROM {rows} WHERE {null_key(keys)} ORDER BY {columns(keys)} LIMIT {at_most}"
 
 
-def merge(target: str, source: str, keys: Sequence[str], given: Sequence[str]) -> str:
-    """Return the statement that merges all rows of ``source``, of columns ``given``, into ``target`` by its keys."""
+def merge(target: str, source: str, keys: Sequence[str], given: Sequence[str], *, evolving: bool = False) -> str:
+    """Return the statement that merges all rows of ``source``, of columns ``given``, into ``target`` by its keys; with
+    ``evolving`` the same commit adds those that the target lacks."""
     features = [name for name in given if name not in keys]
-    assignments = ", ".join(f"t.{quoted_name(name)} = s.{quoted_name(name)}" for name in features)
+    # No t. before a column that may be new: Delta finds those in the source alone.
+    assignments = ", ".join(f"{quoted_name(name)} = s.{quoted_name(name)}" for name in features)
     update = f"WHEN MATCHED THEN UPDATE SET {assignments} " if features else ""
+    evolution = "WITH SCHEMA EVOLUTION " if evolving else ""
     return (
-        f"MERGE INTO {target} AS t USING {source} AS s ON {_equal(keys)} {update}"
+        f"MERGE {evolution}INTO {target} AS t USING {source} AS s ON {_equal(keys)} {update}"
         f"WHEN NOT MATCHED THEN INSERT ({columns(given)}) VALUES ({columns(given, 's')})"
     )
+
+
+def _size(given: Schema) -> str:
+    """Return SQL of about how many bytes a row has in a file."""
+    fixed = {name: width(kind) for name, kind in given.items()}
+    texts = [f"coalesce(length(CAST({quoted_name(name)} AS STRING)), 0)" for name, size in fixed.items() if not size]
+    return " + ".join([f"{sum(fixed.values())}L", *texts])
+
+
+def width(kind: str) -> int:
+    """Return the bytes of a value of a type in which all have the same, else 0."""
+    arrow = arrow_type(kind)
+    return -(-arrow.bit_width // 8) if pa.types.is_primitive(arrow) else 0
 
 
 def create_as(target: str, definition: TableDefinition, source: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fstk import warehouse
@@ -17,12 +16,9 @@ from fstk.engines.choice import session_for
 from fstk.engines.spark import SparkEngine
 from fstk.engines.spark_errors import translated
 from fstk.engines.types import quoted_name
-from fstk.errors import UnknownTable
 from fstk.tables import sql
 from fstk.tables.catalog import Catalog
-from fstk.tables.history import Version, only_fstk, read_history
-from fstk.tables.properties import from_properties
-from fstk.tables.spec import FeatureTable, TableDefinition
+from fstk.tables.spec import TableDefinition
 from fstk.tables.write import change, merge
 
 if TYPE_CHECKING:
@@ -34,8 +30,6 @@ _LISTED = (
     "SELECT concat_ws('.', catalog_name, schema_name, table_name) AS name "
     "FROM system.information_schema.table_tags WHERE tag_name = :tag ORDER BY name"
 )
-_HISTORY = ("version", "operation", "operationMetrics", "userMetadata", "readVersion")
-_MILLIS = "unix_millis(timestamp) AS timestamp"  # collected as a time, it would follow this process's zone
 
 
 class UnityCatalog(Catalog):
@@ -58,27 +52,8 @@ class UnityCatalog(Catalog):
         with translated("listing feature tables"):
             return [row.name for row in self._session().sql(_LISTED, args={"tag": TAG}).collect()]
 
-    def _read(self, name: str) -> FeatureTable | None:
-        engine = session_for(session=self._engine)
-        try:
-            with translated(f"reading {name}"):
-                detail = engine.sql(f"DESCRIBE DETAIL {self._sql(name)}").collect()[0]
-                schema = engine.schema(engine.session.table(self._sql(name)))
-        except UnknownTable:
-            return None
-        table = from_properties(name, detail.properties, schema, detail.partitionColumns, detail.description)
-        if table is None:
-            return None
-        versions = self._history(name)
-        return replace(table, version=versions[0].version, written_by_fstk=only_fstk(versions))
-
     def _located(self, name: str) -> TableVersion | None:
         return TableVersion(name, None)
-
-    def _history(self, name: str) -> list[Version]:
-        with translated(f"reading the history of {name}"):
-            rows = self._session().sql(f"DESCRIBE HISTORY {self._sql(name)}").selectExpr(*_HISTORY, _MILLIS).collect()
-        return read_history(row.asDict() for row in rows)
 
     def _sql(self, name: str) -> str:
         return warehouse.quoted(name)

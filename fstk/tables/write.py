@@ -5,15 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fstk import settings
 from fstk.display import instant
 from fstk.engines.base import Schema
 from fstk.engines.spark import SparkEngine
 from fstk.engines.spark_errors import translated
+from fstk.engines.types import quoted_name
 from fstk.errors import DuplicateKeys, InvalidInput, NullKeys, WriteConflict
 from fstk.tables import sql
 from fstk.tables.history import Version, commit_mark
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _SHOWN = 5  # keys that an error shows
+_TEXT = 20  # bytes that a value which nobody looked at is taken to have
+_WALL = "timestamp_ntz"
 _MARK = "spark.databricks.delta.commitInfo.userMetadata"
 # The setting that marks a commit belongs to the whole session, so commits of this process take turns.
 _one_commit = threading.RLock()
@@ -41,11 +45,13 @@ class Target:
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows of a frame, and how many of them are new to the table or differ from their row there."""
+    """Rows of a frame, how many of them are new to the table or differ from their row there, and about how many bytes
+    all of them are."""
 
     rows: int
     inserted: int
     updated: int
+    size: int
 
 
 def merge(engine: SparkEngine, target: Target, frame: DataFrame, attempts: int = 5) -> WriteReport:
@@ -70,18 +76,17 @@ def _merged(
     inserted = updated = 0
     for _ in range(attempts):
         added, flagged, counts = _compare(engine, stack, table, frame)
-        if added:
-            with marked(engine):
-                engine.sql(sql.add_columns(target.identifier, added))
-        version = table.version + (1 if added else 0)
+        version = table.version + _enable(engine, target, table, added)
         if not counts.inserted + counts.updated:
-            return Counts(counts.rows, inserted, updated)
+            if added:
+                change(engine, table.name, sql.add_columns(target.identifier, added))
+            return Counts(counts.rows, inserted, updated, counts.size)
         with suppress(WriteConflict):  # another writer's commit was first: the next comparison is with what it wrote
             changes = flagged.where(f"{sql.NEW} OR {sql.DIFFERS}").drop(sql.NEW, sql.DIFFERS)
-            commit = _commit(engine, target, table, _view(stack, changes), frame.columns)
+            commit = _commit(engine, stack, target, table, changes, counts, added)
             inserted, updated = inserted + commit.inserted, updated + commit.updated
             if commit.read_version == version:
-                return Counts(counts.rows, inserted, updated)
+                return Counts(counts.rows, inserted, updated, counts.size)
         frame, table = flagged.drop(sql.NEW, sql.DIFFERS), target.table()
     raise WriteConflict(f"{table.name}: other writers kept coming between. The same write may be tried again.")
 
@@ -103,14 +108,53 @@ def _compare(
     return plan.added, rows, check(engine, _view(stack, rows), table, wanted)
 
 
-def _commit(engine: SparkEngine, target: Target, table: FeatureTable, view: str, given: list[str]) -> Version:
-    """Merge the rows of ``view`` and return the commit; raises WriteConflict where Delta or its log has none of it."""
-    with translated(f"writing {table.name}"), marked(engine) as write:
-        engine.sql(sql.merge(target.identifier, view, table.keys, given))
+def _enable(engine: SparkEngine, target: Target, table: FeatureTable, added: Schema) -> int:
+    """Let a table hold the types of the columns to add, where Delta wants to be asked before; return the number of
+    commits, which change neither columns nor rows."""
+    if not any(_WALL in kind for kind in added.values()) or any(_WALL in kind for kind in table.schema.values()):
+        return 0
+    change(engine, table.name, sql.set_properties(target.identifier, {"delta.feature.timestampNtz": "supported"}))
+    return 1
+
+
+def _commit(
+    engine: SparkEngine,
+    stack: ExitStack,
+    target: Target,
+    table: FeatureTable,
+    changes: DataFrame,
+    counts: Counts,
+    added: Schema,
+) -> Version:
+    """Merge ``changes`` and the columns to add in one commit, and return it; raises WriteConflict where Delta or its
+    log has none of it."""
+    width = counts.size // max(1, counts.rows)
+    rest = sum(sql.width(kind) or _TEXT for name, kind in table.schema.items() if name not in changes.columns)
+    view = _view(stack, _laid_out(changes, table, (counts.inserted + counts.updated) * width))
+    # Delta's merge joins on the keys by sorting both sides, so that each partition of the join is one sorted file.
+    layout = {
+        "spark.sql.shuffle.partitions": str(_files(((table.rows or 0) + counts.inserted) * (width + rest))),
+        "spark.sql.adaptive.coalescePartitions.enabled": "false",
+    }
+    with translated(f"writing {table.name}"), marked(engine, layout) as write:
+        engine.sql(sql.merge(target.identifier, view, table.keys, changes.columns, evolving=bool(added)))
     for version in target.versions():
         if version.write == write:
             return version
     raise WriteConflict(f"{table.name}: the commit is not in its log.")
+
+
+def _laid_out(frame: DataFrame, table: TableDefinition, size: int) -> DataFrame:
+    """Return the rows in as many partitions as they fill files, each a range of the keys in their order."""
+    order = [quoted_name(name) for name in dict.fromkeys((*table.partition_columns, *table.keys))]
+    files = _files(size)
+    parts = frame.repartitionByRange(files, *order) if files > 1 else frame.coalesce(1)  # which samples no rows
+    return parts.sortWithinPartitions(*order)
+
+
+def _files(size: int) -> int:
+    """Return how many files of the wanted size hold so many bytes."""
+    return max(1, -(-size // (settings.load().file_mb * 1_000_000)))
 
 
 def create(engine: SparkEngine, identifier: str, definition: TableDefinition, frame: DataFrame) -> Counts:
@@ -120,9 +164,9 @@ def create(engine: SparkEngine, identifier: str, definition: TableDefinition, fr
         ordered = {name: given[name] for name in definition.schema}
         source = frame.selectExpr(*sql.typed(ordered, definition.schema))
         rows = _kept(engine, stack, sql.flagged_as_new(_view(stack, source)))
-        view = _view(stack, rows)
-        counts = check(engine, view, definition, definition.schema)
+        counts = check(engine, _view(stack, rows), definition, definition.schema)
         with marked(engine):
+            view = _view(stack, _laid_out(rows, definition, counts.size))
             engine.sql(sql.create_as(identifier, definition, view))
     return counts
 
@@ -147,7 +191,7 @@ def check(engine: SparkEngine, view: str, table: TableDefinition, given: Schema)
     repeated (rule 1), or a partition's value would be lost."""
     keys = table.keys
     partitions = [name for name in table.partition_columns if given.get(name) == "string"]
-    found = engine.sql(sql.totals(view, keys, partitions)).collect()[0]
+    found = engine.sql(sql.totals(view, keys, partitions, given)).collect()[0]
     if found.nulls:
         some = engine.arrow(engine.sql(sql.rows_without_key(view, keys, _SHOWN))).to_pylist()
         raise NullKeys(
@@ -166,24 +210,28 @@ def check(engine: SparkEngine, view: str, table: TableDefinition, given: Schema)
             "which Delta reads back as null in a partition column. Nothing was written; give them another value, or "
             "leave the column out of partition_columns."
         )
-    return Counts(found.rows, found.inserted, found.updated)
+    return Counts(found.rows, found.inserted, found.updated, found.size)
 
 
 @contextmanager
-def marked(engine: SparkEngine) -> Iterator[str]:
-    """Let the commits of the block carry the mark of one new write, and give the write's name."""
+def marked(engine: SparkEngine, others: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Let the commits of the block carry the mark of one new write, and give the write's name; ``others`` are settings
+    of the session that hold in the block, too."""
     write, mark = commit_mark()
     conf = engine.session.conf
     with _one_commit:
-        before = conf.get(_MARK, "")
-        conf.set(_MARK, mark)
+        wanted = {_MARK: mark, **(others or {})}
+        before = {name: conf.get(name, None) for name in wanted}
         try:
+            for name, value in wanted.items():
+                conf.set(name, value)
             yield write
         finally:
-            if before:
-                conf.set(_MARK, before)
-            else:
-                conf.unset(_MARK)
+            for name, value in before.items():
+                if value is None:
+                    conf.unset(name)
+                else:
+                    conf.set(name, value)
 
 
 def _refuse_repeated_in_table(engine: SparkEngine, stack: ExitStack, there: DataFrame, table: FeatureTable) -> None:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from fstk.columns.instants import instants
 from fstk.columns.keys import pair_ids
 from fstk.errors import DuplicateKeys
-from fstk.training.resolve import Join
+from fstk.training.resolve import Join, Output
 
 _BITS = 62  # of an int64 that key and time may share
 _ARRAY_BYTES = 2**31  # bytes of strings that one Arrow array cannot hold
@@ -94,18 +94,28 @@ def as_of_join(
     Rows, their order and the columns of ``labels`` stay as they are. DuplicateKeys when a label's row is not the only
     one with its keys and time.
     """
-    return with_outputs(labels, features, find(labels, features, join, threads=threads, part_rows=part_rows), join)
+    matches = find(labels, features, join, threads=threads, part_rows=part_rows)
+    return with_outputs(labels, features, matches, join, threads=threads)
 
 
 def with_outputs(
-    labels: pa.Table, features: pa.Table, matches: Matches, join: Join, array_bytes: int = _ARRAY_BYTES
+    labels: pa.Table,
+    features: pa.Table,
+    matches: Matches,
+    join: Join,
+    array_bytes: int = _ARRAY_BYTES,
+    threads: int = 1,
 ) -> pa.Table:
     """Return ``labels`` with the outputs of ``join`` taken from the rows that were found."""
     rows = pa.array(matches.row, mask=matches.row < 0)
-    for output in join.outputs:
+
+    def output_of(output: Output) -> pa.ChunkedArray:
         column = _taken(features.column(output.feature), rows, array_bytes)
-        if output.default is not None:
-            column = pc.fill_null(column, pa.scalar(output.default, column.type))
+        return column if output.default is None else pc.fill_null(column, pa.scalar(output.default, column.type))
+
+    with ThreadPoolExecutor(threads) as pool:  # Arrow takes without Python's lock, a column on one core
+        columns = list(pool.map(output_of, join.outputs))
+    for output, column in zip(join.outputs, columns, strict=True):
         labels = labels.append_column(output.name, column)
     return labels
 
@@ -172,11 +182,12 @@ class _Part(NamedTuple):
 
 @dataclass(frozen=True)
 class _Parts:
-    """The codes of the usable rows of a table; those of part ``n`` are at ``order[ends[n - 1] : ends[n]]``."""
+    """The codes of the usable rows of a table; those of part ``n`` are at ``order[ends[n - 1] : ends[n]]``, of no
+    ``order`` at those places themselves."""
 
     code: np.ndarray
     row: np.ndarray
-    order: np.ndarray
+    order: np.ndarray | None
     ends: np.ndarray
 
     @classmethod
@@ -184,16 +195,24 @@ class _Parts:
         """Part the rows by the bits of their entity above ``key_bits``, at most eight."""
         entity = side.entity[side.usable]
         part = (entity >> key_bits).astype(np.uint8)
-        order = np.argsort(part, kind="stable")  # of bytes a radix sort
+        order = None if _in_order(part) else np.argsort(part, kind="stable")  # of bytes a radix sort
         code = ((entity & ((1 << key_bits) - 1)) << time_bits) | at
         return cls(code, side.usable, order, np.cumsum(np.bincount(part, minlength=256)))
 
     def part(self, number: int) -> _Part:
         """Return the rows of one part, sorted: searching in order is many times faster than at random."""
-        own = self.order[self.ends[number - 1] if number else 0 : self.ends[number]]
-        code = self.code[own]
-        order = np.argsort(code)
-        return _Part(code[order], self.row[own[order]])
+        own: Any = slice(self.ends[number - 1] if number else 0, self.ends[number])
+        if self.order is not None:
+            own = self.order[own]
+        code, row = self.code[own], self.row[own]
+        if not _in_order(code):  # as that of fstk's own files is
+            order = np.argsort(code)
+            code, row = code[order], row[order]
+        return _Part(code, row)
+
+
+def _in_order(values: np.ndarray) -> bool:
+    return bool((values[1:] >= values[:-1]).all())
 
 
 def _packed(labels: Side, features: Side, entities: int, part_bits: int = 0) -> tuple[_Parts, _Parts, int]:

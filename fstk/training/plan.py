@@ -121,7 +121,8 @@ def plan_training_set(
             raise InvalidInput(f"feature_lookups must be a list of FeatureLookup; got {type(lookup).__name__}.")
         if lookup.table_name not in tables:
             raise UnknownTable(f"no feature table {lookup.table_name}.{nearest(lookup.table_name, tables)}")
-        join = resolve(lookup, labels, tables[lookup.table_name])
+        own = columns.own if caller_overrides else ()
+        join = resolve(lookup, labels, tables[lookup.table_name], own)
         first = lookbacks.setdefault(join.table, lookup)
         if first.lookback != lookup.lookback:
             raise InvalidInput(
@@ -157,21 +158,21 @@ class _Columns:
     def __init__(self, labels: Schema, caller_overrides: bool) -> None:
         self.schema: Schema = dict(labels)
         self.overridden: list[str] = []
-        self._own: dict[str, str] = {}
+        self.own: dict[str, str] = {}
         self._caller_overrides = caller_overrides
         for name in labels:
-            other = self._own.setdefault(name.lower(), name)
+            other = self.own.setdefault(name.lower(), name)
             if other != name:
                 raise NameCollision(f"columns {other} and {name} of df differ in case only; rename one.")
-        self._taken = {folded: f"column {name} of df" for folded, name in self._own.items()}
+        self._taken = {folded: f"column {name} of df" for folded, name in self.own.items()}
 
     def add(self, join: Join) -> tuple[Output, ...]:
         """Add the outputs of a join and return them, without those that the caller's own columns stand for."""
         added = []
         for output in join.outputs:
             folded = output.name.lower()
-            if self._caller_overrides and folded in self._own:
-                self.overridden.append(self._own[folded])
+            if self._caller_overrides and folded in self.own:
+                self.overridden.append(self.own[folded])
                 continue
             if folded in self._taken:
                 raise NameCollision(

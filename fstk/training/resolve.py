@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,8 +61,9 @@ class Join:
         return self.table_keys if self.table_time is None else (*self.table_keys, self.table_time)
 
 
-def resolve(lookup: FeatureLookup, labels: Schema, table: FeatureTable) -> Join:
-    """Return the join of one lookup, or refuse what does not fit the labels or the table."""
+def resolve(lookup: FeatureLookup, labels: Schema, table: FeatureTable, own: Container[str] = ()) -> Join:
+    """Return the join of one lookup, or refuse what does not fit the labels or the table; a feature that the table
+    lacks is left out where ``own``, the caller's columns in lower case, stand for it."""
     _check_keys(lookup, labels, table)
     _check_time(lookup, labels, table)
     return Join(
@@ -73,7 +75,7 @@ def resolve(lookup: FeatureLookup, labels: Schema, table: FeatureTable) -> Join:
         label_time=lookup.timestamp_lookup_key,
         table_time=table.timeseries_column,
         lookback=lookup.lookback,
-        outputs=_outputs(lookup, table),
+        outputs=_outputs(lookup, table, own),
         keys_known_unique=table.written_by_fstk,
     )
 
@@ -127,10 +129,11 @@ def _check_time(lookup: FeatureLookup, labels: Schema, table: FeatureTable) -> N
             raise TypeMismatch(f"{where} is {kind}; it must be timestamp, timestamp_ntz or date. Cast it first.")
 
 
-def _outputs(lookup: FeatureLookup, table: FeatureTable) -> tuple[Output, ...]:
+def _outputs(lookup: FeatureLookup, table: FeatureTable, own: Container[str]) -> tuple[Output, ...]:
     names = table.features if lookup.feature_names is None else lookup.feature_names
-    for name in names:
-        if name not in table.schema:
+    lost = [name for name in names if name not in table.schema]
+    for name in lost:
+        if lookup.rename_outputs.get(name, name).lower() not in own:
             raise UnknownColumn(f"{table.name} has no feature {name}.{nearest(name, table.features)}")
     for name in lookup.rename_outputs:
         if name not in names:
@@ -143,7 +146,8 @@ def _outputs(lookup: FeatureLookup, table: FeatureTable) -> tuple[Output, ...]:
                 f"default_values: {name} is no output of the lookup of {table.name} (outputs go by their new names)."
                 f"{nearest(name, renamed.values())}"
             )
-    return tuple(_output(lookup, name, output, table.schema[name]) for name, output in renamed.items())
+    kept = {name: output for name, output in renamed.items() if name not in lost}
+    return tuple(_output(lookup, name, output, table.schema[name]) for name, output in kept.items())
 
 
 def _output(lookup: FeatureLookup, feature: str, name: str, kind: str) -> Output:

@@ -6,12 +6,14 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fstk.display import Displayed
 from fstk.engines.base import Engine, Frame, TableVersion
 from fstk.engines.choice import engine_for, session_for
 from fstk.engines.spark import SparkEngine
+from fstk.engines.types import schema_of
+from fstk.training import dtypes
+from fstk.training.dtypes import Dtype
 from fstk.training.plan import TrainingPlan
 
 if TYPE_CHECKING:
@@ -19,15 +21,16 @@ if TYPE_CHECKING:
     import polars
     from pyspark.sql import DataFrame
 
-_EXACT_DOUBLE = 2**53
 
-
-def fitting_engine(plan: TrainingPlan, labels: Any, session: SparkEngine | None = None) -> Engine:
-    """Return the engine that joins ``labels`` with the columns that ``plan`` reads of each table."""
+def fitting_engine(
+    plan: TrainingPlan, labels: Any, session: SparkEngine | None = None, *, as_known: bool = False
+) -> Engine:
+    """Return the engine that joins ``labels`` with the columns that ``plan`` reads of each table, ``as_known`` of its
+    changes."""
     read: Counter[TableVersion] = Counter()
     for join in plan.joins:
         read[join.source] += len(join.table_columns) + len(join.outputs)
-    return engine_for(labels, tables=read, session=session)
+    return engine_for(labels, tables=read, changes=as_known, session=session)
 
 
 class Rows(Displayed):
@@ -40,6 +43,9 @@ class Rows(Displayed):
         self.as_known = as_known
         self._labels = labels
         self.session = session
+        self.zone: str | None = None
+        """Time zone of the session whose frame :meth:`load_df` gave last; None when it was never asked."""
+        self._dtypes: dict[str, Dtype] | None = None
 
     @property
     def labels(self) -> DataFrame | pa.Table:
@@ -47,7 +53,7 @@ class Rows(Displayed):
         return self._labels
 
     def _engine(self) -> Engine:
-        return fitting_engine(self.plan, self._labels, self.session)
+        return fitting_engine(self.plan, self._labels, self.session, as_known=self.as_known)
 
     def _frame(self, engine: Engine) -> Frame:
         raise NotImplementedError  # each kind of rows has its own
@@ -59,7 +65,9 @@ class Rows(Displayed):
         >>> training_set.load_df().count()
         3
         """
-        return self._frame(session_for(self._labels, session=self.session))
+        engine = session_for(self._labels, session=self.session)
+        self.zone = str(engine.session.conf.get("spark.sql.session.timeZone"))
+        return self._frame(engine)
 
     def to_arrow(self) -> pa.Table:
         """Return the rows as Arrow: in this process, without a JVM, when the labels are no Spark DataFrame and the
@@ -91,27 +99,22 @@ class Rows(Displayed):
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return the rows as a pandas frame, computed as :meth:`to_arrow` is: instants in UTC, integers with nulls as
-        floats, or ``Int64`` where floats would lose digits.
+        floats, or ``Int64`` where floats would lose digits. A model that is logged with this training set is scored
+        with frames of the same dtypes.
 
         >>> training_set.to_pandas()["spend_30d"].tolist()
         [10.0, 25.0, nan]
         """
-        return as_pandas(self.to_arrow())
+        rows = self.to_arrow()
+        self._dtypes = dtypes.trained(schema_of(rows.schema), dtypes.facts(rows))
+        return dtypes.frame(rows, self._dtypes)
 
-
-def as_pandas(table: pa.Table) -> pandas.DataFrame:
-    """Return an Arrow table as the frame that models are trained on and scored with; see :meth:`Rows.to_pandas`."""
-    import pandas  # heavy, and only this function makes one
-
-    frame = table.to_pandas()
-    for name in table.column_names:
-        column = table.column(name)
-        if column.type == pa.int64() and column.null_count and _large(column):
-            frame[name] = column.to_pandas(types_mapper={pa.int64(): pandas.Int64Dtype()}.get)
-    return frame
-
-
-def _large(column: pa.ChunkedArray) -> bool:
-    bounds = pc.min_max(column)
-    low, high = bounds["min"].as_py(), bounds["max"].as_py()
-    return low is not None and (low < -_EXACT_DOUBLE or high > _EXACT_DOUBLE)
+    def pandas_dtypes(self) -> dict[str, Dtype]:
+        """Return the dtypes of :meth:`to_pandas`; computes the rows unless that has done so."""
+        if self._dtypes is None:
+            engine = self._engine()
+            rows = self._frame(engine)
+            schema = engine.schema(rows)
+            found = engine.map_slices(rows, dtypes.facts, dtypes.facts_schema(schema))
+            self._dtypes = dtypes.trained(schema, engine.arrow(found))
+        return self._dtypes

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fstk import journal
-from fstk.engines.base import CHANGE_FEED, Engine, Frame, Schema
+from fstk.columns.instants import FIRST_INSTANT, LAST_INSTANT, instant
+from fstk.engines.base import CHANGE_FEED, Engine, Frame, Schema, Within
 from fstk.engines.types import quoted_name
 from fstk.errors import ExpiredSnapshot
 from fstk.training import bitemporal, explain, kernel
@@ -32,7 +35,8 @@ def join(plan: TrainingPlan, labels: Frame, engine: Engine, as_known: bool = Fal
         if not one.outputs:
             continue
         schema = schema | {output.name: output.type for output in one.outputs}
-        features = _features(one, [output.feature for output in one.outputs], engine, as_known)
+        outputs = [output.feature for output in one.outputs]
+        features = _features(one, outputs, engine, as_known, _seen(one, labels))
         frame = engine.map_pair(frame, one.label_keys, features, one.table_keys, partial(match, join=one), schema)
         journal.note("read", one.table, one.version, None)
     return _columns(frame, list(plan.schema), engine)
@@ -80,10 +84,26 @@ def refuse_duplicates(plan: TrainingPlan, engine: Engine) -> None:
             raise kernel.duplicate_keys(one, examples, sum(found.column("rows").to_pylist()))
 
 
-def _features(one: Join, outputs: list[str], engine: Engine, as_known: bool) -> Frame:
+def _seen(one: Join, labels: Frame) -> Within | None:
+    """Return the keys and times of the rows that labels in memory can see at all."""
+    if not isinstance(labels, pa.Table):
+        return None
+    found: dict[str, tuple[Any, Any]] = {}
+    for label, key in zip(one.label_keys, one.table_keys, strict=True):
+        bounds = pc.min_max(labels.column(label)).as_py()
+        found[key] = bounds["min"], bounds["max"]
+    times, absent = kernel.times(labels, one.label_time)
+    times = np.clip(times[~absent], FIRST_INSTANT, LAST_INSTANT)
+    if one.table_time is not None and len(times):
+        first = FIRST_INSTANT if one.lookback is None else max(FIRST_INSTANT, int(times.min()) - one.lookback)
+        found[one.table_time] = instant(first), instant(int(times.max()))
+    return found
+
+
+def _features(one: Join, outputs: list[str], engine: Engine, as_known: bool, within: Within | None = None) -> Frame:
     columns = list(dict.fromkeys([*one.table_columns, *outputs]))
     if not as_known:
-        return engine.read(one.source, columns)
+        return engine.read(one.source, columns, within)
     columns += CHANGE_FEED
     try:
         return _columns(engine.changes(one.source), columns, engine)

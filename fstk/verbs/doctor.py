@@ -7,15 +7,19 @@ import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from fstk import settings
-from fstk.display import WIDTH, Displayed, Sheet
+from fstk.display import WIDTH, Displayed, Sheet, plural
 from fstk.engines.start import jars, java, packages
 from fstk.errors import EngineUnavailable, FstkError, MissingPackage
 from fstk.models.mlflow_calls import tracking
 from fstk.online.spec import open_store
-from fstk.warehouse import ready_warehouse
+from fstk.tables.configured import open_catalog
+from fstk.tables.local import file_sizes
+from fstk.warehouse import read_only, ready_warehouse
 
+_SCATTERED = 20  # times as many files as their bytes would fill are worth a word
 _UNBROKEN = "\N{NO-BREAK SPACE}"  # in a command, which is to be copied whole
 
 
@@ -43,8 +47,9 @@ class Diagnosis(Displayed):
 
 
 def diagnose() -> Diagnosis:
-    checks = (_engine, _jars, _warehouse, _online, _models, _notebooks)
-    return Diagnosis(tuple(_found(check) for check in checks))
+    checks = (_engine, _jars, _warehouse, _tables, _online, _models, _notebooks)
+    # what is wrong with the settings stops several checks, and is said once
+    return Diagnosis(tuple(dict.fromkeys(_found(check) for check in checks)))
 
 
 def _found(check: Callable[[], str]) -> Check:
@@ -70,9 +75,10 @@ def _jars() -> str:
     loaded = settings.load()
     if loaded.engine != "spark":
         return f"no jars needed by engine {loaded.engine}"
-    missing = [jar.file for jar in jars.JARS if not (loaded.jars / jar.file).is_file()]
+    missing = [jar.file for jar in jars.missing(loaded.jars)]
     if missing or not jars.archive(loaded.jars).is_file():
-        what = f"{', '.join(missing)} not" if missing else "no archive of loaded classes, which halves the start, yet"
+        listed = f"{', '.join(missing)} not, or not as published,"
+        what = listed if missing else "no archive of loaded classes, which halves the start, yet"
         raise EngineUnavailable(f"{what} in {loaded.jars}.   python -m fstk.engines.start.jars")
     return f"Delta's jars and the archive of loaded classes in {loaded.jars}"
 
@@ -81,8 +87,29 @@ def _warehouse() -> str:
     path = settings.load().warehouse
     if not path.exists():
         return f"warehouse {path} is not there yet; the first write makes it"
-    size = sum(file.stat().st_size for file in ready_warehouse(path).rglob("*") if file.is_file())
-    return f"warehouse writable ({path}, {size / 1e6:.0f} MB)"
+    writable = "readable, not writable" if read_only(path) else "writable"
+    place = path if read_only(path) else ready_warehouse(path)
+    size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
+    return f"warehouse {writable} ({path}, {size / 1e6:.0f} MB)"
+
+
+def _tables() -> str:
+    loaded = settings.load()
+    if loaded.engine == "databricks":
+        return "tables are Unity Catalog's"
+    tables, faults = open_catalog().survey()
+    if faults:
+        raise faults[0]
+    for table in tables:
+        sizes = file_sizes(Path(table.location or ""), table.name)
+        wanted = sum(max(1, round(sum(sizes[part]) / (loaded.file_mb * 1_000_000))) for part in sizes)
+        count = sum(map(len, sizes.values()))
+        if count > _SCATTERED * wanted:
+            raise FstkError(
+                f"{table.name} has {count} files where {wanted} would do, which reads slowly. In a session:   "
+                f"spark.sql('OPTIMIZE delta.`{table.location}`')"
+            )
+    return f"{plural(len(tables), 'feature table')} readable, their files of good size"
 
 
 def _online() -> str:

@@ -26,7 +26,7 @@ def lint(namespace: Mapping[str, Any] | None, names: list[str]) -> LintReport:
     """Return what lint finds in ``names``, or, without any, in all that is at hand; ``namespace`` is that of a
     notebook's cells, None in a terminal. Raises UnknownName; InvalidInput: a file that cannot be read."""
     if not names:
-        found = [finding for table in open_catalog().tables() for finding in _table(table)]
+        found = [finding for table in open_catalog().survey()[0] for finding in _table(table)]
         if namespace is not None:
             return LintReport.of([*found, *_history(namespace)])
         notebooks = sorted((settings.root() / "notebooks").glob("*.ipynb"))

@@ -12,18 +12,21 @@ from fstk.tables.spec import FeatureTable
 
 @dataclass(frozen=True, repr=False)
 class TableList(Displayed):
-    """The feature tables of a catalog, in the order of their names."""
+    """The feature tables of a catalog, in the order of their names, and why others cannot be read."""
 
     tables: tuple[FeatureTable, ...]
+    faults: tuple[str, ...] = ()
 
     def display(self) -> Sheet:
         rows = [(t.name, t.version, t.rows, ", ".join(t.keys), len(t.features)) for t in self.tables]
-        notes = [] if rows else ["no feature tables yet.   See one being made: fstk demo"]
+        none = [] if rows or self.faults else ["no feature tables yet.   See one being made: fstk demo"]
+        notes = [*none, *self.faults]
         return Sheet("", ("table", "version", "rows", "keys", "features") if rows else (), rows, notes)
 
 
 def tables() -> TableList:
-    return TableList(tuple(open_catalog().tables()))
+    tables, faults = open_catalog().survey()
+    return TableList(tuple(tables), tuple(map(str, faults)))
 
 
 def show(name: str) -> FeatureTable:

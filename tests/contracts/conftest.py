@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,14 @@ def case_files(kind: str) -> list[Path]:
     return sorted(path for folder in _folders or [HERE] for path in folder.glob(f"{kind}*.json"))
 
 
-def load_cases(kind: str) -> list[Any]:
-    """Return every case of every file as a parameter, called by its file and name."""
+def load_cases(kind: str, transport: Container[str]) -> list[Any]:
+    """Return every case of every file as a parameter, called by its file and name; those of our own that ``transport``
+    names, and all that others bring, are run over Connect on every push."""
     found = []
     for path in case_files(kind):
         content = json.loads(path.read_text(encoding="utf-8"))
         for case in content["cases"] if isinstance(content, dict) else content:
-            found.append(pytest.param(case, id=f"{path.stem}-{case['name']}" if path.parent != HERE else case["name"]))
+            ours = path.parent == HERE
+            marks = [] if ours and case["name"] not in transport else [pytest.mark.transport]
+            found.append(pytest.param(case, id=case["name"] if ours else f"{path.stem}-{case['name']}", marks=marks))
     return found

@@ -22,7 +22,6 @@ from fstk.training.spec import FeatureLookup
 from fstk.training.training_set import TrainingSet, create_training_set
 from tests.contracts.conftest import load_cases
 from tests.contracts.rows import assert_same_rows, table_of, value_of
-from tests.contracts.together import together
 from tests.training.shelf import Shelf
 
 
@@ -31,29 +30,38 @@ def _repeats(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> bool:
     return any(seen.count(key) > 1 for key in seen)
 
 
-@pytest.mark.parametrize("case", load_cases("pit"))
-def test_pit_case(
-    case: Mapping[str, Any], engine: Engine, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> None:
-    made: dict[int, TrainingSet] = {}  # by what the case is: two files may call theirs alike
+OVER_CONNECT = (
+    "exact_timestamp_matches",
+    "null_key",
+    "composite_key_order",
+    "static_table",
+    "two_lookups_one_table",
+    "exclude_columns",
+    "empty_labels",
+    "unknown_table",
+    "date_label_timestamp_feature",
+    "extreme_times",
+    "decimal_keys",
+    "duplicates_in_a_foreign_table",
+    "every_type_passes",
+    "every_type_defaults",
+    "known_only_since_written",
+)
+"""One of each kind that the way to a server could change: how rows, types, nulls, several tables and errors travel."""
 
-    def training_set(case: Mapping[str, Any]) -> TrainingSet:
-        if id(case) not in made:
-            made[id(case)] = _training_set(case, engine, tmp_path_factory.mktemp("shelf"))
-        return made[id(case)]
 
+@pytest.mark.parametrize("case", load_cases("pit", OVER_CONNECT))
+def test_pit_case(case: Mapping[str, Any], engine: Engine, tmp_path: Path) -> None:
     if "error" in case:
         kind = getattr(builtins, case["error"], None) or getattr(errors, case["error"])
         with pytest.raises(kind) as caught:
-            _rows(training_set(case), engine)
+            _rows(_training_set(case, engine, tmp_path), engine)
         for word in case.get("mentions", ()):
             assert word in str(caught.value)
         return
-    if engine.name == "direct":
-        rows = _rows(training_set(case), engine)
-    else:
-        rows = together(request, engine, lambda case: training_set(case).load_df())
-    assert schema_of(rows.schema) == training_set(case).plan.schema == _types(case)
+    training_set = _training_set(case, engine, tmp_path)
+    rows = _rows(training_set, engine)
+    assert schema_of(rows.schema) == training_set.plan.schema == _types(case)
     assert_same_rows(rows, case["expected_rows"])
 
 

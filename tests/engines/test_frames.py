@@ -195,3 +195,15 @@ def test_instants_of_any_zone_are_told_in_utc() -> None:
     table = pa.table({"at": pa.array([0], pa.timestamp("us", "America/New_York"))})
     assert canonical(table).schema.field("at").type == pa.timestamp("us", "UTC")
     assert canonical(table).column("at").to_pylist() == [dt.datetime(1970, 1, 1, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize("values", [[2**70, 1], [-(2**63) - 1, None], [[2**70], [1]], ["\ud800"], [1, "a"], [1j, 2]])
+def test_values_that_no_column_holds_are_a_sentence(values: list[Any]) -> None:
+    with pytest.raises(InvalidInput, match="df, column x: its values are not of one type that a column holds"):
+        to_arrow(pd.DataFrame({"x": values}), "df")
+
+
+@pytest.mark.parametrize("values", [[0, 1, 0], [0.0, 1.5, None], [False, True, False], ["a", "b", "a"]])
+def test_sparse_columns_are_read_as_others(values: list[Any]) -> None:
+    sparse = pd.DataFrame({"x": pd.arrays.SparseArray(values)})
+    assert to_arrow(sparse, "df") == to_arrow(pd.DataFrame({"x": values}), "df")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fstk import settings
 from fstk.engines.start import jars, java
 from fstk.errors import EngineUnavailable
 
@@ -20,9 +24,16 @@ def _java(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     monkeypatch.setenv("JAVA_HOME", str(folder / "java"))
 
 
+def _at_hand(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put small jars into the folder, and let them be the published ones."""
+    made = tuple(replace(jar, sha256=hashlib.sha256(jar.artifact.encode()).hexdigest()) for jar in jars.JARS)
+    monkeypatch.setattr(jars, "JARS", made)
+    for jar in made:
+        (folder / jar.file).write_text(jar.artifact)
+
+
 def test_jars_at_hand_are_not_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for jar in jars.JARS:
-        (tmp_path / jar.file).write_bytes(b"\0" * jar.size)
+    _at_hand(tmp_path, monkeypatch)
     monkeypatch.setattr(java, "find", lambda: pytest.fail("nothing is to be started"))
     assert jars.paths(tmp_path) == [tmp_path / jar.file for jar in jars.JARS]
 
@@ -57,11 +68,16 @@ def test_another_file_than_the_published_one_is_not_kept(tmp_path: Path, monkeyp
     assert list((tmp_path / "jars").iterdir()) == []
 
 
-def test_a_half_written_jar_is_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jar_with_one_flipped_bit_is_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _java(tmp_path, monkeypatch, "exit 1")
-    for jar in jars.JARS:
-        (tmp_path / jar.file).write_bytes(b"half")
-    with pytest.raises(EngineUnavailable, match="cannot be fetched"):
+    _at_hand(tmp_path, monkeypatch)
+    damaged = tmp_path / jars.JARS[1].file
+    content = bytearray(damaged.read_bytes())
+    before = damaged.stat()
+    content[5] ^= 1
+    damaged.write_bytes(content)
+    os.utime(damaged, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(EngineUnavailable, match=r"delta-storage.* as it was published is not in .* cannot be fetched"):
         jars.paths(tmp_path)
 
 
@@ -79,7 +95,7 @@ def test_an_archive_belongs_to_one_java_and_one_environment(tmp_path: Path, monk
 def test_an_archive_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _java(tmp_path, monkeypatch, "echo broken heart >&2; exit 1")
     for jar in jars.JARS:
-        (tmp_path / jar.file).write_bytes(b"\0" * jar.size)
+        (tmp_path / jar.file).symlink_to(settings.load().jars / jar.file)
     with pytest.raises(EngineUnavailable, match="the class-data archive was not made: .*broken heart"):
         jars.make_archive(tmp_path)
     assert [path.name for path in tmp_path.glob("*.jsa")] == []

@@ -8,7 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fstk.errors import JobFailed
+from fstk.errors import Infrastructure, JobFailed
+from fstk.jobs import execution
+from fstk.jobs.outputs import OUTPUTS, TEXT_LETTERS
 from fstk.jobs.record import read_record
 from fstk.jobs.runner import run_job
 
@@ -27,7 +29,7 @@ ENDINGS = [
         "Drifted",
     ),
     ("import sys\nsys.exit(0)", "exited", 1, "SystemExit"),
-    ("import sys\nsys.exit()", "exited", 1, "SystemExit"),
+    ("exit()", "exited", 1, "SystemExit"),
     ("import os\nos._exit(0)", "killed", 138, "KernelDied"),
     ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "killed", 138, "KernelDied"),
     ("this is no python", "failed", 1, "SyntaxError"),
@@ -88,6 +90,57 @@ def test_a_notebook_that_never_closes_its_record(project: Project) -> None:
     with pytest.raises(JobFailed, match="UNCLOSED"):
         run_job("n.ipynb")
     assert project.records("n")["n"]["status"] == "unclosed"
+
+
+def test_the_kernels_reply_decides_not_what_stands_in_the_notebook(project: Project) -> None:
+    mute = "import rich.traceback\n_ = rich.traceback.install()"
+    gate = "from fstk.errors import GateRefused\nclass Drifted(GateRefused): pass\nraise Drifted('1 of 12')"
+    project.bare("n.ipynb", "import fstk\njob = fstk.job(globals())", mute, "", "job.done('ok')", gate)
+    with pytest.raises(JobFailed, match=r"REFUSED in cell 4 of 4 after .*: Drifted \(1 of 12\)") as raised:
+        run_job("n.ipynb")
+    assert raised.value.exit_code == 3
+    record = project.records("n")["n"]
+    assert (record["status"], record["failure"]["message"]) == ("refused", "1 of 12")
+    assert not [output for output in project.executed("n", "n")[-1]["outputs"] if output["output_type"] == "error"]
+
+
+def test_what_is_printed_is_merged_and_what_is_too_much_is_left_out(project: Project) -> None:
+    ticks = (
+        "import sys\nfor i in range(3_000):\n    print(f'\\r{i} ', end='', flush=True)\n    print(i, file=sys.stderr)"
+    )
+    shown = "for i in range(600):\n    display(i)\nprint('x' * 3_000_000 + ' the end')"
+    cleared = "from IPython.display import clear_output\nprint('gone')\nclear_output(wait=True)\nprint('new')"
+    project.notebook("n.ipynb", ticks, shown, cleared)
+    run_job("n.ipynb")
+    _, first, second, third, _ = project.executed("n", "n")
+    assert [output["name"] for output in first["outputs"]] == ["stdout", "stderr"]
+    assert "".join(first["outputs"][0]["text"]) == "2999 "
+    assert "".join(first["outputs"][1]["text"]).count("\n") == 3_000
+    *displays, printed_, note = second["outputs"]
+    assert len(displays) == OUTPUTS
+    assert "".join(printed_["text"]).endswith("x the end\n")
+    assert len("".join(printed_["text"])) < TEXT_LETTERS + 100
+    assert "".join(note["text"]) == f"[… {600 - OUTPUTS} outputs left out …]\n"
+    assert ["".join(output["text"]) for output in third["outputs"]] == ["new\n"]
+
+
+def test_outputs_that_come_too_late_are_left_out_and_the_run_goes_on(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "_OUTPUT_SECONDS", 0)
+    project.notebook("n.ipynb", "for i in range(300):\n    display(i)")
+    run_job("n.ipynb")
+    notes = [output for output in project.executed("n", "n")[1]["outputs"] if output["output_type"] == "stream"]
+    assert ["left out" in "".join(note["text"]) for note in notes] == [True]
+
+
+def test_a_folder_of_runs_that_vanishes_is_one_sentence(project: Project) -> None:
+    gone = "import shutil\nshutil.rmtree('runs')\nfrom fstk.journal import note\nnote('written', 'fs.t', 1, 1)"
+    project.notebook("n.ipynb", gone)
+    with pytest.raises(Infrastructure, match=r"the folder of runs .* cannot be written: No such file") as raised:
+        run_job("n.ipynb")
+    assert raised.value.exit_code == 4
+    assert not (project.root / "runs").exists()
 
 
 def test_a_closing_without_the_runs_token_is_not_believed(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -12,9 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fstk.errors import InvalidInput, LeaseHeld
+from fstk.errors import Infrastructure, InvalidInput, LeaseHeld
 from fstk.jobs.lease import hold
-from fstk.jobs.record import Failure, RunRecord, read_record, this_process, write_record
+from fstk.jobs.record import TEMPORARY, Failure, RunRecord, file_hash, read_record, this_process, write_record
 from fstk.journal import Entry
 
 NOW = datetime(1998, 3, 31, 12, tzinfo=UTC)
@@ -119,3 +120,77 @@ def test_the_lease_of_a_process_that_died_is_free(tmp_path: Path) -> None:
     write_record(tmp_path / "t.json", record(process_started=1.0))
     with hold(tmp_path, "j", "d"):
         assert '"lost"' in (tmp_path / "t.json").read_text()
+
+
+def test_a_task_is_done_when_it_ran_after_what_it_depends_on_and_read_what_that_wrote(tmp_path: Path) -> None:
+    def ran(start: int, end: int | None, *accesses: Entry) -> RunRecord:
+        ended = None if end is None else NOW + timedelta(seconds=end)
+        return record(status="succeeded", started=NOW + timedelta(seconds=start), ended=ended, accesses=accesses)
+
+    wrote = ran(0, 10, Entry("read", "fs.source", 9, 1), Entry("written", "fs.t", 3, 1), Entry("written", "fs.t", 4, 1))
+    assert ran(10, 20).follows(wrote)
+    assert ran(11, 20, Entry("read", "fs.t", 4, 1), Entry("read", "fs.source", 8, 1)).follows(wrote)
+    assert ran(11, 20, Entry("read", "fs.t", 5, 1)).follows(wrote), "somebody else has written since"
+    assert not ran(11, 20, Entry("read", "fs.t", 3, 1)).follows(wrote)
+    assert not ran(9, 20).follows(wrote)
+    assert not ran(11, 20).follows(ran(0, None))
+
+
+def test_a_changed_file_of_the_project_is_other_work(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("one = 1")
+    done = record(status="succeeded", files={"helper.py": file_hash(tmp_path / "helper.py")})
+    assert done.done_as(record(), tmp_path)
+    assert not done.done_as(record(notebook_hash="sha256:1"), tmp_path)
+    assert not done.done_as(record(parameters={}), tmp_path)
+    assert not record(status="failed").done_as(record(), tmp_path)
+    (tmp_path / "helper.py").write_text("one = 2")
+    assert not done.done_as(record(), tmp_path)
+    (tmp_path / "helper.py").unlink()
+    assert not done.done_as(record(), tmp_path)
+
+
+def test_what_cannot_be_written_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.mkdir()
+    with pytest.raises(Infrastructure, match=r"the folder of runs .* cannot be written: Is a directory\."):
+        write_record(path, record())
+    with pytest.raises(Infrastructure, match="cannot be written: No such file or directory"):
+        write_record(tmp_path / "gone" / "r.json", record())
+    with pytest.raises(Infrastructure, match="cannot be written"), hold(Path("/proc/x/j/d"), "j", "d"):
+        pass
+    with pytest.raises(InvalidInput, match="is not a run record"):
+        read_record(path)
+    assert [left.name for left in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_a_full_disk_leaves_the_old_record_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write_record(tmp_path / "r.json", record())
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Infrastructure, match="No space left on device"):
+        write_record(tmp_path / "r.json", record(status="succeeded"))
+    assert read_record(tmp_path / "r.json").status == "running"
+    assert [left.name for left in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_a_record_is_read_by_whom_the_umask_lets_and_has_any_name_that_a_file_may_have(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        for name in ("r", "n" * 250):
+            write_record(tmp_path / f"{name}.json", record())
+            assert (tmp_path / f"{name}.json").stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(before)
+    write_record(tmp_path / "r.json", record())
+    assert (tmp_path / "r.json").stat().st_mode & 0o777 == 0o666 & ~before
+
+
+def test_what_a_killed_run_left_unfinished_goes_with_the_next(tmp_path: Path) -> None:
+    (tmp_path / f"{TEMPORARY}0f").write_text("half a record")
+    (tmp_path / f"{TEMPORARY}10_build").mkdir()
+    (tmp_path / f"{TEMPORARY}10_build" / "kernel.json").write_text("{}")
+    (tmp_path / ".gitkeep").touch()
+    with hold(tmp_path, "j", "d"):
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".gitkeep", ".lease"]

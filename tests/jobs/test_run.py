@@ -68,7 +68,8 @@ def nightly(project: Project, job_file: Callable[[str], Path]) -> Project:
     project.notebook("nb/first.ipynb", LOG.format("first"), declaration=AS_OF)
     check = "import pathlib\nassert pathlib.Path('ready').exists()"
     project.notebook("nb/middle.ipynb", check, LOG.format("middle"), declaration=AS_OF)
-    project.notebook("nb/last.ipynb", LOG.format("last"), declaration=AS_OF)
+    (project.root / "helper.py").write_text("one = 1")
+    project.notebook("nb/last.ipynb", "import helper", LOG.format("last"), declaration=AS_OF)
     return project
 
 
@@ -78,7 +79,7 @@ def logged(project: Project) -> list[str]:
 
 def test_values_arrive_typed(project: Project) -> None:
     names = ["count", "flag", "day", "at", "step", "limit", "name", "share"]
-    project.notebook("n.ipynb", f"for name in {names}:\n    print(repr(getattr(job, name)))", declaration=TYPED)
+    project.notebook("n.ipynb", f"for key in {names}:\n    print(repr(getattr(job, key)))", declaration=TYPED)
     values = ["count=007", "flag=false", "day=2024-01-01", "at=2024-01-01T02:00:00+02:00", "step=1d", "limit=none"]
     awkward = 'name=it\'s "007"\n\\ {x} $y # é'
     done = project.fstk("run", "n.ipynb", *(word for v in [*values, awkward, "share=1e-3"] for word in ("-p", v)))
@@ -134,6 +135,18 @@ def test_resuming_repeats_what_changed_and_what_depends_on_it(nightly: Project) 
         *("middle", "last"),
         *("changed", "middle", "last"),
     ]
+    # a task is not done when one that it depends on ran later, in a run that failed
+    nightly.notebook("nb/first.ipynb", LOG.format("again"), declaration=AS_OF)
+    (nightly.root / "ready").unlink()
+    with pytest.raises(JobFailed):
+        run_job("nightly", {"size": "4"})
+    (nightly.root / "ready").touch()
+    mended = run_job("nightly", {"size": "4"}, resume=True)
+    assert [task.skipped for task in mended.tasks] == [True, False, False]
+    # nor when a module of the project that it imports has changed
+    (nightly.root / "helper.py").write_text("one = 2")
+    other_module = run_job("nightly", {"size": "4"}, resume=True)
+    assert [task.skipped for task in other_module.tasks] == [True, True, False]
 
 
 def test_a_parameter_that_any_task_refuses_stops_all_of_them(nightly: Project) -> None:
@@ -213,7 +226,7 @@ def test_the_kernel_is_this_environments_whatever_is_registered(
     monkeypatch.setenv("JUPYTER_PATH", str(project.root / "jupyter"))
     project.notebook("sub/n.ipynb", "import os, sys\nprint(sys.executable, os.getcwd())")
     run_job("sub/n.ipynb")
-    assert printed(project.executed("n", "n")).split() == [sys.executable, str(project.root)]
+    assert printed(project.executed("sub/n", "n")).split() == [sys.executable, str(project.root)]
 
 
 def test_a_process_that_a_cell_starts_is_not_the_run(project: Project) -> None:
@@ -247,3 +260,9 @@ def test_a_kernel_that_does_not_start_is_infrastructure(project: Project, monkey
     with pytest.raises(JobFailed, match="NOT STARTED") as raised:
         run_job("n.ipynb")
     assert raised.value.exit_code == 4
+
+
+@pytest.mark.parametrize("letters", [3, 90, 249])
+def test_a_line_has_its_summary_however_long_the_name(letters: int, capsys: pytest.CaptureFixture[str]) -> None:
+    progress.Lines(["n" * letters]).end(1, "n" * letters, "12 features", "1 s")
+    assert capsys.readouterr().out.split() == ["1/1", "n" * letters, "12", "features", "1", "s"]

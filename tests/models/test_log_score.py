@@ -14,22 +14,28 @@ from typing import Any
 import deltalake
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.tree import DecisionTreeRegressor
 
 from fstk import FeatureLookup, journal
 from fstk.engines.direct import DirectEngine
+from fstk.engines.types import schema_of
 from fstk.errors import FstkError, InvalidInput, NameCollision, TypeMismatch, UnknownColumn
 from fstk.models import kernel, saved
 from fstk.models.kernel import PackedModel, Scorer
 from fstk.models.log import ModelVersion, log_model
 from fstk.models.mlflow_calls import quiet
 from fstk.models.score import score_batch
-from fstk.models.spec import FILE
+from fstk.models.spec import FILE, ModelRecord
+from fstk.training.dtypes import as_spark, without_nulls
+from fstk.training.dtypes import frame as frame_of
+from fstk.training.plan import TrainingPlan
 from fstk.training.training_set import TrainingSet, create_training_set
 from tests.models.conftest import Shelf, customer, day
 
@@ -234,8 +240,15 @@ class Answers:
         self.answer = answer
         self.frames: list[pd.DataFrame] = []
 
-    def predict(self) -> Any:
+    def predict(self, method: str | None) -> Any:
         return lambda frame: (self.frames.append(frame), self.answer)[1]
+
+
+def scorer(model: Answers, columns: tuple[str, ...], result_type: str) -> Scorer:
+    """A scorer of a model that was trained on some columns of :data:`ROWS`, none of them with a null."""
+    schema = schema_of(ROWS.select(columns).schema)
+    plan = TrainingPlan(schema, (), (), (), None, (), (), schema)
+    return Scorer(model, "m v1", ModelRecord(plan, False, without_nulls(schema)), result_type)  # type: ignore[arg-type]
 
 
 ROWS = pa.table({"b": [1, None], "a": [0.5, 1.5], "when": pa.array([day(1), None], pa.timestamp("us", "UTC"))})
@@ -253,6 +266,27 @@ ROWS = pa.table({"b": [1, None], "a": [0.5, 1.5], "when": pa.array([day(1), None
         (pd.DataFrame({"x": [0.5, 1.0]}), "double", 0.5),
         (np.array([[0.5], [1.0]]), "double", 0.5),
         (np.array([[0.25, 0.75], [0.5, 0.5]]), "array<double>", [0.25, 0.75]),
+        ([[1.0], [1.0, 2.0]], "array<double>", [1.0]),
+        ([None, [1.0, None]], "array<double>", None),
+        ([[1, None], None], "array<double>", [1.0, None]),
+        (pd.Series([7, None], dtype="Int64"), "bigint", 7),
+        (pd.Series([7, None]), "bigint", 7),
+        (pd.Series([True, None], dtype="boolean"), "boolean", True),
+        (pd.Series(["a", "b"], dtype="category"), "string", "a"),
+        (np.array([7, pd.NA], dtype=object), "double", 7.0),
+        (pl.Series([7, None]), "int", 7),
+        (pd.DataFrame({"x": [0.5, 1.0], "n": ["a", None]}), "struct<n:string,x:float>", {"n": "a", "x": 0.5}),
+        (pd.DataFrame({"x": [0.5, 1.0], "n": [1, 2]}), "array<double>", [0.5, 1.0]),
+        ({"x": [1, 2], "n": ["a", "b"]}, "struct<x:int,n:string>", {"x": 1, "n": "a"}),
+        (np.zeros((2, 1, 2)), "array<array<double>>", [[0.0, 0.0]]),
+        (pd.DataFrame({"x": [0.5, 1.0], "n": ["a", None]}), "struct<score:double>", TypeMismatch),
+        (pd.DataFrame({"x": [0.5, 1.0], "n": ["a", None]}), "array<double>", TypeMismatch),
+        (pd.DataFrame(index=pd.RangeIndex(2)), "double", FstkError),
+        ([2**70, 1], "bigint", TypeMismatch),
+        ([1, "a"], "string", TypeMismatch),
+        ("ab", "string", TypeMismatch),
+        (2.5, "double", TypeMismatch),
+        ([timedelta(1), timedelta(2)], "double", FstkError),
         (["yes", "no"], "double", TypeMismatch),
         ([2.5, 1.0], "int", TypeMismatch),
         ([300, 1], "tinyint", TypeMismatch),
@@ -261,27 +295,27 @@ ROWS = pa.table({"b": [1, None], "a": [0.5, 1.5], "when": pa.array([day(1), None
     ],
 )
 def test_predictions_have_the_type_that_was_asked_for(answer: Any, result_type: str, prediction: Any) -> None:
-    scorer = Scorer(Answers(answer), "m v1", ("a", "b"), result_type)  # type: ignore[arg-type]
+    asked = scorer(Answers(answer), ("a",), result_type)
     if isinstance(prediction, type):
         with pytest.raises(prediction, match="m v1"):
-            scorer(ROWS)
+            asked(ROWS)
     else:
-        rows = scorer(ROWS)
+        rows = asked(ROWS)
         assert rows.drop_columns("prediction") == ROWS
         assert repr(rows.column("prediction")[0].as_py()) == repr(prediction)
 
 
 def test_the_model_sees_its_columns_in_its_order_as_in_training() -> None:
     model = Answers([1.0, 2.0])
-    Scorer(model, "m", ("a", "b", "when"), "double")(ROWS)  # type: ignore[arg-type]
+    scorer(model, ("a", "when"), "double")(ROWS)
     [frame] = model.frames
-    assert list(frame) == ["a", "b", "when"]
-    assert list(map(str, frame.dtypes)) == ["float64", "float64", "datetime64[us, UTC]"]
+    assert list(frame) == ["a", "when"]
+    assert list(map(str, frame.dtypes)) == ["float64", "datetime64[us, UTC]"]
 
 
 def test_without_rows_the_model_is_not_asked() -> None:
     model = Answers(None)
-    rows = Scorer(model, "m", ("a",), "int")(ROWS.slice(0, 0))  # type: ignore[arg-type]
+    rows = scorer(model, ("a",), "int")(ROWS.slice(0, 0))
     assert (rows.num_rows, rows.schema.field("prediction").type, model.frames) == (0, pa.int32(), [])
 
 
@@ -297,7 +331,7 @@ def test_a_model_is_loaded_once_for_all_batches(shelf: Shelf, monkeypatch: pytes
     monkeypatch.setattr(kernel, "_loaded", {})
     loads: list[Path] = []
     load = saved.load
-    monkeypatch.setattr(saved, "load", lambda folder: (loads.append(folder), load(folder))[1])
+    monkeypatch.setattr(saved, "load", lambda folder, method: (loads.append(folder), load(folder, method))[1])
     first = score(shelf, version.uri, labels(5))
     assert score(shelf, version.uri, labels(5)) == first
     assert len(loads) == 1
@@ -403,6 +437,114 @@ def test_a_model_belongs_to_the_active_run(shelf: Shelf) -> None:
     with quiet(), MLFLOW.start_run() as run:
         version = log(shelf, "in_a_run")
     assert version.run_id == run.info.run_id
+
+
+def test_what_of_a_model_predicts_is_said_when_it_is_logged(shelf: Shelf) -> None:
+    training_set = trained(shelf)
+    model = fitted(training_set)
+    plain = log_model(model, "model", SKLEARN, training_set, "plain_classes")
+    assert 'prediction: the class; log_model(…, predict="predict_proba") gives probabilities' in repr(plain)
+    version = log_model(model, "model", SKLEARN, training_set, "plain_classes", predict="predict_proba")
+    assert (version.version, version.created) == (2, True)
+    assert 'the probability of True; with result_type="array<double>" those of False, True' in repr(version)
+    frame = training_set.to_pandas().drop(columns="churned")
+    known = model.predict_proba(frame)
+    assert [row["prediction"] for row in score(shelf, version.uri, labels())] == pytest.approx(list(known[:, 1]))
+    both = [row["prediction"] for row in score(shelf, version.uri, labels(), "array<double>")]
+    assert np.array(both) == pytest.approx(known)
+    with pytest.raises(
+        InvalidInput, match=r"predict='predict_prob' is no method of Hist\w+; .* has: predict, predict_pro"
+    ):
+        log_model(model, "model", SKLEARN, training_set, predict="predict_prob")
+    with pytest.raises(InvalidInput, match=r"predict='score': of a model of mlflow\.pyfunc, predict is called"):
+        log_model(First(), "model", PYFUNC, training_set, predict="score")
+
+
+@pytest.mark.parametrize(
+    ("method", "result_type", "message"),
+    [
+        (None, "array<double>", "predicts boolean, which result_type='array<double>' does not hold; give .*'boolean'"),
+        ("predict_proba", "string", "predicts array<double>, which result_type='string' does not hold"),
+        ("predict_proba", "struct<a:double,b:double>", "give result_type='array<double>'"),
+    ],
+)
+def test_a_type_that_the_model_has_not_is_refused_before_anything_runs(
+    shelf: Shelf, method: str | None, result_type: str, message: str
+) -> None:
+    training_set = trained(shelf)
+    version = log_model(fitted(training_set), "model", SKLEARN, training_set, predict=method)
+    with pytest.raises(TypeMismatch, match=message):
+        score_batch(version.uri, labels(), result_type, engine=DirectEngine(), catalog=shelf)
+
+
+def number(frame: pd.DataFrame) -> Any:
+    return frame.astype("int64")
+
+
+def test_a_model_is_scored_with_the_frame_that_it_was_fitted_on(shelf: Shelf) -> None:
+    df = pa.table(
+        {"since": pa.array([day(row) for row in range(40)], pa.timestamp("us", "UTC")), "y": [*map(float, range(40))]}
+    )
+    training_set = create_training_set(df, [], "y", catalog=shelf)
+    own = training_set.pandas_dtypes()
+    for dtypes in (own, as_spark(own, training_set.plan.schema, "UTC")):
+        rows = frame_of(df, dtypes)
+        model = make_pipeline(FunctionTransformer(number), DecisionTreeRegressor(random_state=0)).fit(
+            rows[["since"]], rows["y"]
+        )
+        version = log_model(model, "model", SKLEARN, training_set)
+        scored = score(shelf, version.uri, df.select(["since"]).take([3, 20, 39]))
+        assert [row["prediction"] for row in scored] == [3.0, 20.0, 39.0]
+
+
+class Unit(PYFUNC.PythonModel):
+    """Predicts what the dtype of its input says, which no label can confirm."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame) -> Any:
+        return [str(model_input["since"].dtype)] * len(model_input)
+
+
+def test_where_nothing_tells_the_frame_the_caller_does(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MLFLOW.models, "infer_pip_requirements", lambda *_, **__: [])
+    df = pa.table({"since": pa.array([day(1)], pa.timestamp("us", "UTC")), "cohort": ["old"]})
+    training_set = create_training_set(df, [], None, catalog=shelf)
+
+    def seen(**more: Any) -> str:
+        version = log_model(Unit(), "model", PYFUNC, training_set, **more)
+        return score(shelf, version.uri, df, "string")[0]["prediction"]
+
+    assert seen() == "datetime64[us, UTC]"  # load_df() was never asked
+    training_set.zone = "America/New_York"
+    with pytest.raises(
+        InvalidInput, match=r"since: load_df\(\)\.toPandas\(\) gives datetime64\[ns\], .* input_example="
+    ):
+        seen()
+    rows = training_set.to_pandas()
+    assert seen(input_example=rows) == "datetime64[us, UTC]"
+    naive = rows.assign(
+        since=rows["since"].dt.tz_convert("America/New_York").dt.tz_localize(None).astype("datetime64[ns]")
+    )
+    assert seen(input_example=naive) == "datetime64[ns]"
+    with pytest.raises(UnknownColumn, match="input_example lacks cohort"):
+        seen(input_example=rows[["since"]])
+    with pytest.raises(InvalidInput, match="input_example must be the pandas frame .* got Table"):
+        seen(input_example=df)
+    with pytest.raises(InvalidInput, match="categories of type Interval cannot be made again"):
+        seen(input_example=rows.assign(cohort=pd.cut([1.0], 3)))
+
+
+def test_a_column_of_the_caller_stands_for_a_feature_that_its_table_has_lost(shelf: Shelf) -> None:
+    version = log(shelf, "lost")
+    df = (
+        labels(6)
+        .select(["customer_id", "amount", "when", "cohort"])
+        .append_column("size", pa.array([40, 2] * 3, pa.int32()))
+    )
+    before = score(shelf, version.uri, df)
+    shelf.cohorts.schema = {"cohort": "string"}
+    assert score(shelf, version.uri, df) == before
+    with pytest.raises(UnknownColumn, match="has no feature size"):
+        score(shelf, version.uri, df.drop_columns("size"))
 
 
 @pytest.mark.parametrize("flavor", ["sklearn", None, json, MLFLOW])

@@ -13,7 +13,7 @@ import pytest
 from fstk import FeatureEngineeringClient
 from fstk.errors import FstkError, Infrastructure, UnknownModel
 from fstk.models.mlflow_calls import quiet, tracking
-from fstk.models.registry import LoggedModel, Registry
+from fstk.models.registry import DIGEST, LoggedModel, Registry
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def register(name: str, *digests: str) -> None:
         assert experiment is not None
         model = client.create_logged_model(experiment.experiment_id, name="m")
         for digest in digests:
-            Registry(None).register(name, f"models:/{model.model_id}", None, digest)
+            Registry(None).register(name, f"models:/{model.model_id}", None, {DIGEST: digest})
 
 
 @pytest.mark.parametrize(

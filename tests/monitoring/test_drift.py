@@ -11,6 +11,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,30 @@ def test_many_rare_strings_are_no_drift() -> None:
     assert detect_feature_drift(then, now, ["id"]).drifted == []
 
 
+@pytest.mark.parametrize("rows", [300, 1_500, 5_000])
+def test_values_that_the_reference_never_had_are_drift_and_those_that_chance_brings_are_not(rows: int) -> None:
+    rng = np.random.default_rng(1)
+    codes = np.array([f"{i:05d}" for i in range(500, 9_000)])
+    then, now = (pa.table({"code": rng.choice(codes, rows)}) for _ in range(2))
+    assert detect_feature_drift(then, now, ["code"]).drifted == []
+    assert detect_feature_drift(then, then, ["code"]).drifted == []
+    stripped = pa.table({"code": [code.lstrip("0") for code in now["code"].to_pylist()]})
+    report = detect_feature_drift(then, stripped, ["code"])
+    assert report.drifted == ["code"]
+    unseen = _seen(report, "code", "unseen")
+    assert (unseen.drifted, unseen.reference, unseen.now) == (True, "0.0 %", "100.0 %")
+    half = pa.table({"code": np.where(rng.random(rows) < 0.5, stripped["code"].to_pylist(), now["code"].to_pylist())})
+    assert detect_feature_drift(then, half, ["code"]).drifted == ([] if rows == 300 else ["code"])
+
+
+def test_ids_in_another_case_have_nothing_in_common() -> None:
+    lower, upper = (pa.table({"id": [f"{letter}{i}" for i in range(1_000)] + [None]}) for letter in "mM")
+    report = detect_feature_drift(lower, upper, ["id"])
+    assert report.drifted == ["id"]
+    assert "id, unseen" in repr(report)
+    assert detect_feature_drift(lower, lower.slice(200), ["id"]).drifted == []
+
+
 @pytest.mark.parametrize("kind", ["arrow", "pandas", "polars"])
 def test_every_local_frame_gives_the_same_report(kind: str) -> None:
     make: dict[str, Any] = {"arrow": lambda t: t, "pandas": lambda t: t.to_pandas(), "polars": pl.from_arrow}
@@ -250,6 +275,47 @@ def test_the_report_is_a_table_of_plain_values(tmp_path: Path) -> None:
     assert str(path) in "".join(line.strip() for line in lines)  # a long path goes on in the next line
     assert max(map(len, lines)) <= 100
     assert "<script" not in report._repr_html_()
+
+
+def test_no_text_of_the_data_is_code_in_the_saved_page(tmp_path: Path) -> None:
+    class Scripts(HTMLParser):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tags: list[str] = []
+
+        def handle_starttag(self, tag: str, attrs: Any) -> None:
+            self.tags.append(tag)
+
+        def handle_comment(self, data: str) -> None:
+            self.tags.append("comment")
+
+    def page(*texts: str) -> str:
+        column = pa.table({text: [*texts, "b"] * 50 for text in texts})
+        return detect_feature_drift(column, column, texts).save_html(tmp_path / "drift.html").read_text("utf-8")
+
+    def tags(html: str) -> list[str]:
+        parser = Scripts()
+        parser.feed(html)
+        return parser.tags
+
+    hostile = (
+        "</script><script>alert(1)</script>",
+        "<!--<script>",
+        "-->",
+        "</SCRIPT ><img src=x onerror=alert(2)>",
+        "\u2028alert(3)\u2029",
+        "'\"`;alert(4)//",
+        "&lt;/script&gt;",
+        "\\u003c/script>",
+        "a\n    var metric_1 = alert(5);",
+    )
+    held = page(*hostile)
+    assert tags(held) == tags(page("plain"))
+    for text in hostile:
+        escaped = json.dumps(text).strip('"')
+        for letter in "<>&":
+            escaped = escaped.replace(letter, f"\\u{ord(letter):04x}")
+        assert escaped in held
 
 
 def test_nothing_reaches_the_network_and_nothing_is_warned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from fstk.engines.spark import SparkEngine
 from fstk.errors import (
     BadExpression,
     DuplicateKeys,
+    IncompatibleChanges,
     InvalidInput,
     NaiveDatetime,
     NullKeys,
@@ -96,7 +97,7 @@ def test_only_keys_that_changed_are_read_the_second_time(made: Made, store: SQLi
     table = made.merge(row(5, 1, 55), row(6, 1, 6))
 
     class NoFullRead(DirectEngine):
-        def read(self, table: Any, columns: Any = None) -> Any:
+        def read(self, table: Any, columns: Any = None, within: Any = None) -> Any:
             raise AssertionError("the whole table was read")
 
     report = publish(table, store, engine=NoFullRead())
@@ -115,7 +116,7 @@ def test_where_changes_are_no_longer_kept_everything_is_compared(made: Made, sto
     class Later(DirectEngine):
         """Sees the newest version, as a reader of a checkpoint does, but no commit of its own to take changes from."""
 
-        def read(self, table: TableVersion, columns: Any = None) -> Any:
+        def read(self, table: TableVersion, columns: Any = None, within: Any = None) -> Any:
             (Path(made.folder) / "kept aside").rename(Path(made.folder) / "_delta_log" / f"{table.version:020}.json")
             return super().read(table, columns)
 
@@ -123,6 +124,22 @@ def test_where_changes_are_no_longer_kept_everything_is_compared(made: Made, sto
     assert counts(report) == (2, 1, 0, 0)
     assert "no longer kept" in report.reason
     assert check_parity(made.at(), store).ok
+
+
+def test_where_changes_span_one_of_the_columns_everything_is_compared(made: Made, store: SQLiteSpec) -> None:
+    publish(made.append(row(1, 1, 1), row(2, 1, 2)), store)
+    table = made.append(row(2, 2, 22), row(3, 1, 3))
+
+    class Changed(DirectEngine):
+        """Reads no changes, as Spark where a column was widened between them."""
+
+        def changes(self, table: TableVersion, since: int = 0) -> Any:
+            raise IncompatibleChanges("an incompatible schema change.")
+
+    report = publish(table, store, engine=Changed())
+    assert counts(report) == (2, 1, 0, 0)
+    assert report.reason == "the changes of versions 2 to 2 span a change of its columns"
+    assert check_parity(table, store).ok
 
 
 @pytest.mark.parametrize("feed", [True, False])
@@ -286,7 +303,7 @@ def test_a_filter_condition_beyond_the_direct_engine_goes_through_spark(
 
         served = False
 
-        def read(self, table: TableVersion, columns: Any = None) -> Any:
+        def read(self, table: TableVersion, columns: Any = None, within: Any = None) -> Any:
             self.served = True
             return super().read(table, columns)
 

@@ -5,12 +5,14 @@ What every store must do is in tests/contracts/test_store.py.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from fstk.errors import InvalidInput, StoreUnavailable
+from fstk.online import sqlite
 from fstk.online.sqlite import SQLiteStore
 from fstk.online.store import OnlineTable, Row
 
@@ -70,3 +72,59 @@ def test_the_file_is_in_write_ahead_mode(path: Path) -> None:
     with SQLiteStore(path) as store:
         store.put_table(TABLE, None)
     assert sqlite3.connect(path).execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def _filled(path: Path) -> None:
+    with SQLiteStore(path) as store:
+        store.write(store.put_table(TABLE, None), [Row(b"a", 1, 1, 0, b"one")])
+
+
+def _read(path: Path) -> list[Row | None]:
+    with SQLiteStore(path) as store:
+        table = store.table("t")
+        assert table is not None
+        return store.get(table, [b"a"])
+
+
+@pytest.fixture
+def _nothing_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let SQLite fail to open a file as it does where it cannot make the two beside it, whoever runs the test."""
+    real = sqlite._connection
+
+    def connection(place: Path, options: str, busy_seconds: float) -> sqlite3.Connection:
+        if options == "mode=rw" and "fstk-online-" not in str(place):
+            return real(place.with_name("not there"), options, busy_seconds)
+        return real(place, options, busy_seconds)
+
+    monkeypatch.setattr(sqlite, "_connection", connection)
+
+
+@pytest.mark.usefixtures("_nothing_beside")
+def test_a_place_that_cannot_be_written_is_read(path: Path) -> None:
+    _filled(path)
+    assert not list(path.parent.glob("*-wal"))
+    assert _read(path) == [Row(b"a", 1, 1, 0, b"one")]
+
+
+@pytest.mark.usefixtures("_nothing_beside")
+def test_what_lies_beside_the_file_is_read_there_too(path: Path, tmp_path: Path) -> None:
+    _filled(path)
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute("PRAGMA wal_autocheckpoint = 0")
+    writer.execute("UPDATE fstk_rows SET value = 'two'")
+    left = tmp_path / "left"  # as a killed writer leaves it
+    left.mkdir()
+    for file in path.parent.iterdir():
+        if not file.name.endswith("-shm"):
+            shutil.copy(file, left)
+    writer.close()
+    assert _read(left / path.name)[0] == Row(b"a", 1, 1, 0, "two")  # type: ignore[arg-type]
+    assert sorted(file.name for file in left.iterdir()) == [path.name, f"{path.name}-wal"]
+
+
+@pytest.mark.usefixtures("_nothing_beside")
+def test_a_write_meanwhile_is_no_answer(path: Path) -> None:
+    _filled(path)
+    meanwhile = pytest.raises(StoreUnavailable, match="was written while it was read")
+    with SQLiteStore(path) as store, meanwhile, store._reading():
+        path.touch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,9 +23,10 @@ from fstk.errors import (
     UnknownColumn,
     UnknownName,
     UnknownTable,
+    UnsupportedTable,
     WriteConflict,
 )
-from fstk.tables import lock
+from fstk.tables import local, lock
 from fstk.tables.configured import open_catalog
 from fstk.tables.folder import FolderCatalog
 from fstk.tables.report import WriteReport
@@ -148,6 +150,33 @@ def test_a_dropped_table_is_gone_and_its_name_free(
         assert [path.name for path in (warehouse / "s").iterdir()] == [".t.lock"]
         with pytest.raises(UnknownTable):
             catalog.drop("s.t")
+
+
+def test_a_table_may_have_the_longest_name(catalog: FolderCatalog) -> None:
+    name = f"s.{'t' * 255}"
+    assert catalog.create(name, ["id"], ROWS, timeseries_column="as_of").name == name
+    assert not catalog.write(name, ROWS).changed
+    assert catalog.names() == [name]
+    catalog.drop(name)
+    assert catalog.names() == []
+
+
+def test_what_delta_rs_cannot_open_is_known_through_the_session(
+    catalog: FolderCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = catalog.create("s.t", ["id"], ROWS, timeseries_column="as_of", description="d", tags={"a": "b"})
+    known = catalog.versions("s.t")
+
+    def refuse(name: str, *_: object) -> None:
+        raise UnsupportedTable(f"{name} has the Delta feature tomorrows")
+
+    for function in ("read", "newest", "history"):
+        monkeypatch.setattr(local, function, refuse)
+    assert catalog.get("s.t") == replace(made, rows=None, report=None)
+    assert catalog.versions("s.t") == known
+    assert catalog.find("s.t").version is None
+    assert catalog.find("s.t", 0).version == 0
+    assert catalog.write("s.t", ROWS).changed is False
 
 
 def test_a_damaged_table_can_be_dropped(catalog: FolderCatalog, warehouse: Path) -> None:

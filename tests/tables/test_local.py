@@ -72,7 +72,7 @@ def test_names_lie_in_schemas_and_catalogs(warehouse: Path) -> None:
         put(warehouse.joinpath(*parts))
     catalog = open_catalog()
     assert catalog.names() == ["c.s.three", "default.one", "s.two"]
-    assert [table.name for table in catalog.tables()] == ["c.s.three", "default.one", "s.two"]
+    assert [table.name for table in catalog.survey()[0]] == ["c.s.three", "default.one", "s.two"]
     assert catalog.get("one") == catalog.get("default.one")
 
 
@@ -141,8 +141,9 @@ def test_a_damaged_log_is_one_line_and_hides_no_other_table(warehouse: Path, dam
     assert caught.value.exit_code == 4
     assert catalog.names() == ["s.good"]
     assert catalog.get("s.good").rows == 3
-    with pytest.raises(DamagedTable, match=r"s\.bad"):
-        catalog.tables()
+    tables, faults = catalog.survey()
+    assert [table.name for table in tables] == ["s.good"]
+    assert [str(fault) for fault in faults] == [str(caught.value)]
 
 
 def test_damage_behind_a_table_that_was_found_is_one_line_too(warehouse: Path) -> None:
@@ -175,7 +176,7 @@ def test_reading_metadata_starts_no_spark_and_imports_none(warehouse: Path) -> N
         "from fstk.tables.configured import open_catalog\n"
         "catalog = open_catalog()\n"
         "found = catalog.get('s.t'), catalog.names(), catalog.versions('s.t'), catalog.find('s.t', 0), "
-        "catalog.tables()\n"
+        "catalog.survey()[0]\n"
         "print(found[0].rows, len(found[-1]))\n"
         "print([name for name in ('pyspark', 'mlflow') if name in sys.modules])\n"
     )
@@ -191,4 +192,4 @@ def test_a_source_that_is_no_feature_table_is_found_and_read_too(warehouse: Path
     assert catalog.find("transactions", 0).version == 0
     with pytest.raises(UnknownTable, match=r"no table default.transaction\..*default.transactions"):
         catalog.find("transaction")
-    assert catalog.tables() == []
+    assert catalog.survey() == ([], [])

@@ -108,11 +108,40 @@ def test_types_that_no_table_can_hold_are_refused_by_column(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a b", "a,b", "", "a=b", "x\ty", "x`y", "_change_type", "_Commit_Version", "__fstk_new"]
+    "name",
+    [
+        *("a b", "a,b", "", "a=b", "x\ty", "x`y", "x" * 256, "\ud800"),
+        *("_change_type", "_Commit_Version", "__fstk_new", "_metadata", "filePath", "FILEPATH", "rowIndexCol"),
+        *("deletionVectorId", "_row_id_", "_file_name_", "_Row_Dropped_", "__is_cdc", "__delta_internal_row_index"),
+        "_tmp_metadata_row_index",
+    ],
 )
 def test_column_names_that_delta_cannot_write_or_reserves_are_refused(name: str) -> None:
-    with pytest.raises(InvalidName, match="column"):
+    with pytest.raises(InvalidInput, match="column"):
         define("a.b", "k", {"k": "int", name: "int"})
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "metadata", "_x", "x_", "__index_level_0__", "file_path"])
+def test_other_column_names_are_taken(name: str) -> None:
+    assert name in define("a.b", "k", {"k": "int", name: "int"}).schema
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("x" * 256, "y", "the name of a tag has 256 characters; at most 255"),
+        ("x", "y" * 100_001, "the tag 'x' has 100,001 characters; at most 100,000"),
+        ("x", "\udfff", "the tag 'x' holds half a character"),
+    ],
+)
+def test_tags_and_descriptions_that_a_reader_would_not_take_are_refused(key: str, value: str, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        check_tag(key, value)
+    with pytest.raises(InvalidInput, match=words):
+        define("a.b", "k", {"k": "int"}, tags={key: value})
+    if len(key) == 1:
+        with pytest.raises(InvalidInput, match=words.replace("the tag 'x'", r"a\.b: description")):
+            define("a.b", "k", {"k": "int"}, description=value)
 
 
 def test_columns_that_differ_only_in_case_are_refused() -> None:

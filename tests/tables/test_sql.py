@@ -45,10 +45,13 @@ def test_create_as() -> None:
 def test_merge_updates_features_and_inserts_whole_rows() -> None:
     assert sql.merge("T", "S", ["id", "o`clock"], ["id", "o`clock", "x"]) == (
         "MERGE INTO T AS t USING S AS s ON t.`id` = s.`id` AND t.`o``clock` = s.`o``clock` "
-        "WHEN MATCHED THEN UPDATE SET t.`x` = s.`x` "
+        "WHEN MATCHED THEN UPDATE SET `x` = s.`x` "
         "WHEN NOT MATCHED THEN INSERT (`id`, `o``clock`, `x`) VALUES (s.`id`, s.`o``clock`, s.`x`)"
     )
     assert "UPDATE" not in sql.merge("T", "S", ["id"], ["id"])
+    assert sql.merge("T", "S", ["id"], ["id"], evolving=True).startswith(
+        "MERGE WITH SCHEMA EVOLUTION INTO T AS t USING"
+    )
 
 
 KEYS = ["id", "day"]
@@ -98,7 +101,7 @@ def flagged_rows(*rows: tuple[Any, ...]) -> pa.Table:
     return pa.table([pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True)], names)
 
 
-FLAGGED = flagged_rows(
+FLAGGED_ROWS = [
     (1, 1, "north", "a", True, False),
     (1, 2, "", "a", True, False),
     (2, 1, "north", "__HIVE_DEFAULT_PARTITION__", False, True),
@@ -110,14 +113,16 @@ FLAGGED = flagged_rows(
     (None, 1, "north", "a", True, False),
     (None, 1, "north", "a", True, False),
     (5, None, "north", "a", True, False),
-)
+]
+FLAGGED = flagged_rows(*FLAGGED_ROWS)
 
 
 def test_rows_are_counted_in_one_query() -> None:
-    counted = {"rows": 11, "nulls": 3, "repeated": 2, "repeating": 5, "inserted": 7, "updated": 2}
-    assert answered(sql.totals("f", KEYS, ["region", "town"]), f=FLAGGED) == [{**counted, "lost": 2}]
-    assert answered(sql.totals("f", KEYS, ["region"]), f=FLAGGED) == [{**counted, "lost": 1}]
-    assert answered(sql.totals("f", KEYS, []), f=FLAGGED) == [{**counted, "lost": 0}]
+    given = {"id": "bigint", "day": "bigint", "region": "string", "town": "string"}
+    size = sum(16 + len(region or "") + len(town) for _, _, region, town, _, _ in FLAGGED_ROWS)
+    counted = {"rows": 11, "nulls": 3, "repeated": 2, "repeating": 5, "inserted": 7, "updated": 2, "size": size}
+    for partitions, lost in ((["region", "town"], 2), (["region"], 1), ([], 0)):
+        assert answered(sql.totals("f", KEYS, partitions, given), f=FLAGGED) == [{**counted, "lost": lost}]
 
 
 def test_keys_that_are_repeated_or_missing_are_listed_in_order() -> None:

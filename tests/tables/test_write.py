@@ -6,17 +6,30 @@ import json
 import math
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
+import deltalake
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fstk import journal
 from fstk.engines.connect import direct
 from fstk.engines.spark import SparkEngine
-from fstk.errors import DuplicateKeys, InvalidInput, NaiveDatetime, NullKeys, SchemaChange, TypeMismatch
+from fstk.errors import (
+    DamagedTable,
+    DuplicateKeys,
+    Infrastructure,
+    InvalidInput,
+    NaiveDatetime,
+    NullKeys,
+    SchemaChange,
+    TypeMismatch,
+)
+from fstk.tables import sql
 from fstk.tables.folder import FolderCatalog
 from tests.tables.reading import newest_commit, rows
 
@@ -184,6 +197,82 @@ def test_nothing_is_added_when_the_rows_are_refused(catalog: FolderCatalog) -> N
     with pytest.raises(DuplicateKeys):
         catalog.write("s.t", wider)
     assert catalog.get("s.t").version == 0
+
+
+def _full(*_: object, **__: object) -> str:
+    raise Infrastructure("the disk is full")
+
+
+@pytest.mark.parametrize("gained", [pa.array([1.0]), pa.array([datetime(2024, 5, 1)], pa.timestamp("us"))])
+def test_a_write_that_fails_has_added_no_column(
+    catalog: FolderCatalog, monkeypatch: pytest.MonkeyPatch, gained: pa.Array
+) -> None:
+    first = frame([1], days(0), [1.0])
+    table = catalog.create("s.t", ["id"], first, timeseries_column="as_of")
+    wider = frame([1], days(0), [2.0]).append_column("more", gained)
+    with monkeypatch.context() as patch:
+        patch.setattr(sql, "merge", _full)
+        with pytest.raises(Infrastructure, match="full"):
+            catalog.write("s.t", wider)
+    assert catalog.get("s.t").schema == table.schema
+    assert catalog.write("s.t", frame([1], days(0), [3.0])).updated == 1
+    report = catalog.write("s.t", wider)
+    assert (report.updated, catalog.get("s.t").features) == (1, ["x", "more"])
+    assert newest_commit(catalog.get("s.t"))["operation"] == "MERGE"
+    assert [version.operation for version in catalog.versions("s.t")].count("ADD COLUMNS") == 0
+
+
+def test_naive_times_are_added_as_any_other_column(catalog: FolderCatalog) -> None:
+    at = datetime(2024, 5, 1, 12)
+    catalog.create("s.t", "id", pa.table({"id": [1, 2]}))
+    catalog.write("s.t", pa.table({"id": [1], "wall": pa.array([at], pa.timestamp("us"))}))
+    nothing = pa.table({"id": [1], "walls": pa.array([None], pa.list_(pa.timestamp("us")))})
+    catalog.write("s.t", nothing)
+    found = direct().read(catalog.get("s.t").at()).sort_by("id").to_pylist()
+    assert found == [{"id": 1, "wall": at, "walls": None}, {"id": 2, "wall": None, "walls": None}]
+    assert catalog.get("s.t").written_by_fstk
+
+
+def _files(catalog: FolderCatalog) -> list[pa.Table]:
+    """Return the rows of each file, files in order of their first, and refuse any whose rows are not in order."""
+    opened = deltalake.DeltaTable(catalog.get("s.t").location or "")
+    files = [pq.read_table(uri).select(["id", "as_of"]) for uri in opened.file_uris()]
+    for file in files:
+        assert file.equals(file.sort_by([("id", "ascending"), ("as_of", "ascending")]))
+    return sorted(files, key=lambda file: file.column("id")[0].as_py())
+
+
+def test_rows_lie_in_order_in_files_of_one_size(
+    catalog: FolderCatalog, spark_engine: SparkEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FSTK_FILE_MB", "1")
+    count = 90_000
+    ids: list[int | None] = [n * 7_919 % 1_000 for n in range(count)]
+    rows = frame(ids, days(*(n // 1_000 for n in range(count))), [float(n) for n in range(count)])
+    catalog.create("s.t", "id", spark_engine.frame(rows, "df").repartition(7), timeseries_column="as_of")
+    files = _files(catalog)
+    assert len(files) == 3
+    assert all(one.column("id")[-1].as_py() <= two.column("id")[0].as_py() for one, two in pairwise(files))
+
+    newer = pa.concat_tables([rows.slice(0, 60_000).drop_columns("x"), frame([5], days(500), [0.0]).drop_columns("x")])
+    report = catalog.write("s.t", newer.append_column("x", pa.array([-1.0] * 60_001)))
+    assert (report.updated, report.inserted) == (60_000, 1)
+    assert len(_files(catalog)) in (3, 4)
+    more = frame([2_000] * 3, days(3, 1, 2), [0.0] * 3)
+    catalog.write("s.t", more)
+    assert _files(catalog)[-1].column("as_of").equals(pa.chunked_array([days(1, 2, 3)]))
+
+
+def test_a_flipped_bit_of_what_was_written_is_refused(catalog: FolderCatalog, spark_engine: SparkEngine) -> None:
+    table = catalog.create("s.t", "id", pa.table({"id": range(1_000), "x": [n / 3 for n in range(1_000)]}))
+    (file,) = (Path(uri) for uri in deltalake.DeltaTable(table.location or "").file_uris())
+    damaged = bytearray(file.read_bytes())
+    damaged[len(damaged) // 2] ^= 8
+    file.write_bytes(damaged)
+    file.with_name(f".{file.name}.crc").unlink(missing_ok=True)  # Hadoop's own, which not every file system has
+    for engine in (direct(), spark_engine):
+        with pytest.raises(DamagedTable):
+            engine.arrow(engine.read(table.at()))
 
 
 EVERY = {

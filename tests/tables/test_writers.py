@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from fstk.engines.base import TableVersion
+from fstk.engines.base import TableVersion, Within
 from fstk.engines.connect import engine_of
 from fstk.engines.spark import SparkEngine
 from fstk.engines.spark_errors import translated
@@ -93,11 +93,11 @@ class LateReader(SparkEngine):
 
     looked = False
 
-    def read(self, table: TableVersion, columns: Sequence[str] | None = None) -> Any:
+    def read(self, table: TableVersion, columns: Sequence[str] | None = None, within: Within | None = None) -> Any:
         if not self.looked:
             self.looked = True
             table = replace(table, version=0)
-        return super().read(table, columns)
+        return super().read(table, columns, within)
 
 
 def test_a_writer_that_came_between_is_seen_and_the_outcome_is_that_of_one_after_the_other(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+import fstk
 from fstk.cli.app import run_command
 from fstk.errors import UnknownTable
 
@@ -90,7 +92,7 @@ def test_doctor_checks_without_starting_or_making_anything(tmp_path: Path, monke
     lines = repr(run_command(["doctor"])).splitlines()
     assert lines[0].startswith("FIX   delta-spark_4.1_2.13-")
     assert any(line.endswith("python -m fstk.engines.start.jars") for line in lines[:3])
-    assert [line[:6] for line in lines if not line.startswith(("FIX", " "))] == ["ok    "] * 5
+    assert [line[:6] for line in lines if not line.startswith(("FIX", " "))] == ["ok    "] * 6
     assert all(len(line) <= 100 for line in lines)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "warehouse").mkdir()
@@ -98,3 +100,24 @@ def test_doctor_checks_without_starting_or_making_anything(tmp_path: Path, monke
     assert "FIX   warehouse" in repr(run_command(["doctor"]))
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     assert "FIX   Spark needs Java 17" in repr(run_command(["doctor"]))
+
+
+def test_doctor_names_a_table_of_many_small_files(customers: Path) -> None:
+    assert "1 feature table readable" in repr(run_command(["doctor"]))
+    for _ in range(21):
+        write_deltalake(customers, pa.table({"customer_id": [4], "spend": [1.0]}), mode="append")
+    said = "".join(repr(run_command(["doctor"])).split())  # wherever a line ends
+    assert "FIXfeature_store.customershas22fileswhere1woulddo" in said
+    assert f"spark.sql('OPTIMIZEdelta.`{customers}`')" in said
+
+
+def test_a_table_that_cannot_be_read_hides_no_other(customers: Path) -> None:
+    bad = customers.parent / "bad"
+    shutil.copytree(customers, bad)
+    (bad / "_delta_log" / f"{0:020}.json").write_text("garbage")
+    said = repr(run_command(["tables"]))
+    assert "feature_store.customers" in said
+    assert "feature_store.bad: its Delta log cannot be read" in said
+    assert "FIX   feature_store.bad: its Delta log" in repr(run_command(["doctor"]))
+    with pytest.warns(UserWarning, match=r"^feature_store\.bad: its Delta log cannot be read"):
+        assert [table.name for table in fstk.FeatureEngineeringClient().list_tables()] == ["feature_store.customers"]

@@ -7,10 +7,22 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fstk.windows.exact import Floats, Integers, Spans, WideIntegers, int64, int128, rounded, sums, width_for
+from fstk.windows.exact import (
+    Floats,
+    Integers,
+    Spans,
+    WideIntegers,
+    int64,
+    int128,
+    reaches,
+    rounded,
+    sums,
+    width_for,
+)
 from fstk.windows.reduce import deviations, distinct, extremes
 from tests.generated import examples
 from tests.windows.loop import as_double, root
@@ -47,6 +59,13 @@ def _spans(draw: st.DrawFn, rows: int) -> tuple[Spans, list[tuple[int, int]]]:
 
 def _lists(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
     return st.lists(values, min_size=1, max_size=14)
+
+
+@pytest.mark.parametrize("tiny", [5e-324, 2.0**-200, 3 * 2.0**-70])
+def test_a_zero_takes_nothing_from_a_tiny_neighbour(tiny: float) -> None:
+    numbers = Floats(np.array([0.0, tiny, -0.0, tiny]))
+    found = rounded(sums(numbers.digits(27), Spans(np.array([[0]]), np.array([4]))), 27, numbers.exponent)
+    assert found.tolist() == [[2 * tiny]]
 
 
 @settings(max_examples=examples(300), deadline=None, derandomize=True)
@@ -121,3 +140,11 @@ def test_extremes_and_distinct_values(data: st.DataObject, rows: list[tuple[int,
 
 def _words(values: list[int]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([v & (2**64 - 1) for v in values], np.uint64), np.array([v >> 64 for v in values], np.int64)
+
+
+@pytest.mark.parametrize("limit", [10**p for p in (1, 18, 19, 20, 37, 38)] + [2**64, 2**64 + 1])
+def test_a_limit_is_reached_by_itself_and_by_nothing_below(limit: int) -> None:
+    near = [value for edge in (limit, -limit) for value in range(edge - 2, edge + 3)]
+    low = np.array([value & (2**64 - 1) for value in near], np.uint64)
+    high = np.array([value >> 64 for value in near], np.int64)
+    assert reaches(low, high, limit).tolist() == [abs(value) >= limit for value in near]

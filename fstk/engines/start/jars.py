@@ -27,7 +27,6 @@ class Jar:
 
     artifact: str
     sha256: str
-    size: int
 
     @property
     def file(self) -> str:
@@ -37,18 +36,22 @@ class Jar:
 _DELTA = "4.3.1"  # the newest that Maven Central has for Spark 4.1
 # All that Delta needs beside what PySpark brings.
 JARS = (
-    Jar("delta-spark_4.1_2.13", "ebf35a4383f0a653c3ee3c7882c0edcac2f846be31ac61af4b96ccfaaf36c171", 9_021_481),
-    Jar("delta-storage", "577c12c7e371be4c041714fb48e88ad86e3c3512beea2bdaffbe7a4debf79718", 110_970),
+    Jar("delta-spark_4.1_2.13", "ebf35a4383f0a653c3ee3c7882c0edcac2f846be31ac61af4b96ccfaaf36c171"),
+    Jar("delta-storage", "577c12c7e371be4c041714fb48e88ad86e3c3512beea2bdaffbe7a4debf79718"),
 )
 
 
 def paths(folder: Path) -> list[Path]:
-    """Return the jars in ``folder``, fetching what is missing; EngineUnavailable where they cannot be had."""
-    for jar in JARS:
-        file = folder / jar.file
-        if not file.is_file() or file.stat().st_size != jar.size:
-            _fetch(jar, folder)
+    """Return the jars in ``folder``, each as it was published, fetching what is missing or not; EngineUnavailable where
+    they cannot be had."""
+    for jar in missing(folder):
+        _fetch(jar, folder)
     return [folder / jar.file for jar in JARS]
+
+
+def missing(folder: Path) -> list[Jar]:
+    """Return the jars that are not in ``folder``, or not as they were published."""
+    return [jar for jar in JARS if not _published(folder / jar.file, jar)]
 
 
 def archive(folder: Path) -> Path:
@@ -89,6 +92,10 @@ def _environment(folder: Path) -> str:
     return f"classes-{hashlib.sha256(places.encode()).hexdigest()[:12]}-"
 
 
+def _published(file: Path, jar: Jar) -> bool:
+    return file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == jar.sha256
+
+
 def _fetch(jar: Jar, folder: Path) -> None:
     # Ivy is inside PySpark, knows Maven Central, proxies and checksums, and is what Spark itself fetches packages with.
     inside = Path(need("pyspark").__path__[0]) / "jars"
@@ -106,11 +113,11 @@ def _fetch(jar: Jar, folder: Path) -> None:
             said = re.findall(r"\(([\w.]+Exception: .*)\)$", getattr(error, "stdout", None) or "", re.MULTILINE)
             why = f" ({said[-1]})" if said else ""
             raise EngineUnavailable(
-                f"{jar.file} is not in {folder} and cannot be fetched from Maven Central{why}. "
+                f"{jar.file} as it was published is not in {folder} and cannot be fetched from Maven Central{why}. "
                 "Once online: python -m fstk.engines.start.jars. Or put the file there by hand."
             ) from error
         fetched = Path(scratch) / jar.file
-        if not fetched.is_file() or hashlib.sha256(fetched.read_bytes()).hexdigest() != jar.sha256:
+        if not _published(fetched, jar):
             raise EngineUnavailable(f"what was fetched as {jar.file} is not the published file; nothing was kept.")
         fetched.replace(folder / jar.file)
 

@@ -21,7 +21,7 @@ from fstk.engines.start.packages import check_pair
 from fstk.errors import EngineUnavailable, InvalidInput
 from fstk.optional import need
 from fstk.settings import Settings
-from fstk.warehouse import ready_warehouse
+from fstk.warehouse import read_only, ready_warehouse
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -34,6 +34,7 @@ _COLLECTOR = " -XX:+UseParallelGC"
 # 5.7 once warm. On a cluster, where the driver lives longer and does less, Java's defaults stay.
 _QUICK = f"{_COLLECTOR} -XX:TieredStopAtLevel=1"
 _logs: list[IO[bytes]] = []
+_folders: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def start(settings: Settings, options: dict[str, str]) -> SparkSession:
@@ -114,11 +115,12 @@ def _launch(conf: dict[str, str]) -> None:
     if SparkContext._gateway is not None:
         SparkContext(conf=settings)
         return
-    log = tempfile.NamedTemporaryFile(prefix="fstk-spark-", suffix=".log")  # noqa: SIM115 as long as the JVM
+    log = tempfile.TemporaryFile()  # noqa: SIM115 as long as the JVM; nameless, so that nothing stays after a kill
     try:
         gateway = launch_gateway(settings, {"stdout": log, "stderr": log})
     except PySparkRuntimeError as error:
-        said = [line for line in Path(log.name).read_text(errors="replace").splitlines() if line.strip()]
+        log.seek(0)
+        said = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
         words = " ".join(said[:2]) or "it said nothing"
         raise EngineUnavailable(f"Java ended before Spark started: {words}") from error
     _logs.append(log)
@@ -147,7 +149,9 @@ def configuration(settings: Settings, master: str, name: str) -> dict[str, str]:
         # INT96, Spark's default, is read wrongly by others before 1677 and after 2262.
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
-        "spark.sql.warehouse.dir": str(ready_warehouse(settings.warehouse) / ".spark"),
+        "spark.hadoop.parquet.page.write-checksum.enabled": "true",
+        "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
+        "spark.sql.warehouse.dir": str(_own_tables(settings.warehouse)),
     }
     archive = jars.archive(settings.jars)
     if archive.is_file():
@@ -161,6 +165,14 @@ def configuration(settings: Settings, master: str, name: str) -> dict[str, str]:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.sql.shuffle.partitions": str(_threads(master)),
     }
+
+
+def _own_tables(warehouse: Path) -> Path:
+    """Return where Spark keeps tables that are none of fstk's: one that only reads a warehouse makes none in it."""
+    if not read_only(warehouse):
+        return ready_warehouse(warehouse) / ".spark"
+    _folders.append(tempfile.TemporaryDirectory(prefix="fstk-spark-"))
+    return Path(_folders[-1].name)
 
 
 def _threads(master: str) -> int:

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 _PATIENCE = 15.0  # seconds without a sign from the server
 # Instants are written so that readers other than Spark get those outside 1677..2262 right too.
-_SESSION = SETTINGS | {"spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS"}
+_SESSION = SETTINGS | {
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "parquet.page.write-checksum.enabled": "true",
+    "parquet.page.verify-checksum.enabled": "true",
+}
 
 
 def start(settings: Settings, options: dict[str, str]) -> SparkSession:
