@@ -141,7 +141,7 @@ def _commit(
 
 
 def layout(engine: SparkEngine, size: int) -> dict[str, str]:
-    """Return the settings by which a merge writes files of one size: it joins on the keys by sorting both sides, so that
+    """Return the settings by which a merge writes files of one size: it joins on sorted keys, so that
     each partition of the join is one sorted file. Databricks lays files out itself, and serverless compute refuses such
     settings."""
     if engine.name == "databricks":
