@@ -87,6 +87,8 @@ $(DONE)/python:
 $(DONE)/packages: $(DONE)/python pyproject.toml requirements.lock
 	@$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -c requirements.lock -e '.[$(EXTRAS)]' \
 		|| $(BIN)/python -m pip install -q -c requirements.lock -e '.[$(EXTRAS)]'
+	$(BIN)/python -c 'import ctypes.util, sys; sys.exit(sys.platform == "linux" and not ctypes.util.find_library("gomp"))' \
+		|| { $(call debian,libgomp1,OpenMP of LightGBM and XGBoost); }
 	touch $@
 
 # Debian 13 has 21 instead; the package is chosen when apt has read its lists.

@@ -131,17 +131,25 @@ def _commit(
     width = counts.size // max(1, counts.rows)
     rest = sum(sql.width(kind) or _TEXT for name, kind in table.schema.items() if name not in changes.columns)
     view = _view(stack, _laid_out(changes, table, (counts.inserted + counts.updated) * width))
-    # Delta's merge joins on the keys by sorting both sides, so that each partition of the join is one sorted file.
-    layout = {
-        "spark.sql.shuffle.partitions": str(_files(((table.rows or 0) + counts.inserted) * (width + rest))),
-        "spark.sql.adaptive.coalescePartitions.enabled": "false",
-    }
-    with translated(f"writing {table.name}"), marked(engine, layout) as write:
+    settled = layout(engine, ((table.rows or 0) + counts.inserted) * (width + rest))
+    with translated(f"writing {table.name}"), marked(engine, settled) as write:
         engine.sql(sql.merge(target.identifier, view, table.keys, changes.columns, evolving=bool(added)))
     for version in target.versions():
         if version.write == write:
             return version
     raise WriteConflict(f"{table.name}: the commit is not in its log.")
+
+
+def layout(engine: SparkEngine, size: int) -> dict[str, str]:
+    """Return the settings by which a merge writes files of one size: it joins on sorted keys, so that
+    each partition of the join is one sorted file. Databricks lays files out itself, and serverless compute refuses such
+    settings."""
+    if engine.name == "databricks":
+        return {}
+    return {
+        "spark.sql.shuffle.partitions": str(_files(size)),
+        "spark.sql.adaptive.coalescePartitions.enabled": "false",
+    }
 
 
 def _laid_out(frame: DataFrame, table: TableDefinition, size: int) -> DataFrame:

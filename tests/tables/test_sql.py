@@ -10,8 +10,10 @@ import pyarrow as pa
 import pytest
 import sqlglot
 
+from fstk.engines.spark import SparkEngine
 from fstk.tables import sql, unity
 from fstk.tables.spec import define
+from fstk.tables.write import layout
 
 NASTY = 'it\'s \\ ${spark.app.name}\n"q"\r\0'
 DEFINITION = define(
@@ -173,3 +175,9 @@ def test_tags_of_unity_catalog() -> None:
 def test_spark_reads_a_literal_as_what_it_was(spark_engine) -> None:
     found = spark_engine.session.sql(f"SELECT {sql.literal(NASTY)} AS text, {sql.literal('')} AS none").collect()[0]
     assert (found.text, found.none) == (NASTY, "")
+
+
+def test_a_merge_is_laid_out_by_size_where_the_engine_does_not_do_so_itself() -> None:
+    nowhere: Any = None
+    assert layout(SparkEngine(nowhere, "spark"), 128_000_001)["spark.sql.shuffle.partitions"] == "2"
+    assert layout(SparkEngine(nowhere, "databricks"), 128_000_001) == {}
