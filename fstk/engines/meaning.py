@@ -34,13 +34,17 @@ _unused: deque[tuple[weakref.ref[SparkSession], str]] = deque()
 def settled(session: SparkSession, more: Mapping[str, str] = MappingProxyType({})) -> Iterator[None]:
     """Hold the session to the settings by which SQL of fstk is read, and to ``more``; what it was set to is put back at
     the end."""
+    from pyspark.errors import PySparkException
+
     wanted = SETTINGS | dict(more)
     with _lock:
         changed: dict[str, str | None] = {}
         try:
             for name in _others(session, wanted):
-                changed[name] = session.conf.get(name, None)
-                session.conf.set(name, wanted[name])
+                before = session.conf.get(name, None)
+                with suppress(PySparkException):  # as in _others
+                    session.conf.set(name, wanted[name])
+                    changed[name] = before
             yield
         finally:
             for name, before in changed.items():
