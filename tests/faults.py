@@ -68,7 +68,7 @@ fe.create_table(name="fs.j", primary_keys="id", df=frame)
 os.kill(fstk.connect().sparkContext._gateway.proc.pid, signal.SIGKILL)
 for attempt in range(2):
     try:
-        fe.write_table(name="fs.j", df=frame.with_columns(n=pl.lit(2)))
+        fe.write_table(name="fs.j", df=frame.with_columns(n=pl.lit(2, pl.Int64)))
         break
     except FstkError as error:
         assert attempt == 0, error

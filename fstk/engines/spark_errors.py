@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 
 from fstk import errors
 from fstk.errors import FstkError, InvalidInput
@@ -151,7 +152,8 @@ def translated(doing: str = "") -> Iterator[None]:
 @contextmanager
 def quietly() -> Iterator[None]:
     """Keep what PySpark and Py4J log beside an exception, JSON and stacks, from the terminal inside the block."""
-    for logger in (*_loggers(), logging.getLogger()):  # Py4J uses the root
+    logging.getLogger().addFilter(_not_of_py4j)
+    for logger in _loggers():
         logger.addFilter(_not_ours)
     token = _ours.set(True)
     try:
@@ -169,6 +171,11 @@ def silence_loggers() -> None:
 def _loggers() -> list[logging.Logger]:
     module = sys.modules.get("pyspark.logger")  # only its own function makes loggers of the class that PySpark needs
     return [] if module is None else [module.PySparkLogger.getLogger(name) for name in _LOGGERS]
+
+
+def _not_of_py4j(record: logging.LogRecord) -> bool:
+    # It logs on the root what it also raises, and what its own thread meets that frees objects of a dead JVM.
+    return "py4j" not in Path(record.pathname).parts
 
 
 def _not_ours(record: logging.LogRecord) -> bool:
