@@ -92,7 +92,8 @@ def _asked(predict: Predict, rows: pa.Table, found: dict[str, Dtype]) -> Fitted:
         predicted = predict(sample)
     except Exception as error:
         raise InvalidInput(
-            f"the model fails on rows of its own training set: {type(error).__name__}: {error}"
+            f"the model fails on rows of its own training set: {type(error).__name__}: {error}. If it was fitted on "
+            "another frame than to_pandas() gives, say which: log_model(…, input_example=the frame)."
         ) from error
     return Fitted(found, sample, predicted, as_arrow(predicted, rows.num_rows, "the model"))
 

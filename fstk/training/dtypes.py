@@ -164,12 +164,15 @@ def frame(rows: pa.Table, dtypes: Mapping[str, Dtype]) -> pandas.DataFrame:
 def frames(rows: pa.Table, dtypes: Mapping[str, Dtype]) -> Iterator[tuple[np.ndarray, pandas.DataFrame]]:
     """Yield the rows in parts, each with the places of its rows: rows that lack the same values stand together, so that
     what one row lacks changes no dtype for another."""
+    import pandas
+
     lacking = [name for name, dtype in dtypes.items() if rows.column(name).null_count and not dtype.holds_nulls]
     if not lacking:
         yield np.arange(rows.num_rows), frame(rows, dtypes)
         return
-    nulls = np.column_stack([rows.column(name).is_null().to_numpy() for name in lacking])
-    _, part = np.unique(nulls, axis=0, return_inverse=True)
+    part = np.zeros(rows.num_rows, np.int64)
+    for name in lacking:
+        part, _ = pandas.factorize(2 * part + rows.column(name).is_null().to_numpy())
     order = np.argsort(part, kind="stable")
     for places in np.split(order, np.flatnonzero(np.diff(part[order])) + 1):
         yield places, frame(rows.take(places), dtypes)

@@ -171,6 +171,19 @@ def test_a_damaged_record_is_one_line(tmp_path: Path) -> None:
     assert read(folder).startswith("feature_lookups.json of m is damaged (IsADirectoryError)")
 
 
+def test_a_record_of_the_first_form_is_read(tmp_path: Path) -> None:
+    """It knows no dtypes, and so takes those of rows without a null."""
+    folder = fetched(logged("first", code=False).uri, tmp_path / "copy")
+    content = json.loads((folder / FILE).read_text())
+    for name in ("dtypes", "method", "answers", "classes"):
+        del content[name]
+    (folder / FILE).write_text(json.dumps(content | {"format": 1}))
+    record = read_record(folder, "m")
+    assert ({name: dtype.name for name, dtype in record.dtypes.items()}, record.method) == ({"x": "float64"}, None)
+    assert record.predicts("double")
+    assert record.predicts("string")
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\x00", b"flavors: [", b"flavors: 5", b"[1]"])
 def test_a_damaged_description_is_one_line(content: bytes, tmp_path: Path) -> None:
     folder = fetched(logged("described", code=False).uri, tmp_path / "copy")
