@@ -166,7 +166,7 @@ def frames(rows: pa.Table, dtypes: Mapping[str, Dtype]) -> Iterator[tuple[np.nda
     what one row lacks changes no dtype for another."""
     import pandas
 
-    lacking = [name for name, dtype in dtypes.items() if rows.column(name).null_count and not dtype.holds_nulls]
+    lacking = [name for name in rows.column_names if rows.column(name).null_count and not dtypes[name].holds_nulls]
     if not lacking:
         yield np.arange(rows.num_rows), frame(rows, dtypes)
         return

@@ -153,7 +153,7 @@ def spell() -> Any:
     python_model = importlib.import_module("mlflow.pyfunc").PythonModel
 
     class Spells(python_model):
-        def predict(self, context: Any, model_input: Any) -> Any:
+        def predict(self, context, model_input):  # without hints, of which MLflow warns
             rows = model_input.astype(object).itertuples(index=False)
             return [" ".join(f"{type(value).__name__} {value!r}" for value in row) for row in rows]
 
