@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -73,8 +74,17 @@ def run_command(
     return None if isinstance(shown, int) else shown  # typer's own exit code, once help was printed
 
 
+def _open_closed() -> None:
+    """Let streams that the caller closed, as some schedulers do, lead nowhere; the next file that is opened would stand
+    in their place, and be written into by all that prints."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 as long as the process
+
+
 def main() -> int:
     """Be the command ``fstk``: print what is to be shown, or an error as one sentence on standard error."""
+    _open_closed()
     try:
         shown = run_command(sys.argv[1:])
         if shown is not None:

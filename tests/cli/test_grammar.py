@@ -123,6 +123,14 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_caller_may_have_closed_the_streams(closed: str, tmp_path: Path) -> None:
+    ends = f"{FSTK} tabels {closed}; test $? = 2 && {FSTK} doctor -h {closed}"  # an error, and what is shown
+    done = subprocess.run(["bash", "-c", ends], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+
+
 def test_unknown_verbs_raise_in_a_notebook() -> None:
     with pytest.raises(UnknownName, match="Nearest: tables"):
         app.run_command(["table"], namespace={})
