@@ -72,6 +72,7 @@ def test_a_wrong_answer_has_no_time(folder: Path, monkeypatch: pytest.MonkeyPatc
     assert "another answer" in repr(report)
 
 
+@pytest.mark.slow
 def test_a_child_that_hangs_or_fails_is_a_line_and_no_wait(tmp_path: Path) -> None:
     hanging = process.run("http.server", "0", "--bind", "127.0.0.1", folder=tmp_path, seconds=2)
     assert (hanging.figures, hanging.failure) == (None, "stopped after 2 s")

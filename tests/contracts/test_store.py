@@ -306,6 +306,7 @@ def test_threads_that_publish_at_once_leave_the_newest_rows(spec: OnlineSpec, st
 
 
 @can(PROCESSES)
+@pytest.mark.slow
 def test_publishers_killed_and_retried_in_any_order_leave_the_newest_rows(spec: OnlineSpec, store: OnlineStore) -> None:
     versions, keys = (1, 2, 3, 4), 400
     table = store.put_table(publisher.TABLE, None)
@@ -355,6 +356,7 @@ def test_publishers_killed_and_retried_in_any_order_leave_the_newest_rows(spec: 
 
 
 @can(PROCESSES)
+@pytest.mark.slow
 def test_many_processes_may_make_the_store_at_once(spec: OnlineSpec) -> None:
     names = [f"t{i}" for i in range(4)]
     started = [_process(spec, name) for name in names]

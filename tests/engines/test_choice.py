@@ -202,6 +202,7 @@ print(sorted({name.split(".")[0] for name in sys.modules} & {"pyspark", "py4j", 
 """
 
 
+@pytest.mark.slow
 def test_local_data_goes_its_way_without_pyspark(shop: Path, tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-c", LOCAL], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False

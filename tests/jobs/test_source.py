@@ -151,8 +151,8 @@ def test_a_job_whose_name_leaves_the_folder_of_runs_is_refused(
 @pytest.mark.parametrize(
     "text",
     [
-        "resources: " + "[" * 3_000,
-        "resources: " + "{a: " * 3_000,
+        pytest.param("resources: " + "[" * 3_000, id="deep lists"),
+        pytest.param("resources: " + "{a: " * 3_000, id="deep maps"),
         "a: 2024-13-45",
         "a: &a [*a]\nresources: *a",
         "\0",

@@ -556,6 +556,7 @@ def test_a_flavor_is_a_module_of_mlflow(shelf: Shelf, flavor: Any) -> None:
         log_model(object(), "model", SKLEARN, training_set.to_pandas())  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_mlflow_says_nothing(shelf: Shelf, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     training_set = trained(shelf)
     model = fitted(training_set)
@@ -568,6 +569,7 @@ def test_mlflow_says_nothing(shelf: Shelf, tmp_path: Path, capfd: pytest.Capture
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_mlflow_is_imported_when_it_is_needed() -> None:
     script = (
         "import sys, fstk.models.score, fstk.models.log\n"

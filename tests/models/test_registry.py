@@ -104,6 +104,7 @@ def test_a_digest_finds_its_newest_version(registered: str) -> None:
     assert registry.with_digest("it's not there", "a") is None
 
 
+@pytest.mark.slow
 def test_a_registry_of_its_own(registered: str, tmp_path: Path) -> None:
     with pytest.raises(UnknownModel, match="no registered model"):
         Registry(f"sqlite:///{tmp_path}/registry.db").find(f"models:/{registered}/1")

@@ -139,6 +139,7 @@ ROWS = st.fixed_dictionaries({name: st.sampled_from([*pool, None]) for name, (_,
 @pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__ if make else "python")
 @settings(max_examples=examples(15))
 @given(batch=st.lists(ROWS, min_size=1, max_size=5))
+@pytest.mark.slow
 def test_a_batch_scores_as_its_rows_alone(make: Any, nulls: bool, batch: list[dict[str, Any]]) -> None:
     if make is catboost:  # which takes no category that is missing
         batch = [row | {"kind": row["kind"] or "a"} for row in batch]

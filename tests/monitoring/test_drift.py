@@ -37,6 +37,7 @@ def _normal(rows: int, shift: float = 0.0, seed: int = 1) -> pa.Table:
     return pa.table({"spend": rng.normal(shift, 1.0, rows), "visits": rng.poisson(3 + 4 * shift, rows)})
 
 
+@pytest.mark.slow
 def test_planted_drift_is_found_and_named_first() -> None:
     reference, current = _normal(5_000), _normal(5_000, seed=2)
     moved = current.set_column(0, "spend", pa.array(np.asarray(current["spend"]) + 0.5))

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 HEAVY = ["pyspark", "py4j", "mlflow", "evidently", "papermill", "nbclient", "sklearn"]
 PROGRAM = """
 import json, os, sys, threading, time
@@ -48,6 +50,7 @@ def test_loading_the_magic_imports_nothing_heavy_and_fetches_the_grammar_meanwhi
     print(f"%load_ext fstk took {cost['took']:.3f} s")  # how fast is for the bench to say
 
 
+@pytest.mark.slow
 def test_previews_start_no_process_and_import_no_pyspark(filled: Path) -> None:
     cost = run(
         "%%fstk windows feature_store.spend --source transactions --entity customer_id --time purchased_at "

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from tests.notebook.cells import shown
@@ -22,6 +23,7 @@ def fstk(*words: str, lines: str = "") -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_what_a_cell_shows(shell: InteractiveShell, filled: Path) -> None:
     done = fstk("windows", *WORDS, lines=LINES)
     assert done.returncode == 0, done.stderr
@@ -31,6 +33,7 @@ def test_a_terminal_shows_what_a_cell_shows(shell: InteractiveShell, filled: Pat
     assert fstk("windows", "-h").stdout == shown(shell, "%fstk windows -h")
 
 
+@pytest.mark.slow
 def test_labels_of_a_terminal_are_tables(filled: Path) -> None:
     line = "feature_store.customer_features on customer_id\n"
     done = fstk("pit", "transactions", "--at", "purchased_at", "--one", "1", lines=line)
@@ -39,6 +42,7 @@ def test_labels_of_a_terminal_are_tables(filled: Path) -> None:
     assert "customer_id 1 · label 1997-02-10 · feature_store.customer_features · matched, age 5 d" in done.stdout
 
 
+@pytest.mark.slow
 def test_what_needs_a_notebook_or_lines_is_exit_code_2(filled: Path) -> None:
     bound = fstk("windows", *WORDS, "-o", "x", lines=LINES)
     assert (bound.returncode, bound.stdout) == (2, "")

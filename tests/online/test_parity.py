@@ -120,6 +120,7 @@ _STEPS = st.lists(st.tuples(_WRITES, st.lists(st.tuples(st.integers(0, 5), st.in
 @settings(max_examples=examples(25), deadline=None)
 @given(_STEPS)
 @example([([(0, 1, 0)], [(0, 1)]), ([(0, 0, 0)], [(0, 0)])])  # a late row, published up to an earlier instant
+@pytest.mark.slow
 def test_after_any_publications_the_last_one_leaves_the_newest_rows(steps: list[Any]) -> None:
     """Versions are published late, twice, never, or up to an earlier instant; then the newest once, up to the end."""
     with tempfile.TemporaryDirectory() as folder:

@@ -535,6 +535,7 @@ def test_a_publisher_that_others_are_always_faster_than_gives_up_and_writes_noth
     assert not Path(store.path).exists()
 
 
+@pytest.mark.slow
 def test_publishers_killed_at_any_moment_never_leave_an_older_row(made: Made, store: SQLiteSpec) -> None:
     for version in range(1, 4):
         made.append(*(row(key, version, version * 1000 + key) for key in range(version % 2, 300)))

@@ -113,6 +113,7 @@ def in_zone(zone: str, engine: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize(("zone", "offset"), ZONES.items())
+@pytest.mark.slow
 def test_a_processs_time_zone_changes_nothing(tmp_path: Path, zone: str, offset: str) -> None:
     assert in_zone(zone, "direct", tmp_path) == offset
 

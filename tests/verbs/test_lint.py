@@ -109,6 +109,7 @@ def test_in_a_terminal_the_projects_notebooks_are_looked_at(
     assert "20.ipynb, cell 1, line 1, uses current_timestamp()" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_in_a_terminal_findings_are_exit_code_3(filled: Path, tmp_path: Path) -> None:
     (tmp_path / "a.sql").write_text("SELECT now()")
     (tmp_path / "b.sql").write_text("SELECT at FROM t")

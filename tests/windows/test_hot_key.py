@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from fstk.windows.aggregates import AGGREGATES, Avg, Count, Stddev, Sum
 from fstk.windows.bounds import Rows, divide
@@ -16,6 +17,7 @@ _ROWS = 300_000
 _DAY = 86_400_000_000
 
 
+@pytest.mark.slow
 def test_lifetime_windows_of_one_hot_key() -> None:
     order = np.random.default_rng(3).permutation(_ROWS)
     value = np.arange(_ROWS, dtype=np.float64)
