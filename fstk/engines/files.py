@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -13,7 +12,6 @@ import deltalake
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.columns.instants import days, microseconds
 from fstk.engines.base import CHANGE_TYPE, Within
 from fstk.errors import DamagedTable, UnsupportedType
 
@@ -105,17 +103,11 @@ def _asked(schema: pa.Schema, within: Within, among: pc.Expression | None) -> pc
         if not any(ordered(schema.field(column).type) for ordered in _ORDERED):
             continue  # of floating numbers NaN is in no statistics
         for bound, at_least in zip(bounds, (True, False), strict=True):
-            if bound is not None:
-                value = _scalar(bound, schema.field(column).type)
+            if bound.is_valid:
+                value = bound.cast(schema.field(column).type)
                 one = pc.field(column) >= value if at_least else pc.field(column) <= value
                 among = one if among is None else among & one
     return among
-
-
-def _scalar(bound: Any, kind: pa.DataType) -> pa.Scalar:
-    if isinstance(bound, datetime) and bound.tzinfo is not None:  # whatever type of a time column
-        bound = days(bound.date()) if pa.types.is_date(kind) else microseconds(bound)
-    return pa.scalar(bound, kind)
 
 
 def _check_names(name: str, fragment: Any, stored: set[str]) -> None:

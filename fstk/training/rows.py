@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ def fitting_engine(
     return engine_for(labels, tables=read, changes=as_known, session=session)
 
 
-class Rows(Displayed):
+class Rows(Displayed, ABC):
     """A plan and its labels, a Spark DataFrame or an Arrow table; nothing is computed before it is asked for."""
 
     def __init__(
@@ -55,8 +56,9 @@ class Rows(Displayed):
     def _engine(self) -> Engine:
         return fitting_engine(self.plan, self._labels, self.session, as_known=self.as_known)
 
+    @abstractmethod
     def _frame(self, engine: Engine) -> Frame:
-        raise NotImplementedError  # each kind of rows has its own
+        """Return the rows on an engine."""
 
     def load_df(self) -> DataFrame:
         """Return the rows as a Spark DataFrame, of the labels' session or else of the client's, or the current one;

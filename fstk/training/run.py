@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk import journal
-from fstk.columns.instants import FIRST_INSTANT, LAST_INSTANT, instant
+from fstk.columns.instants import FIRST_INSTANT, LAST_INSTANT
 from fstk.engines.base import CHANGE_FEED, Engine, Frame, Schema, Within
-from fstk.engines.types import quoted_name
+from fstk.engines.types import INSTANT, quoted_name
 from fstk.errors import ExpiredSnapshot
 from fstk.training import bitemporal, explain, kernel
 from fstk.training.plan import TrainingPlan
@@ -88,15 +87,15 @@ def _seen(one: Join, labels: Frame) -> Within | None:
     """Return the keys and times of the rows that labels in memory can see at all."""
     if not isinstance(labels, pa.Table):
         return None
-    found: dict[str, tuple[Any, Any]] = {}
+    found: dict[str, tuple[pa.Scalar, pa.Scalar]] = {}
     for label, key in zip(one.label_keys, one.table_keys, strict=True):
-        bounds = pc.min_max(labels.column(label)).as_py()
+        bounds = pc.min_max(labels.column(label))
         found[key] = bounds["min"], bounds["max"]
     times, absent = kernel.times(labels, one.label_time)
     times = np.clip(times[~absent], FIRST_INSTANT, LAST_INSTANT)
     if one.table_time is not None and len(times):
         first = FIRST_INSTANT if one.lookback is None else max(FIRST_INSTANT, int(times.min()) - one.lookback)
-        found[one.table_time] = instant(first), instant(int(times.max()))
+        found[one.table_time] = pa.scalar(first, INSTANT), pa.scalar(int(times.max()), INSTANT)
     return found
 
 

@@ -83,3 +83,13 @@ def test_what_is_left_out_cannot_be_seen(tmp_path: Path, key: str, time: str, lo
         assert join(plan, labels.slice(0, 0), DirectEngine()).num_rows == 0
     if key in ("int", "instant", "wall"):
         assert few.rows < 1.5 * rows.num_rows
+
+
+def test_keys_that_no_date_of_python_reaches_meet_nothing(tmp_path: Path) -> None:
+    days = pa.array([START.date() + timedelta(days=n) for n in range(3)])
+    location = put(tmp_path / "t", pa.table({"day": days, "x": [1, 2, 3]})).location
+    schema = {"day": "date", "x": "bigint"}
+    table = FeatureTable("s.t", ("day",), None, schema, version=0, location=location, written_by_fstk=True)
+    labels = pa.table({"day": pa.array([-800_000, None, days[1].value, 4_000_000], pa.date32())})
+    plan = plan_training_set({"day": "date"}, [FeatureLookup("s.t", "day")], {"s.t": table}, None)
+    assert join(plan, labels, DirectEngine()).column("x").to_pylist() == [None, None, 2, None]
