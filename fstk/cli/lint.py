@@ -8,7 +8,7 @@ from typer import Argument, Context
 
 from fstk.cli.call import call_of
 from fstk.display import Displayed
-from fstk.errors import GateRefused
+from fstk.errors import GateRefused, Infrastructure
 
 
 def lint(
@@ -35,4 +35,6 @@ def lint(
         return report
     print(report, flush=True)
     count = len(report.findings)
+    if not count:
+        raise Infrastructure("lint could not look at all feature tables; at the others nothing was found.")
     raise GateRefused(f"{count} leak{'s' if count != 1 else ''} found.")

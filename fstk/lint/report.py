@@ -23,23 +23,25 @@ class Finding:
 
 @dataclass(frozen=True, repr=False)
 class LintReport(Displayed):
-    """What the checks found; no finding is a clean set."""
+    """What the checks found, and why they could not look at all that they should have (``unread``)."""
 
     findings: tuple[Finding, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, findings: Iterable[Finding]) -> LintReport:
+    def of(cls, findings: Iterable[Finding], unread: Iterable[object] = ()) -> LintReport:
         """Return the report of some findings, each named once."""
-        return cls(tuple(dict.fromkeys(findings)))
+        return cls(tuple(dict.fromkeys(findings)), tuple(map(str, unread)))
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was found."""
-        return not self.findings
+        """Whether all was looked at and nothing was found."""
+        return not self.findings and not self.unread
 
     def display(self) -> Sheet:
-        """Return one paragraph per finding."""
-        return Sheet("", (), (), [_paragraph(finding) for finding in self.findings] or ["lint: clean."])
+        """Return one paragraph per finding, and per table that could not be looked at."""
+        unread = [f"NOT LOOKED AT  {reason}" for reason in self.unread]
+        return Sheet("", (), (), [*map(_paragraph, self.findings), *unread] or ["lint: clean."])
 
 
 def _paragraph(finding: Finding) -> str:

@@ -26,11 +26,12 @@ def lint(namespace: Mapping[str, Any] | None, names: list[str]) -> LintReport:
     """Return what lint finds in ``names``, or, without any, in all that is at hand; ``namespace`` is that of a
     notebook's cells, None in a terminal. Raises UnknownName; InvalidInput: a file that cannot be read."""
     if not names:
-        found = [finding for table in open_catalog().survey()[0] for finding in _table(table)]
+        tables, faults = open_catalog().survey()
+        found = [finding for table in tables for finding in _table(table)]
         if namespace is not None:
-            return LintReport.of([*found, *_history(namespace)])
+            return LintReport.of([*found, *_history(namespace)], faults)
         notebooks = sorted((settings.root() / "notebooks").glob("*.ipynb"))
-        return LintReport.of([*found, *(finding for path in notebooks for finding in _file(path))])
+        return LintReport.of([*found, *(finding for path in notebooks for finding in _file(path))], faults)
     return LintReport.of(finding for name in names for finding in _named(name, namespace or {}))
 
 

@@ -57,6 +57,21 @@ def test_tables_are_looked_at(shell: InteractiveShell, filled: Path) -> None:
     assert text.count("LEAK") == 2
 
 
+def test_a_table_that_cannot_be_read_is_not_called_clean(
+    shell: InteractiveShell, filled: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(filled / "feature_store" / "broken", spend(), primary_keys='["customer_id"]', timeseries_column="as_of")
+    (log,) = (filled / "feature_store" / "broken" / "_delta_log").glob("*.json")
+    log.write_text("{")
+    text = shown(shell, "%fstk lint")
+    assert "NOT LOOKED AT" in text
+    assert "feature_store.broken" in text
+    assert "clean" not in text
+    monkeypatch.setattr(sys, "argv", ["fstk", "lint"])
+    assert main() == 4
+    assert "NOT LOOKED AT" in capsys.readouterr().out
+
+
 def test_a_training_set_is_looked_at(shell: InteractiveShell, filled: Path) -> None:
     shell.user_ns["labels"] = pa.concat_tables([labels()] * 20)
     copy = pa.table({"customer_id": pa.array([1, 2, 99], pa.int64()), "gone": [True, True, False]})
