@@ -37,21 +37,30 @@ def settled(session: SparkSession, more: Mapping[str, str] = MappingProxyType({}
     from pyspark.errors import PySparkException
 
     wanted = SETTINGS | dict(more)
-    with _lock:
-        changed: dict[str, str | None] = {}
-        try:
-            for name in _others(session, wanted):
-                before = session.conf.get(name, None)
-                with suppress(PySparkException):  # as in _others
-                    session.conf.set(name, wanted[name])
-                    changed[name] = before
-            yield
-        finally:
-            for name, before in changed.items():
-                if before is None:
-                    session.conf.unset(name)
-                else:
-                    session.conf.set(name, before)
+    with _lock, held(session, {name: wanted[name] for name in _others(session, wanted)}, PySparkException):
+        yield
+
+
+@contextmanager
+def held(
+    session: SparkSession, wanted: Mapping[str, str], unless: type[Exception] | tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Hold the session to other settings, and put back at the end what they were; one that Spark refuses to set with an
+    error of ``unless`` stays as it is."""
+    before: dict[str, str | None] = {}
+    try:
+        for name, value in wanted.items():
+            found = session.conf.get(name, None)
+            with suppress(unless):
+                session.conf.set(name, value)
+                before[name] = found
+        yield
+    finally:
+        for name, found in before.items():
+            if found is None:
+                session.conf.unset(name)
+            else:
+                session.conf.set(name, found)
 
 
 def is_connect(session: SparkSession) -> bool:

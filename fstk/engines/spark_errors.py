@@ -151,7 +151,8 @@ def translated(doing: str = "") -> Iterator[None]:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep what PySpark and Py4J log beside an exception, JSON and stacks, from the terminal inside the block."""
+    """Keep what PySpark logs beside an exception, JSON and stacks, from the terminal inside the block, and from then on
+    what Py4J logs as the root, whose own thread may be late."""
     logging.getLogger().addFilter(_not_of_py4j)
     for logger in _loggers():
         logger.addFilter(_not_ours)

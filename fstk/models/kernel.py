@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PREDICTION = "prediction"
 
-_loaded: dict[str, saved.Predict] = {}
+_loaded: dict[tuple[str, str | None], saved.Predict] = {}
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class PackedModel:
 
     def predict(self, method: str | None) -> saved.Predict:
         """Return the model's ``method``, loading it the first time in this process."""
-        if self.digest not in _loaded:
-            _loaded[self.digest] = saved.load(self._unpacked(), method)
-        return _loaded[self.digest]
+        if (self.digest, method) not in _loaded:
+            _loaded[self.digest, method] = saved.load(self._unpacked(), method)
+        return _loaded[self.digest, method]
 
     def _unpacked(self) -> Path:
         """Return the folder on this machine, unpacked once for all processes of this user. It stays: some flavors read

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fstk import settings
 from fstk.display import instant
 from fstk.engines.base import Schema
+from fstk.engines.meaning import held
 from fstk.engines.spark import SparkEngine
 from fstk.engines.spark_errors import translated
 from fstk.engines.types import quoted_name
@@ -226,20 +227,8 @@ def marked(engine: SparkEngine, others: Mapping[str, str] | None = None) -> Iter
     """Let the commits of the block carry the mark of one new write, and give the write's name; ``others`` are settings
     of the session that hold in the block, too."""
     write, mark = commit_mark()
-    conf = engine.session.conf
-    with _one_commit:
-        wanted = {_MARK: mark, **(others or {})}
-        before = {name: conf.get(name, None) for name in wanted}
-        try:
-            for name, value in wanted.items():
-                conf.set(name, value)
-            yield write
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    conf.unset(name)
-                else:
-                    conf.set(name, value)
+    with _one_commit, held(engine.session, {_MARK: mark, **(others or {})}):
+        yield write
 
 
 def _refuse_repeated_in_table(engine: SparkEngine, stack: ExitStack, there: DataFrame, table: FeatureTable) -> None:
