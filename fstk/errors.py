@@ -9,6 +9,8 @@ import difflib
 import traceback
 from collections.abc import Iterable
 
+_SHOWN = 60  # letters of a value in a sentence
+
 
 class FstkError(Exception):
     """Base of all errors of fstk; ``exit_code`` is what the ``fstk`` command ends with when one reaches it: 0 done,
@@ -163,6 +165,16 @@ class JobFailed(FstkError):
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def shown(value: object) -> str:
+    """Return a value as a sentence shows it: 60 letters of it at most.
+
+    >>> shown("a" * 100)[-3:]
+    'aa…'
+    """
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def nearest(name: str, known: Iterable[str], *, what: str = "Nearest") -> str:

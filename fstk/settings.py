@@ -22,13 +22,12 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from fstk.errors import InvalidInput
+from fstk.errors import InvalidInput, shown
 
 _FILE = "fstk.toml"
 _SQLITE = "sqlite:///"
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # a single letter would be a drive
 _LOCAL = re.compile(r"file:(?://(?:localhost)?(?=/))?", re.IGNORECASE)
-_SHOWN = 60  # letters of a value in a sentence
 
 
 def root() -> Path:
@@ -116,9 +115,7 @@ def load() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        shown = repr(first["input"])
-        shown = shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 1]}…"
-        said = f"{first['msg'].removeprefix('Value error, ')}; got {shown}."
+        said = f"{first['msg'].removeprefix('Value error, ')}; got {shown(first['input'])}."
         raise InvalidInput(f"setting {name} ({_place(name)}): {said}") from error
 
 

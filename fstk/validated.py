@@ -9,10 +9,9 @@ from typing import Any, TypeVar, dataclass_transform
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
-from fstk.errors import FstkError, InvalidInput
+from fstk.errors import FstkError, InvalidInput, shown
 
 _CONFIG = ConfigDict(arbitrary_types_allowed=True, strict=True, extra="forbid")
-_SHOWN = 60  # letters of a value in a sentence
 T = TypeVar("T")
 
 
@@ -54,6 +53,4 @@ def _sentence(spec: Any, error: ValidationError) -> FstkError:
     expected = spec.__pydantic_fields__[name].description or first["msg"]
     if first["type"].startswith("missing"):
         return InvalidInput(f"{spec.__name__} needs {name}: {expected}.")
-    shown = repr(first["input"])
-    shown = shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 1]}…"
-    return InvalidInput(f"{name} must be {expected}; got {shown}.")
+    return InvalidInput(f"{name} must be {expected}; got {shown(first['input'])}.")

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from fstk.columns.instants import given
-from fstk.errors import TypeMismatch
+from fstk.errors import TypeMismatch, shown
 
 _BITS = {pa.int8().id: 7, pa.int16().id: 15, pa.int32().id: 31, pa.int64().id: 63}
 _FLOATS = {pa.float32().id, pa.float64().id}
@@ -125,8 +125,7 @@ def _decimal(value: Any, arrow: pa.Decimal128Type) -> Decimal | None:
 
 
 def _mismatch(value: Any, arrow: pa.DataType, argument: str) -> TypeMismatch:
-    shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:59]}…"
-    return TypeMismatch(f"{argument}: {shown} ({type(value).__name__}) does not fit the column's type {arrow}.")
+    return TypeMismatch(f"{argument}: {shown(value)} ({type(value).__name__}) does not fit the column's type {arrow}.")
 
 
 def encoded(value: Any) -> Any:

@@ -37,21 +37,19 @@ def settled(session: SparkSession, more: Mapping[str, str] = MappingProxyType({}
     from pyspark.errors import PySparkException
 
     wanted = SETTINGS | dict(more)
-    with _lock, held(session, {name: wanted[name] for name in _others(session, wanted)}, PySparkException):
+    with _lock, held(session, {name: wanted[name] for name in _others(session, wanted)}, (PySparkException,)):
         yield
 
 
 @contextmanager
-def held(
-    session: SparkSession, wanted: Mapping[str, str], unless: type[Exception] | tuple[type[Exception], ...] = ()
-) -> Iterator[None]:
+def held(session: SparkSession, wanted: Mapping[str, str], unless: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Hold the session to other settings, and put back at the end what they were; one that Spark refuses to set with an
     error of ``unless`` stays as it is."""
     before: dict[str, str | None] = {}
     try:
         for name, value in wanted.items():
             found = session.conf.get(name, None)
-            with suppress(unless):
+            with suppress(*unless):
                 session.conf.set(name, value)
                 before[name] = found
         yield
