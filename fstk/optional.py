@@ -14,6 +14,11 @@ _MODULES = {
     "models": ("mlflow", "cloudpickle", "skops", "sqlalchemy"),
     "monitoring": ("evidently", "scipy"),
     "notebook": ("ipywidgets",),
+    "redis": ("redis", "redis_entraid"),
+    "cosmos": ("azure.cosmos",),
+    "postgres": ("psycopg",),
+    "keyvault": ("azure.keyvault.secrets",),
+    "serving": ("starlette", "uvicorn", "prometheus_client"),
 }
 _EXTRAS = {module: extra for extra, modules in _MODULES.items() for module in modules}
 

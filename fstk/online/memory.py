@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from threading import RLock
@@ -11,7 +11,18 @@ from typing import ClassVar, Self
 from pydantic import Field
 
 from fstk.errors import InvalidInput
-from fstk.online.store import Counts, OnlineTable, Row, Ttl, Watermark, check_same, replaces, verdict
+from fstk.online.store import (
+    NO_FLOOR,
+    Counts,
+    OnlineTable,
+    Row,
+    Ttl,
+    Wanted,
+    Watermark,
+    check_same,
+    replaces,
+    verdict,
+)
 from fstk.validated import validated
 
 
@@ -60,10 +71,11 @@ class MemorySpec:
 
 @dataclass
 class _Content:
-    """What all stores of one name share; ``rows`` by generation and key."""
+    """What all stores of one name share; ``rows`` and ``floors`` by generation and key."""
 
     tables: dict[str, OnlineTable] = field(default_factory=dict)
     rows: dict[str, dict[bytes, Row]] = field(default_factory=dict)
+    floors: dict[str, dict[bytes, int]] = field(default_factory=dict)
     created: int = 0
     lock: RLock = field(default_factory=RLock)
 
@@ -99,7 +111,7 @@ class MemoryStore:
             if held is None:
                 content.created += 1
                 put = replace(table, generation=str(content.created), watermark=None)
-                content.rows[put.generation] = {}
+                content.rows[put.generation], content.floors[put.generation] = {}, {}
             else:
                 put = replace(table, generation=held.generation, watermark=held.watermark)
             content.tables[table.name] = put
@@ -108,10 +120,10 @@ class MemoryStore:
     def write(self, table: OnlineTable, rows: Sequence[Row]) -> Counts:
         with self._content.lock:
             check_same(table.name, self.table(table.name), table)
-            kept = self._content.rows[table.generation]
-            held = [kept.get(row.key) for row in rows]
-            kept.update((row.key, row) for row, old in zip(rows, held, strict=True) if replaces(row, old))
-            return Counts.of(map(verdict, rows, held))
+            kept, floors = self._content.rows[table.generation], self._content.floors[table.generation]
+            beside = [(row, kept.get(row.key), floors.get(row.key, NO_FLOOR)) for row in rows]
+            kept.update((row.key, row) for row, held, floor in beside if replaces(row, held, floor))
+            return Counts.of(verdict(*one) for one in beside)
 
     def complete(self, table: OnlineTable, watermark: Watermark) -> None:
         with self._content.lock:
@@ -120,10 +132,22 @@ class MemoryStore:
             if held and (held.watermark is None or watermark.order >= held.watermark.order):
                 self._content.tables[table.name] = replace(held, watermark=watermark)
 
-    def get(self, table: OnlineTable, keys: Sequence[bytes]) -> list[Row | None]:
+    def get(self, wanted: Sequence[Wanted]) -> list[list[Row | None]]:
         with self._content.lock:
-            kept = self._content.rows.get(table.generation, {})
-            return [kept.get(key) for key in keys]
+            kept = self._content.rows
+            return [[kept.get(table.generation, {}).get(key) for key in keys] for table, keys in wanted]
+
+    def keys(self, table: OnlineTable) -> Iterator[list[bytes]]:
+        with self._content.lock:
+            found = list(self._content.rows.get(table.generation, ()))
+        yield found
+
+    def remove(self, table: OnlineTable, keys: Sequence[bytes], version: int) -> int:
+        with self._content.lock:
+            check_same(table.name, self.table(table.name), table)
+            kept, floors = self._content.rows[table.generation], self._content.floors[table.generation]
+            floors.update({key: max(version, floors.get(key, NO_FLOOR)) for key in keys})
+            return len([kept.pop(key) for key in keys if key in kept and kept[key].version <= version])
 
     def count(self, table: OnlineTable) -> int:
         return len(self._content.rows.get(table.generation, {}))

@@ -96,7 +96,7 @@ def check_parity(
         equal = different = missing = 0
         shown: list[Difference] = []
         for portion in source.everything():
-            stored = online.get(target, [row.key for row in portion.rows])
+            (stored,) = online.get([(target, [row.key for row in portion.rows])])
             for offered, held in zip(portion.rows, stored, strict=True):
                 found = list(_differences(target, offered, held))
                 shown += found[: _SHOWN - len(shown)]

@@ -190,7 +190,7 @@ class _Offer:
     def _compared(self, rows: list[Row]) -> Counts:
         held: list[Row | None] = [None] * len(rows)
         if self._planned.held is not None:
-            held = self._online.get(self._planned.held, [row.key for row in rows])
+            held = self._online.get([(self._planned.held, [row.key for row in rows])])[0]
         said: list[Verdict] = [verdict(row, old) for row, old in zip(rows, held, strict=True)]
         self.fresh += held.count(None)
         self.bytes += sum(len(row.key) + len(row.value) for row, v in zip(rows, said, strict=True) if v == "written")

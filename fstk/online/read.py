@@ -94,7 +94,7 @@ def read_online(
         codec = KeyCodec(table.keys)
         encoded = [codec.encode_one(key, position) for position, key in enumerate(keys)]
         distinct = list(dict.fromkeys(key for key in encoded if key is not None))
-        held = dict(zip(distinct, online.get(table, distinct), strict=True))
+        held = dict(zip(distinct, online.get([(table, distinct)])[0], strict=True))
     stored = [None if code is None else held[code] for code in encoded]
     codecs = {layout: RowCodec(table.layouts[layout]) for layout in {row.layout for row in stored if row is not None}}
     rows, found = [], []

@@ -16,13 +16,26 @@ from pydantic import Field
 from fstk import settings
 from fstk.columns.instants import instant, microseconds
 from fstk.errors import InvalidInput, StoreUnavailable
-from fstk.online.store import Counts, OnlineTable, Row, Ttl, Watermark, check_same, replaces, verdict
+from fstk.online.store import (
+    NO_FLOOR,
+    Counts,
+    OnlineTable,
+    Row,
+    Ttl,
+    Wanted,
+    Watermark,
+    check_same,
+    replaces,
+    verdict,
+)
 from fstk.validated import validated
 
-_FORMAT = 1
+_FORMAT = 2
+_READABLE = (1, 2)  # 1 had no floors
 # What opening to read fails with where nothing can be written: no permission, a read-only place, a full disk.
 _UNWRITABLE = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL}
 _KEYS_A_QUERY = 500  # SQLite binds at most 999 values in old builds
+_KEYS_A_PORTION = 5_000
 
 # fstk_tables.layouts belongs to the format: earlier versions of fstk compare by it.
 _SCHEMA = """
@@ -46,6 +59,14 @@ CREATE TABLE fstk_rows (
     value BLOB NOT NULL,
     PRIMARY KEY (table_id, key)
 ) WITHOUT ROWID;
+"""
+_FLOORS = """
+CREATE TABLE fstk_floors (
+    table_id INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    version INTEGER NOT NULL,
+    PRIMARY KEY (table_id, key)
+) WITHOUT ROWID
 """
 _TABLE = "SELECT id, description, version, seen_to, waiting, filter_condition, layout FROM fstk_tables WHERE name = ?"
 
@@ -146,14 +167,14 @@ class SQLiteStore:
     def write(self, table: OnlineTable, rows: Sequence[Row]) -> Counts:
         with self._writing() as db:
             check_same(table.name, _table(db, table.name), table)
-            found = _rows(db, table, [row.key for row in rows])
-            held = [found.get(row.key) for row in rows]
-            newer = [row for row, old in zip(rows, held, strict=True) if replaces(row, old)]
+            keys = [row.key for row in rows]
+            found, floors = _rows(db, table, keys), _floors(db, table, keys)
+            beside = [(row, found.get(row.key), floors.get(row.key, NO_FLOOR)) for row in rows]
             db.executemany(
                 "INSERT OR REPLACE INTO fstk_rows VALUES (?, ?, ?, ?, ?, ?)",
-                ((int(table.generation), *row) for row in newer),
+                ((int(table.generation), *row) for row, held, floor in beside if replaces(row, held, floor)),
             )
-            return Counts.of(map(verdict, rows, held))
+            return Counts.of(verdict(*one) for one in beside)
 
     def complete(self, table: OnlineTable, watermark: Watermark) -> None:
         with self._writing() as db:
@@ -168,10 +189,37 @@ class SQLiteStore:
                 (*watermark.order, waiting, watermark.filter_condition, int(table.generation)),
             )
 
-    def get(self, table: OnlineTable, keys: Sequence[bytes]) -> list[Row | None]:
+    def get(self, wanted: Sequence[Wanted]) -> list[list[Row | None]]:
         with self._reading() as db:
-            found = {} if db is None else _rows(db, table, keys)
-        return [found.get(key) for key in keys]
+            found = [{} if db is None else _rows(db, table, keys) for table, keys in wanted]
+        return [[rows.get(key) for key in keys] for rows, (_, keys) in zip(found, wanted, strict=True)]
+
+    def keys(self, table: OnlineTable) -> Iterator[list[bytes]]:
+        last = [b""]
+        first = ">="  # an empty key is one, too
+        while last:
+            with self._reading() as db:
+                if db is None:
+                    return
+                query = f"SELECT key FROM fstk_rows WHERE table_id = ? AND key {first} ? ORDER BY key LIMIT ?"
+                last = [key for (key,) in db.execute(query, (int(table.generation), last[-1], _KEYS_A_PORTION))]
+            first = ">"
+            if last:
+                yield last
+
+    def remove(self, table: OnlineTable, keys: Sequence[bytes], version: int) -> int:
+        with self._writing() as db:
+            check_same(table.name, _table(db, table.name), table)
+            found = _rows(db, table, keys)
+            gone = [key for key in keys if key in found and found[key].version <= version]
+            table_id = int(table.generation)
+            db.executemany("DELETE FROM fstk_rows WHERE table_id = ? AND key = ?", ((table_id, key) for key in gone))
+            db.executemany(
+                "INSERT INTO fstk_floors VALUES (?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET version = max(version, excluded.version)",
+                ((table_id, key, version) for key in keys),
+            )
+            return len(gone)
 
     def count(self, table: OnlineTable) -> int:
         with self._reading() as db:
@@ -182,7 +230,8 @@ class SQLiteStore:
 
     def drop(self, table: OnlineTable) -> None:
         with self._writing() as db:
-            db.execute("DELETE FROM fstk_rows WHERE table_id = ?", (int(table.generation),))
+            for rows in ("fstk_rows", "fstk_floors"):
+                db.execute(f"DELETE FROM {rows} WHERE table_id = ?", (int(table.generation),))
             db.execute("DELETE FROM fstk_tables WHERE id = ?", (int(table.generation),))
 
     @contextmanager
@@ -232,8 +281,9 @@ class SQLiteStore:
             db = self._connected("rwc")
             _write_ahead(db)
             with _transaction(db, "BEGIN IMMEDIATE"):
-                if _format(db, self.url) == 0:
-                    for statement in _SCHEMA.split(";"):
+                found = _format(db, self.url)
+                if found < _FORMAT:
+                    for statement in [*(_SCHEMA.split(";") if found == 0 else ()), _FLOORS]:
                         db.execute(statement)
                     db.execute(f"PRAGMA user_version = {_FORMAT}")
                 yield db
@@ -287,22 +337,26 @@ def _transaction(db: sqlite3.Connection, begin: str) -> Iterator[None]:
 
 def _format(db: sqlite3.Connection, url: str) -> int:
     found = db.execute("PRAGMA user_version").fetchone()[0]
-    if found not in (0, _FORMAT):
+    if found not in (0, *_READABLE):
         expected = f"format {found}, expected {_FORMAT}"
         raise InvalidInput(f"{url} is no online store of this fstk ({expected}); name another file.")
     return found
 
 
 def _rows(db: sqlite3.Connection, table: OnlineTable, keys: Sequence[bytes]) -> dict[bytes, Row]:
-    found: dict[bytes, Row] = {}
+    columns = "key, event_time, version, layout, value FROM fstk_rows"
+    return {row[0]: Row(*row) for row in _of_keys(db, columns, table, keys)}
+
+
+def _floors(db: sqlite3.Connection, table: OnlineTable, keys: Sequence[bytes]) -> dict[bytes, int]:
+    return dict(_of_keys(db, "key, version FROM fstk_floors", table, keys))
+
+
+def _of_keys(db: sqlite3.Connection, columns: str, table: OnlineTable, keys: Sequence[bytes]) -> Iterator[tuple]:
     for start in range(0, len(keys), _KEYS_A_QUERY):
         part = keys[start : start + _KEYS_A_QUERY]
-        query = (
-            "SELECT key, event_time, version, layout, value FROM fstk_rows "
-            f"WHERE table_id = ? AND key IN ({', '.join('?' * len(part))})"
-        )
-        found.update((row[0], Row(*row)) for row in db.execute(query, (int(table.generation), *part)))
-    return found
+        query = f"SELECT {columns} WHERE table_id = ? AND key IN ({', '.join('?' * len(part))})"
+        yield from db.execute(query, (int(table.generation), *part))
 
 
 def _table(db: sqlite3.Connection, name: str) -> OnlineTable | None:

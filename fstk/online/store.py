@@ -7,12 +7,15 @@ Order of a row is ``(event time, source version, layout)``. A layout is a set of
 a table holds all columns of the one before, so that the same row with more columns counts as newer. A store never
 lets a row be replaced by one that is not newer, atomically per key, under any interleaving of publishers, kills and
 retries.
+
+A key that its source lost is removed at a source version, and the store keeps that version as the key's *floor*: what
+an older or equally old version offers for the key later is stale, whatever its event time (RULES.md, online rows 5).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, NamedTuple, Protocol, Self
@@ -53,18 +56,24 @@ class Row(NamedTuple):
 Verdict = Literal["written", "unchanged", "stale"]
 
 
-def replaces(offered: Row, held: Row | None) -> bool:
+NO_FLOOR = -1
+"""Floor of a key that was never removed: below every version."""
+
+
+def replaces(offered: Row, held: Row | None, floor: int = NO_FLOOR) -> bool:
     """Tell whether a store keeps ``offered`` in place of ``held``: of equal order, what is there stays."""
-    return held is None or offered.order > held.order
+    return offered.version > floor and (held is None or offered.order > held.order)
 
 
-def verdict(offered: Row, held: Row | None) -> Verdict:
+def verdict(offered: Row, held: Row | None, floor: int = NO_FLOOR) -> Verdict:
     """Return how a row offered to a store that holds ``held`` for its key is counted.
 
     ``written``: the key is new, or the row is newer and differs. ``unchanged``: the same content is there already; a
     newer source version is kept with it (:func:`replaces`), so that a late writer of a version in between stays shut
-    out. ``stale``: a newer row is there.
+    out. ``stale``: a newer row is there, or the key was removed at the row's version or a later one.
     """
+    if offered.version <= floor:
+        return "stale"
     if held is None:
         return "written"
     if offered.order < held.order:
@@ -154,6 +163,10 @@ class OnlineTable:
         return cls(name, generation, source, keys, time, tuple(kept["layouts"]), ttl, watermark)
 
 
+Wanted = tuple[OnlineTable, Sequence[bytes]]
+"""A table and the keys to read of it."""
+
+
 def check_same(name: str, held: OnlineTable | None, expected: OnlineTable | None) -> None:
     """Raise WriteConflict where the table that a store holds is not the one that a publisher saw."""
     found, seen = (table and (table.generation, len(table.layouts)) for table in (held, expected))
@@ -198,8 +211,20 @@ class OnlineStore(Protocol):
         """Record a completed publication, unless a newer one was recorded meanwhile; WriteConflict as :meth:`write`."""
         ...
 
-    def get(self, table: OnlineTable, keys: Sequence[bytes]) -> list[Row | None]:
-        """Return the rows of ``keys`` in their order, None where there is none; one round trip (per node)."""
+    def get(self, wanted: Sequence[Wanted]) -> list[list[Row | None]]:
+        """Return for each table the rows of its keys in their order, None where there is none; one round trip for all
+        (one to each node of a cluster)."""
+        ...
+
+    def keys(self, table: OnlineTable) -> Iterator[list[bytes]]:
+        """Yield the keys that have a row, in any order, a portion at a time; of those that come or go meanwhile, some.
+        For pruning and parity, not for reading: it goes through the whole table."""
+        ...
+
+    def remove(self, table: OnlineTable, keys: Sequence[bytes], version: int) -> int:
+        """Remove the rows of ``keys`` that were published from ``version`` or an earlier one, each compared and removed
+        atomically, and return how many; the floor of every key becomes ``version``, where it is not higher already.
+        WriteConflict as :meth:`write`."""
         ...
 
     def count(self, table: OnlineTable) -> int:

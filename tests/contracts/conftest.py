@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.stores import spec, store  # noqa: F401  fixtures
+
 HERE = Path(__file__).parent
 _folders: list[Path] = []
 

@@ -1,6 +1,6 @@
 """What every online store must do, on each there is: order per key under any interleaving, counts, kills, tables.
 
-A store joins by one entry in ``STORES``, and one in ``CANNOT`` where there is something that it cannot do.
+A store joins by one entry in ``STORES`` of ``tests/stores.py``.
 """
 
 from __future__ import annotations
@@ -10,12 +10,9 @@ import os
 import pickle
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,18 +26,12 @@ from fstk.errors import WriteConflict
 from fstk.online.parity import check_parity
 from fstk.online.publish import publish
 from fstk.online.read import drop_online_table, read_online
-from fstk.online.spec import SPECS, MemorySpec, OnlineSpec, SQLiteSpec, open_store
+from fstk.online.spec import SPECS, OnlineSpec, open_store
 from fstk.online.store import Counts, OnlineStore, OnlineTable, Row, Watermark, replaces, verdict
 from tests.contracts import publisher
 from tests.generated import examples
 from tests.online.tables import Made
-
-STORES: dict[str, Callable[[Path], OnlineSpec]] = {
-    "sqlite": lambda folder: SQLiteSpec(folder / "sub folder" / "online #1.db"),
-    "memory": lambda folder: MemorySpec(str(folder)),
-}
-PROCESSES = "several processes at work in it at once"
-CANNOT = {"memory": {PROCESSES}}
+from tests.stores import PROCESSES, STORES, can, got, parameters
 
 TABLE = OnlineTable(
     name="t",
@@ -58,33 +49,13 @@ MARK = Watermark(7, T0, None, None, 0)
 MICROSECOND = timedelta(microseconds=1)
 
 
-@pytest.fixture(params=STORES)
-def spec(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OnlineSpec]:
-    made = STORES[request.param](tmp_path)
-    yield made
-    if isinstance(made, SQLiteSpec):
-        with closing(sqlite3.connect(made.path)) as db:
-            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-
-
-@pytest.fixture
-def store(spec: OnlineSpec) -> Iterator[OnlineStore]:
-    with spec.open() as opened:
-        yield opened
-
-
 @pytest.fixture
 def table(store: OnlineStore) -> OnlineTable:
     return store.put_table(TABLE, None)
 
 
-def can(what: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("spec", [name for name in STORES if what not in CANNOT.get(name, ())], indirect=True)
-
-
 def test_every_store_that_a_url_can_name_is_held_to_this() -> None:
-    assert set(STORES) == set(SPECS)
-    assert set(CANNOT) <= set(STORES)
+    assert set(SPECS) <= set(STORES)
 
 
 def test_a_table_is_described_by_the_store_alone(spec: OnlineSpec, store: OnlineStore) -> None:
@@ -112,7 +83,7 @@ def test_names_are_in_order_and_tables_apart(store: OnlineStore, table: OnlineTa
     store.write(table, [Row(b"k", 1, 1, 0, b"t")])
     store.write(other, [Row(b"k", 1, 1, 0, b"a.b"), Row(b"l", 1, 1, 0, b"")])
     assert store.names() == ["a.b", "t"]
-    assert store.get(table, [b"k", b"l"]) == [Row(b"k", 1, 1, 0, b"t"), None]
+    assert got(store, table, [b"k", b"l"]) == [Row(b"k", 1, 1, 0, b"t"), None]
     assert (store.count(table), store.count(other)) == (1, 2)
     store.drop(other)
     assert store.names() == ["t"]
@@ -192,7 +163,7 @@ def test_any_sequence_of_batches_is_decided_by_the_rule(store: OnlineStore, batc
         assert store.write(table, rows) == expected
         held |= {row.key: row for row, (_, kept) in zip(rows, said, strict=True) if kept}
     keys = [b"i3", b"i0", b"i1", b"i2", b"i3"]
-    assert store.get(table, keys) == [held.get(key) for key in keys]
+    assert got(store, table, keys) == [held.get(key) for key in keys]
     assert store.count(table) == len(held)
 
 
@@ -200,13 +171,13 @@ def test_equal_event_time_and_newer_version_wins(store: OnlineStore, table: Onli
     assert store.write(table, [Row(b"k", 5, 1, 0, b"one")]) == Counts(written=1)
     assert store.write(table, [Row(b"k", 5, 2, 0, b"two")]) == Counts(written=1)
     assert store.write(table, [Row(b"k", 5, 1, 0, b"one")]) == Counts(stale=1)
-    assert store.get(table, [b"k"]) == [Row(b"k", 5, 2, 0, b"two")]
+    assert got(store, table, [b"k"]) == [Row(b"k", 5, 2, 0, b"two")]
 
 
 def test_of_equal_order_what_is_there_stays(store: OnlineStore, table: OnlineTable) -> None:
     store.write(table, [Row(b"k", 5, 1, 0, b"first")])
     assert store.write(table, [Row(b"k", 5, 1, 0, b"other")]) == Counts(unchanged=1)
-    assert store.get(table, [b"k"]) == [Row(b"k", 5, 1, 0, b"first")]
+    assert got(store, table, [b"k"]) == [Row(b"k", 5, 1, 0, b"first")]
 
 
 def test_content_that_came_back_shuts_out_a_late_writer_of_the_version_between(
@@ -215,7 +186,7 @@ def test_content_that_came_back_shuts_out_a_late_writer_of_the_version_between(
     store.write(table, [Row(b"k", 5, 13, 0, b"x")])
     assert store.write(table, [Row(b"k", 5, 15, 0, b"x")]) == Counts(unchanged=1)
     assert store.write(table, [Row(b"k", 5, 14, 0, b"y")]) == Counts(stale=1)
-    assert store.get(table, [b"k"]) == [Row(b"k", 5, 15, 0, b"x")]
+    assert got(store, table, [b"k"]) == [Row(b"k", 5, 15, 0, b"x")]
 
 
 def test_orders_at_the_ends_of_time_and_versions_past_what_a_double_holds(
@@ -228,29 +199,29 @@ def test_orders_at_the_ends_of_time_and_versions_past_what_a_double_holds(
         assert store.write(table, [Row(b"k", event_time, version, 0, b"%d" % version)]).written == 1
     for event_time, version in orders[:-1]:
         assert store.write(table, [Row(b"k", event_time, version, 0, b"late")]).stale == 1
-    assert store.get(table, [b"k"]) == [Row(b"k", LAST_INSTANT, 2**62, 0, b"%d" % 2**62)]
+    assert got(store, table, [b"k"]) == [Row(b"k", LAST_INSTANT, 2**62, 0, b"%d" % 2**62)]
 
 
 def test_keys_and_values_are_any_bytes(store: OnlineStore, table: OnlineTable) -> None:
     keys = [b"", b"\x00", b"i1", b"i1 ", b"I1", b"s3:a|b", b"s1:\xc3\xa9", bytes(range(256)), b"k" * 1000]
     rows = [Row(key, 1, 1, 0, value) for key, value in zip(keys, [*keys[1:], b""], strict=True)]
     assert store.write(table, rows) == Counts(written=len(keys))
-    assert store.get(table, keys) == rows
+    assert got(store, table, keys) == rows
 
 
 def test_rows_come_in_the_order_of_the_keys_however_many(store: OnlineStore, table: OnlineTable) -> None:
     rows = [Row(b"i%d" % i, i, 1, 0, b"%d" % i) for i in range(1201)]
     assert store.write(table, rows) == Counts(written=1201)
     assert store.write(table, rows) == Counts(unchanged=1201)
-    assert store.get(table, [row.key for row in reversed(rows)]) == list(reversed(rows))
-    assert store.get(table, [b"i1", b"none", b"i1"]) == [rows[1], None, rows[1]]
+    assert got(store, table, [row.key for row in reversed(rows)]) == list(reversed(rows))
+    assert got(store, table, [b"i1", b"none", b"i1"]) == [rows[1], None, rows[1]]
     assert store.count(table) == 1201
 
 
 def test_nothing_offered_and_nothing_wanted(store: OnlineStore, table: OnlineTable) -> None:
     assert store.write(table, []) == Counts()
-    assert store.get(table, []) == []
-    assert (store.get(table, [b"k"]), store.count(table)) == ([None], 0)
+    assert got(store, table, []) == []
+    assert (got(store, table, [b"k"]), store.count(table)) == ([None], 0)
 
 
 def test_a_publisher_of_other_columns_stops(store: OnlineStore, table: OnlineTable) -> None:
@@ -272,7 +243,7 @@ def test_a_publisher_of_a_dropped_table_stops(store: OnlineStore, table: OnlineT
     store.write(table, [Row(b"k", 1, 1, 0, b"")])
     store.drop(table)
     assert (store.names(), store.table("t")) == ([], None)
-    assert (store.get(table, [b"k"]), store.count(table)) == ([None], 0)
+    assert (got(store, table, [b"k"]), store.count(table)) == ([None], 0)
 
     def stops() -> None:
         for stop in (
@@ -286,11 +257,90 @@ def test_a_publisher_of_a_dropped_table_stops(store: OnlineStore, table: OnlineT
     stops()
     anew = store.put_table(TABLE, None)
     assert anew.generation != table.generation
-    assert store.get(anew, [b"k"]) == [None]
+    assert got(store, anew, [b"k"]) == [None]
     stops()
     store.write(anew, [Row(b"k", 0, 0, 0, b"anew")])
     store.drop(table)
     assert (store.table("t"), store.count(anew)) == (anew, 1)
+
+
+def test_one_read_is_of_many_tables(store: OnlineStore, table: OnlineTable) -> None:
+    other = store.put_table(replace(TABLE, name="other"), None)
+    store.write(table, [Row(b"k", 1, 1, 0, b"t"), Row(b"l", 1, 1, 0, b"")])
+    store.write(other, [Row(b"k", 2, 2, 0, b"o")])
+    mine, none, its = store.get([(table, [b"l", b"x", b"k"]), (table, []), (other, [b"k", b"l"])])
+    assert mine == [Row(b"l", 1, 1, 0, b""), None, Row(b"k", 1, 1, 0, b"t")]
+    assert (none, its) == ([], [Row(b"k", 2, 2, 0, b"o"), None])
+    assert store.get([]) == []
+
+
+def test_keys_are_those_that_have_a_row(store: OnlineStore, table: OnlineTable) -> None:
+    assert [key for portion in store.keys(table) for key in portion] == []
+    rows = [Row(key, 1, 1, 0, b"") for key in [b"", *(b"i%d" % i for i in range(12_000))]]
+    other = store.put_table(replace(TABLE, name="other"), None)
+    store.write(other, [Row(b"another", 1, 1, 0, b"")])
+    store.write(table, rows)
+    store.remove(table, [b"i7", b""], 1)
+    found = [key for portion in store.keys(table) for key in portion]
+    assert len(found) == len(set(found))
+    assert set(found) == {row.key for row in rows} - {b"i7", b""}
+
+
+def test_a_removed_key_comes_back_by_a_newer_version_alone(store: OnlineStore, table: OnlineTable) -> None:
+    store.write(table, [Row(b"k", 9, 3, 0, b"three"), Row(b"l", 9, 6, 0, b"six")])
+    assert store.remove(table, [b"k", b"l", b"never"], 5) == 1
+    assert got(store, table, [b"k", b"l"]) == [None, Row(b"l", 9, 6, 0, b"six")]
+    assert store.count(table) == 1
+    late = [Row(b"k", 10, 4, 0, b"four"), Row(b"never", 10, 5, 0, b"five")]
+    assert store.write(table, late) == Counts(stale=2)
+    assert store.write(table, [Row(b"k", 1, 6, 0, b"anew")]) == Counts(written=1)
+    assert store.write(table, late) == Counts(stale=2)  # a later event time does not let an older version in
+    assert got(store, table, [b"k", b"never"]) == [Row(b"k", 1, 6, 0, b"anew"), None]
+    assert store.remove(table, [b"k"], 5) == 0
+    assert store.remove(table, [b"k"], 6) == 1
+    assert store.remove(table, [b"k"], 2) == 0
+    assert store.write(table, [Row(b"k", 9, 6, 0, b"")]) == Counts(stale=1)
+
+
+def test_a_publisher_of_a_dropped_table_removes_nothing(store: OnlineStore, table: OnlineTable) -> None:
+    store.write(table, [Row(b"k", 1, 1, 0, b"")])
+    store.remove(table, [b"k"], 7)
+    store.drop(table)
+    anew = store.put_table(TABLE, None)
+    assert store.write(anew, [Row(b"k", 1, 1, 0, b"")]) == Counts(written=1)
+    with pytest.raises(WriteConflict, match="dropped"):
+        store.remove(table, [b"k"], 7)
+    assert store.count(anew) == 1
+
+
+_STEPS = st.lists(
+    st.tuples(st.sampled_from(["write", "write", "remove"]), st.sampled_from([b"i0", b"i1"]), st.integers(0, 3)),
+    max_size=8,
+)
+
+
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_STEPS, st.randoms(use_true_random=False))
+def test_writes_and_removals_end_the_same_in_any_order(
+    store: OnlineStore, steps: list[tuple[str, bytes, int]], choose: random.Random
+) -> None:
+    """A key's floor is the newest version that removed it; of what was offered above it the newest is there."""
+    shuffled = list(steps)
+    choose.shuffle(shuffled)
+    for order in (steps, shuffled):
+        table = store.put_table(replace(TABLE, name=f"t{next(_NUMBERS)}"), None)
+        for what, key, version in order:
+            if what == "remove":
+                store.remove(table, [key], version)
+            else:
+                store.write(table, [Row(key, version, version, 0, b"%d" % version)])
+        expected = {}
+        for key in (b"i0", b"i1"):
+            floor = max((version for what, of, version in steps if (what, of) == ("remove", key)), default=-1)
+            offered = [version for what, of, version in steps if (what, of) == ("write", key) and version > floor]
+            expected[key] = Row(key, max(offered), max(offered), 0, b"%d" % max(offered)) if offered else None
+        assert got(store, table, list(expected)) == list(expected.values())
+        assert store.count(table) == sum(row is not None for row in expected.values())
 
 
 def test_threads_that_publish_at_once_leave_the_newest_rows(spec: OnlineSpec, store: OnlineStore) -> None:
@@ -302,7 +352,7 @@ def test_threads_that_publish_at_once_leave_the_newest_rows(spec: OnlineSpec, st
     for thread in threads:
         thread.join()
     newest = publisher.newest(versions, keys)
-    assert store.get(table, list(newest)) == list(newest.values())
+    assert got(store, table, list(newest)) == list(newest.values())
 
 
 @can(PROCESSES)
@@ -337,7 +387,7 @@ def test_publishers_killed_and_retried_in_any_order_leave_the_newest_rows(spec: 
                 process.wait()
                 process.stdout.close()
                 running[version] = start(version)
-            for row in store.get(table, [b"i%d" % key for key in range(keys)]):
+            for row in got(store, table, [b"i%d" % key for key in range(keys)]):
                 if row is not None:
                     reads += 1
                     order = (row.event_time, row.version)
@@ -351,7 +401,7 @@ def test_publishers_killed_and_retried_in_any_order_leave_the_newest_rows(spec: 
     assert sum(kills.values()) < 2 * len(versions)
     assert reads
     newest = publisher.newest(versions, keys)
-    assert store.get(table, list(newest)) == list(newest.values())
+    assert got(store, table, list(newest)) == list(newest.values())
     assert store.count(table) == keys
 
 
@@ -365,7 +415,7 @@ def test_many_processes_may_make_the_store_at_once(spec: OnlineSpec) -> None:
         assert store.names() == names
 
 
-@pytest.mark.parametrize("spec", [name for name, those in CANNOT.items() if PROCESSES in those], indirect=True)
+@pytest.mark.parametrize("spec", parameters(PROCESSES, lacking=True), indirect=True)
 def test_what_another_process_writes_is_not_there(spec: OnlineSpec, store: OnlineStore) -> None:
     assert _process(spec, "t").communicate()[0] == "done\n"
     assert store.names() == []

@@ -38,7 +38,7 @@ from fstk.online.read import read_online
 from fstk.online.source import engine_for
 from fstk.online.spec import SQLiteSpec
 from fstk.online.sqlite import SQLiteStore
-from fstk.online.store import Counts, OnlineTable, Row
+from fstk.online.store import Counts, OnlineTable, Row, Wanted
 from tests.online.tables import Made
 
 SCHEMA = {"id": "bigint", "at": "timestamp", "n": "bigint", "word": "string"}
@@ -490,11 +490,11 @@ def test_a_dry_run_that_fails_half_way_has_written_nothing(
     get = SQLiteStore.get
     calls: list[int] = []
 
-    def breaks(self: SQLiteStore, online: OnlineTable, keys: list[bytes]) -> list[Row | None]:
-        calls.append(len(keys))
+    def breaks(self: SQLiteStore, wanted: list[Wanted]) -> list[list[Row | None]]:
+        calls.append(len(wanted))
         if len(calls) == 3:
             raise StoreUnavailable("the disk is gone.")
-        return get(self, online, keys)
+        return get(self, wanted)
 
     monkeypatch.setattr(SQLiteStore, "get", breaks)
     with pytest.raises(StoreUnavailable, match=r"disk is gone\.$"):

@@ -15,6 +15,7 @@ from fstk.errors import InvalidInput, StoreUnavailable
 from fstk.online import sqlite
 from fstk.online.sqlite import SQLiteStore
 from fstk.online.store import OnlineTable, Row
+from tests.stores import got
 
 TABLE = OnlineTable("t", "", "a-table", {"id": "bigint"}, "at", ({"x": "double"},), None, None)
 
@@ -83,7 +84,7 @@ def _read(path: Path) -> list[Row | None]:
     with SQLiteStore(path) as store:
         table = store.table("t")
         assert table is not None
-        return store.get(table, [b"a"])
+        return got(store, table, [b"a"])
 
 
 @pytest.fixture

@@ -21,13 +21,14 @@ import fstk
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+LAPTOP = tuple(extra for extra in EXTRAS if extra != "databricks")
 ENVIRONMENTS = {
-    "environment.yml": ("spark", "jobs", "models", "monitoring", "notebook", "demo", "dev"),
+    "environment.yml": LAPTOP,
     "environment-databricks.yml": ("databricks", "jobs", "models", "monitoring", "notebook"),
 }
 
 LOCKS = {
-    "requirements.lock": ("spark", "jobs", "models", "monitoring", "notebook", "demo", "dev"),
+    "requirements.lock": LAPTOP,
     "requirements-databricks.lock": ("databricks",),
 }
 
@@ -90,7 +91,7 @@ def test_spark_and_databricks_exclude_each_other() -> None:
 def test_every_dependency_says_why() -> None:
     inside = False
     for line in (ROOT / "pyproject.toml").read_text().splitlines():
-        if re.match(r"(dependencies|spark|databricks|jobs|models|monitoring|notebook|demo|dev) = \[", line):
+        if re.match(rf"(dependencies|{'|'.join(EXTRAS)}) = \[", line):
             inside = True
         elif line == "]":
             inside = False

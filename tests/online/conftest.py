@@ -1,0 +1,3 @@
+"""Stores in turn."""
+
+from tests.stores import spec, store  # noqa: F401  fixtures

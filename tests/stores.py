@@ -1,0 +1,71 @@
+"""The stores that every test of online rows runs on; a store joins by one entry in ``STORES``.
+
+``spec`` and ``store`` are fixtures: a test that asks for one runs once for each store, on an empty one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fstk.online.spec import MemorySpec, OnlineSpec, SQLiteSpec
+from fstk.online.store import OnlineStore, OnlineTable, Row
+
+PROCESSES = "several processes at work in it at once"
+
+
+@dataclass(frozen=True)
+class Store:
+    """How a test gets an empty one: ``make(request, folder)``, which may ask for fixtures, a server's for example. What
+    it cannot do is ``cannot``; ``marks`` say what it needs."""
+
+    make: Callable[[pytest.FixtureRequest, Path], OnlineSpec]
+    cannot: frozenset[str] = frozenset()
+    marks: tuple[Any, ...] = ()
+
+
+STORES: dict[str, Store] = {
+    "sqlite": Store(lambda _, folder: SQLiteSpec(folder / "sub folder" / "online #1.db")),
+    "memory": Store(lambda _, folder: MemorySpec(str(folder)), cannot=frozenset({PROCESSES})),
+}
+
+
+def parameters(*needs: str, lacking: bool = False) -> list[Any]:
+    """Return the stores that can do all of ``needs``; with ``lacking`` those that cannot."""
+    return [
+        pytest.param(name, marks=made.marks)
+        for name, made in STORES.items()
+        if made.cannot.isdisjoint(needs) is not lacking
+    ]
+
+
+def can(*needs: str) -> pytest.MarkDecorator:
+    """Run a test only on the stores that can do all of ``needs``."""
+    return pytest.mark.parametrize("spec", parameters(*needs), indirect=True)
+
+
+@pytest.fixture(params=parameters())
+def spec(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OnlineSpec]:
+    made = STORES[request.param].make(request, tmp_path)
+    yield made
+    if isinstance(made, SQLiteSpec):
+        with closing(sqlite3.connect(made.path)) as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.fixture
+def store(spec: OnlineSpec) -> Iterator[OnlineStore]:
+    with spec.open() as opened:
+        yield opened
+
+
+def got(store: OnlineStore, table: OnlineTable, keys: Sequence[bytes]) -> list[Row | None]:
+    """Return the rows of one table's keys."""
+    (rows,) = store.get([(table, keys)])
+    return rows
