@@ -339,7 +339,8 @@ class FeatureEngineeringClient:
 
         Returns:
             A Spark DataFrame: the columns of ``df``, the features in the order of their lookups, ``prediction``. No
-            row is computed before an action asks for it; a model that fails raises FstkError then.
+            row is computed before an action asks for it; a model that fails raises FstkError then, which names a row
+            that it refuses: rows are never left out, nor answered with null in its place.
 
         Raises:
             UnknownModel: no such model, version or alias. InvalidInput: it carries no feature lookups.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from fstk.engines.base import Schema
 from fstk.engines.choice import session_for
 from fstk.engines.frames import is_spark
 from fstk.errors import FstkError, InvalidInput
-from fstk.models.predictions import as_arrow
+from fstk.models.predictions import as_arrow, line
 from fstk.training import dtypes
 from fstk.training.dtypes import Dtype
 from fstk.training.training_set import TrainingSet
@@ -75,6 +75,33 @@ def learn(predict: Predict, training_set: TrainingSet, inputs: Schema, example: 
     )
 
 
+def in_order(inputs: Schema, model: Any, example: Any) -> Schema:
+    """Return a model's columns in the order in which it was fitted on them: as it says itself, else as in ``example``,
+    else as they are. LightGBM and statsmodels take columns by their place, whatever they are called."""
+    known = {_plain(name): name for name in inputs}
+    for names in (*_fitted_names(model), getattr(example, "columns", ())):
+        order = [known[_plain(str(name))] for name in names if _plain(str(name)) in known]
+        if len(known) == len(inputs) == len(order) == len(set(order)):
+            return {name: inputs[name] for name in order}
+    return inputs
+
+
+def _plain(name: str) -> str:
+    return name.replace(" ", "_")  # as LightGBM calls what it was fitted on
+
+
+def _fitted_names(model: Any) -> Iterator[Iterable[Any]]:
+    said = getattr(model, "feature_name", None)  # of LightGBM's own boosters
+    for found in (
+        getattr(model, "feature_names_in_", None),
+        getattr(model, "feature_names", None),  # of XGBoost's
+        said() if callable(said) else None,
+        getattr(getattr(model, "model", None), "exog_names", None),  # of results of statsmodels
+    ):
+        if isinstance(found, list | tuple | np.ndarray):
+            yield found
+
+
 def _names(found: Mapping[str, Dtype], columns: list[str]) -> str:
     return ", ".join(dict.fromkeys("maps as dicts" if found[name].spark else found[name].name for name in columns))
 
@@ -92,8 +119,9 @@ def _asked(predict: Predict, rows: pa.Table, found: dict[str, Dtype]) -> Fitted:
         predicted = predict(sample)
     except Exception as error:
         raise InvalidInput(
-            f"the model fails on rows of its own training set: {type(error).__name__}: {error}. If it was fitted on "
-            "another frame than to_pandas() gives, say which: log_model(…, input_example=the frame)."
+            f"the model fails on rows of its own training set: {type(error).__name__}: {line(error)}. If it was fitted "
+            "on fewer columns, leave the others out: create_training_set(…, exclude_columns=[…]); if on another frame "
+            "than to_pandas() gives, say which: log_model(…, input_example=the frame)."
         ) from error
     return Fitted(found, sample, predicted, as_arrow(predicted, rows.num_rows, "the model"))
 

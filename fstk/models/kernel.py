@@ -18,10 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fstk.display import line_of
 from fstk.engines.types import arrow_type
 from fstk.errors import FstkError, TypeMismatch
 from fstk.models import saved
-from fstk.models.predictions import as_arrow, cast
+from fstk.models.predictions import as_arrow, cast, line
 from fstk.models.spec import ModelRecord
 from fstk.training.dtypes import frames
 
@@ -99,7 +100,9 @@ class Scorer:
             try:
                 predicted = predict(frame)
             except Exception as error:
-                raise FstkError(f"{self.name} fails on the rows given: {type(error).__name__}: {error}") from error
+                row = _refused(predict, frame)
+                which = "the rows given" if row is None else self._told(rows.slice(place[row], 1))
+                raise FstkError(f"{self.name} fails on {which}: {type(error).__name__}: {line(error)}.") from error
             places.append(place)
             parts.append(self._typed(predicted, len(place), kind))
         column = parts[0] if len(parts) == 1 else pa.concat_arrays(parts).take(np.argsort(np.concatenate(places)))
@@ -126,8 +129,32 @@ class Scorer:
         except (ValueError, TypeError) as error:
             raise FstkError(f"the rows given cannot be made the frame that {self.name} takes: {error}.") from error
 
+    def _told(self, row: pa.Table) -> str:
+        """Name a row by what its features are looked up by, and by what it lacks."""
+        keys = [name for name in self.record.key_types if name in row.column_names] or list(self.record.inputs)[:3]
+        lacking = [name for name in self.record.inputs if row.column(name).null_count]
+        known = ", ".join(f"{name} {row.column(name)[0].as_py()!r}" for name in keys)
+        return line_of(f"the row of {known}{', without ' if lacking else ''}{', '.join(lacking)}")
+
     def _typed(self, predicted: Any, rows: int, kind: pa.DataType) -> pa.Array:
         found = as_arrow(predicted, rows, self.name)
         if isinstance(found.type, pa.ListType) and self.record.of_second_class(self.result_type):
             found = pc.list_element(found, 1)
         return cast(found, kind, self.name)
+
+
+def _refused(predict: saved.Predict, frame: pandas.DataFrame) -> int | None:
+    """Return the place of a row that a model refuses by itself, None where it is the rows together."""
+    low, high = 0, len(frame)
+    while True:
+        middle = (low + high) // 2 if high - low > 1 else high
+        try:
+            predict(frame.iloc[low:middle].reset_index(drop=True))
+        except Exception:  # noqa: BLE001 whatever a model raises; the first error is told
+            if high - low == 1:
+                return low
+            high = middle
+        else:
+            if high - low == 1:
+                return None
+            low = middle

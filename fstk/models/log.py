@@ -86,7 +86,8 @@ def log_model(
         folder = Path(temporary) / "model"
         content = saved.save(model, flavor, folder, predict)
         record = ModelRecord(training_set.plan, training_set.as_known, {}, predict)
-        fitted = inputs.learn(saved.load(folder, predict), training_set, record.inputs, input_example)
+        columns = inputs.in_order(record.inputs, model, input_example)
+        fitted = inputs.learn(saved.load(folder, predict), training_set, columns, input_example)
         answers, classes = spark_type(fitted.answers.type), _classes(model)
         record = replace(record, dtypes=fitted.dtypes, answers=answers, classes=classes)
         whole = "\n".join((record.digest, _labels_digest(training_set), content))

@@ -25,7 +25,7 @@ def as_arrow(predicted: Any, rows: int, name: str) -> pa.Array:
         found = _array(predicted)
     except _CONVERSION as error:
         shape = type(predicted).__name__
-        raise TypeMismatch(f"{name} answers with a {shape} that no column holds: {_line(error)}.") from error
+        raise TypeMismatch(f"{name} answers with a {shape} that no column holds: {line(error)}.") from error
     if len(found) != rows:
         raise FstkError(f"{name} gave {len(found):,} predictions for {rows:,} rows.")
     made = normal_column(pa.chunked_array([found]), f"predictions of {name}").combine_chunks()
@@ -39,7 +39,7 @@ def cast(found: pa.Array, wanted: pa.DataType, name: str) -> pa.Array:
         return _cast(found, wanted)
     except _CONVERSION as error:
         raise TypeMismatch(
-            f"{name} predicts {spark_type(found.type)}, which {spark_type(wanted)} does not hold: {_line(error)}."
+            f"{name} predicts {spark_type(found.type)}, which {spark_type(wanted)} does not hold: {line(error)}."
         ) from error
 
 
@@ -73,8 +73,14 @@ def _is_decimal(kind: pa.DataType) -> bool:
 def _array(values: Any) -> pa.Array:
     import pandas
 
-    if isinstance(values, pandas.DataFrame):
-        values = {str(name): values.iloc[:, place] for place, name in enumerate(values.columns)}
+    if hasattr(values, "to_arrow"):  # of Polars
+        values = values.to_arrow()
+    if isinstance(values, pandas.DataFrame | pa.Table):
+        names = list(map(str, values.columns if isinstance(values, pandas.DataFrame) else values.column_names))
+        if len(set(names)) < len(names):
+            raise TypeError(f"two of its columns are called {max(names, key=names.count)}")
+        columns = values.columns if isinstance(values, pa.Table) else (values.iloc[:, i] for i in range(len(names)))
+        values = dict(zip(names, columns, strict=True))
     if isinstance(values, Mapping):
         parts = {str(name): _array(part) for name, part in values.items()}
         return (
@@ -89,11 +95,9 @@ def _array(values: Any) -> pa.Array:
             values = values[:, 0]
         if values.ndim > 1 or values.dtype == object:
             values = values.tolist()
-    elif hasattr(values, "to_arrow"):
-        values = values.to_arrow()
     if isinstance(values, list | tuple):
         values = [None if value is pandas.NA else value for value in values]
-    elif isinstance(values, str | bytes) or not hasattr(values, "__len__"):
+    elif isinstance(values, str | bytes | set | frozenset) or not hasattr(values, "__len__"):
         raise TypeError("it is not one value for each row")
     made: Any = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
     return made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
@@ -110,5 +114,6 @@ def _cast(found: pa.Array, wanted: pa.DataType) -> pa.Array:
     return found.cast(wanted)
 
 
-def _line(error: Exception) -> str:
+def line(error: Exception) -> str:
+    """Return what an error of a model says, in one line that a sentence can go on from."""
     return " ".join(str(error).split())[:200].rstrip(".")

@@ -33,8 +33,9 @@ class ModelRecord:
     """The plan of the training set: lookups, table versions, key types, label, excluded columns, output types;
     ``as_known`` tells whether rows counted from the commit that wrote them.
 
-    ``dtypes`` are those of the frame that the model was fitted on; ``method`` is what of the model is called, None for
-    what its flavor calls; it answers with the Spark type ``answers`` (``void``: not known), of ``classes`` if it says.
+    ``dtypes`` are those of the frame that the model was fitted on, in its order; ``method`` is what of the model is
+    called, None for what its flavor calls; it answers with the Spark type ``answers`` (``void``: not known), of
+    ``classes`` if it says.
     """
 
     plan: TrainingPlan
@@ -46,8 +47,9 @@ class ModelRecord:
 
     @property
     def inputs(self) -> Schema:
-        """The columns that the model takes, in the order it was trained on, with their Spark types."""
-        return {name: kind for name, kind in self.plan.schema.items() if name != self.plan.label}
+        """The columns that the model takes, in the order of ``dtypes``, with their Spark types."""
+        found = {name: kind for name, kind in self.plan.schema.items() if name != self.plan.label}
+        return {name: found[name] for name in self.dtypes or found}
 
     @property
     def key_types(self) -> Schema:
@@ -146,6 +148,8 @@ def _checked(record: ModelRecord) -> ModelRecord:
     for kind, values in kinds.items():
         if not all(isinstance(value, kind) for value in values):
             raise TypeError(values)
+    if len(record.inputs) < len(record.plan.schema.keys() - {record.plan.label}):
+        raise KeyError(*(record.plan.schema.keys() - record.dtypes.keys()))
     for dtype in (record.dtypes[name] for name in record.inputs):
         if dtype.holds_nulls and (dtype.name == CATEGORY) != (dtype.categories is not None):
             raise ValueError(dtype)

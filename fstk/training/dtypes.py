@@ -154,10 +154,17 @@ def _of_series(series: pandas.Series, dtype: Dtype, kind: pa.DataType, zone: str
 
 
 def frame(rows: pa.Table, dtypes: Mapping[str, Dtype]) -> pandas.DataFrame:
-    """Return rows as a pandas frame of ``dtypes``; a column with nulls whose dtype has none is of floats."""
+    """Return rows as a pandas frame of ``dtypes``; a column with nulls whose dtype has none is of floats. ValueError: a
+    value that its dtype does not hold."""
     import pandas
 
-    columns = {name: _series(rows.column(name), dtypes[name]) for name in rows.column_names}
+    columns = {}
+    for name in rows.column_names:
+        try:
+            _check_range(rows.column(name), dtypes[name])
+            columns[name] = _series(rows.column(name), dtypes[name])
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{name} as {dtypes[name].name}: {error}") from error
     return pandas.DataFrame(columns, index=pandas.RangeIndex(rows.num_rows))
 
 
@@ -190,6 +197,21 @@ def _name(kind: pa.DataType, nulls: bool, large: bool) -> str:
 
 def _as_object(kind: pa.DataType) -> bool:
     return pa.types.is_date(kind) or pa.types.is_decimal(kind)
+
+
+def _check_range(column: pa.ChunkedArray, dtype: Dtype) -> None:
+    """Raise ValueError for numbers outside an integer dtype, into which pandas would wrap them."""
+    import pandas
+
+    found: Any = pandas.api.types.pandas_dtype(dtype.name)
+    held = getattr(found, "numpy_dtype", found)
+    if not isinstance(held, np.dtype) or held.kind not in "iu" or held == column.type.to_pandas_dtype():
+        return
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        bounds, limits = pc.min_max(column), np.iinfo(held)
+        for value in (bounds["min"].as_py(), bounds["max"].as_py()):
+            if value is not None and not limits.min <= value <= limits.max:
+                raise ValueError(f"{value} is outside {limits.min} … {limits.max}")
 
 
 def _series(column: pa.ChunkedArray, dtype: Dtype) -> pandas.Series:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -286,6 +287,11 @@ ROWS = pa.table({"b": [1, None], "a": [0.5, 1.5], "when": pa.array([day(1), None
         ([1, "a"], "string", TypeMismatch),
         ("ab", "string", TypeMismatch),
         (2.5, "double", TypeMismatch),
+        ({1, 2}, "double", TypeMismatch),
+        (pd.DataFrame([[1, 2, 3]] * 2, columns=pd.Index(["x", "x", "n"])), "struct<x:int,n:int>", TypeMismatch),
+        (pd.DataFrame([[1, 2]] * 2, columns=pd.Index([0, "0"])), "int", TypeMismatch),
+        (pl.DataFrame({"x": [1, 2], "n": ["a", "b"]}), "struct<x:int,n:string>", {"x": 1, "n": "a"}),
+        (pa.table({"x": [0.5, 1.0]}), "double", 0.5),
         ([timedelta(1), timedelta(2)], "double", FstkError),
         (["yes", "no"], "double", TypeMismatch),
         ([2.5, 1.0], "int", TypeMismatch),
@@ -324,6 +330,39 @@ def test_a_model_that_fails_says_so_in_a_sentence(shelf: Shelf) -> None:
     model = LinearRegression().fit(training_set.to_pandas().drop(columns="churned").fillna(0), [0, 1])
     with pytest.raises(InvalidInput, match="the model fails on rows of its own training set: ValueError: Input X cont"):
         log_model(model, "model", SKLEARN, training_set)
+
+
+@pytest.mark.parametrize("bad", [0, 3, 4, 6])
+def test_the_row_that_a_model_refuses_is_named(bad: int) -> None:
+    def predict(frame: pd.DataFrame) -> Any:
+        if (frame["a"] == bad).any():
+            raise ValueError("no such\na")
+        return frame["a"]
+
+    class Fussy:
+        def predict(self, method: str | None) -> Any:
+            return predict
+
+    rows = pa.table({"a": [*map(float, range(7))], "b": [1, None, 3, 4, None, 6, 7]})
+    plan = TrainingPlan(schema_of(rows.schema), (), (), (), None, (), (), schema_of(rows.schema))
+    asked = Scorer(Fussy(), "m v1", ModelRecord(plan, False, without_nulls(plan.schema)), "double")  # type: ignore[arg-type]
+    lacking = "a 4.0, b None, without b" if bad == 4 else f"a {bad}.0, b {bad + 1}"
+    with pytest.raises(FstkError, match=f"^m v1 fails on the row of {lacking}: ValueError: no such a.$"):
+        asked(rows)
+
+
+def test_a_model_that_refuses_no_row_by_itself_fails_on_them_all() -> None:
+    def predict(frame: pd.DataFrame) -> Any:
+        if len(frame) > 1:
+            raise ValueError("too many")
+        return frame["a"]
+
+    class Lonely:
+        def predict(self, method: str | None) -> Any:
+            return predict
+
+    with pytest.raises(FstkError, match="^m v1 fails on the rows given: ValueError: too many.$"):
+        scorer(Lonely(), ("a",), "double")(ROWS)  # type: ignore[arg-type]
 
 
 def test_a_model_is_loaded_once_for_all_batches(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -475,6 +514,80 @@ def test_a_type_that_the_model_has_not_is_refused_before_anything_runs(
     version = log_model(fitted(training_set), "model", SKLEARN, training_set, predict=method)
     with pytest.raises(TypeMismatch, match=message):
         score_batch(version.uri, labels(), result_type, engine=DirectEngine(), catalog=shelf)
+
+
+def boosted() -> Any:
+    options = {"n_estimators": 20, "min_child_samples": 1, "verbose": -1, "n_jobs": 1}
+    return importlib.import_module("lightgbm").LGBMRegressor(**options)
+
+
+def of_boosters(rows: pd.DataFrame, target: Any) -> Any:
+    lightgbm = importlib.import_module("lightgbm")
+    options = {"min_data_in_leaf": 1, "verbose": -1, "num_threads": 1}
+    return lightgbm.train(options, lightgbm.Dataset(rows, target), 20)
+
+
+def of_xgboost(rows: pd.DataFrame, target: Any) -> Any:
+    xgboost = importlib.import_module("xgboost")
+    return xgboost.train({"nthread": 1}, xgboost.DMatrix(rows, target), 20)
+
+
+def of_statsmodels(rows: pd.DataFrame, target: Any) -> Any:
+    return importlib.import_module("statsmodels.api").OLS(target, rows).fit()
+
+
+@pytest.mark.parametrize(
+    ("flavor", "fit"),
+    [
+        ("lightgbm", lambda rows, target: boosted().fit(rows, target)),
+        ("lightgbm", of_boosters),
+        ("xgboost", of_xgboost),
+        ("statsmodels", of_statsmodels),
+        ("sklearn", lambda rows, target: LinearRegression().fit(rows, target)),
+        ("sklearn", lambda rows, target: make_pipeline(FunctionTransformer(), boosted()).fit(rows, target)),
+    ],
+    ids=["LightGBM", "its boosters", "XGBoost's boosters", "statsmodels", "scikit-learn", "a pipeline"],
+)
+def test_a_model_gets_its_columns_in_the_order_of_its_fit(shelf: Shelf, flavor: str, fit: Any) -> None:
+    df = pa.table({"a b": [*map(float, range(40))], "b": [1000.0 * (row % 7) for row in range(40)]})
+    training_set = create_training_set(df.append_column("y", df.column("a b")), [], "y", catalog=shelf)
+    rows = training_set.to_pandas()
+    model = fit(rows[["b", "a b"]], rows["y"])
+    version = log_model(model, "model", importlib.import_module(f"mlflow.{flavor}"), training_set)
+    assert list(version.record.inputs) == ["b", "a b"]
+    scored = [row["prediction"] for row in score(shelf, version.uri, df.take([3, 20, 39]))]
+    assert scored == pytest.approx([3.0, 20.0, 39.0], abs=5.0)
+
+
+class Sees(PYFUNC.PythonModel):
+    """Predicts the columns that it is given, in their order."""
+
+    def predict(self, context: Any, model_input: pd.DataFrame) -> Any:
+        return [" ".join(model_input.columns)] * len(model_input)
+
+
+def test_a_model_that_names_no_columns_gets_the_order_of_the_example(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MLFLOW.models, "infer_pip_requirements", lambda *_, **__: [])
+    df = pa.table({"a": [1, 2], "b": [3, 4], "y": [0, 1]})
+    training_set = create_training_set(df, [], "y", catalog=shelf)
+    for example, order in ((None, "a b"), (training_set.to_pandas()[["y", "b", "a"]], "b a")):
+        uri = log_model(Sees(), "model", PYFUNC, training_set, input_example=example).uri
+        assert score(shelf, uri, df, "string")[0]["prediction"] == order
+
+
+@pytest.mark.parametrize("dtype", ["int8", "Int8", "uint8", "int8[pyarrow]"])
+def test_a_value_outside_the_dtype_of_the_fit_is_refused(shelf: Shelf, dtype: str) -> None:
+    df = pa.table({"a": [*range(40)], "y": [*map(float, range(40))]})
+    training_set = create_training_set(df, [], "y", catalog=shelf)
+    rows = training_set.to_pandas().astype({"a": dtype})
+    model = LinearRegression().fit(rows[["a"]], rows["y"])
+    uri = log_model(model, "model", SKLEARN, training_set, input_example=rows).uri
+    assert score(shelf, uri, pa.table({"a": [7]}))[0]["prediction"] == pytest.approx(7.0)
+    for value in (300, -200):  # which pandas makes 44 and 56
+        with pytest.raises(FstkError, match=rf"a as {re.escape(dtype)}: .*{value}"):
+            score(shelf, uri, pa.table({"a": [7, value]}))
 
 
 def number(frame: pd.DataFrame) -> Any:
