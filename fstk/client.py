@@ -15,7 +15,8 @@ from fstk.errors import InvalidInput
 from fstk.models.log import ModelVersion, log_model
 from fstk.models.score import score_batch
 from fstk.online.publish import PublishReport, publish
-from fstk.online.read import OnlineRows, drop_online_table, read_online
+from fstk.online.read import drop_online_table, read_online
+from fstk.online.reader import OnlineReader, OnlineRows
 from fstk.online.spec import OnlineSpec
 from fstk.tables.catalog import Catalog
 from fstk.tables.configured import open_catalog
@@ -460,6 +461,31 @@ class FeatureEngineeringClient:
         [{'customer_id': 1, 'spend_30d': 25.0}, {'customer_id': 9, 'spend_30d': None}]
         """
         return read_online(name, keys, features, store=online_store)
+
+    def online_reader(
+        self,
+        tables: Sequence[str] | Mapping[str, Sequence[str] | None],
+        online_store: str | OnlineSpec | None = None,
+    ) -> OnlineReader:
+        """Return a reader of many tables of one online store that stays open, for a service or a loop.
+
+        Args:
+            tables: the feature tables' names, or names with the features wanted of each, in order (None: all).
+            online_store: a spec or URL; None is the setting ``FSTK_ONLINE_STORE``.
+
+        Returns:
+            An object whose ``read({table: keys})`` is one round trip to the store for all tables; a context manager.
+
+        Raises:
+            UnknownTable, UnknownColumn: no such online table or feature.
+            StoreUnavailable: the store did not answer, or a first publication is not complete.
+
+        >>> _ = fe.publish_table(source_table_name="shop.spend")
+        >>> with fe.online_reader(["shop.spend"]) as reader:
+        ...     reader.read({"shop.spend": [{"customer_id": 1}]})["shop.spend"][0]
+        {'customer_id': 1, 'spend_30d': 25.0}
+        """
+        return OnlineReader(tables, online_store)
 
     def drop_online_table(self, *, name: str, online_store: str | OnlineSpec | None = None) -> None:
         """Remove a table and its rows from an online store; the feature table stays.

@@ -11,7 +11,7 @@ from fstk.display import Displayed, Sheet, short_path
 from fstk.engines.choice import session_for
 from fstk.errors import InvalidInput
 from fstk.jobs.runner import JobRun, run_job
-from fstk.online.read import OnlineRows
+from fstk.online.reader import OnlineRows
 from fstk.tables.configured import local_table
 
 TABLE = "transactions"

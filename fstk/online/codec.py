@@ -35,8 +35,9 @@ class RowCodec:
     """Encodes and decodes the feature columns of one layout; UnsupportedType as :func:`supported`."""
 
     def __init__(self, columns: Schema) -> None:
+        self.names = tuple(columns)
         self._types = supported(columns)
-        self._read = _struct_reader(self._types)
+        self._readers = _readers(self._types)
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(list).decode
 
@@ -49,7 +50,12 @@ class RowCodec:
 
     def decode(self, value: bytes) -> dict[str, Any]:
         """Return the row as name → Python value."""
-        return self._read(self._decode(value))
+        row = dict(zip(self.names, self._decode(value), strict=True))
+        for name, reader in self._readers:
+            item = row[name]
+            if item is not None:
+                row[name] = reader(item)
+        return row
 
 
 def supported(columns: Schema) -> pa.Schema:
@@ -133,13 +139,18 @@ def _apply(reader: Reader | None, item: Any) -> Any:
     return item if reader is None or item is None else reader(item)
 
 
-def _struct_reader(fields: pa.Schema | pa.StructType) -> Reader:
-    names, readers = [field.name for field in fields], [_reader(field.type) for field in fields]
+def _readers(fields: pa.Schema | pa.StructType) -> list[tuple[str, Reader]]:
+    """Return what reads each field whose items are not the values already."""
+    return [(field.name, reader) for field in fields if (reader := _reader(field.type)) is not None]
+
+
+def _struct_reader(fields: pa.StructType) -> Reader:
+    names, readers = [field.name for field in fields], _readers(fields)
 
     def read(items: list[Any]) -> dict[str, Any]:
-        return {
-            name: item if reader is None or item is None else reader(item)
-            for name, reader, item in zip(names, readers, items, strict=True)
-        }
+        row = dict(zip(names, items, strict=True))
+        for name, reader in readers:
+            row[name] = _apply(reader, row[name])
+        return row
 
     return read

@@ -38,27 +38,33 @@ class KeyCodec:
             if pa.types.is_nested(field.type):
                 raise UnsupportedType(f"key {field.name} is {keys[field.name]}: nested types cannot be keys online.")
         self._parts = [_Part(field.name, keys[field.name], field.type, *_form(field.type)) for field in self._types]
+        self._quick = {field.name: _quick(field.type) for field in self._types}
 
     def encode(self, rows: pa.RecordBatch | pa.Table) -> list[bytes | None]:
         """Return one key per row; None for a row with a null in its key, which equals nothing."""
         columns = [plain(rows.column(field.name), field) for field in self._types]
         return [self._join(row) for row in zip(*columns, strict=True)]
 
-    def encode_one(self, key: Mapping[str, Any], position: int) -> bytes | None:
-        """Return the key of one dict of Python values, None when one of them is None; ``position`` names it in errors.
-        Nothing is coerced: ``1``, ``"1"``, ``1.0`` and ``True`` differ."""
+    def encode_one(self, key: Mapping[str, Any], position: int, of: str = "keys") -> bytes | None:
+        """Return the key of one dict of Python values, None when one of them is None; errors name it
+        ``{of}[{position}]``. Nothing is coerced: ``1``, ``"1"``, ``1.0`` and ``True`` differ."""
+        if type(key) is dict and len(key) == len(self._quick):
+            texts: list[Any] = [quick(key[name]) if name in key else None for name, quick in self._quick.items()]
+            if None not in texts:
+                return "|".join(texts).encode()
+        where = f"{of}[{position}]"
         if not isinstance(key, Mapping):
-            raise InvalidInput(f"keys[{position}] must be a dict of {', '.join(self.keys)}; got {type(key).__name__}.")
+            raise InvalidInput(f"{where} must be a dict of {', '.join(self.keys)}; got {type(key).__name__}.")
         for name in key:
             if name not in self.keys:
                 hint = nearest(str(name), self.keys)
-                raise UnknownColumn(f"keys[{position}]: {name!r} is no key of this table.{hint}")
+                raise UnknownColumn(f"{where}: {name!r} is no key of this table.{hint}")
         values = []
         for part in self._parts:
             if part.name not in key:
-                raise InvalidInput(f"keys[{position}]: key {part.name} ({part.spark}) is missing.")
+                raise InvalidInput(f"{where}: key {part.name} ({part.spark}) is missing.")
             value = key[part.name]
-            values.append(None if value is None else _exactly(value, part, f"keys[{position}]: {part.name}"))
+            values.append(None if value is None else _exactly(value, part, f"{where}: {part.name}"))
         return self._join(values)
 
     def spelled(self, key: bytes) -> str:
@@ -126,6 +132,17 @@ def _form(kind: pa.DataType) -> tuple[Any, Callable[[Any], Any], Callable[[Any],
     if kind.tz is None:
         return datetime, wall_microseconds, lambda value: f"n{value}"
     return datetime, microseconds, lambda value: f"t{value}"
+
+
+def _quick(kind: pa.DataType) -> Callable[[Any], str | None]:
+    """Return what spells the plainest values of a type as :func:`_form` does, without asking anything of Arrow; it
+    returns None for every other value."""
+    if pa.types.is_integer(kind):
+        bound = 2 ** (kind.bit_width - 1)
+        return lambda value: f"i{value}" if type(value) is int and -bound <= value < bound else None
+    if pa.types.is_string(kind):
+        return lambda value: f"s{len(value)}:{value}" if type(value) is str and value.isascii() else None
+    return lambda value: None
 
 
 def _single(value: float) -> float | None:

@@ -12,7 +12,7 @@ from fstk.engines.base import Engine
 from fstk.errors import StoreUnavailable
 from fstk.online.codec import RowCodec
 from fstk.online.keys import KeyCodec
-from fstk.online.read import described
+from fstk.online.reader import described
 from fstk.online.source import Source, engine_for
 from fstk.online.spec import OnlineSpec, open_store
 from fstk.online.store import OnlineTable, Row

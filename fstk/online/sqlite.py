@@ -124,7 +124,7 @@ class SQLiteSpec:
 
 
 class SQLiteStore:
-    """The store at ``path``; see :class:`fstk.online.store.OnlineStore`. One object serves one thread.
+    """The store at ``path``; see :class:`fstk.online.store.OnlineStore`. One object serves one thread at a time.
 
     The file is in WAL mode and is created by the first write. A batch is one transaction: killed half-way, it never
     happened. It waits ``busy_seconds`` for other writers before the store counts as unavailable.
@@ -311,7 +311,8 @@ def _stamps(*files: Path) -> list[tuple[int, int] | None]:
 
 def _connection(path: Path, options: str, busy_seconds: float) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?{options}"
-    return sqlite3.connect(uri, uri=True, timeout=busy_seconds, isolation_level=None)
+    # Threads take turns at a store; its connection need not be of the one that reads or closes it.
+    return sqlite3.connect(uri, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
 
 
 def _write_ahead(db: sqlite3.Connection) -> None:

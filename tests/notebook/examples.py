@@ -27,7 +27,7 @@ from fstk.jobs.parameters import Declaration
 from fstk.jobs.runner import JobRun
 from fstk.jobs.secret import Scrubber
 from fstk.monitoring.evidently import Answers
-from fstk.online.read import KeyState, OnlineRows
+from fstk.online.reader import KeyState, OnlineRows
 from fstk.previews.loaded import LoadedJoin, LoadedRows
 from fstk.previews.timeline import Timeline
 from fstk.tables.spec import FeatureTable

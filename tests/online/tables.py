@@ -16,9 +16,16 @@ class Made:
     """A feature table that a test writes to, version by version."""
 
     def __init__(
-        self, folder: Path, schema: dict[str, str], keys: tuple[str, ...], time: str | None, *, feed: bool = True
+        self,
+        folder: Path,
+        schema: dict[str, str],
+        keys: tuple[str, ...],
+        time: str | None,
+        *,
+        name: str = "s.t",
+        feed: bool = True,
     ) -> None:
-        self.folder, self.schema, self.keys, self.time = str(folder), schema, keys, time
+        self.folder, self.schema, self.keys, self.time, self.name = str(folder), schema, keys, time, name
         empty = arrow_schema(schema).empty_table()
         configuration = {"delta.enableChangeDataFeed": "true"} if feed else None
         deltalake.write_deltalake(self.folder, empty, configuration=configuration)
@@ -47,7 +54,7 @@ class Made:
         """Return the table as it stands, or stood."""
         opened = deltalake.DeltaTable(self.folder, version=version)
         return FeatureTable(
-            name="s.t",
+            name=self.name,
             primary_keys=self.keys,
             timeseries_column=self.time,
             schema=self.schema,

@@ -18,7 +18,8 @@ from fstk.errors import (
     UnknownTable,
 )
 from fstk.online.publish import publish
-from fstk.online.read import KeyState, OnlineRows, drop_online_table, read_online
+from fstk.online.read import drop_online_table, read_online
+from fstk.online.reader import KeyState, OnlineRows
 from fstk.online.spec import SQLiteSpec
 from tests.online.tables import Made
 
