@@ -30,7 +30,7 @@ from traitlets import default
 
 from fstk.jobs.outputs import Outputs
 from fstk.jobs.record import Failure, Status, replace_file
-from fstk.jobs.secret import Scrubber
+from fstk.jobs.scrubber import Scrubber
 from fstk.journal import FOLDER_VARIABLE
 
 _START_SECONDS = 120

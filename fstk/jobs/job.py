@@ -17,7 +17,8 @@ from fstk.errors import nearest
 from fstk.jobs.messages import Closing, Start, receive
 from fstk.jobs.parameters import Declaration, from_annotations, is_declaration, parse, portable
 from fstk.jobs.record import count, version
-from fstk.jobs.secret import Scrubber, Secret
+from fstk.jobs.scrubber import Scrubber
+from fstk.secret import Secret
 
 _WRITES = frozenset({"written", "published", "model"})
 

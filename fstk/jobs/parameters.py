@@ -23,8 +23,8 @@ from typing import Any
 
 from fstk.display import Displayed, Sheet
 from fstk.errors import BadParameter, InvalidInput, InvalidName, nearest
-from fstk.jobs.secret import Secret
 from fstk.jobs.types import ParameterType, parameter_type
+from fstk.secret import Secret
 
 RESERVED = frozenset({"display", "done", "parameters"})
 """Names that mean something else on a job."""

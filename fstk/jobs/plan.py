@@ -15,8 +15,9 @@ from fstk.display import Displayed, Sheet
 from fstk.errors import InvalidInput
 from fstk.jobs.bundle import job_named
 from fstk.jobs.parameters import portable
-from fstk.jobs.secret import Scrubber, Secret
+from fstk.jobs.scrubber import Scrubber
 from fstk.jobs.source import NotebookSource, read_notebook
+from fstk.secret import Secret
 
 LOGICAL_DATE = "as_of"
 """The parameter that is a run's logical date."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from fstk.columns import instants
 from fstk.errors import InvalidInput
-from fstk.jobs.secret import FORMS, Secret
+from fstk.secret import FORMS, Secret
 
 NAMES = "str, int, float, bool, date, datetime, Secret, Literal[...] and T | None of these"
 _WRONG = "not of the declared type"  # the value itself stays out: it may be a secret

@@ -10,7 +10,7 @@ import pytest
 from fstk.errors import BadParameter, InvalidInput
 from fstk.jobs.parameters import parse
 from fstk.jobs.plan import plan_run
-from fstk.jobs.secret import Secret
+from fstk.secret import Secret
 
 from .conftest import Project
 

@@ -16,7 +16,8 @@ import pytest
 from fstk.errors import BadParameter, Infrastructure, InvalidInput, UnknownName
 from fstk.jobs.parameters import parse
 from fstk.jobs.plan import plan_run
-from fstk.jobs.secret import Scrubber, Secret
+from fstk.jobs.scrubber import Scrubber
+from fstk.secret import Secret
 
 from .conftest import Project, told
 

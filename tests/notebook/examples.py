@@ -25,7 +25,7 @@ from fstk.errors import FstkError, UnknownTable
 from fstk.jobs.job import Job
 from fstk.jobs.parameters import Declaration
 from fstk.jobs.runner import JobRun
-from fstk.jobs.secret import Scrubber
+from fstk.jobs.scrubber import Scrubber
 from fstk.monitoring.evidently import Answers
 from fstk.online.reader import KeyState, OnlineRows
 from fstk.previews.loaded import LoadedJoin, LoadedRows
