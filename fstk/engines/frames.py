@@ -161,7 +161,7 @@ def _from_pandas(data: Any, argument: str) -> pa.Table:
             series = series.sparse.to_dense()
         try:
             columns.append(pa.Array.from_pandas(series))
-        except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
+        except (pa.ArrowException, OverflowError, TypeError, UnicodeEncodeError) as error:
             raise InvalidInput(
                 f"{argument}, column {name}: its values are not of one type that a column holds ({error})."
             ) from error
@@ -169,9 +169,17 @@ def _from_pandas(data: Any, argument: str) -> pa.Table:
 
 
 def _check_times(values: Iterable[Any], argument: str, name: str) -> None:
-    """Refuse, anywhere in a column of Python objects, a time without a zone, or with nanoseconds, which Arrow cuts."""
+    """Refuse, anywhere in a column of Python objects, a time without a zone, one with nanoseconds and, among dates, any:
+    Arrow would cut them."""
+    first: dict[tuple[str, ...], Any] = {}
     for value in values:
-        for part in _parts(value):
+        for place, part in _parts(value):
+            if isinstance(part, dt.date) and part == part:
+                other = first.setdefault(place, part)
+                if isinstance(part, dt.datetime) != isinstance(other, dt.datetime):
+                    raise InvalidInput(
+                        f"{argument}, column {name}: {other!r} and {part!r} are a date and a time; make all of them one."
+                    )
             if _naive(part):
                 raise NaiveDatetime(
                     f"{argument}, column {name}: {value!r} has no time zone. Give it one, for example "
@@ -188,16 +196,18 @@ def _naive(value: Any) -> bool:
     return isinstance(value, dt.datetime) and value.tzinfo is None and value == value
 
 
-def _parts(value: Any) -> Iterator[Any]:
+def _parts(value: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield what a value is made of, each part with the names of the fields that it is in."""
     if isinstance(value, np.ndarray) and value.dtype == object:
         value = value.ravel().tolist()
     if isinstance(value, list | tuple | set | frozenset):
         for item in value:
-            yield from _parts(item)
+            yield from _parts(item, place)
     elif isinstance(value, dict):
-        yield from _parts(list(value.values()))
+        for key, item in value.items():
+            yield from _parts(item, (*place, str(key)))
     else:
-        yield value
+        yield place, value
 
 
 def canonical(table: pa.Table) -> pa.Table:

@@ -28,17 +28,24 @@ class JobShell(ZMQInteractiveShell):
 
     raised: BaseException | None = None
     shown: BaseException | None = None
+    parameters: _Parameters | None = None
 
     def init_instance_attrs(self) -> None:
         super().init_instance_attrs()
         self.files: set[str] = set()
 
     async def run_code(self, code_obj: Any, result: Any = None, *, async_: bool = False) -> bool:
+        """Run one statement of a cell, and tell whether it failed."""
         try:
-            return await super().run_code(code_obj, result, async_=async_)
+            failed = await super().run_code(code_obj, result, async_=async_)
         finally:  # also when what shows the error fails in its turn
             if result is not None and result.error_in_exec is not None:
                 self.raised = result.error_in_exec
+        changed = self.parameters.changed(self.user_ns) if self.parameters and not failed else None
+        if changed is not None:  # the statements after it, which may put the value back, are not run
+            self.raised = changed
+            self.showtraceback((type(changed), changed, None))
+        return failed or changed is not None
 
     def run_cell(self, *args: Any, **options: Any) -> Any:
         result = super().run_cell(*args, **options)
@@ -72,7 +79,7 @@ class JobKernel(IPythonKernel):
     def start(self) -> None:
         folder = journal.run_folder()
         start = receive(folder, Start) if folder else None
-        self._parameters = _Parameters(start) if start else None
+        self.shell.parameters = _Parameters(start) if start else None
         self._project = _Project(Path.cwd())
         super().start()
 
@@ -84,7 +91,8 @@ class JobKernel(IPythonKernel):
             reply = await super().do_execute(*args, **options)
             if any(one["source"] == "ask_exit" for one in reply.get("payload", ())):
                 shell.raised = SystemExit()
-            changed = self._parameters.changed(shell.user_ns) if self._parameters else None
+            # a magic may run what it is given by itself
+            changed = shell.parameters.changed(shell.user_ns) if shell.parameters else None
             if changed and not (shell.raised or shell.shown):
                 shell.shown = changed
                 shell.showtraceback((type(changed), changed, None))

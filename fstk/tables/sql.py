@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import pyarrow as pa
 
@@ -97,16 +98,25 @@ def rows_without_key(rows: str, keys: Sequence[str], at_most: int) -> str:
     return f"SELECT {columns(keys)} FROM {rows} WHERE {null_key(keys)} ORDER BY {columns(keys)} LIMIT {at_most}"
 
 
-def merge(target: str, source: str, keys: Sequence[str], given: Sequence[str], *, evolving: bool = False) -> str:
+def merge(
+    target: str,
+    source: str,
+    keys: Sequence[str],
+    given: Sequence[str],
+    *,
+    evolving: bool = False,
+    lengths: Mapping[str, int] = MappingProxyType({}),
+) -> str:
     """Return the statement that merges all rows of ``source``, of columns ``given``, into ``target`` by its keys; with
-    ``evolving`` the same commit adds those that the target lacks."""
+    ``evolving`` the same commit adds those that the target lacks. ``lengths`` are those of keys of CHAR(n) that others
+    may have stored without the spaces that fill them up."""
     features = [name for name in given if name not in keys]
     # No t. before a column that may be new: Delta finds those in the source alone.
     assignments = ", ".join(f"{quoted_name(name)} = s.{quoted_name(name)}" for name in features)
     update = f"WHEN MATCHED THEN UPDATE SET {assignments} " if features else ""
     evolution = "WITH SCHEMA EVOLUTION " if evolving else ""
     return (
-        f"MERGE {evolution}INTO {target} AS t USING {source} AS s ON {_equal(keys)} {update}"
+        f"MERGE {evolution}INTO {target} AS t USING {source} AS s ON {_equal(keys, lengths)} {update}"
         f"WHEN NOT MATCHED THEN INSERT ({columns(given)}) VALUES ({columns(given, 's')})"
     )
 
@@ -157,8 +167,10 @@ def comment(target: str, description: str) -> str:
     return f"COMMENT ON TABLE {target} IS {literal(description)}"
 
 
-def _equal(keys: Sequence[str]) -> str:
-    return " AND ".join(f"t.{quoted_name(key)} = s.{quoted_name(key)}" for key in keys)
+def _equal(keys: Sequence[str], lengths: Mapping[str, int] = MappingProxyType({})) -> str:
+    stored = {key: f"t.{quoted_name(key)}" for key in keys}
+    stored |= {key: f"rpad({stored[key]}, {lengths[key]}, ' ')" for key in keys if key in lengths}
+    return " AND ".join(f"{stored[key]} = s.{quoted_name(key)}" for key in keys)
 
 
 def _differs(column: str, other: str, kind: str) -> str:

@@ -16,7 +16,7 @@ from fstk.engines.base import Schema
 from fstk.engines.meaning import held
 from fstk.engines.spark import SparkEngine
 from fstk.engines.spark_errors import translated
-from fstk.engines.types import quoted_name
+from fstk.engines.types import char_lengths, quoted_name
 from fstk.errors import DuplicateKeys, InvalidInput, NullKeys, WriteConflict
 from fstk.tables import sql
 from fstk.tables.history import Version, commit_mark
@@ -134,7 +134,9 @@ def _commit(
     view = _view(stack, _laid_out(changes, table, (counts.inserted + counts.updated) * width))
     settled = layout(engine, ((table.rows or 0) + counts.inserted) * (width + rest))
     with translated(f"writing {table.name}"), marked(engine, settled) as write:
-        engine.sql(sql.merge(target.identifier, view, table.keys, changes.columns, evolving=bool(added)))
+        lengths = {} if table.written_by_fstk else char_lengths(engine.read(table.at()).schema.fields)
+        names = target.identifier, view, table.keys, changes.columns
+        engine.sql(sql.merge(*names, evolving=bool(added), lengths=lengths))
     for version in target.versions():
         if version.write == write:
             return version

@@ -129,3 +129,9 @@ def test_a_table_of_char_keys_is_written_and_its_keys_stay_unique(spark: SparkSe
         assert engine.arrow(engine.read(table)).sort_by("n").to_pylist() == wanted
     with pytest.raises(InvalidInput, match="3"):
         fe.write_table(name="s.t", df=rows.set_column(0, "k", pa.array(["abcd", "x"])))
+    others = pa.table({"k": ["x"], "v": ["y"], "n": pa.array([3], pa.int32())})
+    deltalake.write_deltalake(warehouse / "s" / "t", others, mode="append")  # which fills nothing up
+    changed = others.set_column(2, "n", pa.array([4], pa.int32()))
+    assert fe.write_table(name="s.t", df=changed).updated == 1
+    rows = direct().read(fe.get_table(name="s.t").at()).to_pylist()
+    assert [row for row in rows if row["v"] == "y"] == [{"k": "x  ", "v": "y", "n": 4}]

@@ -141,6 +141,24 @@ def test_nanoseconds_in_objects_are_never_cut(values: pd.Series) -> None:
         to_arrow(pd.DataFrame({"at": values}), "df")
 
 
+@pytest.mark.parametrize("wrapped", [lambda value: value, lambda value: [value], lambda value: {"a": value}])
+@pytest.mark.parametrize("order", [1, -1])
+def test_among_dates_no_time_of_day_is_cut(order: int, wrapped: Any) -> None:
+    values = [wrapped(dt.date(2024, 1, 1)), wrapped(NOON)][::order]
+    with pytest.raises(InvalidInput, match="df, column at: .* are a date and a time; make all of them one"):
+        to_arrow(pd.DataFrame({"at": pd.Series(values, dtype=object)}), "df")
+
+
+def test_a_struct_has_dates_and_times() -> None:
+    values = pd.Series([{"day": dt.date(2024, 1, 1), "at": NOON}, None])
+    assert to_arrow(pd.DataFrame({"s": values}), "df").column("s").to_pylist() == [values[0], None]
+
+
+def test_values_that_arrow_has_no_column_for_are_one_sentence() -> None:
+    with pytest.raises(InvalidInput, match="df, column at: its values are not of one type"):
+        to_arrow(pd.DataFrame({"at": pd.Series([np.datetime64("2024-01-01")], dtype=object)}), "df")
+
+
 @pytest.mark.parametrize("lazy", [False, True])
 def test_python_objects_of_polars_are_refused(lazy: bool) -> None:
     frame = pl.DataFrame({"id": [1, 2], "extra": pl.Series(["foo", object()], dtype=pl.Object)})

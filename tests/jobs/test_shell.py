@@ -133,13 +133,20 @@ def test_a_parameter_that_a_cell_changes_is_refused(reply: Callable[[str], dict[
         "as_of += '0'",
         "share = 0.5",
         "limit = True",
+        "as_of = '1999-01-01'\nas_of = '2024-05-05'",
+        "as_of = '1999-01-01'; print(as_of); as_of = '2024-05-05'",
+        "with open('helper.py') as as_of: pass\nwritten = True\nas_of = '2024-05-05'",
+        "%%capture\nas_of = '1999-01-01'\nas_of = '2024-05-05'",
+        "await __import__('asyncio').sleep(0)\nas_of = '1999-01-01'\nas_of = '2024-05-05'",
         "%reset -f",
     ):
         got = reply(cell)
         name = cell.partition(" ")[0] if cell.startswith(("share", "limit")) else "as_of"
         assert (got["status"], got.get("ename")) == ("error", "BadParameter"), cell
         assert f"this cell changes {name}, a parameter" in got["evalue"]
-        reply("from datetime import date\nas_of, share, limit = '2024-05-05', float('nan'), 3")
+        reply("as_of, share, limit = '2024-05-05', float('nan'), 3")
+    assert reply("written")["ename"] == "NameError"  # nothing is done with another value
+    reply("from datetime import date")
     # the job has the values that were checked, and they cannot be set
     opened = "import fstk\njob = fstk.job({'as_of': '1999-01-01'})\nassert job.as_of == date(2024, 5, 5)"
     assert reply(opened)["status"] == "ok"
