@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fstk.columns.arrays import integers, nulls
+from fstk.columns.arrays import integers, masked, nulls
 from fstk.errors import InvalidInput, NaiveDatetime
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -42,6 +42,16 @@ def instants(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     if pa.types.is_date32(column.type):
         return np.clip(integers(column), -_MOST_DAYS, _MOST_DAYS) * _DAY, nulls(column)
     return integers(column.cast(pa.timestamp("us", column.type.tz))), nulls(column)
+
+
+def day_numbers(column: pa.Array) -> pa.Array:
+    """Return the days since 1970 of dates and of instants (in UTC) as int32; null stays null.
+
+    >>> day_numbers(pa.array([datetime(1969, 12, 31, 23, tzinfo=UTC), None])).to_pylist()
+    [-1, None]
+    """
+    times, absent = instants(column.cast(pa.date32()) if pa.types.is_null(column.type) else column)
+    return masked((times // _DAY).astype(np.int32), ~absent)
 
 
 def microseconds(moment: datetime) -> int:

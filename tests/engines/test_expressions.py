@@ -13,7 +13,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from fstk.engines.connect import direct, engine_of
-from fstk.errors import BadExpression, InvalidInput, NumericOverflow, UnknownColumn
+from fstk.engines.sql.expressions import compiled
+from fstk.errors import BadExpression, InvalidInput, NumericOverflow, TypeMismatch, UnknownColumn
 
 NAN, INF = float("nan"), float("inf")
 COLUMNS: dict[str, tuple[pa.DataType, list[Any]]] = {
@@ -32,6 +33,7 @@ COLUMNS: dict[str, tuple[pa.DataType, list[Any]]] = {
         pa.timestamp("us", "UTC"),
         [datetime(1, 1, 1, tzinfo=UTC), datetime(2024, 2, 29, 1, 2, 3, 4, tzinfo=UTC), None],
     ),
+    "n": (pa.timestamp("us"), [datetime(1969, 12, 31, 23, 59, 59, 999_999), datetime(9999, 12, 31, 23), None]),
 }
 NUMBERS = "bhilfdmw"
 NUMERALS = ["0", "1", "2", "-3", "10", "2.5", "0.001", "1e3", "7L", "1.5D", "3.0BD", "2147483648", "NULL"]
@@ -47,6 +49,7 @@ PAIRS = [
     ("d", "f"),
     ("NULL", "NULL"),
 ]
+TIMES = ["y", "z", "n", "NULL", "DATE '2024-02-28'", "TIMESTAMP '1969-12-31 23:59:59.999999'"]
 ROWS = 60
 
 
@@ -68,7 +71,13 @@ class _Writer:
         if depth == 0:
             return r.choice(NUMBERS) if r.random() < 0.7 else r.choice(NUMERALS)
         a, b = self.number(depth - 1), self.number(depth - 1)
-        kind = r.randrange(9)
+        kind = r.randrange(12)
+        if kind == 9:
+            return f"nullif({a}, {b})"
+        if kind == 10:
+            return f"if({self.truth(depth - 1)}, {a}, {r.choice(['nvl', 'ifnull'])}({b}, {a}))"
+        if kind == 11:
+            return f"{r.choice(['datediff', 'DATE_DIFF'])}({r.choice(TIMES)}, nullif({r.choice(TIMES)}, z))"
         if kind < 4:
             return f"({a} {r.choice(['+', '-', '*', '/', '%', 'DIV'])} {b})"
         if kind == 4:
@@ -174,11 +183,37 @@ def test_random_expressions_as_spark_answers_them(spark: SparkSession, seed: int
         "s IS TRUE",
         "INTERVAL '1' DAY",
         "*",
+        "datediff(day, y, z)",
+        "datediff(i, y)",
+        "datediff(y)",
+        "nullif(i)",
+        "nullif(s, i)",
+        "if(i > 1, i)",
+        "if(i, 1, 2)",
+        "iff(t, 1, 2)",
+        "builtin.nullif(i, 0)",
+        "nvl(i, l, 0)",
     ],
 )
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(BadExpression):
         direct().select(_rows(1).append_column("a", pa.array([[1]] * ROWS)), {"answer": text})
+
+
+def test_a_text_is_never_taken_for_a_time() -> None:
+    for text in ("datediff(s, y)", "datediff(y, '2024-01-31')"):
+        with pytest.raises(TypeMismatch, match="text for a time"):
+            direct().select(_rows(1), {"answer": text})
+
+
+def test_an_expression_is_read_once_for_many_tables() -> None:
+    kind, run = compiled({"a": "int", "b": "decimal(5,2)"}, "a / nullif(b, 0)")
+    tables = [
+        pa.table({"a": pa.array([a], pa.int32()), "b": pa.array([b], pa.decimal128(5, 2))})
+        for a, b in [(1, Decimal("4.00")), (None, Decimal("1.00")), (3, Decimal("0.00"))]
+    ]
+    assert kind == "decimal(18,6)"
+    assert [run(table).to_pylist() for table in tables] == [[Decimal("0.250000")], [None], [None]]
 
 
 def test_an_unknown_column_gives_the_nearest() -> None:

@@ -1,7 +1,7 @@
 """Spark SQL expressions on Arrow tables, with the answers of Spark 4.
 
-Columns, literals, arithmetic, comparison, boolean logic, CASE and coalesce; anything else is refused, since an answer
-that differs from Spark's would be worse than none.
+Columns, literals, arithmetic, comparison, boolean logic, CASE, if, coalesce, nullif and datediff; anything else is
+refused, since an answer that differs from Spark's would be worse than none.
 
 Rows are evaluated only where Spark evaluates them: ``CASE WHEN b <> 0 THEN a / b END`` divides no row by zero.
 """
@@ -13,7 +13,7 @@ import decimal
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,10 +23,22 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from fstk.columns.arrays import whole
+from fstk.columns.instants import day_numbers
+from fstk.engines.base import Schema
 from fstk.engines.sql.arithmetic import negated, operation
+from fstk.engines.sql.scalar import Plain, function_name
 from fstk.engines.sql.selection import compare, first_that_holds, only_where
-from fstk.engines.sql.widening import FLOATING, INTEGRAL, cast, common, is_decimal, is_numeric, literal_digits
-from fstk.engines.types import arrow_type, schema_of
+from fstk.engines.sql.widening import (
+    FLOATING,
+    INTEGRAL,
+    cast,
+    common,
+    is_decimal,
+    is_numeric,
+    literal_digits,
+    text_for_a_time,
+)
+from fstk.engines.types import TIME_TYPES, arrow_type, schema_of
 from fstk.errors import BadExpression, UnknownColumn, nearest
 
 _SIGNS = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%", exp.IntDiv: "div"}
@@ -34,6 +46,10 @@ _COMPARED = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">"
 _SAFE = (exp.NullSafeEQ, exp.NullSafeNEQ)
 # Where sqlglot and Spark bind differently (a = b < c, a = b IS NULL), nothing is guessed: parentheses are asked for.
 _LOOSE = (*_COMPARED, *_SAFE, exp.Is, exp.In, exp.Between, exp.Not, exp.And, exp.Or)
+_FUNCTIONS = {"coalesce": (1, None), "nvl": (2, 2), "ifnull": (2, 2), "if": (3, 3), "nullif": (2, 2)}
+_FUNCTIONS |= {"datediff": (2, 2), "date_diff": (2, 2)}  # of three arguments they count whole days, not midnights
+WITH_SPARK = " fstk.connect() starts Spark."
+"""How a refusal ends."""
 _BOUNDS = {"tinyint": 2**7, "smallint": 2**15, "int": 2**31, "bigint": 2**63}
 
 
@@ -47,16 +63,31 @@ class _Value:
     number: decimal.Decimal | None = None
 
 
-def evaluate(table: pa.Table, expressions: Mapping[str, str]) -> pa.Table:
-    """Return one column per entry of ``expressions``: output name → expression over the columns of ``table``.
+class Compiled(NamedTuple):
+    """An expression that was read once: its Spark type, and what computes it for the rows of a table of the columns and
+    types that it was read for; NumericOverflow: a result beyond its type; InvalidInput: division by zero."""
 
-    BadExpression: outside what is evaluated here, or not SQL; the message quotes what needs Spark. UnknownColumn: a
-    column that the table does not have. NumericOverflow: a result beyond its type. InvalidInput: division by zero.
+    kind: str
+    run: Callable[[pa.Table], pa.Array]
+
+
+def compiled(columns: Schema, text: str) -> Compiled:
+    """Return an expression over ``columns``, ready to be computed.
+
+    BadExpression: outside what is evaluated here, or not SQL; the message quotes what needs Spark. UnknownColumn: there
+    is no such column. TypeMismatch: text where a time is meant.
     """
+    value = _Tree(columns, text).value()
+    return Compiled(value.kind, lambda table: cast(value.run(table), value.kind))
+
+
+def evaluate(table: pa.Table, expressions: Mapping[str, str]) -> pa.Table:
+    """Return one column per entry of ``expressions``: output name → expression over the columns of ``table``; raises as
+    :func:`compiled` and what it returns."""
     table = table.combine_chunks()
     kinds = schema_of(table.schema)
-    columns = [_Tree(kinds, text).value() for text in expressions.values()]
-    arrays = [cast(column.run(table), column.kind) for column in columns]
+    columns = [compiled(kinds, text) for text in expressions.values()]
+    arrays = [column.run(table) for column in columns]
     return pa.table(arrays, schema=pa.schema([(n, a.type) for n, a in zip(expressions, arrays, strict=True)]))
 
 
@@ -69,8 +100,8 @@ class _Tree:
 
     def value(self) -> _Value:
         try:
-            return self.build(sqlglot.parse_one(self.text, dialect="databricks"))
-        except SqlglotError as error:
+            return self.build(sqlglot.parse_one(self.text, dialect=Plain))
+        except (SqlglotError, RecursionError) as error:
             raise BadExpression(f"{self.text!r} is not one SQL expression.") from error
 
     def build(self, node: exp.Expr) -> _Value:
@@ -103,14 +134,26 @@ class _Tree:
             return self.among(node)
         if isinstance(node, exp.Case):
             return self.case(node)
-        if isinstance(node, exp.Coalesce):
-            return self.coalesce(node)
+        if function_name(node) in _FUNCTIONS:
+            return self.function(node, function_name(node))
         raise self.refused(node)
+
+    def function(self, node: exp.Expr, name: str) -> _Value:
+        given, (least, most) = node.expressions, _FUNCTIONS[name]
+        if len(given) < least or len(given) > (most or len(given)) or isinstance(node.parent, exp.Dot):
+            raise self.refused(node)
+        if name == "if":
+            return self.case(exp.Case(ifs=[exp.If(this=given[0], true=given[1])], default=given[2]))
+        if name == "nullif":
+            return self.nullif(node, *map(self.build, given))
+        if name in ("datediff", "date_diff"):
+            return self.datediff(node, *map(self.build, given))
+        return self.coalesce(node)
 
     def refused(self, node: exp.Expr, why: str = "") -> BadExpression:
         return BadExpression(
             f"{self.where(node)!r} is not evaluated without Spark{why}: only columns, literals, arithmetic, "
-            "comparison, AND, OR, NOT, CASE and coalesce are. fstk.connect() starts Spark."
+            f"comparison, AND, OR, NOT, CASE, if, coalesce, nullif and datediff are.{WITH_SPARK}"
         )
 
     def where(self, node: exp.Expr) -> str:
@@ -276,7 +319,7 @@ class _Tree:
         return _Value(kind, lambda table: first_that_holds(held, given, table))
 
     def coalesce(self, node: exp.Coalesce) -> _Value:
-        values = [self.build(part) for part in (node.this, *node.expressions)]
+        values = [self.build(part) for part in node.expressions]
         kind = common([value.kind for value in values], repr(self.where(node)))
 
         def run(table: pa.Table) -> pa.Array:
@@ -286,6 +329,29 @@ class _Tree:
             return answer
 
         return _Value(kind, run)
+
+    def nullif(self, node: exp.Expr, left: _Value, right: _Value) -> _Value:
+        kind = self.comparable(node, [left, right])
+
+        def run(table: pa.Table) -> pa.Array:
+            one = cast(left.run(table), left.kind)
+            two = cast(only_where(pc.is_valid(one), table, right.run), kind)
+            same = pc.fill_null(compare("=", cast(one, kind), two), False)
+            return pc.if_else(same, pa.scalar(None, one.type), one)
+
+        return _Value(left.kind, run)
+
+    def datediff(self, node: exp.Expr, end: _Value, start: _Value) -> _Value:
+        if any(value.kind not in (*TIME_TYPES, "void") for value in (end, start)):
+            if "string" in (end.kind, start.kind):
+                raise text_for_a_time(f"{self.where(node)!r} in {self.text!r}")
+            raise self.refused(node)
+
+        def run(table: pa.Table) -> pa.Array:
+            one = day_numbers(end.run(table))
+            return pc.subtract(one, day_numbers(only_where(pc.is_valid(one), table, start.run)))
+
+        return _Value("int", run)
 
     def operand(self, node: exp.Expr) -> _Value:
         if isinstance(node, _LOOSE):
