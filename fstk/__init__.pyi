@@ -6,6 +6,7 @@ from .online.memory import MemorySpec
 from .online.sqlite import SQLiteSpec
 from .secret import Secret
 from .tables.spec import FeatureTable
+from .training.functions import FeatureFunction
 from .training.spec import FeatureLookup
 from .training.training_set import TrainingSet
 from .windows.calendar import Calendar
@@ -18,6 +19,7 @@ __all__ = [
     "Aggregate",
     "Calendar",
     "FeatureEngineeringClient",
+    "FeatureFunction",
     "FeatureLookup",
     "FeatureTable",
     "MemorySpec",

@@ -22,6 +22,7 @@ from fstk.tables.catalog import Catalog
 from fstk.tables.configured import open_catalog
 from fstk.tables.report import WriteReport
 from fstk.tables.spec import FeatureTable
+from fstk.training.functions import FeatureFunction
 from fstk.training.spec import FeatureLookup
 from fstk.training.training_set import TrainingSet, create_training_set
 
@@ -238,7 +239,7 @@ class FeatureEngineeringClient:
         self,
         *,
         df: DataFrameLike,
-        feature_lookups: Sequence[FeatureLookup],
+        feature_lookups: Sequence[FeatureLookup | FeatureFunction],
         label: str | None,
         exclude_columns: Sequence[str] | None = None,
         as_known: bool = False,
@@ -248,9 +249,10 @@ class FeatureEngineeringClient:
         Args:
             df: the labels: their keys, their time where a table has one, what is to be predicted, any other columns.
                 Every row is kept, as it is.
-            feature_lookups: what to look up, in the order of the output's columns.
+            feature_lookups: what to look up, and what to compute of it and of ``df``, in the order of the output's
+                columns.
             label: the column of ``df`` to be predicted, or None.
-            exclude_columns: columns to leave out at the end; they may serve the join.
+            exclude_columns: columns to leave out at the end; they may serve the join and functions.
             as_known: let a feature row count only from the Delta commit that wrote it, so that a backfill cannot leak.
 
         Returns:
@@ -262,7 +264,8 @@ class FeatureEngineeringClient:
             TypeMismatch: a key of another type than the table's. NaiveDatetime: a time of ``df`` without a zone.
             NameCollision: two output columns of one name.
             DuplicateKeys: a table that others wrote holds rows of the same keys and time.
-            InvalidInput: lookups that do not fit together or the labels.
+            InvalidInput: lookups that do not fit together or the labels; functions that read the label, or each other
+                in a circle.
 
         >>> training_set = fe.create_training_set(df=labels, feature_lookups=[lookup], label="churned")
         >>> training_set.to_pandas()["spend_30d"].tolist()
@@ -298,6 +301,7 @@ class FeatureEngineeringClient:
                 ``to_pandas()`` nor ``load_df().toPandas()``: scoring gives its dtypes back, categories too.
 
         Raises:
+            BadExpression: a function of the training set that only Spark evaluates.
             InvalidInput: ``flavor`` is no MLflow module, the model cannot be saved, it fails on its own rows, has no
                 method ``predict``, or it cannot be told which frame it was fitted on.
             Infrastructure: MLflow's tracking server or registry does not answer.
@@ -333,15 +337,15 @@ class FeatureEngineeringClient:
         Args:
             model_uri: ``models:/name/version``, ``models:/name@alias`` or ``runs:/id/path`` of a model that
                 :meth:`log_model` logged.
-            df: the lookups' keys and times, and the other columns that the model takes. A column named like a feature
-                stands for it.
+            df: the lookups' keys and times, and the other columns that the model and its functions take. A column
+                named like a feature stands for it.
             result_type: the Spark SQL type of ``prediction``. Of two classes, and ``predict="predict_proba"``, a number
                 is the probability of the second, ``array<double>`` those of both.
 
         Returns:
-            A Spark DataFrame: the columns of ``df``, the features in the order of their lookups, ``prediction``. No
-            row is computed before an action asks for it; a model that fails raises FstkError then, which names a row
-            that it refuses: rows are never left out, nor answered with null in its place.
+            A Spark DataFrame: the columns of ``df``, the features in the order of their lookups, the functions,
+            ``prediction``. No row is computed before an action asks for it; a model that fails raises FstkError then,
+            which names a row that it refuses: rows are never left out, nor answered with null in its place.
 
         Raises:
             UnknownModel: no such model, version or alias. InvalidInput: it carries no feature lookups.

@@ -15,11 +15,13 @@ from fstk.columns.values import plain
 from fstk.display import Displayed, Sheet
 from fstk.engines.choice import session_for
 from fstk.engines.frames import is_spark
+from fstk.engines.sql.expressions import WITH_SPARK, compiled
 from fstk.engines.types import spark_type
-from fstk.errors import InvalidInput
+from fstk.errors import BadExpression, InvalidInput
 from fstk.models import inputs, saved, trust
 from fstk.models.registry import DIGEST, Registry
 from fstk.models.spec import FILE, PROBABILITIES, ModelRecord
+from fstk.training.plan import TrainingPlan
 from fstk.training.training_set import TrainingSet
 
 
@@ -42,8 +44,9 @@ class ModelVersion(Displayed):
         """Return the model's inputs with their types and where they come from."""
         title = self.uri if self.name is None else f"{self.name} v{self.version}"
         known = "" if self.created else " · the same as before, nothing logged"
-        features = set(self.record.plan.features)
-        rows = [(name, kind, "feature" if name in features else "labels") for name, kind in self.record.inputs.items()]
+        origin = dict.fromkeys(self.record.plan.features, "feature")
+        origin |= {one.name: "function" for one in self.record.plan.functions}
+        rows = [(name, kind, origin.get(name, "labels")) for name, kind in self.record.inputs.items()]
         tables = ", ".join(f"{table} v{version}" for table, version in self.record.tables.items())
         notes = [f"features of {tables}", f"address: {self.uri}", *self._told()]
         return Sheet(f"{title}{known}", ("input", "type", "from"), rows, notes)
@@ -81,6 +84,7 @@ def log_model(
     """
     if not isinstance(training_set, TrainingSet):
         raise InvalidInput(f"training_set must be a TrainingSet; got {type(training_set).__name__}.")
+    _check_functions(training_set.plan)
     registry = Registry(model_registry_uri)
     with tempfile.TemporaryDirectory(prefix="fstk-model-") as temporary:
         folder = Path(temporary) / "model"
@@ -107,6 +111,19 @@ def log_model(
     found = registry.register(registered_model_name, uri, run_id, {DIGEST: digest, trust.FILES: files})
     journal.note("model", registered_model_name, found.version, None)
     return ModelVersion(found.name, found.version, found.uri, run_id, True, record)
+
+
+def _check_functions(plan: TrainingPlan) -> None:
+    """Refuse functions that only Spark evaluates: scoring would need it for every row that is asked for."""
+    for one in plan.functions:
+        try:
+            compiled(plan.types, one.expression)
+        except BadExpression as error:
+            why = str(error).removesuffix(WITH_SPARK)
+            raise BadExpression(
+                f"FeatureFunction {one.name} cannot be logged with a model, which computes it without Spark: {why} "
+                "Make that part a column of a feature table, or write it otherwise."
+            ) from error
 
 
 def _classes(model: Any) -> tuple[Any, ...]:

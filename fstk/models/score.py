@@ -18,6 +18,7 @@ from fstk.models import trust
 from fstk.models.kernel import PREDICTION, PackedModel, Scorer
 from fstk.models.registry import Registry
 from fstk.models.spec import ModelRecord, read_record
+from fstk.training.plan import TrainingPlan
 from fstk.training.run import join
 from fstk.training.training_set import Tables, create_training_set
 
@@ -55,10 +56,18 @@ def score_batch(
         )
     session = engine if isinstance(engine, SparkEngine) else None
     rows = create_training_set(
-        df, record.lookups, None, catalog=catalog, session=session, as_known=record.as_known, caller_overrides=True
+        df,
+        [*record.lookups, *record.functions],
+        None,
+        record.hidden,
+        catalog=catalog,
+        session=session,
+        as_known=record.as_known,
+        caller_overrides=True,
     )
     schema = rows.plan.schema
     _check_inputs(record, schema, name)
+    _check_functions(record, rows.plan, name)
     if any(column.lower() == PREDICTION for column in schema):
         raise NameCollision(f"df has a column {PREDICTION}, as the model's answer is called; rename it.")
     scorer = Scorer(model, name, record, result_type)
@@ -77,6 +86,18 @@ def _check_inputs(record: ModelRecord, schema: Schema, name: str) -> None:
             raise TypeMismatch(
                 f"{name} was trained with {column} as {kind}; in df it is {schema[column]}. Cast it to {kind}."
             )
+
+
+def _check_functions(record: ModelRecord, plan: TrainingPlan, name: str) -> None:
+    """Refuse a function over other types than the model was trained with: it might have another value."""
+    for one in plan.functions:
+        for column in one.columns:
+            trained, found = record.plan.types[column], plan.types[column]
+            if found != trained:
+                raise TypeMismatch(
+                    f"{name} was trained with {one.name} = {one.expression} over {column} as {trained}; in df it is "
+                    f"{found}. Cast it to {trained}."
+                )
 
 
 def _fits(given: pa.DataType, trained: pa.DataType) -> bool:

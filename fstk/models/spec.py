@@ -17,21 +17,23 @@ from fstk.engines.types import arrow_schema, arrow_type
 from fstk.errors import FstkError, InvalidInput
 from fstk.models.predictions import fits
 from fstk.training.dtypes import CATEGORY, Dtype, without_nulls
+from fstk.training.functions import CompiledFunctions, FeatureFunction
 from fstk.training.plan import TrainingPlan
 from fstk.training.spec import FeatureLookup
 
 FILE = "feature_lookups.json"
 """Name of the file in the model's folder."""
-_FORMAT = 2
+_FORMAT = 3
 _FIRST = 1  # which kept no dtypes and no method
+_SECOND = 2  # which kept no functions
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, FstkError)
 PROBABILITIES = "predict_proba"
 
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """The plan of the training set: lookups, table versions, key types, label, excluded columns, output types;
-    ``as_known`` tells whether rows counted from the commit that wrote them.
+    """The plan of the training set: lookups, functions, table versions, key types, label, excluded columns, output
+    types; ``as_known`` tells whether rows counted from the commit that wrote them.
 
     ``dtypes`` are those of the frame that the model was fitted on, in its order; ``method`` is what of the model is
     called, None for what its flavor calls; it answers with the Spark type ``answers`` (``void``: not known), of
@@ -75,6 +77,29 @@ class ModelRecord:
                 found = replace(lookup, feature_names=tuple(names), rename_outputs=renamed, default_values=defaults)
                 lookups.append(found)
         return lookups
+
+    @property
+    def functions(self) -> list[FeatureFunction]:
+        """The functions of the training set, over columns themselves."""
+        return [FeatureFunction(one.expression, one.name) for one in self.plan.functions]
+
+    @property
+    def function_columns(self) -> Schema:
+        """The columns of a request that functions read, with their Spark types; what is looked up is not among them."""
+        read = [column for one in self.plan.functions for column in one.columns]
+        return {column: self.plan.labels[column] for column in dict.fromkeys(read) if column in self.plan.labels}
+
+    @property
+    def hidden(self) -> list[str]:
+        """The columns that are looked up or computed for functions alone."""
+        looked_up = [output.name for join in self.plan.joins for output in join.outputs]
+        return [name for name in (*looked_up, *(one.name for one in self.plan.functions)) if name not in self.inputs]
+
+    def compiled(self) -> CompiledFunctions:
+        """Return what computes the functions: called with an Arrow table of a request's columns and of what was looked
+        up, in the types of the training set, it returns the table with the functions' columns; a column that the table
+        has already stands for the function's. BadExpression: a function that only Spark evaluates."""
+        return CompiledFunctions(self.plan.functions, self.plan.types)
 
     @property
     def tables(self) -> dict[str, int]:
@@ -122,7 +147,7 @@ def read_record(folder: Path, model: str) -> ModelRecord:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         known = content["format"]
-        if known in (_FIRST, _FORMAT):
+        if known in (_FIRST, _SECOND, _FORMAT):
             return _checked(_from_json(content))
     except _DAMAGE as error:
         raise InvalidInput(
@@ -153,5 +178,5 @@ def _checked(record: ModelRecord) -> ModelRecord:
     for dtype in (record.dtypes[name] for name in record.inputs):
         if dtype.holds_nulls and (dtype.name == CATEGORY) != (dtype.categories is not None):
             raise ValueError(dtype)
-    _ = record.lookups, record.key_types
+    _ = record.lookups, record.key_types, record.functions, record.compiled()
     return record

@@ -13,8 +13,12 @@ from fstk.engines.base import Schema
 from fstk.engines.types import arrow_schema
 from fstk.errors import InvalidInput, NameCollision, UnknownColumn, UnknownTable, nearest
 from fstk.tables.spec import FeatureTable
+from fstk.training.functions import FeatureFunction, Function, KindOf, kind_here, needed, planned
 from fstk.training.resolve import Join, Output, resolve
 from fstk.training.spec import FeatureLookup
+
+_PENDING = ""
+"""Type of a column that is not known yet."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,7 +27,8 @@ class TrainingPlan(Displayed):
 
     ``labels`` and ``schema`` are the columns going in and coming out, with their Spark types, in order; ``joined``
     gives for each lookup its place in ``joins``, since lookups that share table, keys and time share one join;
-    ``overridden`` are features that the caller's own column of that name stands for.
+    ``overridden`` are features that the caller's own column of that name stands for. ``functions`` are in the order in
+    which they can be computed; what only they read is joined, and is no column of ``schema``.
     """
 
     labels: Schema
@@ -34,6 +39,13 @@ class TrainingPlan(Displayed):
     exclude_columns: tuple[str, ...]
     overridden: tuple[str, ...]
     schema: Schema
+    functions: tuple[Function, ...] = ()
+
+    @property
+    def types(self) -> Schema:
+        """All columns that are there at any time: of the labels, looked up, computed."""
+        looked_up = {output.name: output.type for join in self.joins for output in join.outputs}
+        return self.labels | looked_up | {one.name: one.type for one in self.functions}
 
     @property
     def features(self) -> list[str]:
@@ -43,9 +55,10 @@ class TrainingPlan(Displayed):
 
     @property
     def label_columns(self) -> Schema:
-        """The label columns that the joins or the training set need, in order."""
-        needed = {column for join in self.joins for column in join.label_columns}
-        return {name: kind for name, kind in self.labels.items() if name in needed or name in self.schema}
+        """The label columns that the joins, the functions or the training set need, in order."""
+        read = {column for join in self.joins for column in join.label_columns}
+        read |= {column for one in self.functions for column in one.columns}
+        return {name: kind for name, kind in self.labels.items() if name in read or name in self.schema}
 
     def joins_as_known(self) -> tuple[Join, ...]:
         """Return the joins for ``as_known``: commit times of a table without a time column are compared with the one
@@ -65,7 +78,9 @@ class TrainingPlan(Displayed):
         for join in joins:
             for output in join["outputs"]:
                 output["default"] = encoded(output["default"])
-        return {**vars(self), "lookups": [lookup.to_json() for lookup in self.lookups], "joins": joins}
+        functions = [asdict(one) for one in self.functions]
+        lookups = [lookup.to_json() for lookup in self.lookups]
+        return {**vars(self), "lookups": lookups, "joins": joins, "functions": functions}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TrainingPlan:
@@ -73,13 +88,19 @@ class TrainingPlan(Displayed):
         made = {name: tuple(data[name]) for name in ("joined", "exclude_columns", "overridden")}
         made["lookups"] = tuple(FeatureLookup.from_json(lookup) for lookup in data["lookups"])
         made["joins"] = tuple(_join_from_json(join) for join in data["joins"])
+        functions = data.get("functions", ())  # which records of the first two forms lack
+        made["functions"] = tuple(Function(**{**one, "columns": tuple(one["columns"])}) for one in functions)
         return cls(**{**data, **made})
 
     def display(self) -> Sheet:
         """Return one line per output column: where it comes from, how its row is found, what stands for null."""
         found = {output.name: (join, output) for join in self.joins for output in join.outputs}
+        expressions = {one.name: one.expression for one in self.functions}
         rows = []
         for name, kind in self.schema.items():
+            if name in expressions:
+                rows.append((name, kind, "function", expressions[name], None, None))
+                continue
             if name not in found:
                 rows.append((name, kind, "label" if name == self.label else "labels", None, None, None))
                 continue
@@ -90,35 +111,44 @@ class TrainingPlan(Displayed):
         notes = [f"excluded: {', '.join(self.exclude_columns)}"] if self.exclude_columns else []
         if self.overridden:
             notes.append(f"the caller's own columns stand for: {', '.join(self.overridden)}")
-        title = f"training set · {len(self.schema)} columns · {plural(len(self.lookups), 'lookup')}"
+        more = f" · {plural(len(self.functions), 'function')}" if self.functions else ""
+        title = f"training set · {len(self.schema)} columns · {plural(len(self.lookups), 'lookup')}{more}"
         return Sheet(title, ("column", "type", "from", "where", "look-back", "null becomes"), rows, notes)
 
 
 def plan_training_set(
     labels: Schema,
-    lookups: Sequence[FeatureLookup],
+    lookups: Sequence[FeatureLookup | FeatureFunction],
     tables: Mapping[str, FeatureTable],
     label: str | None,
     exclude_columns: Sequence[str] = (),
     *,
     caller_overrides: bool = False,
+    kind_of: KindOf = kind_here,
 ) -> TrainingPlan:
     """Decide how labels and feature tables become a training set, or refuse it (RULES, point-in-time join 1–7).
 
     ``tables`` are by canonical name. With ``caller_overrides`` a label column named like a feature stands for it
-    instead of being refused (``score_batch``). See ``FeatureEngineeringClient.create_training_set`` for the rest.
+    instead of being refused, and is in the training set even if it is excluded (``score_batch``). ``kind_of`` tells the
+    types of functions. See ``FeatureEngineeringClient.create_training_set`` for the rest.
     """
-    if isinstance(lookups, FeatureLookup):
-        raise InvalidInput("feature_lookups must be a list of FeatureLookup; write [FeatureLookup(…)].")
+    if isinstance(lookups, FeatureLookup | FeatureFunction):
+        one = type(lookups).__name__
+        raise InvalidInput(f"feature_lookups must be a list of FeatureLookup; write [{one}(…)].")
     columns = _Columns(labels, caller_overrides)
     if label is not None and label not in labels:
         raise UnknownColumn(f"label {label!r} is not a column of df.{nearest(str(label), labels)}")
     joins: dict[tuple[Any, ...], Join] = {}
     lookbacks: dict[str, FeatureLookup] = {}
     joined = []
+    functions = []
     for lookup in lookups:
+        if isinstance(lookup, FeatureFunction):
+            functions += columns.reserve(lookup)
+            continue
         if not isinstance(lookup, FeatureLookup):
-            raise InvalidInput(f"feature_lookups must be a list of FeatureLookup; got {type(lookup).__name__}.")
+            kinds = "FeatureLookup and FeatureFunction"
+            raise InvalidInput(f"feature_lookups must be a list of {kinds}; got {type(lookup).__name__}.")
         if lookup.table_name not in tables:
             raise UnknownTable(f"no feature table {lookup.table_name}.{nearest(lookup.table_name, tables)}")
         own = columns.own if caller_overrides else ()
@@ -134,21 +164,31 @@ def plan_training_set(
         shared = joins.get(key)
         joins[key] = replace(join, outputs=(*shared.outputs, *outputs) if shared else outputs)
         joined.append(list(joins).index(key))
-    excluded = _excluded(exclude_columns, columns.schema, label)
+    known = {name: kind for name, kind in columns.schema.items() if kind != _PENDING}
+    computed = planned(functions, known, label, kind_of)
+    schema = columns.schema | {one.name: one.type for one in computed}
+    if caller_overrides:
+        exclude_columns = [name for name in exclude_columns if name.lower() not in columns.own]
+    excluded = _excluded(exclude_columns, schema, label)
+    computed = needed(computed, lambda name: name not in excluded)
+    read = {column for one in computed for column in one.columns}
     plan = TrainingPlan(
         labels=dict(labels),
-        lookups=tuple(lookups),
+        lookups=tuple(lookup for lookup in lookups if isinstance(lookup, FeatureLookup)),
         joins=tuple(
-            replace(join, outputs=tuple(output for output in join.outputs if output.name not in excluded))
+            replace(join, outputs=tuple(one for one in join.outputs if one.name not in excluded or one.name in read))
             for join in joins.values()
         ),
         joined=tuple(joined),
         label=label,
         exclude_columns=excluded,
         overridden=tuple(columns.overridden),
-        schema={name: kind for name, kind in columns.schema.items() if name not in excluded},
+        schema={name: kind for name, kind in schema.items() if name not in excluded},
+        functions=tuple(computed),
     )
-    arrow_schema(plan.label_columns | plan.schema)  # refuses by name a column that could not pass through a kernel
+    arrow_schema(
+        {name: plan.types[name] for name in plan.label_columns | plan.schema}
+    )  # refuses by name a column that could not pass through a kernel
     return plan
 
 
@@ -165,6 +205,21 @@ class _Columns:
             if other != name:
                 raise NameCollision(f"columns {other} and {name} of df differ in case only; rename one.")
         self._taken = {folded: f"column {name} of df" for folded, name in self.own.items()}
+
+    def reserve(self, function: FeatureFunction) -> list[FeatureFunction]:
+        """Keep the place of a function's column, whose type is not known yet; return none where the caller's own column
+        stands for it."""
+        name = function.output_name
+        if self._caller_overrides and name.lower() in self.own:
+            self.overridden.append(self.own[name.lower()])
+            return []
+        if name.lower() in self._taken:
+            raise NameCollision(
+                f"FeatureFunction {name} is called as {self._taken[name.lower()]} is. Give it another output_name."
+            )
+        self._taken[name.lower()] = f"FeatureFunction {name}"
+        self.schema[name] = _PENDING
+        return [function]
 
     def add(self, join: Join) -> tuple[Output, ...]:
         """Add the outputs of a join and return them, without those that the caller's own columns stand for."""

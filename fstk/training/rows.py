@@ -15,6 +15,7 @@ from fstk.engines.spark import SparkEngine
 from fstk.engines.types import schema_of
 from fstk.training import dtypes
 from fstk.training.dtypes import Dtype
+from fstk.training.functions import CompiledFunctions
 from fstk.training.plan import TrainingPlan
 
 if TYPE_CHECKING:
@@ -27,11 +28,15 @@ def fitting_engine(
     plan: TrainingPlan, labels: Any, session: SparkEngine | None = None, *, as_known: bool = False
 ) -> Engine:
     """Return the engine that joins ``labels`` with the columns that ``plan`` reads of each table, ``as_known`` of its
-    changes."""
+    changes, and that computes its functions."""
     read: Counter[TableVersion] = Counter()
     for join in plan.joins:
         read[join.source] += len(join.table_columns) + len(join.outputs)
-    return engine_for(labels, tables=read, changes=as_known, session=session)
+
+    def compile_functions(_: Engine) -> None:
+        CompiledFunctions(plan.functions, plan.types)
+
+    return engine_for(labels, tables=read, changes=as_known, session=session, trial=compile_functions)
 
 
 class Rows(Displayed, ABC):

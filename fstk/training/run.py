@@ -14,6 +14,7 @@ from fstk.engines.base import CHANGE_FEED, Engine, Frame, Schema, Within
 from fstk.engines.types import INSTANT, quoted_name
 from fstk.errors import ExpiredSnapshot
 from fstk.training import bitemporal, explain, kernel
+from fstk.training.functions import steps
 from fstk.training.plan import TrainingPlan
 from fstk.training.resolve import Join
 from fstk.training.summary import COUNTS, Summary, count_without_time, partial_counts, summarized
@@ -38,6 +39,10 @@ def join(plan: TrainingPlan, labels: Frame, engine: Engine, as_known: bool = Fal
         features = _features(one, outputs, engine, as_known, _seen(one, labels))
         frame = engine.map_pair(frame, one.label_keys, features, one.table_keys, partial(match, join=one), schema)
         journal.note("read", one.table, one.version, None)
+    for step in steps(plan.functions):
+        own = {column: quoted_name(column) for column in schema}
+        frame = engine.select(frame, own | {one.name: one.expression for one in step})
+        schema = schema | {one.name: one.type for one in step}
     return _columns(frame, list(plan.schema), engine)
 
 

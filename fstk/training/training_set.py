@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
 from fstk.display import Sheet
-from fstk.engines.base import Engine, Frame
-from fstk.engines.choice import engine_for
+from fstk.engines.base import Engine, Frame, Schema
+from fstk.engines.choice import engine_for, session_for
 from fstk.engines.frames import is_spark
 from fstk.engines.spark import SparkEngine
+from fstk.engines.types import arrow_schema
+from fstk.errors import BadExpression
 from fstk.tables.spec import FeatureTable
 from fstk.training import run
+from fstk.training.functions import FeatureFunction, kind_here
 from fstk.training.plan import plan_training_set
 from fstk.training.rows import Rows, fitting_engine
 from fstk.training.spec import FeatureLookup
@@ -104,7 +107,7 @@ class TrainingSet(Rows):
 
 def create_training_set(
     df: Any,
-    feature_lookups: Sequence[FeatureLookup],
+    feature_lookups: Sequence[FeatureLookup | FeatureFunction],
     label: str | None,
     exclude_columns: Sequence[str] | None = None,
     *,
@@ -121,11 +124,26 @@ def create_training_set(
     own = engine_for(df)
     labels = own.frame(df, "df")
     tables: dict[str, FeatureTable] = {}
-    for lookup in feature_lookups if not isinstance(feature_lookups, FeatureLookup) else ():
+    for lookup in feature_lookups if isinstance(feature_lookups, Iterable) else ():
         if isinstance(lookup, FeatureLookup) and lookup.table_name not in tables:
             tables[lookup.table_name] = catalog.get(lookup.table_name)
+
+    def kind_of(columns: Schema, expression: str) -> str:
+        try:
+            return kind_here(columns, expression)
+        except BadExpression:  # which Spark may know
+            engine = session_for(labels, session=session)
+            empty = engine.frame(arrow_schema(columns).empty_table(), "df")
+            return engine.schema(engine.select(empty, {"x": expression}))["x"]
+
     plan = plan_training_set(
-        own.schema(labels), feature_lookups, tables, label, exclude_columns or (), caller_overrides=caller_overrides
+        own.schema(labels),
+        feature_lookups,
+        tables,
+        label,
+        exclude_columns or (),
+        caller_overrides=caller_overrides,
+        kind_of=kind_of,
     )
     if as_known:
         plan.joins_as_known()

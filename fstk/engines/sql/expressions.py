@@ -318,7 +318,7 @@ class _Tree:
         given = [widened(result) for result in results]
         return _Value(kind, lambda table: first_that_holds(held, given, table))
 
-    def coalesce(self, node: exp.Coalesce) -> _Value:
+    def coalesce(self, node: exp.Expr) -> _Value:
         values = [self.build(part) for part in node.expressions]
         kind = common([value.kind for value in values], repr(self.where(node)))
 

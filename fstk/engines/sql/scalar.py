@@ -7,7 +7,7 @@ the engine exactly as it was written: parsing only finds and judges what is in i
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import sqlglot
@@ -17,6 +17,7 @@ from sqlglot.errors import SqlglotError
 
 from fstk.engines.sql.clock import BARE, tokens_of
 from fstk.engines.sql.clock import FUNCTIONS as CLOCKS
+from fstk.engines.types import quoted_name
 from fstk.errors import BadExpression, UnknownColumn, nearest
 
 # Functions of Spark SQL, and some of Databricks, whose value depends on their arguments alone.
@@ -165,6 +166,19 @@ def scalar(text: str, of: str) -> Scalar:
     return Scalar(text, tree, tuple(dict.fromkeys(_roots(tree, of))))
 
 
+def renamed(found: Scalar, columns: Mapping[str, str]) -> str:
+    """Return the text of an expression that reads other columns: name in the text, whatever its case → column.
+
+    >>> renamed(scalar("a / nullif(b, 0) -- a share", "ratio"), {"a": "amount", "b": "spend 30d"})
+    '`amount` / nullif(`spend 30d`, 0) -- a share'
+    """
+    by_name = {name.lower(): quoted_name(column) for name, column in columns.items()}
+    text = found.text
+    for root in sorted(_columns(found.tree), key=lambda root: root.meta["start"], reverse=True):
+        text = text[: root.meta["start"]] + by_name[root.name.lower()] + text[root.meta["end"] + 1 :]
+    return text
+
+
 def check_columns(columns: Iterable[str], known: Collection[str], of: str) -> None:
     """Refuse what is no column (UnknownColumn), which Spark may read all the same, such as ``_metadata``, a variable of
     the session and ``current_user`` without parentheses."""
@@ -243,10 +257,16 @@ def _check_time(operand: exp.Expr, of: str) -> None:
 
 
 def _roots(tree: exp.Expr, of: str) -> Iterator[str]:
+    for root in _columns(tree):
+        alone = root.parent is not None and root.parent.this is root
+        if alone and not root.args.get("quoted") and root.name.lower() in BARE:
+            raise _refusal(root.name, of)
+        yield root.name
+
+
+def _columns(tree: exp.Expr) -> Iterator[exp.Identifier]:
+    """Yield the name of each column that is read, of ``a.b`` that of ``a``."""
     for column in tree.find_all(exp.Column, bfs=False):
         if isinstance(column.parent, exp.Anonymous) and all(column is not one for one in arguments(column.parent)):
             continue  # a unit
-        root = column.parts[0]
-        if len(column.parts) == 1 and not root.args.get("quoted") and column.name.lower() in BARE:
-            raise _refusal(column.name, of)
-        yield root.name
+        yield column.parts[0]
