@@ -169,7 +169,7 @@ def _from_pandas(data: Any, argument: str) -> pa.Table:
 
 
 def _check_times(values: Iterable[Any], argument: str, name: str) -> None:
-    """Refuse, anywhere in a column of Python objects, a time without a zone, one with nanoseconds and, among dates, any:
+    """Refuse, anywhere in a column of Python objects, a time without a zone, one with nanoseconds, and any among dates:
     Arrow would cut them."""
     first: dict[tuple[str, ...], Any] = {}
     for value in values:
@@ -178,7 +178,7 @@ def _check_times(values: Iterable[Any], argument: str, name: str) -> None:
                 other = first.setdefault(place, part)
                 if isinstance(part, dt.datetime) != isinstance(other, dt.datetime):
                     raise InvalidInput(
-                        f"{argument}, column {name}: {other!r} and {part!r} are a date and a time; make all of them one."
+                        f"{argument}, column {name}: {other!r} and {part!r} are a date and a time; make them one type."
                     )
             if _naive(part):
                 raise NaiveDatetime(

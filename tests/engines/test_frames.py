@@ -145,7 +145,7 @@ def test_nanoseconds_in_objects_are_never_cut(values: pd.Series) -> None:
 @pytest.mark.parametrize("order", [1, -1])
 def test_among_dates_no_time_of_day_is_cut(order: int, wrapped: Any) -> None:
     values = [wrapped(dt.date(2024, 1, 1)), wrapped(NOON)][::order]
-    with pytest.raises(InvalidInput, match="df, column at: .* are a date and a time; make all of them one"):
+    with pytest.raises(InvalidInput, match="df, column at: .* are a date and a time; make them one type"):
         to_arrow(pd.DataFrame({"at": pd.Series(values, dtype=object)}), "df")
 
 
