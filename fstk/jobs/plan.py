@@ -6,6 +6,7 @@ import hashlib
 import os
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -74,6 +75,8 @@ def _notebook(name: str, parameters: Mapping[str, Any], root: Path) -> tuple[str
         raise InvalidInput(f"a notebook called {path.name!r} cannot be run: its name is that of its record.")
     if path.is_relative_to(root.resolve()):
         job = path.relative_to(root.resolve()).with_name(key)
+        with suppress(InvalidInput):  # there is no bundle, or none that can be read: no job is in the way
+            job = job.with_name(path.name) if job_named(job.as_posix(), root) else job
     else:  # another of its name may lie in another folder
         job = Path(f"{key[:200]}-{hashlib.sha256(bytes(path.parent)).hexdigest()[:8]}")
     return job.as_posix(), [_task(key, read_notebook(path), (), parameters)]

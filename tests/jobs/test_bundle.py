@@ -11,6 +11,8 @@ import yaml
 
 from fstk.errors import BadParameter, InvalidInput, UnknownName
 from fstk.jobs.bundle import job_named, read_bundle
+from fstk.jobs.plan import plan_run
+from tests.jobs.conftest import Project
 
 ROOT = Path(__file__).parents[2]
 
@@ -127,3 +129,17 @@ def test_this_projects_bundle_is_what_databricks_takes() -> None:
     assert all(isinstance(parameter["default"], str) for parameter in churn["parameters"])
     job = job_named("churn", ROOT)
     assert [t.key[:2] for t in job.tasks] == ["10", "20", "30", "40", "50", "60"]
+
+
+def test_a_notebook_and_a_job_of_one_name_keep_their_records_apart(
+    project: Project, job_file: Callable[[str], Path]
+) -> None:
+    for name in ("churn.ipynb", "other.ipynb", "a/churn.ipynb"):
+        (project.root / name).parent.mkdir(exist_ok=True)
+        project.notebook(name)
+    assert plan_run("churn.ipynb", {}, project.root).job == "churn"
+    job_file("resources: {jobs: {churn: {tasks: [{task_key: churn, notebook_task: {notebook_path: other.ipynb}}]}}}")
+    names = ("churn", "churn.ipynb", "other.ipynb", "a/churn.ipynb")
+    assert [plan_run(name, {}, project.root).job for name in names] == ["churn", "churn.ipynb", "other", "a/churn"]
+    job_file("resources: [")
+    assert plan_run("churn.ipynb", {}, project.root).job == "churn"
