@@ -6,11 +6,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
 
+from fstk import __version__
 from fstk.cli import lint, pit, publish, run, start, tables, windows
 from fstk.cli.call import Call
 from fstk.errors import FstkError, InvalidInput, UnknownName, nearest
@@ -26,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
+app.command("runs")(run.runs)
 app.command("demo")(start.demo)
 app.command("tables")(tables.tables)
 app.command("show")(tables.show)
@@ -39,8 +41,16 @@ app.command("new")(start.new)
 app.command("doctor")(start.doctor)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"fstk {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def fstk() -> None:
+def fstk(
+    _: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")] = False,
+) -> None:
     """A feature store at home in Jupyter."""  # a callback keeps the verb in the grammar whatever their number
 
 

@@ -38,6 +38,19 @@ def run(
     return done if call_of(context).in_notebook else None  # a terminal has seen its lines
 
 
+def runs(
+    job: Annotated[str | None, Argument(metavar="JOB", help="Only this job's, or this notebook's.")] = None,
+    date: Annotated[str | None, Argument(metavar="DATE", help="Open the run of this logical date.")] = None,
+) -> Displayed:
+    """List what was run: when, how it ended, what it wrote.
+
+    The newest first, one line for each task of a job and logical date; with DATE the records of that run.
+    """
+    from fstk.verbs import runs as history
+
+    return history.runs(job) if job is None or date is None else history.run(job, date)
+
+
 def _parameters(given: list[str]) -> dict[str, str]:
     values: dict[str, str] = {}
     for text in given:

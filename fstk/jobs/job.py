@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, SupportsFloat
 
 import msgspec
+import numpy as np
 
 from fstk import journal
 from fstk.display import Displayed, Sheet
-from fstk.errors import nearest
+from fstk.errors import GateRefused, InvalidInput, nearest, shown
 from fstk.jobs.messages import Closing, Start, receive
 from fstk.jobs.parameters import Declaration, from_annotations, is_declaration, parse, portable
 from fstk.jobs.record import count, version
@@ -31,6 +33,7 @@ class Closed(Displayed):
     summary: str
     changed: bool | None
     rows: Mapping[str, Any]
+    metrics: Mapping[str, float]
     entries: tuple[journal.Entry, ...]
 
     def display(self) -> Sheet:
@@ -62,28 +65,65 @@ class Job(Displayed):
             raise AttributeError(f"{name} is a parameter of the job: it is given, not set.")
         super().__setattr__(name, value)
 
-    def done(self, summary: str = "", *, changed: bool | None = None, **rows: Any) -> Closed:
+    def gate(self, condition: bool, message: str) -> None:
+        """Go on where ``condition`` holds; else end the job as refused: ``fstk run`` ends with 3, and the record keeps
+        the message.
+
+        Args:
+            condition: True or False, of Python or NumPy.
+            message: why the job does not go on, as a sentence.
+
+        Raises:
+            GateRefused: the condition does not hold.
+            InvalidInput: it is neither true nor false, as a comparison with a null is.
+
+        >>> this = job({})
+        >>> this.gate(0.81 > 0.7, "AUC 0.81 is not above 0.7")
+        >>> this.gate(0.61 > 0.7, "AUC 0.61 is not above 0.7")
+        Traceback (most recent call last):
+        fstk.errors.GateRefused: AUC 0.61 is not above 0.7
+        """
+        told: Any = condition.item() if isinstance(condition, np.generic | np.ndarray) else condition
+        if not isinstance(told, bool):
+            raise InvalidInput(f"a gate's condition must be true or false; got {shown(condition)}.")
+        if not told:
+            raise GateRefused(message)
+
+    def done(
+        self,
+        summary: str = "",
+        *,
+        changed: bool | None = None,
+        metrics: Mapping[str, SupportsFloat] | None = None,
+        **rows: Any,
+    ) -> Closed:
         """Close the run: call it in the last cell. Only then can ``fstk run`` believe that the notebook succeeded.
 
         Args:
             summary: what the progress line says; by default the tables written and ``rows``.
             changed: False when nothing was to do; by default taken from what this process wrote, where it wrote
                 anything.
-            rows: counts and figures for the record, as ``rows=1204, features=12``; dicts and lists are kept, too.
+            metrics: what the job is judged by, name → number, beside them; ``fstk runs`` lists the newest.
+            rows: counts for the record, as ``rows=1204, features=12``; dicts and lists are kept, too.
 
-        >>> job({}).done(rows=1204, auc=0.79123)
+        Raises:
+            InvalidInput: a metric that is no number.
+
+        >>> job({}).done(rows=1204, metrics={"auc": 0.79123})
         notebook · done · 1,204 rows · auc 0.7912
         """
+        measured = {name: _measured(name, value) for name, value in (metrics or {}).items()}
         entries = journal.entries()[self._first_entry :]
         writes = [entry for entry in entries if entry.action in _WRITES]
         if changed is None and writes:
             changed = any(entry.rows != 0 for entry in writes)
         figures = msgspec.to_builtins(rows, str_keys=True, enc_hook=_plain)
-        closed = Closed(self._name, summary or _summary(writes, figures), changed, figures, entries)
+        said = summary or _summary(writes, {**figures, **measured})
+        closed = Closed(self._name, said, changed, figures, measured, entries)
         folder = journal.run_folder()
         if self._run and self._scrubber and folder:
             clean = self._scrubber.clean
-            Closing(self._run.token, clean(closed.summary), changed, clean(figures)).send(folder)
+            Closing(self._run.token, clean(closed.summary), changed, clean(figures), measured).send(folder)
         return closed
 
     def display(self) -> Sheet:
@@ -154,6 +194,12 @@ def _widgets(dbutils: Any, declaration: Declaration) -> dict[str, str]:
     values = {parameter.name: dbutils.widgets.get(parameter.name) for parameter in declaration.parameters}
     # an empty widget stands for a value that was not given
     return {p.name: values[p.name] for p in declaration.parameters if values[p.name] or not p.required}
+
+
+def _measured(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InvalidInput(f"metric {name} must be a number; got {shown(value)}.")
+    return float(value)
 
 
 def _plain(value: Any) -> Any:

@@ -48,6 +48,7 @@ class Closing(Message, frozen=True):
     summary: str
     changed: bool | None
     rows: dict[str, Any]
+    metrics: dict[str, float] = {}
 
 
 M = TypeVar("M", bound=Message)

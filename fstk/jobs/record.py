@@ -74,6 +74,7 @@ class RunRecord(Displayed, msgspec.Struct, frozen=True):
     summary: str = ""
     changed: bool | None = None
     rows: dict[str, Any] = {}
+    metrics: dict[str, float] = {}
     accesses: tuple[Entry, ...] = ()
     files: dict[str, str] = {}
 
@@ -109,7 +110,7 @@ class RunRecord(Displayed, msgspec.Struct, frozen=True):
             rows.append(("peak memory", gibibytes(self.peak_memory_bytes)))
         rows += [(f"parameter {name}", value) for name, value in self.parameters.items()]
         rows += [(a.action, f"{a.table}{version(a.version)}{count(a.rows)}") for a in self.accesses]
-        rows += [(name.replace("_", " "), value) for name, value in self.rows.items()]
+        rows += [(name.replace("_", " "), value) for name, value in [*self.rows.items(), *self.metrics.items()]]
         rows.append(("notebook", self.executed))
         return Sheet(f"job {self.job} · {self.task} · {self.logical_date}", ("", ""), rows)
 

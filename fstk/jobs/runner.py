@@ -234,6 +234,7 @@ class _TaskRunner:
             same = bool(accesses) and self.before is not None and self.before.accesses == accesses
             changed = False if closing.changed is None and same else closing.changed
             self.record = replace(self.record, summary=closing.summary, changed=changed, rows=closing.rows)
+            self.record = replace(self.record, metrics=closing.metrics)
         told = _outcome(self.record, skipped=False)
         last = f"{self.record.seconds:.0f} s" if status == "succeeded" else f"exit {self.record.exit_code}"
         try:

@@ -85,6 +85,19 @@ def test_a_gate_before_the_job_is_opened_still_says_no(project: Project) -> None
     assert raised.value.exit_code == 3
 
 
+def test_the_jobs_own_gate_says_no_and_metrics_are_kept_apart(project: Project) -> None:
+    opening = "import fstk\njob = fstk.job(globals())"
+    close = "job.gate(auc > 0.7, f'AUC {auc} is not above 0.7')\njob.done(rows=3, metrics={'auc': auc})"
+    project.bare("n.ipynb", opening, close, declaration="auc: float = 0.61")
+    with pytest.raises(JobFailed, match=r"REFUSED in cell 3 of 3 after .*: GateRefused \(AUC 0.61 is not above 0.7\)"):
+        run_job("n.ipynb")
+    assert project.records("n")["n"]["metrics"] == {}
+    run_job("n.ipynb", {"auc": "0.81"})
+    record = project.records("n")["n"]
+    assert (record["rows"], record["metrics"]) == ({"rows": 3}, {"auc": 0.81})
+    assert record["summary"] == "3 rows · auc 0.81"
+
+
 def test_a_notebook_that_never_closes_its_record(project: Project) -> None:
     project.bare("n.ipynb", "import fstk\njob = fstk.job(globals())", "1 + 1")
     with pytest.raises(JobFailed, match="UNCLOSED"):

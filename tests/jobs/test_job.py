@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
 import fstk
 from fstk import journal
-from fstk.errors import BadParameter, InvalidInput, InvalidName
+from fstk.errors import BadParameter, GateRefused, InvalidInput, InvalidName
 
 from .conftest import Project, printed
 
@@ -165,3 +166,26 @@ def test_under_nbmake_it_runs_with_its_defaults_and_goes_red_when_it_fails(proje
     assert "1 failed, 1 passed" in done.stdout
     assert "BadParameter: as_of must be a date (YYYY-MM-DD); got 'soon'." in done.stdout
     assert not (project.root / "runs").exists()
+
+
+@pytest.mark.parametrize("said", [True, np.bool_(True), np.array(True)])
+def test_a_gate_that_holds_lets_the_job_go_on(said: Any) -> None:
+    fstk.job({}).gate(said, "never shown")
+
+
+@pytest.mark.parametrize("said", [False, np.bool_(False)])
+def test_a_gate_that_does_not_hold_ends_the_job(said: Any) -> None:
+    with pytest.raises(GateRefused, match="^too few$"):
+        fstk.job({}).gate(said, "too few")
+
+
+@pytest.mark.parametrize("said", [None, 0.0, float("nan"), "no", pd.NA, []])
+def test_a_gate_takes_nothing_for_true_that_is_not(said: Any) -> None:
+    with pytest.raises(InvalidInput, match="a gate's condition must be true or false; got"):
+        fstk.job({}).gate(said, "never shown")
+
+
+def test_a_metric_is_a_number() -> None:
+    assert fstk.job({}).done(metrics={"auc": np.float32(0.5), "n": 3}).metrics == {"auc": 0.5, "n": 3.0}
+    with pytest.raises(InvalidInput, match="metric auc must be a number; got 'high'"):
+        fstk.job({}).done(metrics={"auc": "high"})  # type: ignore[dict-item]
