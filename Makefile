@@ -43,10 +43,10 @@ demo: setup  ## the churn journey on 69,659 real purchases
 check: setup $(DONE)/pyright  ## style, types, import contract, fast tests
 	@$(call beside_lint,-m "not spark and not server and not browser and not slow" --hypothesis-profile=quick)
 
-test: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/databricks  ## all that CI runs
+test: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/databricks  ## all that CI runs
 	@$(call beside_lint,-m "not nightly")
 
-test-nightly: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/databricks  ## the same, with every Spark test over Connect, too
+test-nightly: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/databricks  ## the same, with every Spark test over Connect, too
 	@$(call beside_lint)
 
 bench: setup  ## joins, windows, start-up, memory, beside DuckDB, Polars and native Spark SQL
@@ -113,6 +113,12 @@ $(DONE)/pyright: $(DONE)/packages
 $(DONE)/chromium: $(DONE)/packages
 	@{ command -v chromium && $(BIN)/playwright --version; } >/dev/null 2>&1 \
 		|| { $(call debian,chromium fonts-dejavu-core libatomic1,Chromium); }
+	touch $@
+
+# Tests start a server of their own; the one that the package may start besides is left alone.
+$(DONE)/postgres: $(DONE)/packages
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null \
+		|| { $(call debian,postgresql,PostgreSQL); }
 	touch $@
 
 # databricks-connect wants Python 3.12 and excludes PySpark: it is tested in an environment of its own, where there is one.

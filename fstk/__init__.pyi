@@ -3,6 +3,7 @@ from .engines.connect import connect
 from .jobs.job import job
 from .notebook.magics import load_ipython_extension
 from .online.memory import MemorySpec
+from .online.postgres import PostgreSQLSpec
 from .online.sqlite import SQLiteSpec
 from .secret import Secret
 from .tables.spec import FeatureTable
@@ -23,6 +24,7 @@ __all__ = [
     "FeatureLookup",
     "FeatureTable",
     "MemorySpec",
+    "PostgreSQLSpec",
     "SQLiteSpec",
     "Secret",
     "TrainingSet",

@@ -11,7 +11,8 @@ from pydantic.dataclasses import dataclass
 
 from fstk.errors import FstkError, InvalidInput, shown
 
-_CONFIG = ConfigDict(arbitrary_types_allowed=True, strict=True, extra="forbid")
+# Its own report, which a traceback shows, repeats no input: that may be a secret in the wrong place.
+_CONFIG = ConfigDict(arbitrary_types_allowed=True, strict=True, extra="forbid", hide_input_in_errors=True)
 T = TypeVar("T")
 
 

@@ -19,6 +19,8 @@ from fstk.engines.spark import SparkEngine
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from tests.servers.postgres import Server
+
 # All that shares a session, and all that shares a server, is for one of xdist's workers.
 SHARED = pytest.mark.xdist_group("spark")
 DIRECT = pytest.param("direct")
@@ -78,6 +80,15 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         session = remote_engine.start(settings.load(), {"url": url})
         yield session
         session.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server; a test's own schema makes it an empty one."""
+    from tests.servers.postgres import postgres as started
+
+    with started() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

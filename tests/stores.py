@@ -33,6 +33,9 @@ class Store:
 STORES: dict[str, Store] = {
     "sqlite": Store(lambda _, folder: SQLiteSpec(folder / "sub folder" / "online #1.db")),
     "memory": Store(lambda _, folder: MemorySpec(str(folder)), cannot=frozenset({PROCESSES})),
+    "postgresql": Store(
+        lambda request, folder: request.getfixturevalue("postgres").spec(str(folder)[-60:]), marks=(pytest.mark.server,)
+    ),
 }
 
 

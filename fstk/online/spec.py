@@ -12,6 +12,7 @@ from fstk import settings
 from fstk.columns.length import read_length
 from fstk.errors import InvalidInput
 from fstk.online.memory import MemorySpec
+from fstk.online.postgres import PostgreSQLSpec
 from fstk.online.sqlite import SQLiteSpec
 from fstk.online.store import OnlineStore
 
@@ -47,7 +48,7 @@ class URLSpec(OnlineSpec, Protocol):
         ...
 
 
-SPECS: Mapping[str, type[URLSpec]] = {"sqlite": SQLiteSpec, "memory": MemorySpec}
+SPECS: Mapping[str, type[URLSpec]] = {"sqlite": SQLiteSpec, "memory": MemorySpec, "postgresql": PostgreSQLSpec}
 """Scheme → spec: a store is registered by its entry here."""
 
 

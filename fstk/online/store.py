@@ -20,14 +20,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, NamedTuple, Protocol, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from fstk.columns.instants import microseconds
 from fstk.engines.base import Schema
 from fstk.errors import WriteConflict
+from fstk.secret import Secret
 
 Ttl = Annotated[timedelta | None, Field(description="a datetime.timedelta above zero", gt=timedelta(0))]
 """Argument ``ttl`` of every store's spec: a row is expired when ``now > event time + ttl``."""
+
+
+def _checked(reference: object) -> object:
+    if reference is not None:
+        Secret(reference if isinstance(reference, str) else "")
+    return reference
+
+
+SecretReference = Annotated[str | None, BeforeValidator(_checked)]
+"""Where a secret is kept, as a spec's argument: what is no reference is refused without being repeated."""
 
 NO_TIME = 0
 """Event time of the rows of a static table: they are ordered by source version alone."""

@@ -50,7 +50,7 @@ def test_a_url_holds_what_a_spec_does() -> None:
 
 
 def test_urls_begin_as_the_registered_stores_do() -> None:
-    assert beginnings() == ["sqlite:///", "memory://"]
+    assert beginnings() == ["sqlite:///", "memory://", "postgresql://"]
 
 
 def test_a_memory_store_has_a_name() -> None:
