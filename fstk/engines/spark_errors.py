@@ -134,6 +134,14 @@ _CONDITION = re.compile(
 )
 
 
+# Spark says "file not exist" of it; the words are Java's, of its classes of files.
+_DENIED = re.compile(
+    r"^(?:Caused by: )?java\.(?:io\.FileNotFoundException: (?P<file>.+) \(Permission denied\)"
+    r"|nio\.file\.AccessDeniedException: (?P<path>.+))$",
+    re.MULTILINE,
+)
+
+
 @contextmanager
 def translated(doing: str = "") -> Iterator[None]:
     """Run Spark calls so that only errors of fstk leave the block, by :data:`_ANSWERS`, and a kernel's as the class
@@ -216,6 +224,9 @@ def _said(error: BaseException) -> str:
 
 
 def _answer(text: str, searched: str) -> tuple[type[FstkError], str] | None:
+    denied = _DENIED.search(text)
+    if denied is not None:
+        return errors.AccessDenied, f"{denied['file'] or denied['path']} may not be read or written by this user."
     for found in _CONDITION.finditer(text):
         for conditions, _, kind, message in _ANSWERS:
             if conditions is not None and re.match(conditions, found[1]):

@@ -19,6 +19,7 @@ from fstk.engines.base import Engine, TableVersion
 from fstk.engines.spark import SparkEngine
 from fstk.engines.spark_errors import silence_loggers, translated
 from fstk.errors import (
+    AccessDenied,
     BadExpression,
     DamagedTable,
     EngineUnavailable,
@@ -80,6 +81,29 @@ def test_a_damaged_table(spark_engine: SparkEngine, tmp_path: Path, damage: str)
     with pytest.raises(DamagedTable) as error:
         spark_engine.arrow(spark_engine.read(TableVersion("s.t", str(copy))))
     assert "awaitResult" not in _one_line(error)
+
+
+class PySparkException(Exception):
+    """Stands in for Spark's: errors are known by their names."""
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        "java.io.FileNotFoundException: /w/s/t/part-0.parquet (Permission denied)",
+        "java.nio.file.AccessDeniedException: /w/s/t/part-0.parquet",
+    ],
+)
+def test_what_may_not_be_read_is_not_damaged(cause: str) -> None:
+    said = (
+        "An error occurred while calling o101.getResult.\n: org.apache.spark.SparkException: [FAILED_READ_FILE.FILE_"
+        "NOT_EXIST] Encountered error while reading file file:/w/s/t/part-0.parquet. File does not exist."
+    )
+    with pytest.raises(AccessDenied, match="^reading s.t: /w/s/t/part-0.parquet may not be read or written"):
+        with translated("reading s.t"):
+            raise PySparkException(f"{said}\nCaused by: {cause}\n\tat java.base/java.io.FileInputStream.open0(Native)")
+    with pytest.raises(DamagedTable), translated("reading s.t"):
+        raise PySparkException(f"{said}\nCaused by: java.io.FileNotFoundException: '(Permission denied)'")
 
 
 def test_workers_without_fstk(spark_engine: SparkEngine) -> None:
