@@ -43,10 +43,10 @@ demo: setup  ## the churn journey on 69,659 real purchases
 check: setup $(DONE)/pyright  ## style, types, import contract, fast tests
 	@$(call beside_lint,-m "not spark and not server and not browser and not slow" --hypothesis-profile=quick)
 
-test: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/databricks  ## all that CI runs
+test: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/redis $(DONE)/databricks  ## all that CI runs
 	@$(call beside_lint,-m "not nightly")
 
-test-nightly: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/databricks  ## the same, with every Spark test over Connect, too
+test-nightly: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/redis $(DONE)/databricks  ## the same, with every Spark test over Connect, too
 	@$(call beside_lint)
 
 bench: setup  ## joins, windows, start-up, memory, beside DuckDB, Polars and native Spark SQL
@@ -119,6 +119,10 @@ $(DONE)/chromium: $(DONE)/packages
 $(DONE)/postgres: $(DONE)/packages
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null \
 		|| { $(call debian,postgresql,PostgreSQL); }
+	touch $@
+
+$(DONE)/redis: $(DONE)/packages
+	@command -v redis-server >/dev/null || { $(call debian,redis-server,Redis); }
 	touch $@
 
 # databricks-connect wants Python 3.12 and excludes PySpark: it is tested in an environment of its own, where there is one.

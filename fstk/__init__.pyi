@@ -4,6 +4,7 @@ from .jobs.job import job
 from .notebook.magics import load_ipython_extension
 from .online.memory import MemorySpec
 from .online.postgres import PostgreSQLSpec
+from .online.redis import RedisSpec
 from .online.sqlite import SQLiteSpec
 from .secret import Secret
 from .tables.spec import FeatureTable
@@ -25,6 +26,7 @@ __all__ = [
     "FeatureTable",
     "MemorySpec",
     "PostgreSQLSpec",
+    "RedisSpec",
     "SQLiteSpec",
     "Secret",
     "TrainingSet",

@@ -102,6 +102,25 @@ def databricks() -> Iterator[SparkSession]:
     session.stop()
 
 
+@pytest.fixture(scope="session")
+def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a Redis server."""
+    from tests.servers.redis import redis_server
+
+    with redis_server(tmp_path_factory.mktemp("redis")) as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def rediss(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """The port of a Redis server with TLS and one ACL user, and the file of the authority to trust."""
+    from tests.servers.redis import acl_user, certificates, redis_server
+
+    folder = tmp_path_factory.mktemp("rediss")
+    with redis_server(folder, *certificates(folder), *acl_user()) as port:
+        yield port, folder / "ca.pem"
+
+
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """Every engine in turn; a Spark one is also what ``active()`` returns."""

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
+from fstk.online.redis import RedisSpec
 from fstk.online.spec import MemorySpec, OnlineSpec, SQLiteSpec
 from fstk.online.store import OnlineStore, OnlineTable, Row
+from tests.servers.redis import PASSWORD, USER
 
 PROCESSES = "several processes at work in it at once"
 
@@ -23,11 +26,29 @@ PROCESSES = "several processes at work in it at once"
 @dataclass(frozen=True)
 class Store:
     """How a test gets an empty one: ``make(request, folder)``, which may ask for fixtures, a server's for example. What
-    it cannot do is ``cannot``; ``marks`` say what it needs."""
+    it cannot do is ``cannot``; ``marks`` say what it needs. A ``mode`` is one more way to reach a store of this list:
+    what takes several processes is not tried on it again."""
 
     make: Callable[[pytest.FixtureRequest, Path], OnlineSpec]
     cannot: frozenset[str] = frozenset()
     marks: tuple[Any, ...] = ()
+    mode: bool = False
+
+
+def _redis(request: pytest.FixtureRequest, _: Path) -> RedisSpec:
+    port = request.getfixturevalue("redis_port")
+    with Redis(port=port) as client:
+        client.flushall()
+    return RedisSpec("127.0.0.1", port)
+
+
+def _rediss(request: pytest.FixtureRequest, _: Path) -> RedisSpec:
+    (port, authority), patch = request.getfixturevalue("rediss"), request.getfixturevalue("monkeypatch")
+    patch.setenv("SSL_CERT_FILE", str(authority))
+    patch.setenv("REDIS_PASSWORD", PASSWORD)
+    with Redis(port=port, ssl=True, username=USER, password=PASSWORD) as client:
+        client.flushall()
+    return RedisSpec("127.0.0.1", port, ssl=True, username=USER, password="env:REDIS_PASSWORD")
 
 
 STORES: dict[str, Store] = {
@@ -36,6 +57,8 @@ STORES: dict[str, Store] = {
     "postgresql": Store(
         lambda request, folder: request.getfixturevalue("postgres").spec(str(folder)[-60:]), marks=(pytest.mark.server,)
     ),
+    "redis": Store(_redis, marks=(pytest.mark.server,)),
+    "rediss": Store(_rediss, marks=(pytest.mark.server,), mode=True),
 }
 
 
@@ -44,7 +67,7 @@ def parameters(*needs: str, lacking: bool = False) -> list[Any]:
     return [
         pytest.param(name, marks=made.marks)
         for name, made in STORES.items()
-        if made.cannot.isdisjoint(needs) is not lacking
+        if made.cannot.isdisjoint(needs) is not lacking and not (made.mode and PROCESSES in needs)
     ]
 
 

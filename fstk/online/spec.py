@@ -13,6 +13,7 @@ from fstk.columns.length import read_length
 from fstk.errors import InvalidInput
 from fstk.online.memory import MemorySpec
 from fstk.online.postgres import PostgreSQLSpec
+from fstk.online.redis import RedisSpec, TLSRedisSpec
 from fstk.online.sqlite import SQLiteSpec
 from fstk.online.store import OnlineStore
 
@@ -48,7 +49,13 @@ class URLSpec(OnlineSpec, Protocol):
         ...
 
 
-SPECS: Mapping[str, type[URLSpec]] = {"sqlite": SQLiteSpec, "memory": MemorySpec, "postgresql": PostgreSQLSpec}
+SPECS: Mapping[str, type[URLSpec]] = {
+    "sqlite": SQLiteSpec,
+    "memory": MemorySpec,
+    "postgresql": PostgreSQLSpec,
+    "redis": RedisSpec,
+    "rediss": TLSRedisSpec,
+}
 """Scheme → spec: a store is registered by its entry here."""
 
 

@@ -1,0 +1,731 @@
+"""Online rows in Redis: one server, a cluster, or one endpoint before many shards (Azure Managed Redis).
+
+| key | what it holds |
+|---|---|
+| ``fstk:tables`` | set: every name that was ever published |
+| ``fstk:table:NAME`` | hash: ``generation``, ``layouts``, ``description``, ``watermark``, ``rows``, marks ``open:…`` |
+| ``fstk:{}:GENERATION:KEY`` | string: a row, its floor in front; of a removed key the floor alone |
+| ``fstk:dropped`` | set: generations whose rows are still to be deleted |
+
+The header of a row is three times eight bytes, floor, event time and version, and four of the layout, big-endian and
+with the sign flipped, so that their order as bytes is that of the numbers: the scripts compare bytes, since Lua's
+numbers are doubles and its ``<`` on strings follows the server's locale. Every script touches one key. ``{}`` is an
+empty hash tag: whatever a key holds, all of it decides its slot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+import secrets
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from urllib.parse import quote, unquote, urlencode, urlsplit
+
+from pydantic import Field, SkipValidation
+
+from fstk.columns.instants import instant, microseconds
+from fstk.errors import InvalidInput, StoreUnavailable, WriteConflict
+from fstk.online.store import Counts, OnlineTable, Row, Ttl, Wanted, Watermark, check_same
+from fstk.optional import need
+from fstk.secret import FORMS, Secret
+from fstk.validated import validated
+
+if TYPE_CHECKING:
+    from redis import Connection, ConnectionPool
+
+_TIMEOUT = 5.0  # seconds for each part of an answer
+_CONNECT = 3.0
+_PATIENCE = 30.0  # seconds that a write waits for a restart or a fail-over
+_REDIRECTS = 16
+_SLOTS = 16_384
+_SCANNED = 2_000  # keys in a portion, about a millisecond of the server's time
+_PACE = 0.005  # seconds between portions of a deletion
+_LINGER = 1.0  # seconds that closing waits for a deletion under way; the next drop or publication goes on with it
+_MICROSECOND = timedelta(microseconds=1)
+_LATE = timedelta(days=7)  # that Redis keeps a row after it expired, or was written
+
+_SIGN = 2**63
+_HEADER = struct.Struct(">QQQI")
+_ORDER = struct.Struct(">QQI")
+_FLOOR = struct.Struct(">Q")
+_NO_FLOOR = _FLOOR.pack(_SIGN - 1)
+
+_BEFORE = """
+local function before(a, b)
+  if a == b then return false end
+  for i = 1, #a do
+    local x, y = string.byte(a, i), string.byte(b, i)
+    if x ~= y then return x < y end
+  end
+  return false
+end
+local held = redis.call('GET', KEYS[1])
+local floor = held and string.sub(held, 1, 8) or ARGV[1]
+local row = held and #held > 8
+"""
+# ARGV: no floor, the order offered, the value, when Redis may let go of it (milliseconds; empty: never)
+_WRITE = f"""{_BEFORE}
+local order = ARGV[2]
+if not before(floor, string.sub(order, 9, 16)) then return 0 end
+if row then
+  local was = string.sub(held, 9, 28)
+  if before(order, was) then return 0 end
+  if order == was then return 1 end
+  if string.sub(order, 1, 8) == string.sub(was, 1, 8) and string.sub(order, 17) == string.sub(was, 17)
+      and string.sub(held, 29) == ARGV[3] then
+    redis.call('SETRANGE', KEYS[1], 16, string.sub(order, 9, 16))
+    return 1
+  end
+end
+redis.call('SET', KEYS[1], floor .. order .. ARGV[3])
+if ARGV[4] ~= '' and floor == ARGV[1] then redis.call('PEXPIREAT', KEYS[1], ARGV[4]) end
+return row and 2 or 3
+"""
+# ARGV: no floor, the version removed at. A floor is never let go of.
+_REMOVE = f"""{_BEFORE}
+if before(floor, ARGV[2]) then floor = ARGV[2] end
+if row and before(ARGV[2], string.sub(held, 17, 24)) then
+  redis.call('SETRANGE', KEYS[1], 0, floor)
+  redis.call('PERSIST', KEYS[1])
+  return 0
+end
+redis.call('SET', KEYS[1], floor)
+return row and 1 or 0
+"""
+# Of a table: ARGV: how many fields must be as they were, their names and values (empty: absent), those to set.
+_CHANGE = """
+local last = 2 * ARGV[1] + 1
+for i = 2, last, 2 do
+  if (redis.call('HGET', KEYS[1], ARGV[i]) or '') ~= ARGV[i + 1] then return 0 end
+end
+redis.call('HSET', KEYS[1], unpack(ARGV, last + 1))
+return 1
+"""
+# ARGV: generation, layouts, the mark of a batch, how many rows it added. A mark that somebody took away meanwhile means
+# that the rows were counted while the batch was at work: they are to be counted anew.
+_CLOSE = """
+if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return 0 end
+if redis.call('HDEL', KEYS[1], ARGV[3]) == 1 then redis.call('HINCRBY', KEYS[1], 'rows', ARGV[4])
+else redis.call('HSET', KEYS[1], 'open:unsure', 1) end
+return redis.call('HGET', KEYS[1], 'layouts') == ARGV[2] and 1 or 0
+"""
+# ARGV: generation, rows as it was and is, how many fields there were, the marks that the counting settles.
+_COUNTED = """
+if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] or redis.call('HGET', KEYS[1], 'rows') ~= ARGV[2]
+    or redis.call('HLEN', KEYS[1]) ~= tonumber(ARGV[4]) then return 0 end
+redis.call('HSET', KEYS[1], 'rows', ARGV[3])
+redis.call('HDEL', KEYS[1], unpack(ARGV, 5))
+return 1
+"""
+_DROP = """
+if redis.call('HGET', KEYS[1], 'generation') == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1
+"""
+_TABLES, _DROPPED = b"fstk:tables", b"fstk:dropped"
+
+Address = tuple[str, int]
+Command = tuple[Any, ...]
+
+
+@validated()
+class RedisSpec:
+    """An online store in Redis, for any number of machines; needs ``pip install 'fstk[redis]'``.
+
+    Args:
+        host: name or address of the server, of a node of a cluster, or of the one endpoint before many shards.
+        port: its port.
+        db: the number of the database; a cluster has 0 alone.
+        ssl: TLS; certificates are checked against those that the system trusts, or that ``SSL_CERT_FILE`` names.
+        cluster: ask each node of a Redis Cluster itself. Not for one endpoint that answers for all shards.
+        username: the ACL user; None is Redis' ``default``.
+        password: where the password is kept, ``env:NAME`` or ``databricks:scope/key``, never itself. It is read anew
+            at each login.
+        entra: log in as the Microsoft Entra identity that ``azure.identity.DefaultAzureCredential`` finds; with
+            ``ssl``.
+        ttl: a published row expires when ``now > event time + ttl``. Only tables with a time column can have one.
+            None leaves the table's as it is: none at first, then the one last published with. Redis deletes a row at
+            the earliest a week after it expired or was written.
+
+    Raises:
+        InvalidInput: an argument of another form, two ways to log in, ``entra`` without ``ssl``.
+
+    >>> from fstk.online.spec import spec_of
+    >>> spec = RedisSpec("cache.example", ssl=True, username="reader", password="env:REDIS_PASSWORD")
+    >>> spec == spec_of("rediss://reader@cache.example?password=env:REDIS_PASSWORD")
+    True
+    """
+
+    forms: ClassVar[str] = "redis://[user@]host[:port][/db]"
+    options: ClassVar[tuple[str, ...]] = ("cluster", "entra", "password")
+
+    host: str = Field(description="the name or address of a server", pattern=r"^[^\s/@?#\[\]]+$")
+    port: int = Field(default=6379, description="a port, 1 to 65535", ge=1, le=65_535)
+    db: int = Field(default=0, kw_only=True, description="a whole number from 0", ge=0)
+    ssl: bool = Field(default=False, kw_only=True, description="True or False")
+    cluster: bool = Field(default=False, kw_only=True, description="True or False")
+    username: str | None = Field(default=None, kw_only=True, description="the name of a user", min_length=1)
+    password: Annotated[str | None, SkipValidation] = Field(default=None, kw_only=True)  # no message may show it
+    entra: bool = Field(default=False, kw_only=True, description="True or False")
+    ttl: Ttl = Field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.password is not None:
+            if not isinstance(self.password, str):
+                raise InvalidInput(f"password must be where it is kept, {FORMS}.")
+            Secret(self.password)
+        if self.entra and (self.username or self.password):
+            raise InvalidInput("entra is a login of its own; leave out username and password.")
+        if self.username and not self.password:
+            raise InvalidInput("a user needs a password; name where it is kept: password=env:NAME.")
+        if self.entra and not self.ssl:
+            raise InvalidInput("entra sends a token, so it needs TLS: ssl=True, or rediss://.")
+        if self.cluster and self.db:
+            raise InvalidInput(f"a cluster has database 0 alone; got {self.db}.")
+
+    @classmethod
+    def from_url(cls, place: str, ttl: timedelta | None, options: Mapping[str, str]) -> RedisSpec:
+        """Return the spec of ``redis://`` and ``place``; see :class:`fstk.online.spec.URLSpec`.
+
+        >>> RedisSpec.from_url("cache.example/2", None, {}).db
+        2
+        """
+        return _of_url(place, ttl, options, ssl=False)
+
+    def open(self) -> RedisStore:
+        """Return the store; connects when first used.
+
+        >>> RedisSpec("cache.example", cluster=True).open().url
+        'redis://cache.example:6379?cluster=true'
+        """
+        return RedisStore(self)
+
+
+class TLSRedisSpec(RedisSpec):
+    """What ``rediss://`` stands for: a :class:`RedisSpec` with ``ssl``."""
+
+    forms: ClassVar[str] = "rediss://[user@]host[:port][/db] (with TLS)"
+
+    @classmethod
+    def from_url(cls, place: str, ttl: timedelta | None, options: Mapping[str, str]) -> RedisSpec:
+        """Return the spec of ``rediss://`` and ``place``.
+
+        >>> TLSRedisSpec.from_url("cache.example", None, {"entra": "true"}).ssl
+        True
+        """
+        return _of_url(place, ttl, options, ssl=True)
+
+
+def _of_url(place: str, ttl: timedelta | None, options: Mapping[str, str], *, ssl: bool) -> RedisSpec:
+    try:
+        parts = urlsplit(f"//{place}")
+        port = parts.port
+    except ValueError:
+        raise InvalidInput("its host and port cannot be read") from None
+    if parts.password is not None:
+        raise InvalidInput("it holds no password, but says where that is kept: ?password=env:NAME")
+    database = parts.path.removeprefix("/") or "0"
+    if not parts.hostname or not re.fullmatch("[0-9]{1,9}", database):
+        raise InvalidInput("after its host come a port and the number of a database, or neither")
+    switches = {name: options.get(name, "false") for name in ("cluster", "entra")}
+    if not {"true", "false"}.issuperset(switches.values()):
+        raise InvalidInput("cluster and entra are true or false")
+    on = {name: value == "true" for name, value in switches.items()}
+    user = unquote(parts.username) if parts.username else None
+    try:
+        return RedisSpec(
+            parts.hostname,
+            6379 if port is None else port,
+            db=int(database),
+            ssl=ssl,
+            username=user,
+            password=options.get("password"),
+            ttl=ttl,
+            **on,
+        )
+    except InvalidInput as error:
+        raise InvalidInput(str(error).removesuffix(".")) from None
+
+
+def _url(spec: RedisSpec) -> str:
+    user = f"{quote(spec.username, safe='')}@" if spec.username else ""
+    host = f"[{spec.host}]" if ":" in spec.host else spec.host
+    switches = {name: "true" for name in ("cluster", "entra") if getattr(spec, name)}
+    options = switches | ({"password": spec.password} if spec.password else {})
+    query = f"?{urlencode(options, safe=':/')}" if options else ""
+    return f"redis{'s' * spec.ssl}://{user}{host}:{spec.port}{f'/{spec.db}' if spec.db else ''}{query}"
+
+
+class _Password:
+    """A login that redis-py asks for at each connection."""
+
+    def __init__(self, username: str | None, reference: str) -> None:
+        self._user, self._secret = [] if username is None else [username], Secret(reference)
+
+    def get_credentials(self) -> tuple[str, ...]:
+        return (*self._user, self._secret.read())
+
+
+class _Flight:
+    """Commands on their way to one node, on a connection of their own until all were answered."""
+
+    def __init__(self, pool: ConnectionPool, commands: Sequence[Command]) -> None:
+        self._pool, self._due = pool, len(commands)
+        self._connection: Connection = pool.get_connection()
+        try:
+            self._connection.send_packed_command(self._connection.pack_commands(commands))
+        except BaseException:
+            self.close()
+            raise
+
+    def reply(self, error: type[Exception]) -> Any:
+        """Return the next reply; an ``error`` that the server answered is one."""
+        try:
+            found = self._connection.read_response()
+        except error as answered:
+            found = answered
+        self._due -= 1
+        return found
+
+    def close(self) -> None:
+        if self._due:
+            self._connection.disconnect()
+        self._pool.release(self._connection)
+
+
+class RedisStore:
+    """The store of a spec; see :class:`fstk.online.store.OnlineStore`. Threads may share one object.
+
+    A batch is compared and set row by row: of one that is killed half-way, some rows are there. Each part of an answer
+    is waited for ``timeout`` seconds; then a read fails, and a write is tried again until ``patience`` seconds are
+    over. What is acknowledged may still be lost when a server dies: parity finds it.
+    """
+
+    def __init__(self, spec: RedisSpec, timeout: float = _TIMEOUT, patience: float = _PATIENCE) -> None:
+        self.url = _url(spec)
+        self._spec, self._patience = spec, patience
+        self._redis: Any = need("redis")
+        self._pools: dict[Address, ConnectionPool] = {}
+        self._seed: Address = (spec.host, spec.port)
+        self._nodes = [self._seed]  # of a cluster, those that answered last first
+        self._owners: list[Address | None] = []  # of each slot of a cluster; empty until it was asked
+        self._sweep: threading.Thread | None = None
+        self._settings: dict[str, Any] = {
+            "connection_class": self._redis.SSLConnection if spec.ssl else self._redis.Connection,
+            "db": spec.db,
+            "protocol": 2,
+            "socket_timeout": timeout,
+            "socket_connect_timeout": min(timeout, _CONNECT),
+            "retry": self._redis.retry.Retry(self._redis.backoff.NoBackoff(), 0),
+            "credential_provider": _Password(spec.username, spec.password) if spec.password else None,
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._sweep is not None:
+            self._sweep.join(_LINGER)
+        for pool in list(self._pools.values()):
+            pool.disconnect()
+
+    def names(self) -> list[str]:
+        with self._translated():
+            names = sorted(name.decode() for name in self._one("SMEMBERS", _TABLES))
+            there = self._all([("EXISTS", _table_key(name)) for name in names])
+        return [name for name, is_there in zip(names, there, strict=True) if is_there]
+
+    def table(self, name: str) -> OnlineTable | None:
+        with self._translated():
+            return self._table(name)[0]
+
+    def put_table(self, table: OnlineTable, seen: OnlineTable | None) -> OnlineTable:
+        name = table.name
+        with self._translated():
+            check_same(name, self.table(name), seen)
+            new: dict[str, Any] = {"layouts": len(table.layouts), "description": table.description}
+            if seen is None:
+                self._one("SADD", _TABLES, name)
+                new |= {"generation": secrets.token_urlsafe(8), "rows": 0}
+            elif seen.ttl is not None and (table.ttl is None or table.ttl > seen.ttl):
+                for keys in self._scanned(_key(seen, b"")):
+                    self._all([("PERSIST", key) for key in keys])
+            if not self._changed(name, _same(seen), new):
+                raise self._conflict(name, seen)
+            recorded = self.table(name)
+        if recorded is None:
+            raise self._conflict(name, table)
+        return recorded
+
+    def write(self, table: OnlineTable, rows: Sequence[Row]) -> Counts:
+        now = time.time_ns() // 1_000
+        said = self._compared(
+            table,
+            _WRITE,
+            [(_key(table, row.key), _NO_FLOOR, _order(row), row.value, _let_go(table, row, now)) for row in rows],
+            lambda said: said.count(3),
+        )
+        return Counts(said.count(2) + said.count(3), said.count(1), said.count(0), said.count(None))
+
+    def complete(self, table: OnlineTable, watermark: Watermark) -> None:
+        with self._translated():
+            held, was = self._table(table.name)
+            check_same(table.name, held, table)
+            if held and held.watermark and watermark.order < held.watermark.order:
+                return
+            if not self._changed(table.name, {**_same(table), "watermark": was}, {"watermark": _text(watermark)}):
+                self.complete(table, watermark)  # another publication was recorded since
+                return
+            self._delete_dropped()
+
+    def get(self, wanted: Sequence[Wanted]) -> list[list[Row | None]]:
+        # The rows of a dropped table may still lie there.
+        tables = [("HGET", _table_key(table.name), "generation") for table, _ in wanted]
+        with self._translated():
+            found = iter(self._all([*tables, *(("GET", _key(table, key)) for table, keys in wanted for key in keys)]))
+        there = [next(found) == table.generation.encode() for table, _ in wanted]
+        rows = [[_row(key, next(found)) for key in keys] for _, keys in wanted]
+        return [of if is_there else [None] * len(of) for of, is_there in zip(rows, there, strict=True)]
+
+    def keys(self, table: OnlineTable) -> Iterator[list[bytes]]:
+        prefix = _key(table, b"")
+        seen: set[bytes] = set()  # a scan may meet a key twice
+        with self._translated():
+            for found in self._scanned(prefix):
+                new = list(set(found) - seen)
+                seen.update(new)
+                sizes = self._all([("STRLEN", key) for key in new])
+                portion = [key[len(prefix) :] for key, size in zip(new, sizes, strict=True) if size > _FLOOR.size]
+                if portion:
+                    yield portion
+
+    def remove(self, table: OnlineTable, keys: Sequence[bytes], version: int) -> int:
+        at = _FLOOR.pack(version + _SIGN)
+        said = self._compared(
+            table, _REMOVE, [(_key(table, key), _NO_FLOOR, at) for key in keys], lambda s: -s.count(1)
+        )
+        if None in said:
+            raise StoreUnavailable(f"online store {self.url} is full: {said.count(None):,} keys were not removed.")
+        return said.count(1)
+
+    def count(self, table: OnlineTable) -> int:
+        """Return how many rows the table has, from a number that each batch adds to.
+
+        A batch that was killed, or had to be sent twice, leaves a mark; then, and only then, the rows are counted one
+        by one and the number is set right. Rows that Redis itself deleted, since they expired long ago or memory was
+        short, still count until then.
+        """
+        with self._translated():
+            flat = self._one("HGETALL", _table_key(table.name))
+            held = dict(zip(flat[::2], flat[1::2], strict=True))
+            if held.get(b"generation") != table.generation.encode():
+                return 0
+            marks = [name for name in held if name.startswith(b"open:")]
+            if not marks:
+                return int(held[b"rows"])
+            counted = sum(map(len, self.keys(table)))
+            expected = table.generation, held[b"rows"], counted, len(held)
+            self._one("EVAL", _COUNTED, 1, _table_key(table.name), *expected, *marks)
+            return counted
+
+    def drop(self, table: OnlineTable) -> None:
+        """Remove the table, at once; its rows, which no one reads any more, are deleted in the background."""
+        with self._translated():
+            self._one("SADD", _DROPPED, table.generation)
+            self._one("EVAL", _DROP, 1, _table_key(table.name), table.generation)
+            self._delete_dropped()
+
+    def _table(self, name: str) -> tuple[OnlineTable | None, bytes]:
+        """What is known of a table, and its watermark as it is kept."""
+        generation, description, mark = self._one("HMGET", _table_key(name), "generation", "description", "watermark")
+        if generation is None:
+            return None, b""
+        return OnlineTable.of(name, generation.decode(), description, _mark(mark)), mark or b""
+
+    def _changed(self, name: str, expected: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+        """Set fields of a table where the ``expected`` ones are as they were; tell whether they were."""
+        pairs = [part for pair in (*expected.items(), *new.items()) for part in pair]
+        return bool(self._one("EVAL", _CHANGE, 1, _table_key(name), len(expected), *pairs, patience=self._patience))
+
+    def _conflict(self, name: str, seen: OnlineTable | None) -> WriteConflict:
+        try:
+            check_same(name, self.table(name), seen)
+        except WriteConflict as conflict:
+            return conflict
+        return WriteConflict(f"online table {name} was changed while it was being published; publish again.")
+
+    def _compared(
+        self, table: OnlineTable, script: str, arguments: Sequence[tuple], added: Callable[[list[Any]], int]
+    ) -> list[Any]:
+        """Return what ``script`` says of each key and its arguments, None where memory is short; ``added`` tells by
+        how much that changes the number of rows. WriteConflict when the table is not the same before or after."""
+        name, full = table.name, self._redis.exceptions.OutOfMemoryError
+        mark = f"open:{secrets.token_hex(4)}"
+        digest = hashlib.sha1(script.encode()).hexdigest()
+        with self._translated():
+            try:
+                if not self._changed(name, _same(table), {mark: 1}):
+                    raise self._conflict(name, table)
+            except full:
+                return [None] * len(arguments)
+            commands = [("EVALSHA", digest, 1, *one) for one in arguments]
+            replies, twice = self._replies(commands, self._patience, [("SCRIPT", "LOAD", script)])
+            said = [None if isinstance(reply, full) else self._right(reply) for reply in replies]
+            closing = "open:" if twice else mark  # what was sent twice may have been done the first time
+            told = table.generation, len(table.layouts), closing, added(said)
+            same = 1
+            with suppress(full):  # the mark stays
+                same = self._one("EVAL", _CLOSE, 1, _table_key(name), *told, patience=self._patience)
+            if not same:
+                # What the batch wrote after a drop is deleted as the rest is.
+                if self._one("HGET", _table_key(name), "generation") != table.generation.encode():
+                    self._one("SADD", _DROPPED, table.generation)
+                raise self._conflict(name, table)
+        return said
+
+    def _scanned(self, prefix: bytes) -> Iterator[list[bytes]]:
+        """Yield the keys that begin with ``prefix``, which has no wildcard, a portion at a time; some twice."""
+        if self._spec.cluster and not self._owners:
+            self._ask_owners()
+        for address in dict.fromkeys(self._owners) if self._spec.cluster else [self._seed]:
+            cursor = b"0"
+            while address is not None:
+                command = ("SCAN", cursor, "MATCH", prefix + b"*", "COUNT", _SCANNED)
+                cursor, found = self._right(self._at(address, command))
+                if found:
+                    yield found
+                if cursor == b"0":
+                    break
+
+    def _delete_dropped(self) -> None:
+        if self._one("SCARD", _DROPPED) and not (self._sweep and self._sweep.is_alive()):
+            self._sweep = threading.Thread(target=_delete_dropped, args=(self._spec,), daemon=True)
+            self._sweep.start()
+
+    def _one(self, *command: Any, patience: float = 0.0) -> Any:
+        return self._right(self._replies([command], patience)[0][0])
+
+    def _all(self, commands: Sequence[Command]) -> list[Any]:
+        return [self._right(reply) for reply in self._replies(commands)[0]]
+
+    def _right(self, reply: Any) -> Any:
+        if isinstance(reply, self._redis.ResponseError):
+            raise reply
+        return reply
+
+    def _at(self, address: Address, command: Command) -> Any:
+        flight = _Flight(self._pool(address), [command])
+        try:
+            return flight.reply(self._redis.ResponseError)
+        finally:
+            flight.close()
+
+    def _replies(
+        self, commands: Sequence[Command], patience: float = 0.0, before: Sequence[Command] = ()
+    ) -> tuple[list[Any], bool]:
+        """Return the reply to each command, an error that the server answered being one, and whether any was sent twice
+        for want of a reply. All go at once, to each node its own, after the commands ``before``.
+
+        Redirections are followed. For want of a connection, or of a node that may answer, commands are sent once more,
+        and again while ``patience`` lasts.
+        """
+        redis, replies, twice = self._redis.exceptions, [None] * len(commands), False
+        left: dict[int, Address | None] = dict.fromkeys(range(len(commands)))
+        until, pause, rounds = time.monotonic() + patience, 0.05, 0
+        while left:
+            left, trouble = self._round(commands, left, before, replies)
+            rounds += 1
+            if trouble is None:
+                if rounds > _REDIRECTS:
+                    raise StoreUnavailable(f"online store {self.url} sends from node to node without end.")
+                continue
+            twice = twice or not isinstance(trouble, redis.ResponseError)
+            once_more = rounds == 1 and not isinstance(trouble, redis.TimeoutError)
+            if isinstance(trouble, redis.AuthenticationError) or not (once_more or time.monotonic() < until):
+                raise trouble
+            if not once_more:
+                time.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(2 * pause, 1.0)
+            if self._spec.cluster:
+                self._owners = []
+        return replies, twice
+
+    def _round(
+        self, commands: Sequence[Command], left: dict[int, Address | None], before: Sequence[Command], replies: list
+    ) -> tuple[dict[int, Address | None], Exception | None]:
+        """Send what is ``left`` and fill in ``replies``; return what is to be sent again, with the node that is to be
+        asked for it out of turn, and what went wrong, if that was more than a redirection."""
+        redis, again, trouble = self._redis.exceptions, {}, None
+        lost = (redis.ConnectionError, redis.TimeoutError)
+        waits = (redis.ClusterDownError, redis.TryAgainError, redis.ReadOnlyError)
+        flights: list[tuple[_Flight, list[int], bool]] = []
+        try:
+            groups = self._grouped(commands, left)
+        except lost as error:
+            return left, error
+        try:
+            for (address, out_of_turn), indices in groups.items():
+                first = [("ASKING",)] if out_of_turn else []
+                try:
+                    sent = [*before, *(one for i in indices for one in (*first, commands[i]))]
+                    flights.append((_Flight(self._pool(address), sent), indices, out_of_turn))
+                except lost as error:
+                    again, trouble = again | dict.fromkeys(indices), error
+                    self._nodes.sort(key=address.__eq__)  # to the end
+            for flight, indices, out_of_turn in flights:
+                done = 0
+                try:
+                    for _ in before:
+                        self._right(flight.reply(redis.ResponseError))
+                    for i in indices:
+                        if out_of_turn:
+                            flight.reply(redis.ResponseError)
+                        reply = flight.reply(redis.ResponseError)
+                        done += 1
+                        if not isinstance(reply, redis.ResponseError):
+                            replies[i] = reply
+                        elif isinstance(reply, redis.MovedError) and self._spec.cluster:
+                            self._owners[reply.slot_id], again[i] = self._reached(*reply.node_addr), None
+                        elif isinstance(reply, redis.AskError) and self._spec.cluster:
+                            again[i] = self._reached(*reply.node_addr)
+                        elif isinstance(reply, redis.NoScriptError):
+                            again[i] = None
+                        elif isinstance(reply, waits):
+                            again[i], trouble = None, reply
+                        else:
+                            replies[i] = reply
+                except lost as error:
+                    again, trouble = again | dict.fromkeys(indices[done:]), error
+        finally:
+            for flight, _, _ in flights:
+                flight.close()
+        return again, trouble
+
+    def _grouped(
+        self, commands: Sequence[Command], left: dict[int, Address | None]
+    ) -> dict[tuple[Address, bool], list[int]]:
+        """Return what is left by the node that is asked for it, and whether that is out of turn."""
+        if not self._spec.cluster:
+            return {(self._seed, False): list(left)}
+        if not self._owners:
+            self._ask_owners()
+        slot_of = self._redis.crc.key_slot
+        groups: dict[tuple[Address, bool], list[int]] = {}
+        for i, named in left.items():
+            key = commands[i][3 if commands[i][0] in ("EVAL", "EVALSHA") else 1]
+            owner = self._owners[slot_of(key)] if named is None else named
+            if owner is None:
+                raise self._redis.exceptions.ConnectionError(f"slot {slot_of(key)} of the cluster has no node")
+            groups.setdefault((owner, named is not None), []).append(i)
+        return groups
+
+    def _ask_owners(self) -> None:
+        """Learn from the first node that answers which node has which slots."""
+        redis = self._redis.exceptions
+        trouble: Exception | None = None
+        for address in list(self._nodes):
+            try:
+                ranges = self._right(self._at(address, ("CLUSTER", "SLOTS")))
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                trouble = error
+                continue
+            owners: list[Address | None] = [None] * _SLOTS
+            nodes = [address]
+            for first, last, *holders in ranges:
+                there = [self._reached(host.decode() if host else address[0], port) for host, port, *_ in holders]
+                owners[first : last + 1] = there[:1] * (last + 1 - first)
+                nodes += there
+            self._nodes, self._owners = list(dict.fromkeys([*nodes, self._seed])), owners
+            return
+        assert trouble is not None
+        raise trouble
+
+    def _reached(self, host: str, port: int) -> Address:
+        """A node's address as it is to be connected to."""
+        return host, port
+
+    def _pool(self, address: Address) -> ConnectionPool:
+        if address not in self._pools:
+            self._pools[address] = self._redis.ConnectionPool(host=address[0], port=address[1], **self._settings)
+        return self._pools[address]
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        redis = self._redis.exceptions
+        try:
+            yield
+        except redis.RedisError as error:
+            # redis-py says nothing of what was sent; a server may repeat a command that it does not know, AUTH too
+            said = str(error).partition(", with args")[0].rstrip(".")
+            if isinstance(error, redis.OutOfMemoryError):
+                said = f"it is full: {said}"
+            elif isinstance(error, redis.MovedError):
+                said = "it is a node of a cluster; add cluster=true"
+            elif isinstance(error, redis.AuthenticationError):
+                said = f"it refused the login of {self._spec.username or 'its default user'}: {said}"
+            raise StoreUnavailable(f"online store {self.url} did not answer: {said}.") from None
+
+
+def _delete_dropped(spec: RedisSpec) -> None:
+    """Delete the rows of dropped tables, pausing after each portion; what a fault leaves, the next call deletes."""
+    with RedisStore(spec) as store, suppress(StoreUnavailable), store._translated():
+        for generation in store._one("SMEMBERS", _DROPPED):
+            for keys in store._scanned(_prefix(generation.decode())):
+                store._all([("UNLINK", key) for key in keys])
+                time.sleep(_PACE)
+            store._one("SREM", _DROPPED, generation)
+
+
+def _table_key(name: str) -> bytes:
+    return b"fstk:table:" + name.encode()
+
+
+def _prefix(generation: str) -> bytes:
+    return b"fstk:{}:%s:" % generation.encode()
+
+
+def _key(table: OnlineTable, key: bytes) -> bytes:
+    return _prefix(table.generation) + key
+
+
+def _same(table: OnlineTable | None) -> dict[str, Any]:
+    """The fields by which :func:`fstk.online.store.check_same` compares."""
+    return {"generation": ""} if table is None else {"generation": table.generation, "layouts": len(table.layouts)}
+
+
+def _order(row: Row) -> bytes:
+    return _ORDER.pack(row.event_time + _SIGN, row.version + _SIGN, row.layout)
+
+
+def _let_go(table: OnlineTable, row: Row, now: int) -> int | str:
+    if table.ttl is None:
+        return ""
+    expired = row.event_time + table.ttl // _MICROSECOND
+    return -(-(max(expired, now) + _LATE // _MICROSECOND) // 1_000)
+
+
+def _row(key: bytes, held: bytes | None) -> Row | None:
+    if held is None or len(held) == _FLOOR.size:
+        return None
+    _, event_time, version, layout = _HEADER.unpack_from(held)
+    return Row(key, event_time - _SIGN, version - _SIGN, layout, held[_HEADER.size :])
+
+
+def _text(mark: Watermark) -> str:
+    waiting = None if mark.waiting is None else microseconds(mark.waiting)
+    return json.dumps([*mark.order, waiting, mark.filter_condition])
+
+
+def _mark(text: bytes | None) -> Watermark | None:
+    if text is None:
+        return None
+    version, layout, seen_to, waiting, filter_condition = json.loads(text)
+    later = None if waiting is None else instant(waiting)
+    return Watermark(version, instant(seen_to), later, filter_condition, layout)
