@@ -270,7 +270,7 @@ class _Password:
         self._user, self._secret = [] if username is None else [username], Secret(reference)
 
     def get_credentials(self) -> tuple[str, ...]:
-        return (*self._user, self._secret.read())
+        return (*self._user, self._secret.reveal())
 
 
 class _Flight:

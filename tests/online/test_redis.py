@@ -39,8 +39,8 @@ def test_a_url_says_what_a_spec_does(url: str) -> None:
     [
         ("redis://:hunter2@localhost:6379", "it holds no password, but says where that is kept: ?password=env:NAME"),
         ("rediss://u:hunter2@host", "Write rediss://[user@]host[:port][/db] (with TLS)."),
-        ("redis://host?password=hunter2", "a secret is given by where it is kept, env:NAME"),
-        ("redis://host?password=", "a secret is given by where it is kept, env:NAME"),
+        ("redis://host?password=hunter2", "not a reference to a secret (env:NAME"),
+        ("redis://host?password=", "not a reference to a secret (env:NAME"),
         ("redis://hunter2@host", "needs a password; name where it is kept: password=env:NAME"),
         ("redis://host:hunter2", "its host and port cannot be read"),
         ("redis://host:65536", "its host and port cannot be read"),
@@ -69,7 +69,7 @@ def test_a_url_that_names_none_is_refused_without_repeating_it(url: str, shown: 
         ({"port": "6379"}, "port must be a port"),
         ({"db": -1}, "db must be a whole number"),
         ({"password": b"correct horse"}, "password must be where it is kept"),
-        ({"password": "correct horse"}, "a secret is given by where it is kept"),
+        ({"password": "correct horse"}, "not a reference to a secret"),
     ],
 )
 def test_an_argument_of_another_form_is_refused(arguments: dict[str, Any], shown: str) -> None:
