@@ -28,11 +28,12 @@ _STARTS = {"spark": launch.start, "remote": remote.start, "databricks": databric
 class _Opened:
     engine: SparkEngine
     options: dict[str, str]
+    made: bool = True  # by fstk
 
 
 _opened: _Opened | None = None
-_lost: dict[str, str] | None = None
-"""Options of a session whose JVM has ended: the next one gets them."""
+_lost: tuple[str, dict[str, str]] | None = None
+"""Engine and options of a session whose JVM or server has ended: the next one gets them."""
 _adopted: SparkEngine | None = None
 _lock = threading.RLock()
 _used: ContextVar[SparkEngine | None] = ContextVar("fstk_engine", default=None)
@@ -59,8 +60,14 @@ def connect(engine: str | None = None, **options: Any) -> SparkSession:
     >>> session.range(3).count()
     3
     """
+    with _lock:
+        _notice_lost()
+        return _connected(engine, {name: str(value) for name, value in options.items()})
+
+
+def _connected(engine: str | None, given: dict[str, str]) -> SparkSession:
+    """Return the session of this process, whose server is not asked whether it is still there."""
     global _lost, _opened
-    given = {name: str(value) for name, value in options.items()}
     if engine is not None and engine not in _STARTS:
         raise UnknownName(f"no engine {engine!r}.{nearest(engine, _STARTS)}")
     with _lock:
@@ -68,13 +75,14 @@ def connect(engine: str | None = None, **options: Any) -> SparkSession:
         if _opened is not None and stopped(_opened.engine.session):
             _opened = None
         if _opened is None:
-            if _lost is not None and engine in (None, "spark"):
-                engine, given = "spark", given or _lost
-            found = _running()
+            again = _lost is not None and engine in (None, _lost[0])
+            if _lost is not None and again:
+                engine, given = _lost[0], given or _lost[1]
+            found = None if again and engine == "remote" else _running()
             loaded = settings.load()
             wanted = engine or (found.name if found else loaded.engine)
             if found is not None and found.name == wanted and not given:
-                _opened = _Opened(found, {})
+                _opened = _Opened(found, {}, made=False)
             else:
                 if found is not None and found.name == wanted == "spark":
                     raise InvalidInput("a Spark session is already running with its own settings. .stop() it first.")
@@ -93,7 +101,7 @@ def active() -> SparkEngine:
     if used is not None:
         return used
     with _lock:
-        connect()
+        _connected(None, {})
         assert _opened is not None
         return _opened.engine
 
@@ -144,8 +152,17 @@ def direct() -> DirectEngine:
 
 def _notice_dead() -> None:
     global _lost, _opened
-    if launch.forget_dead() and _opened is not None:
-        _lost, _opened = _opened.options, None
+    if launch.forget_dead() and _opened is not None and _opened.engine.name == "spark":
+        _lost, _opened = (_opened.engine.name, _opened.options), None
+
+
+def _notice_lost() -> None:
+    """Forget a session whose Spark Connect server has ended, or was started anew."""
+    global _lost, _opened
+    if _opened is None or _opened.engine.name != "remote" or not _opened.made or stopped(_opened.engine.session):
+        return
+    if not remote.answers(_opened.engine.session, _opened.options):
+        _lost, _opened = ("remote", _opened.options), None
 
 
 def _running() -> SparkEngine | None:

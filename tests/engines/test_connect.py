@@ -187,6 +187,50 @@ def test_a_second_call_returns_the_same_session(spark: SparkSession) -> None:
         fstk.connect("spark", master="local[1]")
 
 
+def test_a_server_that_was_started_anew_is_noticed(tmp_path: Path) -> None:
+    said = python(
+        """
+import fstk
+from fstk.engines import connect
+from fstk.engines.start import remote
+from fstk.errors import EngineUnavailable
+from pyspark.sql.connect.session import SparkSession
+
+class Conf:  # of a server that forgot its sessions when it was started anew
+    def __init__(self, known): self.known, self.asked = known, 0
+    def get(self, *_):
+        self.asked += 1
+        if not self.known: raise EngineUnavailable("Spark does not answer")
+        return "UTC"
+
+class Session(SparkSession):
+    is_stopped = False
+    conf = property(lambda self: self.of)
+    def __init__(self, url): self.url, self.of = url, Conf(True)
+    def __del__(self): pass
+
+connect._STARTS["remote"] = lambda settings, options: Session(options["url"])
+remote._reach = lambda url: print("REACHED", url)
+first = fstk.connect("remote", url="sc://127.0.0.1:1")
+print("SAME", fstk.connect() is first, first.of.asked)
+connect.active()
+print("WORK ASKS NOTHING", first.of.asked)
+first.of.known = False
+second = fstk.connect()
+print("ANOTHER", second is not first, second.url, fstk.connect() is second, connect.active().session is second)
+""",
+        tmp_path,
+    )
+    assert said.splitlines() == [
+        "REACHED sc://127.0.0.1:1",
+        "SAME True 1",
+        "WORK ASKS NOTHING 1",
+        "REACHED sc://127.0.0.1:1",
+        "REACHED sc://127.0.0.1:1",
+        "ANOTHER True sc://127.0.0.1:1 True True",
+    ]
+
+
 @pytest.mark.spark
 @pytest.mark.server
 def test_a_connect_session_is_known_as_one(spark: SparkSession, remote: SparkSession) -> None:

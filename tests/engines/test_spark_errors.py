@@ -99,9 +99,9 @@ def test_what_may_not_be_read_is_not_damaged(cause: str) -> None:
         "An error occurred while calling o101.getResult.\n: org.apache.spark.SparkException: [FAILED_READ_FILE.FILE_"
         "NOT_EXIST] Encountered error while reading file file:/w/s/t/part-0.parquet. File does not exist."
     )
-    with pytest.raises(AccessDenied, match="^reading s.t: /w/s/t/part-0.parquet may not be read or written"):
-        with translated("reading s.t"):
-            raise PySparkException(f"{said}\nCaused by: {cause}\n\tat java.base/java.io.FileInputStream.open0(Native)")
+    denied = "^reading s.t: /w/s/t/part-0.parquet may not be read or written"
+    with pytest.raises(AccessDenied, match=denied), translated("reading s.t"):
+        raise PySparkException(f"{said}\nCaused by: {cause}\n\tat java.base/java.io.FileInputStream.open0(Native)")
     with pytest.raises(DamagedTable), translated("reading s.t"):
         raise PySparkException(f"{said}\nCaused by: java.io.FileNotFoundException: '(Permission denied)'")
 

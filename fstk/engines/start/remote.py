@@ -28,10 +28,8 @@ _SESSION = SETTINGS | {
 
 def start(settings: Settings, options: dict[str, str]) -> SparkSession:
     """Return a new session on the server at ``url``, or at SPARK_REMOTE when no ``url`` is given; see ``connect``."""
-    given = dict(options)
-    url = given.pop("url", None) or os.environ.get("SPARK_REMOTE")
-    if not url or not url.startswith("sc://"):
-        raise InvalidInput(f"connect('remote') needs url='sc://host:port' (or SPARK_REMOTE); got {url!r}.")
+    url = _address(options)
+    given = {name: value for name, value in options.items() if name != "url"}
     unknown = [name for name in given if not name.startswith("spark.")]
     if unknown:
         raise InvalidInput(
@@ -53,6 +51,24 @@ def start(settings: Settings, options: dict[str, str]) -> SparkSession:
                 "--packages io.delta:delta-spark_4.1_2.13:4.3.1 and Delta's extension and catalog."
             )
     return session
+
+
+def answers(session: SparkSession, options: dict[str, str]) -> bool:
+    """Tell whether the server of a session that :func:`start` opened with ``options`` is there and knows it still."""
+    try:
+        _reach(_address(options))
+        with translated():
+            session.conf.get("spark.sql.session.timeZone")
+    except EngineUnavailable:
+        return False
+    return True
+
+
+def _address(options: dict[str, str]) -> str:
+    url = options.get("url") or os.environ.get("SPARK_REMOTE")
+    if not url or not url.startswith("sc://"):
+        raise InvalidInput(f"connect('remote') needs url='sc://host:port' (or SPARK_REMOTE); got {url!r}.")
+    return url
 
 
 def _reach(url: str) -> None:
