@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from tests.servers.postgres import Server
+    from tests.servers.redis import Cluster
 
 # All that shares a session, and all that shares a server, is for one of xdist's workers.
 SHARED = pytest.mark.xdist_group("spark")
@@ -119,6 +120,15 @@ def rediss(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path
     folder = tmp_path_factory.mktemp("rediss")
     with redis_server(folder, *certificates(folder), *acl_user()) as port:
         yield port, folder / "ca.pem"
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Redis Cluster of six servers."""
+    from tests.servers.redis import redis_cluster
+
+    with redis_cluster(tmp_path_factory.mktemp("redis-cluster")) as cluster:
+        yield cluster
 
 
 @pytest.fixture(params=ENGINES)

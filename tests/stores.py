@@ -51,6 +51,12 @@ def _rediss(request: pytest.FixtureRequest, _: Path) -> RedisSpec:
     return RedisSpec("127.0.0.1", port, ssl=True, username=USER, password="env:REDIS_PASSWORD")
 
 
+def _redis_cluster(request: pytest.FixtureRequest, _: Path) -> RedisSpec:
+    cluster = request.getfixturevalue("redis_cluster")
+    cluster.flush()
+    return RedisSpec("127.0.0.1", cluster.ports[0], cluster=True)
+
+
 STORES: dict[str, Store] = {
     "sqlite": Store(lambda _, folder: SQLiteSpec(folder / "sub folder" / "online #1.db")),
     "memory": Store(lambda _, folder: MemorySpec(str(folder)), cannot=frozenset({PROCESSES})),
@@ -59,6 +65,7 @@ STORES: dict[str, Store] = {
     ),
     "redis": Store(_redis, marks=(pytest.mark.server,)),
     "rediss": Store(_rediss, marks=(pytest.mark.server,), mode=True),
+    "redis-cluster": Store(_redis_cluster, marks=(pytest.mark.server,), mode=True),
 }
 
 

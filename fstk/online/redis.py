@@ -305,7 +305,8 @@ class RedisStore:
 
     A batch is compared and set row by row: of one that is killed half-way, some rows are there. Each part of an answer
     is waited for ``timeout`` seconds; then a read fails, and a write is tried again until ``patience`` seconds are
-    over. What is acknowledged may still be lost when a server dies: parity finds it.
+    over. Rows that a server acknowledged may be lost with it: a publication that lost a node is never complete, and of
+    one that was complete before, parity finds what is missing.
     """
 
     def __init__(self, spec: RedisSpec, timeout: float = _TIMEOUT, patience: float = _PATIENCE) -> None:
@@ -315,7 +316,9 @@ class RedisStore:
         self._pools: dict[Address, ConnectionPool] = {}
         self._seed: Address = (spec.host, spec.port)
         self._nodes = [self._seed]  # of a cluster, those that answered last first
-        self._owners: list[Address | None] = []  # of each slot of a cluster; empty until it was asked
+        self._owners: list[Address | None] = []  # of each slot of a cluster; empty until it is asked
+        self._were: list[Address | None] = []  # when it was asked before
+        self._shaken = False  # a node was lost to a write, or replaced
         self._sweep: threading.Thread | None = None
         self._settings: dict[str, Any] = {
             "connection_class": self._redis.SSLConnection if spec.ssl else self._redis.Connection,
@@ -375,6 +378,11 @@ class RedisStore:
         return Counts(said.count(2) + said.count(3), said.count(1), said.count(0), said.count(None))
 
     def complete(self, table: OnlineTable, watermark: Watermark) -> None:
+        if self._shaken:
+            raise StoreUnavailable(
+                f"online store {self.url} lost a node while {table.name} was being published, and perhaps rows that it "
+                "had acknowledged; publish again."
+            )
         with self._translated():
             held, was = self._table(table.name)
             check_same(table.name, held, table)
@@ -547,14 +555,15 @@ class RedisStore:
                     raise StoreUnavailable(f"online store {self.url} sends from node to node without end.")
                 continue
             twice = twice or not isinstance(trouble, redis.ResponseError)
+            self._shaken |= patience > 0 and isinstance(trouble, (redis.ConnectionError, redis.ClusterDownError))
             once_more = rounds == 1 and not isinstance(trouble, redis.TimeoutError)
             if isinstance(trouble, redis.AuthenticationError) or not (once_more or time.monotonic() < until):
                 raise trouble
             if not once_more:
                 time.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, 1.0)
-            if self._spec.cluster:
-                self._owners = []
+            if self._owners:
+                self._were, self._owners = self._owners, []
         return replies, twice
 
     def _round(
@@ -643,6 +652,7 @@ class RedisStore:
                 owners[first : last + 1] = there[:1] * (last + 1 - first)
                 nodes += there
             self._nodes, self._owners = list(dict.fromkeys([*nodes, self._seed])), owners
+            self._shaken |= bool(self._were) and owners != self._were
             return
         assert trouble is not None
         raise trouble

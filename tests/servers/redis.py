@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import trustme
+from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.processes import server
 
@@ -69,3 +75,61 @@ def certificates(folder: Path) -> tuple[str, ...]:
 def acl_user() -> tuple[str, ...]:
     """Return the server's options to let in :data:`USER` alone, who sees the keys of fstk alone."""
     return "user default off", f"user {USER} on ~fstk:* +@all #{sha256(PASSWORD.encode()).hexdigest()}"
+
+
+class Cluster:
+    """Three primaries and a replica of each, by their ports."""
+
+    def __init__(self, ports: list[int]) -> None:
+        self.ports = ports
+
+    def node(self, port: int) -> Redis:
+        return Redis(port=port, socket_timeout=10, retry=Retry(NoBackoff(), 0))
+
+    def slots(self) -> list[Any]:
+        """Return what the first node that answers knows of the slots: first, last, primary, replicas."""
+        for port in self.ports:
+            with suppress(RedisError), self.node(port) as node:
+                found: Any = node.execute_command("CLUSTER SLOTS")
+                return found
+        raise RuntimeError("no node of the cluster answers")
+
+    def primaries(self) -> list[int]:
+        """Return the ports of the primaries."""
+        return [holders[0][1] for _, _, *holders in self.slots()]
+
+    def owner(self, slot: int) -> int:
+        """Return the port of the primary that has a slot."""
+        return next(holders[0][1] for first, last, *holders in self.slots() if first <= slot <= last)
+
+    def flush(self) -> None:
+        for port in set(self.primaries()):
+            with self.node(port) as node:
+                node.flushall()
+
+
+@contextmanager
+def redis_cluster(folder: Path, *options: str) -> Iterator[Cluster]:
+    """Start a cluster of six servers, whose primaries are replaced within seconds when they die.
+
+    Raises:
+        RuntimeError: a server ended, or they found no agreement within a minute.
+    """
+    with ExitStack() as stack:
+        ports = []
+        for number in range(6):
+            # By default the second port is the first plus 10,000, and may not be free.
+            meeting = ("cluster-enabled yes", "cluster-node-timeout 1000", f"cluster-port {free_port()}")
+            ports.append(stack.enter_context(redis_server(folder / str(number), *meeting, *options)))
+        command = ["redis-cli", "--cluster", "create", *(f"127.0.0.1:{port}" for port in ports)]
+        made = [*command, "--cluster-replicas", "1", "--cluster-yes"]
+        said = subprocess.run(made, capture_output=True, text=True, timeout=60, check=False)
+        cluster = Cluster(ports)
+        for _ in range(600):
+            states = [cluster.node(port).info("replication") for port in ports]
+            agreed = [cluster.node(port).cluster("info")["cluster_state"] for port in ports]
+            if {*agreed} == {"ok"} and all(state.get("master_link_status", "up") == "up" for state in states):
+                yield cluster
+                return
+            threading.Event().wait(0.1)
+        raise RuntimeError(f"the cluster did not come to be:\n{said.stdout[-3000:]}{said.stderr}")
