@@ -521,11 +521,15 @@ class PostgreSQLStore:
         return text.format(**self._names, **more)
 
     def _unavailable(self, error: Exception) -> StoreUnavailable:
+        state = getattr(error, "sqlstate", None)
         said = str(error).strip().splitlines() or [type(error).__name__]
-        # A login that fails has no code, and its message goes over several lines, of which the last is the last try.
-        reason = said[0] if getattr(error, "sqlstate", None) else said[-1].rpartition("FATAL:")[2].strip()
-        hint = _HINTS.get(getattr(error, "sqlstate", None) or "", "")
-        return StoreUnavailable(f"online store {self.url} did not answer: {reason.rstrip('.')}. {hint}".rstrip())
+        # What a login fails with has no code, and lines for each address that was tried, with psycopg's word before.
+        fatal = [line.rpartition("FATAL:")[2] for line in said if "FATAL:" in line]
+        reason = (fatal or said)[0].removeprefix("connection failed: ").strip().rstrip(".")
+        hint = _HINTS.get(state or "", "")
+        if fatal and self._spec.password is not None and "password" in reason:
+            hint = f"The password is read anew from {self._spec.password} at each login."
+        return StoreUnavailable(f"online store {self.url} did not answer: {reason}. {hint}".rstrip())
 
 
 def _id(key: bytes) -> bytes:

@@ -33,7 +33,6 @@ PASSWORD = "env:FSTK_TEST_POSTGRES"
 _ATTEMPTS = 5  # at a port that nobody else takes first
 _SETTINGS = {
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "64MB",
     "max_connections": "60",
