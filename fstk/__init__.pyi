@@ -2,6 +2,7 @@ from .client import FeatureEngineeringClient
 from .engines.connect import connect
 from .jobs.job import job
 from .notebook.magics import load_ipython_extension
+from .online.cosmos import AzureCosmosDBSpec
 from .online.memory import MemorySpec
 from .online.postgres import PostgreSQLSpec
 from .online.redis import RedisSpec
@@ -19,6 +20,7 @@ from .windows.spec import Aggregate
 __version__: str
 __all__ = [
     "Aggregate",
+    "AzureCosmosDBSpec",
     "Calendar",
     "FeatureEngineeringClient",
     "FeatureFunction",

@@ -19,6 +19,7 @@ from fstk.engines.spark import SparkEngine
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from tests.servers.cosmos import Peer
     from tests.servers.postgres import Server
     from tests.servers.redis import Cluster
 
@@ -129,6 +130,15 @@ def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]
 
     with redis_cluster(tmp_path_factory.mktemp("redis-cluster")) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def cosmos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
+    """A peer of Azure Cosmos DB; each test names a container of its own there."""
+    from tests.servers.cosmos import cosmos_server
+
+    with cosmos_server(tmp_path_factory.mktemp("cosmos")) as peer:
+        yield peer
 
 
 @pytest.fixture(params=ENGINES)

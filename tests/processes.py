@@ -14,7 +14,9 @@ _PATIENCE = 180.0  # seconds until a server that neither listens nor ends is giv
 
 
 @contextmanager
-def server(command: Sequence[str], tells: str, env: Mapping[str, str], folder: Path) -> Iterator[int]:
+def server(
+    command: Sequence[str], tells: str, env: Mapping[str, str], folder: Path, address: str = "127.0.0.1"
+) -> Iterator[int]:
     """Run a server in ``folder``; yield the port in the first line that matches ``tells``; end it by its process id.
 
     What it prints is kept in ``folder/server.log``.
@@ -40,7 +42,7 @@ def server(command: Sequence[str], tells: str, env: Mapping[str, str], folder: P
         port = next((int(found[1]) for line in _noted(process.stdout, said) if (found := re.search(tells, line))), None)
         keeping = threading.Thread(target=_keep, args=(process.stdout, folder / "server.log", said), daemon=True)
         keeping.start()
-        if port is None or not _listens(process, port):
+        if port is None or not _listens(process, address, port):
             keeping.join()
             raise RuntimeError(f"{command[0]} ended with {process.wait()} before it listened:\n{''.join(said)[-5000:]}")
         giving_up.cancel()
@@ -70,12 +72,12 @@ def _keep(output: Iterator[str], log: Path, said: list[str]) -> None:
             kept.flush()
 
 
-def _listens(process: subprocess.Popen[str], port: int) -> bool:
+def _listens(process: subprocess.Popen[str], address: str, port: int) -> bool:
     """Wait until a connection is taken, or the process has ended: some tell the port before they listen."""
     pause = threading.Event()
     while process.poll() is None:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=10).close()
+            socket.create_connection((address, port), timeout=10).close()
         except OSError:
             pause.wait(0.05)
         else:

@@ -27,12 +27,14 @@ PROCESSES = "several processes at work in it at once"
 class Store:
     """How a test gets an empty one: ``make(request, folder)``, which may ask for fixtures, a server's for example. What
     it cannot do is ``cannot``; ``marks`` say what it needs. A ``mode`` is one more way to reach a store of this list:
-    what takes several processes is not tried on it again."""
+    what takes several processes is not tried on it again. ``share`` of what a test repeats is enough where each call
+    costs much."""
 
     make: Callable[[pytest.FixtureRequest, Path], OnlineSpec]
     cannot: frozenset[str] = frozenset()
     marks: tuple[Any, ...] = ()
     mode: bool = False
+    share: float = 1.0
 
 
 def _redis(request: pytest.FixtureRequest, _: Path) -> RedisSpec:
@@ -66,6 +68,9 @@ STORES: dict[str, Store] = {
     "redis": Store(_redis, marks=(pytest.mark.server,)),
     "rediss": Store(_rediss, marks=(pytest.mark.server,), mode=True),
     "redis-cluster": Store(_redis_cluster, marks=(pytest.mark.server,), mode=True),
+    "cosmos": Store(
+        lambda request, _: request.getfixturevalue("cosmos").spec(), marks=(pytest.mark.server,), share=0.2
+    ),
 }
 
 
@@ -90,6 +95,12 @@ def spec(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OnlineSpec]
     if isinstance(made, SQLiteSpec):
         with closing(sqlite3.connect(made.path)) as db:
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.fixture
+def share(request: pytest.FixtureRequest) -> float:
+    """Return how much of what a test repeats is tried on its store."""
+    return STORES[request.node.callspec.params["spec"]].share
 
 
 @pytest.fixture

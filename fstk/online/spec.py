@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from fstk import settings
 from fstk.columns.length import read_length
 from fstk.errors import InvalidInput
+from fstk.online.cosmos import AzureCosmosDBSpec
 from fstk.online.memory import MemorySpec
 from fstk.online.postgres import PostgreSQLSpec
 from fstk.online.redis import RedisSpec, TLSRedisSpec
@@ -55,6 +56,7 @@ SPECS: Mapping[str, type[URLSpec]] = {
     "postgresql": PostgreSQLSpec,
     "redis": RedisSpec,
     "rediss": TLSRedisSpec,
+    "cosmos": AzureCosmosDBSpec,
 }
 """Scheme → spec: a store is registered by its entry here."""
 

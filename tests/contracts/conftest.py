@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.stores import spec, store  # noqa: F401  fixtures
+from tests.stores import share, spec, store  # noqa: F401  fixtures
 
 HERE = Path(__file__).parent
 _folders: list[Path] = []

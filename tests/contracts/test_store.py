@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fstk.columns.instants import FIRST_INSTANT, LAST_INSTANT
@@ -150,21 +150,24 @@ def test_the_rule_by_which_a_store_decides(one: tuple, two: tuple) -> None:
     assert (verdict(row, None), replaces(row, None)) == ("written", True)
 
 
-@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(_BATCHES)
-def test_any_sequence_of_batches_is_decided_by_the_rule(store: OnlineStore, batches: list[dict[bytes, tuple]]) -> None:
-    table = store.put_table(replace(WIDER, name=f"t{next(_NUMBERS)}"), None)
-    held: dict[bytes, Row] = {}
-    for batch in batches:
-        rows = [Row(key, *order) for key, order in batch.items()]
-        said = [_said(row, held.get(row.key)) for row in rows]
-        words = [word for word, _ in said]
-        expected = Counts(words.count("written"), words.count("unchanged"), words.count("stale"), 0)
-        assert store.write(table, rows) == expected
-        held |= {row.key: row for row, (_, kept) in zip(rows, said, strict=True) if kept}
-    keys = [b"i3", b"i0", b"i1", b"i2", b"i3"]
-    assert got(store, table, keys) == [held.get(key) for key in keys]
-    assert store.count(table) == len(held)
+def test_any_sequence_of_batches_is_decided_by_the_rule(store: OnlineStore, share: float) -> None:
+    @settings(max_examples=round(examples(50) * share), deadline=None)
+    @given(_BATCHES)
+    def check(batches: list[dict[bytes, tuple]]) -> None:
+        table = store.put_table(replace(WIDER, name=f"t{next(_NUMBERS)}"), None)
+        held: dict[bytes, Row] = {}
+        for batch in batches:
+            rows = [Row(key, *order) for key, order in batch.items()]
+            said = [_said(row, held.get(row.key)) for row in rows]
+            words = [word for word, _ in said]
+            expected = Counts(words.count("written"), words.count("unchanged"), words.count("stale"), 0)
+            assert store.write(table, rows) == expected
+            held |= {row.key: row for row, (_, kept) in zip(rows, said, strict=True) if kept}
+        keys = [b"i3", b"i0", b"i1", b"i2", b"i3"]
+        assert got(store, table, keys) == [held.get(key) for key in keys]
+        assert store.count(table) == len(held)
+
+    check()
 
 
 def test_equal_event_time_and_newer_version_wins(store: OnlineStore, table: OnlineTable) -> None:
@@ -274,9 +277,9 @@ def test_one_read_is_of_many_tables(store: OnlineStore, table: OnlineTable) -> N
     assert store.get([]) == []
 
 
-def test_keys_are_those_that_have_a_row(store: OnlineStore, table: OnlineTable) -> None:
+def test_keys_are_those_that_have_a_row(store: OnlineStore, table: OnlineTable, share: float) -> None:
     assert [key for portion in store.keys(table) for key in portion] == []
-    rows = [Row(key, 1, 1, 0, b"") for key in [b"", *(b"i%d" % i for i in range(12_000))]]
+    rows = [Row(key, 1, 1, 0, b"") for key in [b"", *(b"i%d" % i for i in range(round(12_000 * share)))]]
     other = store.put_table(replace(TABLE, name="other"), None)
     store.write(other, [Row(b"another", 1, 1, 0, b"")])
     store.write(table, rows)
@@ -319,28 +322,30 @@ _STEPS = st.lists(
 )
 
 
-@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(_STEPS, st.randoms(use_true_random=False))
-def test_writes_and_removals_end_the_same_in_any_order(
-    store: OnlineStore, steps: list[tuple[str, bytes, int]], choose: random.Random
-) -> None:
+def test_writes_and_removals_end_the_same_in_any_order(store: OnlineStore, share: float) -> None:
     """A key's floor is the newest version that removed it; of what was offered above it the newest is there."""
-    shuffled = list(steps)
-    choose.shuffle(shuffled)
-    for order in (steps, shuffled):
-        table = store.put_table(replace(TABLE, name=f"t{next(_NUMBERS)}"), None)
-        for what, key, version in order:
-            if what == "remove":
-                store.remove(table, [key], version)
-            else:
-                store.write(table, [Row(key, version, version, 0, b"%d" % version)])
-        expected = {}
-        for key in (b"i0", b"i1"):
-            floor = max((version for what, of, version in steps if (what, of) == ("remove", key)), default=-1)
-            offered = [version for what, of, version in steps if (what, of) == ("write", key) and version > floor]
-            expected[key] = Row(key, max(offered), max(offered), 0, b"%d" % max(offered)) if offered else None
-        assert got(store, table, list(expected)) == list(expected.values())
-        assert store.count(table) == sum(row is not None for row in expected.values())
+
+    @settings(max_examples=round(examples(60) * share), deadline=None)
+    @given(_STEPS, st.randoms(use_true_random=False))
+    def check(steps: list[tuple[str, bytes, int]], choose: random.Random) -> None:
+        shuffled = list(steps)
+        choose.shuffle(shuffled)
+        for order in (steps, shuffled):
+            table = store.put_table(replace(TABLE, name=f"t{next(_NUMBERS)}"), None)
+            for what, key, version in order:
+                if what == "remove":
+                    store.remove(table, [key], version)
+                else:
+                    store.write(table, [Row(key, version, version, 0, b"%d" % version)])
+            expected = {}
+            for key in (b"i0", b"i1"):
+                floor = max((version for what, of, version in steps if (what, of) == ("remove", key)), default=-1)
+                offered = [version for what, of, version in steps if (what, of) == ("write", key) and version > floor]
+                expected[key] = Row(key, max(offered), max(offered), 0, b"%d" % max(offered)) if offered else None
+            assert got(store, table, list(expected)) == list(expected.values())
+            assert store.count(table) == sum(row is not None for row in expected.values())
+
+    check()
 
 
 def test_threads_that_publish_at_once_leave_the_newest_rows(spec: OnlineSpec, store: OnlineStore) -> None:
@@ -357,8 +362,10 @@ def test_threads_that_publish_at_once_leave_the_newest_rows(spec: OnlineSpec, st
 
 @can(PROCESSES)
 @pytest.mark.slow
-def test_publishers_killed_and_retried_in_any_order_leave_the_newest_rows(spec: OnlineSpec, store: OnlineStore) -> None:
-    versions, keys = (1, 2, 3, 4), 400
+def test_publishers_killed_and_retried_in_any_order_leave_the_newest_rows(
+    spec: OnlineSpec, store: OnlineStore, share: float
+) -> None:
+    versions, keys = (1, 2, 3, 4), max(150, round(400 * share))
     table = store.put_table(publisher.TABLE, None)
     choose = random.Random(7)
     running: dict[int, subprocess.Popen[str]] = {}

@@ -50,7 +50,7 @@ def test_a_url_holds_what_a_spec_does() -> None:
 
 
 def test_urls_begin_as_the_registered_stores_do() -> None:
-    assert beginnings() == ["sqlite:///", "memory://", "postgresql://", "redis://", "rediss://"]
+    assert beginnings() == ["sqlite:///", "memory://", "postgresql://", "redis://", "rediss://", "cosmos://"]
 
 
 def test_a_memory_store_has_a_name() -> None:
@@ -64,7 +64,7 @@ def test_a_memory_store_has_a_name() -> None:
     ("store", "shown"),
     [
         ("mysql://:secret@localhost:6379", "mysql://…"),
-        ("cosmos://secret", "cosmos://…"),
+        ("mongodb://secret", "mongodb://…"),
         ("online.db", "'online.db'"),
         ("sqlite://", "names no file"),
         ("sqlite:///", "names no file"),
