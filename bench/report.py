@@ -48,6 +48,13 @@ class Report(Displayed):
     lines: list[Line] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def add(self, line: Line) -> None:
+        """Keep a line, and print it at once: the table comes after many minutes."""
+        self.lines.append(line)
+        case, contender, *figures = self._row(line)
+        said = [line.failure] if line.failure else [str(figure) for figure in figures[:-1] if figure is not None]
+        print(f" {case:<30}  {contender:<11}  {'  '.join(said)}", flush=True)
+
     def ratio(self, line: Line) -> float | None:
         """Return the line's best time over its rival's, None where either is missing."""
         rivals = [other for other in self.lines if (other.case, other.contender) == (line.case, line.rival)]

@@ -7,16 +7,20 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench import child, compare, data, notebook, process
-from bench.__main__ import contenders, measure
+from bench import child, compare, data, notebook, process, startup
+from bench.__main__ import contenders, main, measure
 from bench.cases import CASES, FROM_FILES
 from bench.report import Line, Report
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,6 +37,15 @@ def test_local_contenders_give_one_answer(case: str, folder: Path) -> None:
     for contender in child.LOCAL:
         child.main(case, contender, folder, 1)
     for contender in child.LOCAL:
+        assert compare.difference(child.answer(folder, case, "DuckDB"), child.answer(folder, case, contender)) is None
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("case", CASES)
+def test_contenders_on_spark_give_that_answer(case: str, folder: Path, spark: SparkSession) -> None:
+    for contender in ("DuckDB", *child.SPARK):
+        child.main(case, contender, folder, 1)
+    for contender in child.SPARK:
         assert compare.difference(child.answer(folder, case, "DuckDB"), child.answer(folder, case, contender)) is None
 
 
@@ -110,7 +123,31 @@ def test_every_contender_is_measured_after_the_one_it_is_held_against() -> None:
     assert names.index("Spark SQL") < names.index("spark")
 
 
+def test_each_line_is_printed_as_it_is_measured_and_the_table_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[int] = []
+
+    def run(module: str, *arguments: str, folder: Path, **_: object) -> process.Measured:
+        seen.append(len(capsys.readouterr().out.splitlines()))
+        if module == "bench.child":
+            table = pa.table({"id": [1], "ts": pa.array([0], pa.timestamp("us"))})
+            pq.write_table(table, child.answer(folder, arguments[0], arguments[1]))
+        names = startup.STEPS if module == "bench.startup" else notebook.LIMITS
+        return process.Measured({"seconds": [1.0], "steps": dict.fromkeys(names, 1.0)}, 1)
+
+    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr(sys, "argv", ["bench", "--quick", "--json", str(tmp_path / "figures.json")])
+    main()
+    measured = len(CASES) * len(contenders()) + len(FROM_FILES) * len(child.LOCAL)
+    assert seen[: measured + 1] == [0, *[1] * measured]
+    assert "against" in capsys.readouterr().out
+    lines = json.loads((tmp_path / "figures.json").read_text())["lines"]
+    assert len(lines) == measured + 2 * len(startup.STEPS) + len(notebook.LIMITS)
+
+
 @pytest.mark.spark
+@pytest.mark.nightly
 def test_quick_bench_runs_from_end_to_end(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bench", "--quick", "--json", str(tmp_path / "figures.json")],
