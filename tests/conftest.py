@@ -141,6 +141,15 @@ def cosmos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
         yield peer
 
 
+@pytest.fixture(scope="session")
+def redis_endpoint(redis_port: int) -> Iterator[int]:
+    """The port of one endpoint before that Redis server, which refuses commands with keys of several slots."""
+    from tests.servers.endpoint import endpoint
+
+    with endpoint(redis_port) as port:
+        yield port
+
+
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """Every engine in turn; a Spark one is also what ``active()`` returns."""

@@ -44,6 +44,11 @@ def _redis(request: pytest.FixtureRequest, _: Path) -> RedisSpec:
     return RedisSpec("127.0.0.1", port)
 
 
+def _redis_endpoint(request: pytest.FixtureRequest, folder: Path) -> RedisSpec:
+    _redis(request, folder)
+    return RedisSpec("127.0.0.1", request.getfixturevalue("redis_endpoint"))
+
+
 def _rediss(request: pytest.FixtureRequest, _: Path) -> RedisSpec:
     (port, authority), patch = request.getfixturevalue("rediss"), request.getfixturevalue("monkeypatch")
     patch.setenv("SSL_CERT_FILE", str(authority))
@@ -67,6 +72,7 @@ STORES: dict[str, Store] = {
     ),
     "redis": Store(_redis, marks=(pytest.mark.server,)),
     "rediss": Store(_rediss, marks=(pytest.mark.server,), mode=True),
+    "redis-endpoint": Store(_redis_endpoint, marks=(pytest.mark.server,), mode=True),
     "redis-cluster": Store(_redis_cluster, marks=(pytest.mark.server,), mode=True),
     "cosmos": Store(
         lambda request, _: request.getfixturevalue("cosmos").spec(), marks=(pytest.mark.server,), share=0.2

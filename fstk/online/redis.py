@@ -8,9 +8,9 @@
 | ``fstk:dropped`` | set: generations whose rows are still to be deleted |
 
 The header of a row is three times eight bytes, floor, event time and version, and four of the layout, big-endian and
-with the sign flipped, so that their order as bytes is that of the numbers: the scripts compare bytes, since Lua's
-numbers are doubles and its ``<`` on strings follows the server's locale. Every script touches one key. ``{}`` is an
-empty hash tag: whatever a key holds, all of it decides its slot.
+with the sign flipped, so that their order as bytes is that of the numbers. The scripts compare four bytes at a time:
+Lua's numbers are doubles, and its ``<`` on strings follows the server's locale. Every script touches one key. ``{}``
+is an empty hash tag: whatever a key holds, all of it decides its slot.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ _CONNECT = 3.0
 _PATIENCE = 30.0  # seconds that a write waits for a restart or a fail-over
 _REDIRECTS = 16
 _SLOTS = 16_384
+_SENT = 200  # commands in one piece; the server begins while the next is made
 _SCANNED = 2_000  # keys in a portion, about a millisecond of the server's time
 _PACE = 0.005  # seconds between portions of a deletion
 _LINGER = 1.0  # seconds that closing waits for a deletion under way; the next drop or publication goes on with it
@@ -56,43 +57,43 @@ _SIGN = 2**63
 _HEADER = struct.Struct(">QQQI")
 _ORDER = struct.Struct(">QQI")
 _FLOOR = struct.Struct(">Q")
-_NO_FLOOR = _FLOOR.pack(_SIGN - 1)
 
 _BEFORE = """
 local function before(a, b)
   if a == b then return false end
-  for i = 1, #a do
-    local x, y = string.byte(a, i), string.byte(b, i)
+  for i = 1, #a, 4 do
+    local x, y = struct.unpack('>I4', a, i), struct.unpack('>I4', b, i)
     if x ~= y then return x < y end
   end
   return false
 end
+local never = '\\127\\255\\255\\255\\255\\255\\255\\255'
 local held = redis.call('GET', KEYS[1])
-local floor = held and string.sub(held, 1, 8) or ARGV[1]
+local floor = held and string.sub(held, 1, 8) or never
 local row = held and #held > 8
 """
-# ARGV: no floor, the order offered, the value, when Redis may let go of it (milliseconds; empty: never)
+# ARGV: the order offered, the value, when Redis may let go of it (milliseconds; empty: never)
 _WRITE = f"""{_BEFORE}
-local order = ARGV[2]
+local order = ARGV[1]
 if not before(floor, string.sub(order, 9, 16)) then return 0 end
 if row then
   local was = string.sub(held, 9, 28)
   if before(order, was) then return 0 end
   if order == was then return 1 end
   if string.sub(order, 1, 8) == string.sub(was, 1, 8) and string.sub(order, 17) == string.sub(was, 17)
-      and string.sub(held, 29) == ARGV[3] then
+      and string.sub(held, 29) == ARGV[2] then
     redis.call('SETRANGE', KEYS[1], 16, string.sub(order, 9, 16))
     return 1
   end
 end
-redis.call('SET', KEYS[1], floor .. order .. ARGV[3])
-if ARGV[4] ~= '' and floor == ARGV[1] then redis.call('PEXPIREAT', KEYS[1], ARGV[4]) end
+redis.call('SET', KEYS[1], floor .. order .. ARGV[2])
+if ARGV[3] ~= '' and floor == never then redis.call('PEXPIREAT', KEYS[1], ARGV[3]) end
 return row and 2 or 3
 """
-# ARGV: no floor, the version removed at. A floor is never let go of.
+# ARGV: the version removed at. A floor is never let go of.
 _REMOVE = f"""{_BEFORE}
-if before(floor, ARGV[2]) then floor = ARGV[2] end
-if row and before(ARGV[2], string.sub(held, 17, 24)) then
+if before(floor, ARGV[1]) then floor = ARGV[1] end
+if row and before(ARGV[1], string.sub(held, 17, 24)) then
   redis.call('SETRANGE', KEYS[1], 0, floor)
   redis.call('PERSIST', KEYS[1])
   return 0
@@ -132,7 +133,8 @@ return 1
 _TABLES, _DROPPED = b"fstk:tables", b"fstk:dropped"
 
 Address = tuple[str, int]
-Command = tuple[Any, ...]
+Command = tuple[bytes, bytes]
+"""The key that it is about, and itself in Redis' protocol."""
 
 
 @validated()
@@ -280,7 +282,9 @@ class _Flight:
         self._pool, self._due = pool, len(commands)
         self._connection: Connection = pool.get_connection()
         try:
-            self._connection.send_packed_command(self._connection.pack_commands(commands))
+            for start in range(0, len(commands), _SENT):
+                sent = b"".join([packed for _, packed in commands[start : start + _SENT]])
+                self._connection.send_packed_command([sent], check_health=False)
         except BaseException:
             self.close()
             raise
@@ -342,7 +346,7 @@ class RedisStore:
     def names(self) -> list[str]:
         with self._translated():
             names = sorted(name.decode() for name in self._one("SMEMBERS", _TABLES))
-            there = self._all([("EXISTS", _table_key(name)) for name in names])
+            there = self._all([_command("EXISTS", _table_key(name)) for name in names])
         return [name for name, is_there in zip(names, there, strict=True) if is_there]
 
     def table(self, name: str) -> OnlineTable | None:
@@ -358,8 +362,8 @@ class RedisStore:
                 self._one("SADD", _TABLES, name)
                 new |= {"generation": secrets.token_urlsafe(8), "rows": 0}
             elif seen.ttl is not None and (table.ttl is None or table.ttl > seen.ttl):
-                for keys in self._scanned(_key(seen, b"")):
-                    self._all([("PERSIST", key) for key in keys])
+                for keys in self._scanned(_prefix(seen)):
+                    self._all([_command("PERSIST", key) for key in keys])
             if not self._changed(name, _same(seen), new):
                 raise self._conflict(name, seen)
             recorded = self.table(name)
@@ -368,13 +372,9 @@ class RedisStore:
         return recorded
 
     def write(self, table: OnlineTable, rows: Sequence[Row]) -> Counts:
-        now = time.time_ns() // 1_000
-        said = self._compared(
-            table,
-            _WRITE,
-            [(_key(table, row.key), _NO_FLOOR, _order(row), row.value, _let_go(table, row, now)) for row in rows],
-            lambda said: said.count(3),
-        )
+        now, prefix = time.time_ns() // 1_000, _prefix(table)
+        offered = [(prefix + row.key, _order(row), row.value, _let_go(table, row, now)) for row in rows]
+        said = self._compared(table, _WRITE, offered, lambda said: said.count(3))
         return Counts(said.count(2) + said.count(3), said.count(1), said.count(0), said.count(None))
 
     def complete(self, table: OnlineTable, watermark: Watermark) -> None:
@@ -395,30 +395,31 @@ class RedisStore:
 
     def get(self, wanted: Sequence[Wanted]) -> list[list[Row | None]]:
         # The rows of a dropped table may still lie there.
-        tables = [("HGET", _table_key(table.name), "generation") for table, _ in wanted]
+        commands = [_command("HGET", _table_key(table.name), b"generation") for table, _ in wanted]
+        for table, keys in wanted:
+            prefix = _prefix(table)
+            commands += [_command("GET", prefix + key) for key in keys]
         with self._translated():
-            found = iter(self._all([*tables, *(("GET", _key(table, key)) for table, keys in wanted for key in keys)]))
+            found = iter(self._all(commands))
         there = [next(found) == table.generation.encode() for table, _ in wanted]
         rows = [[_row(key, next(found)) for key in keys] for _, keys in wanted]
         return [of if is_there else [None] * len(of) for of, is_there in zip(rows, there, strict=True)]
 
     def keys(self, table: OnlineTable) -> Iterator[list[bytes]]:
-        prefix = _key(table, b"")
+        prefix = _prefix(table)
         seen: set[bytes] = set()  # a scan may meet a key twice
         with self._translated():
             for found in self._scanned(prefix):
                 new = list(set(found) - seen)
                 seen.update(new)
-                sizes = self._all([("STRLEN", key) for key in new])
+                sizes = self._all([_command("STRLEN", key) for key in new])
                 portion = [key[len(prefix) :] for key, size in zip(new, sizes, strict=True) if size > _FLOOR.size]
                 if portion:
                     yield portion
 
     def remove(self, table: OnlineTable, keys: Sequence[bytes], version: int) -> int:
-        at = _FLOOR.pack(version + _SIGN)
-        said = self._compared(
-            table, _REMOVE, [(_key(table, key), _NO_FLOOR, at) for key in keys], lambda s: -s.count(1)
-        )
+        at, prefix = _FLOOR.pack(version + _SIGN), _prefix(table)
+        said = self._compared(table, _REMOVE, [(prefix + key, at) for key in keys], lambda said: -said.count(1))
         if None in said:
             raise StoreUnavailable(f"online store {self.url} is full: {said.count(None):,} keys were not removed.")
         return said.count(1)
@@ -440,14 +441,14 @@ class RedisStore:
                 return int(held[b"rows"])
             counted = sum(map(len, self.keys(table)))
             expected = table.generation, held[b"rows"], counted, len(held)
-            self._one("EVAL", _COUNTED, 1, _table_key(table.name), *expected, *marks)
+            self._one("EVAL", _table_key(table.name), *expected, *marks, script=_COUNTED)
             return counted
 
     def drop(self, table: OnlineTable) -> None:
         """Remove the table, at once; its rows, which no one reads any more, are deleted in the background."""
         with self._translated():
             self._one("SADD", _DROPPED, table.generation)
-            self._one("EVAL", _DROP, 1, _table_key(table.name), table.generation)
+            self._one("EVAL", _table_key(table.name), table.generation, script=_DROP)
             self._delete_dropped()
 
     def _table(self, name: str) -> tuple[OnlineTable | None, bytes]:
@@ -460,7 +461,8 @@ class RedisStore:
     def _changed(self, name: str, expected: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
         """Set fields of a table where the ``expected`` ones are as they were; tell whether they were."""
         pairs = [part for pair in (*expected.items(), *new.items()) for part in pair]
-        return bool(self._one("EVAL", _CHANGE, 1, _table_key(name), len(expected), *pairs, patience=self._patience))
+        arguments = _table_key(name), len(expected), *pairs
+        return bool(self._one("EVAL", *arguments, script=_CHANGE, patience=self._patience))
 
     def _conflict(self, name: str, seen: OnlineTable | None) -> WriteConflict:
         try:
@@ -483,14 +485,14 @@ class RedisStore:
                     raise self._conflict(name, table)
             except full:
                 return [None] * len(arguments)
-            commands = [("EVALSHA", digest, 1, *one) for one in arguments]
-            replies, twice = self._replies(commands, self._patience, [("SCRIPT", "LOAD", script)])
+            commands = [_command("EVALSHA", *one, script=digest) for one in arguments]
+            replies, twice = self._replies(commands, self._patience, [_command("SCRIPT", b"LOAD", script)])
             said = [None if isinstance(reply, full) else self._right(reply) for reply in replies]
             closing = "open:" if twice else mark  # what was sent twice may have been done the first time
             told = table.generation, len(table.layouts), closing, added(said)
             same = 1
             with suppress(full):  # the mark stays
-                same = self._one("EVAL", _CLOSE, 1, _table_key(name), *told, patience=self._patience)
+                same = self._one("EVAL", _table_key(name), *told, script=_CLOSE, patience=self._patience)
             if not same:
                 # What the batch wrote after a drop is deleted as the rest is.
                 if self._one("HGET", _table_key(name), "generation") != table.generation.encode():
@@ -505,7 +507,7 @@ class RedisStore:
         for address in dict.fromkeys(self._owners) if self._spec.cluster else [self._seed]:
             cursor = b"0"
             while address is not None:
-                command = ("SCAN", cursor, "MATCH", prefix + b"*", "COUNT", _SCANNED)
+                command = _command("SCAN", cursor, "MATCH", prefix + b"*", "COUNT", _SCANNED)
                 cursor, found = self._right(self._at(address, command))
                 if found:
                     yield found
@@ -517,8 +519,8 @@ class RedisStore:
             self._sweep = threading.Thread(target=_delete_dropped, args=(self._spec,), daemon=True)
             self._sweep.start()
 
-    def _one(self, *command: Any, patience: float = 0.0) -> Any:
-        return self._right(self._replies([command], patience)[0][0])
+    def _one(self, name: str, key: bytes, *arguments: Any, script: str = "", patience: float = 0.0) -> Any:
+        return self._right(self._replies([_command(name, key, *arguments, script=script)], patience)[0][0])
 
     def _all(self, commands: Sequence[Command]) -> list[Any]:
         return [self._right(reply) for reply in self._replies(commands)[0]]
@@ -581,7 +583,7 @@ class RedisStore:
             return left, error
         try:
             for (address, out_of_turn), indices in groups.items():
-                first = [("ASKING",)] if out_of_turn else []
+                first = [(b"", b"*1\r\n$6\r\nASKING\r\n")] if out_of_turn else []
                 try:
                     sent = [*before, *(one for i in indices for one in (*first, commands[i]))]
                     flights.append((_Flight(self._pool(address), sent), indices, out_of_turn))
@@ -628,10 +630,9 @@ class RedisStore:
         slot_of = self._redis.crc.key_slot
         groups: dict[tuple[Address, bool], list[int]] = {}
         for i, named in left.items():
-            key = commands[i][3 if commands[i][0] in ("EVAL", "EVALSHA") else 1]
-            owner = self._owners[slot_of(key)] if named is None else named
+            owner = self._owners[slot_of(commands[i][0])] if named is None else named
             if owner is None:
-                raise self._redis.exceptions.ConnectionError(f"slot {slot_of(key)} of the cluster has no node")
+                raise self._redis.exceptions.ConnectionError("not all slots of the cluster have a node")
             groups.setdefault((owner, named is not None), []).append(i)
         return groups
 
@@ -641,7 +642,7 @@ class RedisStore:
         trouble: Exception | None = None
         for address in list(self._nodes):
             try:
-                ranges = self._right(self._at(address, ("CLUSTER", "SLOTS")))
+                ranges = self._right(self._at(address, _command("CLUSTER", b"SLOTS")))
             except (redis.ConnectionError, redis.TimeoutError) as error:
                 trouble = error
                 continue
@@ -687,8 +688,8 @@ def _delete_dropped(spec: RedisSpec) -> None:
     """Delete the rows of dropped tables, pausing after each portion; what a fault leaves, the next call deletes."""
     with RedisStore(spec) as store, suppress(StoreUnavailable), store._translated():
         for generation in store._one("SMEMBERS", _DROPPED):
-            for keys in store._scanned(_prefix(generation.decode())):
-                store._all([("UNLINK", key) for key in keys])
+            for keys in store._scanned(_rows_of(generation)):
+                store._all([_command("UNLINK", key) for key in keys])
                 time.sleep(_PACE)
             store._one("SREM", _DROPPED, generation)
 
@@ -697,12 +698,20 @@ def _table_key(name: str) -> bytes:
     return b"fstk:table:" + name.encode()
 
 
-def _prefix(generation: str) -> bytes:
-    return b"fstk:{}:%s:" % generation.encode()
+def _rows_of(generation: bytes) -> bytes:
+    return b"fstk:{}:%b:" % generation
 
 
-def _key(table: OnlineTable, key: bytes) -> bytes:
-    return _prefix(table.generation) + key
+def _prefix(table: OnlineTable) -> bytes:
+    """What the keys of a table's rows begin with."""
+    return _rows_of(table.generation.encode())
+
+
+def _command(name: str, key: bytes, *arguments: bytes | str | int, script: str = "") -> Command:
+    """Return a command; of EVAL and EVALSHA ``script`` is the script or its digest."""
+    parts = [name.encode(), *((script.encode(), b"1") if script else ()), key]
+    parts += [part if isinstance(part, bytes) else str(part).encode() for part in arguments]
+    return key, b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]))
 
 
 def _same(table: OnlineTable | None) -> dict[str, Any]:

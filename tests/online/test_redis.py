@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 from redis import Redis
 from redis.crc import key_slot
+from redis.exceptions import ClusterCrossSlotError
 
 from fstk.errors import InvalidInput, StoreUnavailable
 from fstk.online.parity import check_parity
 from fstk.online.publish import publish
-from fstk.online.redis import RedisSpec, RedisStore, _key
+from fstk.online.redis import RedisSpec, RedisStore, _prefix
 from fstk.online.spec import spec_of
 from fstk.online.store import Counts, OnlineTable, Row
 from fstk.tables.spec import FeatureTable
@@ -134,7 +135,7 @@ def test_a_slot_that_moves_is_followed(clustered: tuple[Cluster, RedisStore, Onl
     cluster, store, table = clustered
     rows = _rows(3000)
     store.write(table, rows[::2])
-    key = _key(table, rows[0].key)
+    key = _prefix(table) + rows[0].key
     slot = key_slot(key)
     old = cluster.owner(slot)
     new = next(port for port in cluster.primaries() if port != old)
@@ -168,6 +169,15 @@ def test_scripts_that_a_node_forgot_are_sent_again(clustered: tuple[Cluster, Red
         for port in set(cluster.primaries()):
             cluster.node(port).script_flush()
     assert store.remove(table, [b"i1", b"i2", b"i3"], 2) == 3
+
+
+@pytest.mark.server
+def test_the_endpoint_of_the_tests_refuses_keys_of_several_slots(redis_endpoint: int) -> None:
+    with Redis(port=redis_endpoint, protocol=2) as client:
+        client.execute_command("MGET", "{a}1", "{a}2")
+        for command in (("MGET", "a", "b"), ("EVAL", "return 1", 2, "a", "b"), ("KEYS", "*")):
+            with pytest.raises(ClusterCrossSlotError):
+                client.execute_command(*command)
 
 
 @pytest.mark.server
