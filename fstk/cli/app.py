@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from fstk import __version__
-from fstk.cli import lint, pit, publish, run, start, tables, windows
+from fstk.cli import lint, pit, publish, run, serve, start, tables, windows
 from fstk.cli.call import Call
 from fstk.errors import FstkError, InvalidInput, UnknownName, nearest
 
@@ -37,6 +37,8 @@ app.command("windows")(windows.windows)
 app.command("pit")(pit.pit)
 app.command("explain")(pit.explain)
 app.command("lint")(lint.lint)
+app.command("serve")(serve.serve)
+app.command("token")(serve.token)
 app.command("new")(start.new)
 app.command("doctor")(start.doctor)
 

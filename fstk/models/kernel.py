@@ -94,9 +94,9 @@ class Scorer:
         kind = arrow_type(self.result_type)
         if not rows.num_rows:
             return rows.append_column(PREDICTION, pa.array([], kind))
-        predict = self._loaded()
+        predict = self.loaded()
         places, parts = [], []
-        for place, frame in self._frames(rows):
+        for place, frame in self.frames(rows):
             try:
                 predicted = predict(frame)
             except Exception as error:
@@ -104,11 +104,11 @@ class Scorer:
                 which = "the rows given" if row is None else self._told(rows.slice(place[row], 1))
                 raise FstkError(f"{self.name} fails on {which}: {type(error).__name__}: {line(error)}.") from error
             places.append(place)
-            parts.append(self._typed(predicted, len(place), kind))
-        column = parts[0] if len(parts) == 1 else pa.concat_arrays(parts).take(np.argsort(np.concatenate(places)))
-        return rows.append_column(PREDICTION, column)
+            parts.append(self.typed(predicted, len(place)))
+        return rows.append_column(PREDICTION, together(places, parts))
 
-    def _loaded(self) -> saved.Predict:
+    def loaded(self) -> saved.Predict:
+        """Return what predicts; FstkError: the model cannot be loaded."""
         try:
             return self.model.predict(self.record.method)
         except FstkError:
@@ -116,7 +116,8 @@ class Scorer:
         except Exception as error:
             raise FstkError(f"{self.name} cannot be loaded: {type(error).__name__}: {error}") from error
 
-    def _frames(self, rows: pa.Table) -> Iterator[tuple[np.ndarray, pandas.DataFrame]]:
+    def frames(self, rows: pa.Table) -> Iterator[tuple[np.ndarray, pandas.DataFrame]]:
+        """Yield the rows as the frames that the model takes, each with the places of its rows."""
         columns = {}
         for name, spark in self.record.inputs.items():
             column, kind = rows.column(name), arrow_type(spark)
@@ -136,11 +137,17 @@ class Scorer:
         known = ", ".join(f"{name} {row.column(name)[0].as_py()!r}" for name in keys)
         return line_of(f"the row of {known}{', without ' if lacking else ''}{', '.join(lacking)}")
 
-    def _typed(self, predicted: Any, rows: int, kind: pa.DataType) -> pa.Array:
+    def typed(self, predicted: Any, rows: int) -> pa.Array:
+        """Return what the model answered to ``rows`` rows in the type of the predictions."""
         found = as_arrow(predicted, rows, self.name)
         if isinstance(found.type, pa.ListType) and self.record.of_second_class(self.result_type):
             found = pc.list_element(found, 1)
-        return cast(found, kind, self.name)
+        return cast(found, arrow_type(self.result_type), self.name)
+
+
+def together(places: list[np.ndarray], parts: list[pa.Array]) -> pa.Array:
+    """Return the predictions of parts of the rows in the order of the rows."""
+    return parts[0] if len(parts) == 1 else pa.concat_arrays(parts).take(np.argsort(np.concatenate(places)))
 
 
 def _refused(predict: saved.Predict, frame: pandas.DataFrame) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,33 @@ from fstk.engines.types import arrow_type
 from fstk.errors import NameCollision, TypeMismatch, UnknownColumn, nearest
 from fstk.models import trust
 from fstk.models.kernel import PREDICTION, PackedModel, Scorer
-from fstk.models.registry import Registry
+from fstk.models.registry import LoggedModel, Registry
 from fstk.models.spec import ModelRecord, read_record
 from fstk.training.plan import TrainingPlan
 from fstk.training.run import join
 from fstk.training.training_set import Tables, create_training_set
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A logged model with its record, checked to be one that may be loaded; ``name`` is what messages call it."""
+
+    found: LoggedModel
+    name: str
+    record: ModelRecord
+    model: PackedModel
+
+
+def open_model(model_uri: str, registry_uri: str | None) -> OpenedModel:
+    """Fetch a logged model; raises UnknownModel, UntrustedModel, and InvalidInput: it carries no feature lookups."""
+    registry = Registry(registry_uri)
+    found = registry.find(model_uri)
+    name = model_uri if found.name is None else f"{found.name} v{found.version}"
+    with tempfile.TemporaryDirectory(prefix="fstk-model-") as temporary:
+        folder = registry.fetch(found, Path(temporary))
+        record = read_record(folder, name)
+        trust.check(folder, found, name)
+        return OpenedModel(found, name, record, PackedModel.pack(folder))
 
 
 def score_batch(
@@ -41,14 +64,8 @@ def score_batch(
     """
     arrow_type(result_type)
     engine = engine or session_for(df)
-    registry = Registry(model_registry_uri)
-    found = registry.find(model_uri)
-    name = model_uri if found.name is None else f"{found.name} v{found.version}"
-    with tempfile.TemporaryDirectory(prefix="fstk-model-") as temporary:
-        folder = registry.fetch(found, Path(temporary))
-        record = read_record(folder, name)
-        trust.check(folder, found, name)
-        model = PackedModel.pack(folder)
+    opened = open_model(model_uri, model_registry_uri)
+    found, name, record = opened.found, opened.name, opened.record
     if not record.predicts(result_type):
         raise TypeMismatch(
             f"{name} predicts {record.answers}, which result_type={result_type!r} does not hold; "
@@ -70,7 +87,7 @@ def score_batch(
     _check_functions(record, rows.plan, name)
     if any(column.lower() == PREDICTION for column in schema):
         raise NameCollision(f"df has a column {PREDICTION}, as the model's answer is called; rename it.")
-    scorer = Scorer(model, name, record, result_type)
+    scorer = Scorer(opened.model, name, record, result_type)
     journal.note("read", found.name or model_uri, found.version, None)
     joined = join(rows.plan, engine.frame(df, "df"), engine, record.as_known)
     return engine.map_slices(joined, scorer, schema | {PREDICTION: result_type})
@@ -82,7 +99,7 @@ def _check_inputs(record: ModelRecord, schema: Schema, name: str) -> None:
         wanted = ", ".join(f"{column} ({record.inputs[column]})" for column in missing)
         raise UnknownColumn(f"{name} also takes {wanted}, which df lacks.{nearest(missing[0], schema)}")
     for column, kind in record.inputs.items():
-        if not _fits(arrow_type(schema[column]), arrow_type(kind)):
+        if not fits(arrow_type(schema[column]), arrow_type(kind)):
             raise TypeMismatch(
                 f"{name} was trained with {column} as {kind}; in df it is {schema[column]}. Cast it to {kind}."
             )
@@ -100,7 +117,7 @@ def _check_functions(record: ModelRecord, plan: TrainingPlan, name: str) -> None
                 )
 
 
-def _fits(given: pa.DataType, trained: pa.DataType) -> bool:
+def fits(given: pa.DataType, trained: pa.DataType) -> bool:
     """Tell whether the model sees the same of both types; integers, and floats, of all widths are alike to it."""
     kinds = (pa.types.is_integer, pa.types.is_floating)
     return given == trained or any(is_kind(given) and is_kind(trained) for is_kind in kinds)

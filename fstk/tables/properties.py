@@ -13,6 +13,7 @@ from fstk.tables.spec import FeatureTable, TableDefinition
 _KEYS = "fstk.primary_keys"
 _TIME = "fstk.timeseries_column"
 _TAG = "fstk.tag."
+_GRANTS = "fstk.grants"
 
 # Incremental publishing and "as known at" read the change data feed from the first version on, so nothing of the
 # history may be cleaned away; commit times are kept in the commits, for those of the files are lost by a copy. Delta's
@@ -52,7 +53,18 @@ def from_properties(
     if lost:
         raise DamagedTable(f"{name}: its properties name the key {lost[0]!r}, which is no column of it.")
     tags = {key.removeprefix(_TAG): value for key, value in properties.items() if key.startswith(_TAG)}
-    return replace(table, tags=tags)
+    return replace(table, tags=tags, select_grants=_select_grants(properties.get(_GRANTS)))
+
+
+def _select_grants(text: str | None) -> tuple[str, ...] | None:
+    """Return those to whom SELECT is granted, of ``{"SELECT": [name, …]}``; of what is not of that form no one."""
+    if text is None:
+        return None
+    try:
+        named = json.loads(text)["SELECT"]
+    except (ValueError, TypeError, KeyError):
+        return ()
+    return tuple(name for name in named if isinstance(name, str)) if isinstance(named, list) else ()
 
 
 def tag_property(key: str) -> str:

@@ -65,6 +65,8 @@ class FeatureTable(Displayed, TableDefinition):
         location: the Delta folder, None in Unity Catalog.
         written_by_fstk: whether every commit of rows came from fstk, so that keys are known to be unique.
         report: what the ``create_table`` that returned this object wrote; None of a table that was looked up.
+        select_grants: who may read it at an endpoint, principals and groups; None while nobody was granted anything,
+            and any valid token will do.
 
     >>> table = fe.get_table(name="shop.spend")
     >>> table.keys, table.features, table.rows
@@ -76,6 +78,7 @@ class FeatureTable(Displayed, TableDefinition):
     location: str | None = None
     written_by_fstk: bool = False
     report: WriteReport | None = field(default=None, compare=False)
+    select_grants: tuple[str, ...] | None = None
 
     @property
     def features(self) -> list[str]:

@@ -1,0 +1,1 @@
+"""Models over HTTP: a request names an entity, its features are looked up online, the model answers."""

@@ -1,0 +1,261 @@
+"""The endpoint as an ASGI application: :func:`create`. Single-threaded; the model and the store are called on the loop.
+
+``fstk serve`` runs it in workers; any other ASGI server can run what ``create`` returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fstk.errors import FstkError, StoreUnavailable
+from fstk.models.score import open_model
+from fstk.online.spec import spec_of
+from fstk.serving.body import parse
+from fstk.serving.deadline import DeadlinePassed, within
+from fstk.serving.door import Door
+from fstk.serving.endpoint import Answer, Endpoint
+from fstk.serving.metrics import CONTENT_TYPE, Metrics
+from fstk.serving.refusal import Refusal, bad
+from fstk.serving.tokens import Tokens
+from fstk.tables.configured import open_catalog
+
+LARGEST = 16 * 2**20
+"""Bytes of a body."""
+_JSON = "application/json"
+_STORE_EVERY, _GRANTS_EVERY = 1.0, 5.0  # seconds
+_log = logging.getLogger("fstk.serving")
+_CLOSE = {"Connection": "close"}
+_LATER = {"Retry-After": "1"}
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Service:
+    """One endpoint and its door; ``problems`` are what /health tells beside, ``closing`` lets every answer be the last
+    of its connection."""
+
+    def __init__(self, endpoint: Endpoint, door: Door, deadline: float, most_waiting: int) -> None:
+        self.endpoint = endpoint
+        self.door = door
+        self.metrics = Metrics()
+        self.problems: list[str] = []
+        self.closing = False
+        self._deadline = deadline
+        self._most_waiting = most_waiting
+        self._waiting = 0
+        version = "" if endpoint.version is None else str(endpoint.version)
+        self.metrics.model.labels(endpoint.name, version).set(1)
+
+    async def invoke(self, request: Request) -> Response:
+        """Answer a request for predictions."""
+        started = time.perf_counter()
+        try:
+            self._admit(request)
+            body = await self._body(request, started)
+            response = await self._answered(body, started)
+        except Refusal as refusal:
+            response = _refused(refusal)
+        status = str(response.status_code)
+        self.metrics.requests.labels(status).inc()
+        self.metrics.seconds.labels(status).observe(time.perf_counter() - started)
+        if self.closing:
+            response.headers["Connection"] = "close"
+        return response
+
+    async def _answered(self, body: bytes, started: float) -> Response:
+        self._waiting += 1
+        try:
+            if self._waiting > self._most_waiting:
+                raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests are waiting", _LATER)
+            await asyncio.sleep(0)  # so that all that have come are counted before one of them is computed
+            return self._told(self._computed(body, started))
+        finally:
+            self._waiting -= 1
+
+    def _computed(self, body: bytes, started: float) -> Answer:
+        try:
+            left = self._deadline - (time.perf_counter() - started)
+            return within(left, lambda: self.endpoint.answer(parse(body, self.endpoint.decimals)))
+        except DeadlinePassed as error:
+            self.endpoint.lookups.reopen()  # a connection may have been left in the middle of an answer
+            raise Refusal(HTTPStatus.GATEWAY_TIMEOUT, "the deadline of a request has passed") from error
+        except StoreUnavailable as error:
+            _log.warning("503: %s", error)
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "the online store does not answer", _LATER) from error
+        except Refusal:
+            raise
+        except Exception as error:
+            number = uuid.uuid4().hex
+            _log.exception("500, id %s", number)
+            reason = f"the model failed; its error is in the server's log under {number}"
+            raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, reason) from error
+
+    def _admit(self, request: Request) -> None:
+        self.door.admit(request)
+        name = request.path_params.get("name", self.endpoint.name)
+        if name != self.endpoint.name:
+            raise Refusal(HTTPStatus.NOT_FOUND, "no endpoint of that name is served here")
+        if not _is_json(request.headers.getlist("content-type")) or "content-encoding" in request.headers:
+            raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body must be {_JSON} in UTF-8, uncompressed")
+
+    async def _body(self, request: Request, started: float) -> bytes:
+        told = request.headers.get("content-length", "0")
+        parts, size = [], int(told) if told.isdecimal() else 0
+        if size > LARGEST:
+            raise _too_large()
+        size = 0
+        try:
+            async with asyncio.timeout(self._deadline - (time.perf_counter() - started)):
+                async for part in request.stream():
+                    size += len(part)
+                    if size > LARGEST:
+                        parts.clear()
+                        raise _too_large()
+                    parts.append(part)
+        except TimeoutError as error:
+            raise Refusal(HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time", _CLOSE) from error
+        except ClientDisconnect as error:
+            raise bad("the body ended early") from error
+        return b"".join(parts)
+
+    def _told(self, answer: Answer) -> Response:
+        metrics, found = self.metrics, answer.found
+        metrics.store.observe(answer.store_seconds)
+        for counted, counts in ((metrics.missing, found.missing), (metrics.expired, found.expired)):
+            for table, number in counts.items():
+                counted.labels(table).inc(number)
+        for table, age in found.ages.items():
+            metrics.age.labels(table).observe(age)
+        headers = {
+            "X-Fstk-Missing": str(found.missing.total()),
+            "X-Fstk-Expired": str(found.expired.total()),
+        }
+        if answer.ignored:
+            headers["X-Fstk-Ignored"] = str(answer.ignored)
+        return Response(msgspec.json.encode({"predictions": answer.predictions}), 200, headers, _JSON)
+
+    async def ping(self, _: Request) -> Response:
+        """Answer that the process lives; asks neither store nor model."""
+        return Response(b"{}", media_type=_JSON)
+
+    async def health(self, _: Request) -> Response:
+        """Answer whether requests can be served."""
+        problems = list(self.problems)
+        try:
+            self.endpoint.lookups.refresh()
+            status = HTTPStatus.OK
+        except FstkError as error:
+            _log.warning("not healthy: %s", error)
+            problems.insert(0, "the online store does not have the features, or does not answer")
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+        said = {
+            "status": "ok" if status == HTTPStatus.OK else "unavailable",
+            "model": self.endpoint.name,
+            "version": self.endpoint.version,
+            "problems": problems,
+        }
+        return Response(msgspec.json.encode(said), status, media_type=_JSON)
+
+    async def measured(self, _: Request) -> Response:
+        """Answer with all counts."""
+        return Response(self.metrics.exposed(), media_type=CONTENT_TYPE)
+
+    async def keep_up(self) -> None:
+        """Ask the store, and the catalog, again and again what is true now."""
+        asked = time.monotonic()
+        while True:
+            await asyncio.sleep(_STORE_EVERY)
+            try:
+                self.endpoint.lookups.refresh()
+                if time.monotonic() - asked > _GRANTS_EVERY:
+                    await asyncio.to_thread(self.door.refresh)
+                    asked = time.monotonic()
+            except Exception as error:  # noqa: BLE001 whatever it was, the next time may do
+                _log.warning("%s", error)
+
+
+def create(
+    model: str,
+    *,
+    store: str | None = None,
+    registry_uri: str | None = None,
+    deadline: float = 10.0,
+    most_waiting: int = 100,
+) -> Starlette:
+    """Return the application that answers for a model, with its lookups from an online store.
+
+    Args:
+        model: ``models:/name/version``, ``models:/name@alias`` or ``runs:/id/path``.
+        store: URL of the online store; None is the setting ``FSTK_ONLINE_STORE``.
+        registry_uri: MLflow's registry; None is where MLflow is set to.
+        deadline: seconds that a request may take.
+        most_waiting: how many requests may wait for their turn; more are answered 503 at once.
+
+    Raises:
+        UnknownModel, UntrustedModel, InvalidInput: no model that can be served.
+        UnknownTable, UnknownColumn, TypeMismatch: a table is not online, or not as the model was trained on it.
+        StoreUnavailable: the store does not answer.
+
+    In a module of one's own, ``app = create("models:/churn_model@champion")`` is what any ASGI server takes.
+    """
+    opened = open_model(model, registry_uri)
+    endpoint = Endpoint(opened, spec_of(store))
+    door = Door(Tokens(), open_catalog(), endpoint.lookups.tables)
+    service = Service(endpoint, door, deadline, most_waiting)
+
+    @asynccontextmanager
+    async def living(_: Starlette) -> AsyncIterator[None]:
+        gc.collect()
+        gc.freeze()  # what is here now stays; a collection need not go through it
+        keeping = asyncio.create_task(service.keep_up())
+        yield
+        keeping.cancel()
+
+    routes = [
+        Route("/invocations", service.invoke, methods=["POST"]),
+        Route("/serving-endpoints/{name}/invocations", service.invoke, methods=["POST"]),
+        Route("/ping", service.ping),
+        Route("/health", service.health),
+        Route("/metrics", service.measured),
+    ]
+    app = Starlette(routes=routes, lifespan=living, exception_handlers={404: _plain, 405: _plain})
+    app.state.service = service
+    return app
+
+
+def _too_large() -> Refusal:
+    return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {LARGEST // 2**20} MiB")
+
+
+def _plain(_: Request, error: Exception) -> Response:
+    status = HTTPStatus(getattr(error, "status_code", HTTPStatus.NOT_FOUND))
+    return _refused(Refusal(status, status.phrase.lower(), getattr(error, "headers", None)))
+
+
+def _refused(refusal: Refusal) -> Response:
+    said: dict[str, Any] = {"error_code": refusal.status.name, "message": refusal.reason}
+    return Response(json.dumps(said), refusal.status, refusal.headers, _JSON)
+
+
+def _is_json(types: list[str]) -> bool:
+    kind, _, rest = types[0].partition(";") if len(types) == 1 else ("", "", "")
+    options = [option.strip().lower() for option in rest.split(";")]
+    charsets = [option for option in options if option.startswith("charset=")]
+    return kind.strip().lower() == _JSON and all(
+        one.replace('"', "") in ("charset=utf-8", "charset=utf8") for one in charsets
+    )

@@ -1,0 +1,47 @@
+"""What an endpoint counts, for Prometheus; of several workers together where they share a folder."""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Where workers keep their counts; read by prometheus_client when it is imported."""
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_AGES = (60, 3600, 6 * 3600, 86_400, 2 * 86_400, 7 * 86_400, 30 * 86_400, 90 * 86_400)
+
+
+class Metrics:
+    """The metrics of one application."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        here = self._registry
+        self.requests = Counter("fstk_requests", "Requests answered.", ["status"], registry=here)
+        self.seconds = Histogram(
+            "fstk_request_seconds", "Time to an answer.", ["status"], buckets=_SECONDS, registry=here
+        )
+        self.store = Histogram("fstk_store_seconds", "Time of a read of features.", buckets=_SECONDS, registry=here)
+        self.missing = Counter("fstk_missing", "Lookups of an entity without a row.", ["table"], registry=here)
+        self.expired = Counter("fstk_expired", "Lookups of an entity with an expired row.", ["table"], registry=here)
+        self.age = Histogram(
+            "fstk_feature_age_seconds", "Age of the oldest row.", ["table"], buckets=_AGES, registry=here
+        )
+        self.model = Gauge(
+            "fstk_model_info",
+            "The model that answers.",
+            ["name", "version"],
+            multiprocess_mode="livemax",
+            registry=here,
+        )
+
+    def exposed(self) -> bytes:
+        """Return all counts in Prometheus' text."""
+        if FOLDER_VARIABLE not in os.environ:
+            return generate_latest(self._registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)
+        return generate_latest(together)

@@ -1,0 +1,263 @@
+"""``fstk serve``: workers on one socket, kept alive, and replaced one by one when the model's alias moves.
+
+A worker that cannot be started leaves the others as they are: they go on with what they serve, and /health tells why.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import msgspec
+
+from fstk.errors import FstkError, Infrastructure, InvalidInput
+from fstk.models.registry import Registry
+from fstk.serving.messages import News, Order, Ready
+
+_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+_TICK = 0.2  # seconds
+_AGAIN, _LONGEST = 5.0, 60.0  # seconds until a start that failed is tried again, twice as long each time
+_PATIENCE = 120.0  # seconds until a worker that says nothing is given up
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What ``fstk serve`` was asked for; ``port`` 0 is any free one, ``every`` are the seconds between two questions to
+    the registry whether the model has another version now."""
+
+    model: str
+    store: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 2
+    deadline: float = 10.0
+    most_waiting: int = 100
+    every: float = 5.0
+
+
+class _Failed(Exception):
+    """Why a worker does not serve, in the worker's words."""
+
+    def __init__(self, said: Ready) -> None:
+        super().__init__(said.error)
+        self.said = said
+
+
+@dataclass
+class _Worker:
+    process: subprocess.Popen[bytes]
+    model: str
+    started: float = field(default_factory=time.monotonic)
+    ready: Ready | None = None
+    leaving: bool = False
+
+    def tell(self, message: msgspec.Struct) -> None:
+        assert self.process.stdin is not None
+        with suppress(OSError):  # it has ended, as will be seen
+            self.process.stdin.write(msgspec.json.encode(message) + b"\n")
+            self.process.stdin.flush()
+
+    def leave(self) -> None:
+        self.leaving = True
+        self.process.terminate()
+
+
+def serve(asked: Serving, announce: Callable[[str, Ready], None]) -> None:
+    """Serve until SIGINT or SIGTERM; ``announce`` is called with the address and what is served, once it is.
+
+    Raises:
+        InvalidInput: no such number of workers, or host. Infrastructure: the port is taken. FstkError, in the words of
+        a worker: what was asked for cannot be served.
+    """
+    if not 1 <= asked.workers <= 64:
+        raise InvalidInput(f"--workers is a number from 1 to 64; got {asked.workers}.")
+    with _listening(asked) as listening, tempfile.TemporaryDirectory(prefix="fstk-serving-") as metrics:
+        Supervisor(asked, listening, metrics).run(announce)
+
+
+@contextmanager
+def _listening(asked: Serving) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in asked.host else socket.AF_INET
+    try:
+        made = socket.create_server((asked.host, asked.port), family=family, backlog=1024)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Infrastructure(
+            f"cannot listen on {asked.host} port {asked.port}: {reason}. Another: --port N, or 0 for any that is free."
+        ) from error
+    with made:
+        made.setblocking(False)
+        yield made
+
+
+class Supervisor:
+    """The workers of one ``fstk serve``, in one loop without threads."""
+
+    def __init__(self, asked: Serving, listening: socket.socket, metrics: str) -> None:
+        self._asked = asked
+        self._listening = listening
+        self._metrics = metrics
+        self._workers: list[_Worker] = []
+        self._selector = selectors.DefaultSelector()
+        self._name = ""
+        self._wanted: int | None = None  # the version that the model's address means, None where it has none
+        self._model = asked.model  # what served last
+        self._problems: tuple[str, ...] = ()
+        self._pause, self._next_start, self._next_look = _AGAIN, 0.0, 0.0
+        self._stopping = False
+
+    def run(self, announce: Callable[[str, Ready], None]) -> None:
+        """Serve until a signal says to end; see :func:`serve`."""
+        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            for _ in range(self._asked.workers):
+                self._start(self._model)
+            while not self._stopping and not all(worker.ready for worker in self._workers):
+                self._listen(first=True)
+            if not self._stopping:
+                host, port = self._listening.getsockname()[:2]
+                ready = self._workers[0].ready
+                assert ready is not None
+                announce(f"http://{f'[{host}]' if ':' in host else host}:{port}", ready)
+                self._name, self._wanted = ready.name, ready.version
+                self._model = self._address()
+            while not self._stopping:
+                self._listen(first=False)
+                self._look()
+                self._mend()
+        except _Failed as failed:
+            raise _as_error(failed.said) from failed
+        finally:
+            self._end()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+
+    def _start(self, model: str) -> None:
+        fd = self._listening.fileno()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fstk.serving.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=[fd],
+            env=os.environ | {_METRICS: self._metrics},
+        )
+        worker = _Worker(process, model)
+        self._workers.append(worker)
+        assert process.stdout is not None
+        self._selector.register(process.stdout, selectors.EVENT_READ, worker)
+        worker.tell(Order(model, self._asked.store, fd, self._asked.deadline, self._asked.most_waiting))
+
+    def _listen(self, first: bool) -> None:
+        """Hear what workers say, and see who has ended. _Failed, of the ``first`` workers alone: one cannot serve."""
+        for key, _ in self._selector.select(_TICK):
+            worker: _Worker = key.data
+            line = key.fileobj.readline()  # type: ignore[union-attr]
+            said = msgspec.json.decode(line, type=Ready) if line else None
+            if said is not None and not said.error:
+                worker.ready = said
+                worker.tell(News(self._problems))
+                self._pause = _AGAIN
+                continue
+            self._lose(worker)
+            if worker.leaving:
+                continue
+            if worker.ready:
+                print(
+                    f"a worker ended with {worker.process.returncode}; another is started", file=sys.stderr, flush=True
+                )
+                continue
+            said = said or Ready(error=f"a worker ended with {worker.process.returncode} while it started", exit_code=4)
+            if first:
+                raise _Failed(said)
+            self._fail(worker, said.error)
+        for worker in self._workers:
+            if worker.ready is None and time.monotonic() - worker.started > _PATIENCE:
+                worker.process.kill()
+
+    def _lose(self, worker: _Worker) -> None:
+        assert worker.process.stdout is not None
+        self._selector.unregister(worker.process.stdout)
+        worker.process.wait()
+        worker.process.stdout.close()
+        if worker.process.stdin is not None:
+            with suppress(OSError):
+                worker.process.stdin.close()
+        self._workers.remove(worker)
+
+    def _fail(self, worker: _Worker, why: str) -> None:
+        print(f"{worker.model} cannot be served: {why}", file=sys.stderr, flush=True)
+        self._next_start = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, _LONGEST)
+        self._tell((f"{worker.model} cannot be served; what was served before goes on. The reason is in the log.",))
+
+    def _tell(self, problems: tuple[str, ...]) -> None:
+        self._problems = problems
+        for worker in self._workers:
+            if worker.ready:
+                worker.tell(News(problems))
+
+    def _look(self) -> None:
+        """Ask the registry, now and then, which version the model's address means."""
+        now = time.monotonic()
+        if self._wanted is None or now < self._next_look:
+            return
+        try:
+            found = Registry(None).find(self._asked.model).version
+        except FstkError as error:
+            print(f"the registry is not asked: {error}", file=sys.stderr, flush=True)
+            found = self._wanted
+        self._next_look = time.monotonic() + self._asked.every
+        if found != self._wanted:
+            self._wanted, self._next_start, self._pause = found, 0.0, _AGAIN
+            self._tell(())
+
+    def _mend(self) -> None:
+        """Start a worker where one is missing or serves another version, and end those that are too many."""
+        staying = [worker for worker in self._workers if not worker.leaving]
+        serving = [worker for worker in staying if worker.ready]
+        old = [worker for worker in serving if worker.ready and worker.ready.version != self._wanted]
+        if len(serving) > self._asked.workers and old:
+            old[0].leave()
+        elif len(staying) > len(serving) or time.monotonic() < self._next_start:
+            return
+        elif len(serving) < self._asked.workers and self._problems:
+            self._start(self._model)
+        elif old or len(serving) < self._asked.workers:
+            self._start(self._address())
+        else:
+            self._model = self._address()
+            if self._problems:
+                self._tell(())
+
+    def _address(self) -> str:
+        return self._asked.model if self._wanted is None else f"models:/{self._name}/{self._wanted}"
+
+    def _end(self) -> None:
+        for worker in self._workers:
+            worker.leave()
+        end = time.monotonic() + self._asked.deadline + 10
+        for worker in list(self._workers):
+            try:
+                worker.process.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+            self._lose(worker)
+        self._selector.close()
+
+
+def _as_error(said: Ready) -> FstkError:
+    error = FstkError(said.error.partition(": ")[2] or said.error)
+    error.exit_code = said.exit_code
+    return error

@@ -1,0 +1,54 @@
+"""Frames made of a request's values are those that are made of the same rows as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fstk.errors import TypeMismatch
+from fstk.models.kernel import Scorer
+from fstk.models.rows import RowFrames
+from tests.generated import examples
+from tests.models.test_row_by_row import NUMBERS, POOLS, ROWS, fitted, table
+
+
+@pytest.mark.parametrize("nulls", [False, True], ids=["whole", "with nulls"])
+@pytest.mark.parametrize("columns", [NUMBERS, [*NUMBERS, "word"], list(POOLS)], ids=["numbers", "words", "all"])
+@settings(max_examples=examples(30))
+@given(batch=st.lists(ROWS, min_size=1, max_size=5))
+def test_values_make_the_frames_of_a_table(columns: list[str], nulls: bool, batch: list[dict[str, Any]]) -> None:
+    scorer = scorer_of(columns, nulls)
+    rows = table(batch).select(columns)
+    given = {name: [row[name] for row in batch] for name in columns}
+    ours = list(RowFrames(scorer)(given, len(batch)))
+    theirs = list(scorer.frames(rows))
+    assert [places.tolist() for places, _ in ours] == [places.tolist() for places, _ in theirs]
+    for (_, mine), (_, other) in zip(ours, theirs, strict=True):
+        assert list(mine.dtypes) == list(other.dtypes)
+        assert list(mine.columns) == list(other.columns)
+        assert repr(mine.to_dict("list")) == repr(other.to_dict("list"))
+        assert layout(mine) == layout(other)
+
+
+def layout(frame: Any) -> list[tuple[str, bool]]:
+    """How a frame lies in memory, on which the last bit of a sum may depend."""
+    return [(str(block.dtype), block.values.flags.c_contiguous) for block in frame._mgr.blocks if block.is_numeric]
+
+
+def scorer_of(columns: list[str], nulls: bool) -> Scorer:
+    from dataclasses import replace
+
+    scorer = fitted(None, nulls)
+    record, plan = scorer.record, scorer.record.plan
+    kept = {name: kind for name, kind in plan.schema.items() if name in columns or name == plan.label}
+    dtypes = {name: record.dtypes[name] for name in columns}
+    return replace(scorer, record=replace(record, plan=replace(plan, schema=kept), dtypes=dtypes))
+
+
+def test_a_value_that_the_type_does_not_hold_is_refused() -> None:
+    scorer = scorer_of(["small"], False)
+    with pytest.raises(TypeMismatch, match="m was trained on"):
+        list(RowFrames(scorer)({"small": [300]}, 1))

@@ -1,0 +1,74 @@
+"""An HTTP client of few words, over a real socket."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+GOOD = {"customer_id": 1, "amount": 2.0, "cohort": "old", "region": "n"}
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a server answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def reason(self) -> str:
+        return self.json["message"]
+
+
+def ask(
+    port: int,
+    body: Any,
+    token: str | None,
+    *,
+    path: str = "/invocations",
+    headers: Mapping[str, str | None] | None = None,
+    method: str = "POST",
+) -> Said:
+    """Ask over a new connection; a body that is not bytes is sent as JSON."""
+    sent: dict[str, str | None] = {"Content-Type": "application/json"}
+    if token is not None:
+        sent["Authorization"] = f"Bearer {token}"
+    sent |= headers or {}
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        connection.request(method, path, content, {name: value for name, value in sent.items() if value is not None})
+        response = connection.getresponse()
+        return Said(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+    finally:
+        connection.close()
+
+
+def raw(port: int, *parts: bytes) -> bytes:
+    """Send bytes as they are and return all that comes back until the server closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        try:
+            for part in parts:
+                connection.sendall(part)
+        except OSError:
+            pass  # it has closed
+        got = b""
+        try:
+            while more := connection.recv(1 << 16):
+                got += more
+        except OSError:
+            pass
+        return got
+
+
+def records(*rows: Mapping[str, Any]) -> dict[str, Any]:
+    return {"dataframe_records": list(rows)}
