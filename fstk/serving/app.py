@@ -30,6 +30,7 @@ from fstk.serving.deadline import DeadlinePassed, within
 from fstk.serving.door import Door
 from fstk.serving.endpoint import Answer, Endpoint
 from fstk.serving.metrics import CONTENT_TYPE, Metrics
+from fstk.serving.openapi import document
 from fstk.serving.refusal import Refusal, bad
 from fstk.serving.tokens import Tokens
 from fstk.tables.configured import open_catalog
@@ -175,6 +176,14 @@ class Service:
         """Answer with all counts."""
         return Response(self.metrics.exposed(), media_type=CONTENT_TYPE)
 
+    async def described(self, request: Request) -> Response:
+        """Answer with the OpenAPI document, to who may ask for predictions."""
+        try:
+            self.door.admit(request)
+        except Refusal as refusal:
+            return _refused(refusal)
+        return Response(msgspec.json.encode(document(self.endpoint)), media_type=_JSON)
+
     async def keep_up(self) -> None:
         """Ask the store, and the catalog, again and again what is true now."""
         asked = time.monotonic()
@@ -232,6 +241,7 @@ def create(
         Route("/ping", service.ping),
         Route("/health", service.health),
         Route("/metrics", service.measured),
+        Route("/openapi.json", service.described),
     ]
     app = Starlette(routes=routes, lifespan=living, exception_handlers={404: _plain, 405: _plain})
     app.state.service = service

@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from fstk.engines.base import Schema
+from fstk.engines.types import arrow_type
+from fstk.errors import InvalidInput
 from fstk.models.kernel import Scorer, together
 from fstk.models.rows import RowFrames
 from fstk.models.score import OpenedModel
@@ -51,10 +53,16 @@ class Endpoint:
         looked_up = {output.name: output.type for join in record.plan.joins for output in join.outputs}
         times = {join.label_time: record.plan.labels[join.label_time] for join in record.plan.joins if join.label_time}
         self.keys: Schema = record.key_types
-        self.required: Schema = {name: kind for name, kind in record.inputs.items() if name not in looked_up}
-        self.optional: Schema = {name: kind for name, kind in (looked_up | times).items() if name not in self.required}
+        self._computed: Schema = {one.name: one.type for one in record.plan.functions}
+        made = looked_up | self._computed
+        asked = record.inputs | record.function_columns
+        self.required: Schema = {name: kind for name, kind in asked.items() if name not in made}
+        self.optional: Schema = {name: kind for name, kind in (made | times).items() if name not in self.required}
         self._readers = {name: reader(kind, name in self.keys) for name, kind in self.columns.items()}
-        self._whole = {name for name in self.required if not record.dtypes[name].holds_nulls}
+        self.whole = {name for name in self.required if name in record.inputs and not record.dtypes[name].holds_nulls}
+        read = [column for one in record.plan.functions for column in one.columns if column not in self._computed]
+        self._read_by_functions = {name: arrow_type(record.plan.types[name]) for name in read}
+        self._functions = record.compiled()
         self._inputs = list(record.inputs)
         self._spelling = {name.lower(): name for name in self._readers}
 
@@ -76,7 +84,7 @@ class Endpoint:
         for name, kind in self.required.items():
             if name not in columns or ABSENT in columns[name]:
                 raise bad(f"column {name} ({kind}) is missing")
-            if name in self._whole and None in columns[name]:
+            if name in self.whole and None in columns[name]:
                 raise bad(f"column {name} ({kind}) must not be null, as it never was when the model was trained")
         started = time.perf_counter()
         try:
@@ -84,7 +92,8 @@ class Endpoint:
         except KeyError as error:
             raise bad(f"key {error.args[0]} ({self.keys[error.args[0]]}) is missing") from error
         took = time.perf_counter() - started
-        predictions = self._predicted(columns | found.columns, rows.number)
+        columns |= found.columns
+        predictions = self._predicted(columns | self._calculated(columns, rows.number), rows.number)
         return Answer(predictions.to_pylist(), found, ignored, took)
 
     def _read(self, name: str, rows: Rows) -> list[Any]:
@@ -105,6 +114,24 @@ class Endpoint:
             if name.lower() in self._spelling:
                 raise bad(f"column {self._spelling[name.lower()]} is spelt in another case; names are compared exactly")
         return len(unknown)
+
+    def _calculated(self, columns: dict[str, list[Any]], number: int) -> dict[str, list[Any]]:
+        """Return the columns of the model's functions that the request does not hold."""
+        own = [name for name in self._computed if name in columns]
+        for name in own:
+            if ABSENT in columns[name]:
+                raise bad(f"column {name} must be in every row, or in none")
+        if len(own) == len(self._computed):
+            return {}
+        kinds = self._read_by_functions | {name: arrow_type(self._computed[name]) for name in own}
+        rows = {name: pa.array(columns[name], kind) for name, kind in kinds.items()}
+        try:
+            found = self._functions(pa.table(rows or {"": pa.nulls(number)}))
+        except (InvalidInput, ArithmeticError) as error:
+            raise bad(
+                "a function of the model cannot be computed: a division by zero, or a number too large"
+            ) from error
+        return {name: found.column(name).to_pylist() for name in self._computed if name not in own}
 
     def _predicted(self, columns: dict[str, list[Any]], number: int) -> pa.Array:
         places, parts = [], []
