@@ -67,20 +67,29 @@ class Lookups:
         self._store = self._spec.open()
 
     def refresh(self) -> None:
-        """Ask the store what its tables are now; raises as the class, and keeps what it knew then."""
+        """Ask the store what its tables are now; raises as the class. Until it finds all of them, nothing is read."""
+        self._whole = False
+        try:
+            self._resolve()
+        except FstkError as error:
+            # StoreUnavailable: what was known may still be true the next time
+            self._whole = isinstance(error, StoreUnavailable) and bool(self._resolved)
+            self.reopen()  # a file may have been put in the place of another
+            raise
+        self._whole = True
+
+    def _resolve(self) -> None:
         asked = {name: described(self._store, name) for name in self.tables}
-        known = {one.join: one for one in self._resolved}
-        self._resolved = [
-            known[join]
-            if join in known and known[join].table == asked[join.table]
-            else _Resolved(join, asked[join.table])
-            for join in self._joins
-        ]
+        known = [one.table for one in self._resolved] or [None] * len(self._joins)
+        if known != [asked[join.table] for join in self._joins]:
+            self._resolved = [_Resolved(join, asked[join.table]) for join in self._joins]
 
     def read(self, columns: Mapping[str, list[Any]], number: int, now: int) -> Found:
         """Return the features of ``number`` rows in one round trip. ``columns`` hold keys and times; a feature among
         them stands for the stored one where it is not ABSENT. ``now`` (microseconds since 1970 UTC) says what is
         expired, and stands for a time that is not given. StoreUnavailable: the store did not answer."""
+        if not self._whole:
+            raise StoreUnavailable("the online store no longer has the tables that the model was trained on.")
         asked = [one.keys(columns, number) for one in self._resolved]
         distinct = [list(dict.fromkeys(key for key in keys if key)) for keys in asked]
         wanted = [(one.table, keys) for one, keys in zip(self._resolved, distinct, strict=True)]

@@ -26,7 +26,7 @@ from fstk.serving.messages import News, Order, Ready
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
 _TICK = 0.2  # seconds
 _AGAIN, _LONGEST = 5.0, 60.0  # seconds until a start that failed is tried again, twice as long each time
-_PATIENCE = 120.0  # seconds until a worker that says nothing is given up
+_PATIENCE = 600.0  # seconds until a worker that says nothing is given up
 
 
 @dataclass(frozen=True)
