@@ -72,6 +72,7 @@ def _without_code(flavors: dict[str, Any]) -> bool:
     return (
         python.get("loader_module") == "mlflow.sklearn"
         and not python.get("code")
+        and not python.get("data")  # which is read by a description beside it
         and not sklearn.get("code")
         and sklearn.get("serialization_format") == "skops"
         and all(str(kind).startswith(_OWN) for kind in sklearn.get("skops_trusted_types") or ())

@@ -131,6 +131,23 @@ def test_a_model_without_code_needs_no_name(tmp_path: Path) -> None:
         description.write_text(whole)
 
 
+def test_a_model_without_code_is_loaded_from_nowhere_else(tmp_path: Path) -> None:
+    """MLflow reads what ``data`` names by a description beside it, which here says that it is a pickle."""
+    folder, harm = fetched(logged("elsewhere", code=False).uri, tmp_path / "copy"), tmp_path / "harm"
+    description, inner = folder / "MLmodel", folder / "inner"
+    whole = description.read_text().replace("model_id:", "number:")
+    description.write_text(
+        whole.replace("    loader_module: mlflow.sklearn", "    data: inner/model\n    loader_module: mlflow.sklearn")
+    )
+    inner.mkdir()
+    (inner / "MLmodel").write_text(whole.replace("serialization_format: skops", "serialization_format: pickle"))
+    with (inner / "model").open("wb") as file:
+        importlib.import_module("pickle").dump(Harm(harm), file)
+    with pytest.raises(UntrustedModel, match="runs code when it is loaded"):
+        scores(str(folder))
+    assert not harm.exists()
+
+
 def damaged(value: Any) -> Iterator[Any]:
     """Yield a JSON value with each of its parts replaced, or left out, once."""
     yield from (None, 5, "x", [], {}, True, [[]])
