@@ -51,7 +51,8 @@ class Failure(msgspec.Struct, frozen=True):
 class RunRecord(Displayed, msgspec.Struct, frozen=True):
     """One task's run. Times are UTC, parameters JSON values, secrets references; ``changed`` None is not known;
     ``accesses`` are the table versions, model versions and online tables that it read or wrote, ``files`` the project's
-    modules and scripts that it ran, by path from the root, with their hashes."""
+    modules and scripts that it ran, by path from the root, with their hashes; ``warehouse`` is the folder of tables
+    that the settings named, empty where an earlier fstk did not tell."""
 
     job: str
     task: str
@@ -77,6 +78,7 @@ class RunRecord(Displayed, msgspec.Struct, frozen=True):
     metrics: dict[str, float] = {}
     accesses: tuple[Entry, ...] = ()
     files: dict[str, str] = {}
+    warehouse: str = ""
 
     @property
     def seconds(self) -> float:
@@ -84,8 +86,10 @@ class RunRecord(Displayed, msgspec.Struct, frozen=True):
         return ((self.ended or self.heartbeat) - self.started).total_seconds()
 
     def done_as(self, other: RunRecord, root: Path) -> bool:
-        """Whether this run succeeded with the notebook and parameters of ``other``, and files that have not changed."""
+        """Whether this run succeeded with the notebook, parameters and warehouse of ``other``, and files that have not
+        changed."""
         same = self.notebook_hash == other.notebook_hash and self.parameters == other.parameters
+        same = same and self.warehouse in ("", other.warehouse)
         return self.status == "succeeded" and same and all(file_hash(root / f) == h for f, h in self.files.items())
 
     def follows(self, other: RunRecord) -> bool:

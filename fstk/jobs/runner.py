@@ -86,7 +86,8 @@ def run_job(
     Args:
         parameters: values by name, typed or as text; for a job, parameters of the job.
         resume: skip tasks that an earlier run for the same logical date has done with the same notebook, modules of the
-            project and parameters, after the last run of the tasks they depend on and with the versions that it wrote.
+            project, parameters and warehouse, after the last run of the tasks they depend on and with the versions that
+            it wrote.
         cell_timeout: seconds that one cell may run; None for no limit.
 
     Raises:
@@ -139,6 +140,7 @@ class _TaskRunner:
             status="running",
             started=now,
             heartbeat=now,
+            warehouse=str(settings.load().warehouse),
             **this_process(),
         )
 

@@ -142,6 +142,9 @@ def test_a_changed_file_of_the_project_is_other_work(tmp_path: Path) -> None:
     assert done.done_as(record(), tmp_path)
     assert not done.done_as(record(notebook_hash="sha256:1"), tmp_path)
     assert not done.done_as(record(parameters={}), tmp_path)
+    for warehouse, same in (("/dev", False), ("/prod", True), ("", True)):  # an earlier fstk did not tell
+        there = record(status="succeeded", warehouse=warehouse)
+        assert there.done_as(record(warehouse="/prod"), tmp_path) == same
     assert not record(status="failed").done_as(record(), tmp_path)
     (tmp_path / "helper.py").write_text("one = 2")
     assert not done.done_as(record(), tmp_path)
