@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 _SHOWN = 5  # keys that an error shows
 _TEXT = 20  # bytes that a value which nobody looked at is taken to have
 _WALL = "timestamp_ntz"
+# What readers of the files rely on; a session that the caller made may write otherwise.
+_FILES = {
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",  # many read INT96 wrongly before 1677 and after 2262
+    "parquet.page.write-checksum.enabled": "true",
+}
 _MARK = "spark.databricks.delta.commitInfo.userMetadata"
 # The setting that marks a commit belongs to the whole session, so commits of this process take turns.
 _one_commit = threading.RLock()
@@ -228,8 +233,11 @@ def check(engine: SparkEngine, view: str, table: TableDefinition, given: Schema)
 def marked(engine: SparkEngine, others: Mapping[str, str] | None = None) -> Iterator[str]:
     """Let the commits of the block carry the mark of one new write, and give the write's name; ``others`` are settings
     of the session that hold in the block, too."""
+    from pyspark.errors import PySparkException
+
     write, mark = commit_mark()
-    with _one_commit, held(engine.session, {_MARK: mark, **(others or {})}):
+    session = engine.session
+    with _one_commit, held(session, _FILES, (PySparkException,)), held(session, {_MARK: mark, **(others or {})}):
         yield write
 
 

@@ -275,6 +275,33 @@ def test_a_flipped_bit_of_what_was_written_is_refused(catalog: FolderCatalog, sp
             engine.arrow(engine.read(table.at()))
 
 
+def test_files_are_alike_whatever_the_session_writes_by_itself(
+    catalog: FolderCatalog, spark_engine: SparkEngine
+) -> None:
+    conf = spark_engine.session.conf
+    theirs = {"spark.sql.parquet.outputTimestampType": "INT96", "parquet.page.write-checksum.enabled": "false"}
+    for name, value in theirs.items():
+        conf.set(name, value)
+    try:
+        many = pa.table({"id": range(1_000), "at": days(*range(1_000)), "x": [n / 3 for n in range(1_000)]})
+        table = catalog.create("s.t", ["id"], many)
+        catalog.write("s.t", many.set_column(0, "id", pa.array(range(1_000, 2_000))))
+        assert {name: conf.get(name) for name in theirs} == theirs
+    finally:
+        conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
+        conf.unset("parquet.page.write-checksum.enabled")
+    files = [Path(uri) for uri in deltalake.DeltaTable(table.location or "").file_uris()]
+    assert len(files) == 2
+    for file in files:
+        assert pq.ParquetFile(file).schema.column(1).physical_type == "INT64"
+        chunk = pq.ParquetFile(file).metadata.row_group(0).column(2)
+        damaged = bytearray(file.read_bytes())
+        damaged[chunk.data_page_offset + chunk.total_compressed_size // 2] ^= 8
+        file.write_bytes(damaged)
+        with pytest.raises(OSError, match="CRC"):
+            pq.read_table(file, page_checksum_verification=True, partitioning=None)
+
+
 EVERY = {
     "k": (pa.int64(), [1, 2, 3]),
     "tiny": (pa.int8(), [-128, 127, None]),
