@@ -48,9 +48,9 @@ _PATIENCE = 20  # times as long for what goes through a whole table
 _ATTEMPTS = 5  # at a transaction that others made fail
 _KEYS_A_PORTION = 5_000
 _ROWS_A_SWEEP = 10_000
-# From here on COPY into a temporary table is the faster way (measured; arrays of 1 GB could not be sent at all).
-_COPY_ROWS = 1_000
-_COPY_BYTES = 16_000_000
+# Of one statement: its arrays hold less than 1 GB each, and no more than this is quicker by COPY (measured).
+_ROWS_AT_ONCE = 2_000
+_BYTES_AT_ONCE = 32_000_000
 _SHORT = 32  # bytes of a digest: shorter keys are their own
 
 _MAKE = """
@@ -79,17 +79,29 @@ CREATE TABLE {rows} (
 );
 COMMENT ON TABLE {tables} IS {format}
 """
-_OFFERED = "id bytea, key bytea, event_time bigint, version bigint, layout integer, value bytea"
+_ORDERS = "unnest(%b::bytea[], %b::bigint[], %b::bigint[], %b::integer[]) AS offered (id, event_time, version, layout)"
+_OFFERED = (
+    "unnest(%b::bytea[], %b::bigint[], %b::bigint[], %b::integer[], %b::bytea[], %b::bytea[]) "
+    "AS offered (id, event_time, version, layout, value, key)"
+)
 # Besides losing the connection itself: the server shuts down, cut the session or became a standby, the schema was
 # dropped. A new connection tells what is there now.
 _LOST = ("57P", "08", "25P03", "25006", "42P01", "3F000")
 _UNDONE = ("40001", "40P01")  # a serialization failure, a deadlock
 _MARGIN = 2.0  # seconds: a server that can still say that a statement took too long says so first
 _LOOK = """
-SELECT pg_catalog.set_config('search_path', '', false), pg_catalog.set_config('statement_timeout', %s, false),
-pg_catalog.set_config('idle_in_transaction_session_timeout', %s, false),
-pg_catalog.to_regclass(%s) IS NOT NULL, pg_catalog.obj_description(pg_catalog.to_regclass(%s), 'pg_class')
+SELECT pg_catalog.to_regclass(%s) IS NOT NULL, pg_catalog.obj_description(pg_catalog.to_regclass(%s), 'pg_class')
 """
+# Of a session. Rows are always reached by their key, one after another: so plans need not know how many there are, and
+# one that was made while a table was empty serves when it is large.
+_SETTINGS = {
+    "search_path": "",
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
 _HINTS = {
     "42501": 'The role lacks a right: see "Rights" in docs/online-postgresql.md.',
     "25006": "It is a standby, or set to read only: name the server that takes writes.",
@@ -251,11 +263,14 @@ class PostgreSQLStore:
 
     def write(self, table: OnlineTable, rows: Sequence[Row]) -> Counts:
         # In the order of the keys, so that of two writers one waits for the other, never each for each.
-        offered = sorted((_id(row.key), *row) for row in rows)
+        offered: list[tuple[Any, ...]] = sorted((_id(row.key), *row[1:], _long(row.key)) for row in rows)
 
         def work(db: Any) -> Counts:
             check_same(table.name, self._table(db, table.name, "FOR KEY SHARE"), table)
-            return self._offer(db, int(table.generation), offered) if offered else Counts()
+            counts = Counts()
+            for part in _parts(offered):
+                counts = counts.plus(self._offer(db, int(table.generation), part))
+            return counts
 
         return self._writing(work)
 
@@ -284,7 +299,7 @@ class PostgreSQLStore:
             "WHERE value IS NOT NULL"
         )
         asked = list(tables), list(ids)
-        rows = self._reading(lambda db: db.execute(query, asked, binary=True).fetchall()) if ids else None
+        rows = self._reading(lambda db: db.reading.execute(query, asked).fetchall()) if ids else None
         found = {row[:2]: row[2:] for row in rows or ()}
         return [
             [Row(key, *found[place]) if place in found else None for key, place in zip(keys, of_keys, strict=True)]
@@ -323,7 +338,7 @@ class PostgreSQLStore:
             check_same(table.name, self._table(db, table.name, "FOR KEY SHARE"), table)
             if not ids:
                 return 0
-            long = [key if len(key) >= _SHORT else None for key in ids.values()]
+            long = [_long(key) for key in ids.values()]
             number = int(table.generation)
             db.execute(floors, (number, NO_TIME, version, version, version, list(ids), long))
             return db.execute(gone, (number, list(ids), version)).rowcount
@@ -337,7 +352,7 @@ class PostgreSQLStore:
 
         def work(db: Any) -> int:
             with db.transaction():
-                db.execute("SELECT set_config('statement_timeout', %s, true)", (str(int(seconds * 1000)),))
+                _set(db, {"statement_timeout": str(int(seconds * 1000)), "enable_seqscan": "on"}, local=True)
                 db.seconds = seconds + _MARGIN
                 try:
                     return db.execute(query, (int(table.generation),)).fetchone()[0]
@@ -365,25 +380,13 @@ class PostgreSQLStore:
         return found is not None
 
     def _offer(self, db: Any, table: int, offered: list[tuple]) -> Counts:
-        """Offer rows, each ``(id, key, event_time, version, layout, value)``, within a transaction."""
-        columns = [list(column) for column in zip(*offered, strict=True)]
-        columns[1] = [key if len(key) >= _SHORT else None for key in columns[1]]
-        if len(offered) < _COPY_ROWS and sum(map(len, columns[5])) < _COPY_BYTES:
-            types = ", ".join(f"%b::{column.split()[1]}[]" for column in _OFFERED.split(", "))
-            names = ", ".join(column.split()[0] for column in _OFFERED.split(", "))
-            source, values = f"unnest({types}) AS offered ({names})", tuple(columns)
-        else:
-            source, values = "pg_temp.fstk_offered AS offered", ()
-            db.execute(f"CREATE TEMPORARY TABLE IF NOT EXISTS fstk_offered ({_OFFERED}) ON COMMIT DELETE ROWS")
-            with db.cursor().copy("COPY pg_temp.fstk_offered FROM STDIN (FORMAT binary)") as copy:
-                copy.set_types([column.split()[1] for column in _OFFERED.split(", ")])
-                for row in zip(*columns, strict=True):
-                    copy.write_row(row)
+        """Offer rows, each ``(id, event_time, version, layout, value, key)``, within a transaction."""
+        values = tuple(map(list, zip(*offered, strict=True)))
         # Whether or not it replaces a row, it locks it: what the row is then, is what it was compared with.
         change = (
             "INSERT INTO {rows} AS held "
             "(table_id, event_time, version, content_version, floor, layout, id, key, value) "
-            f"SELECT %b, event_time, version, version, {NO_FLOOR}, layout, id, key, value FROM {source} ORDER BY id "
+            f"SELECT %b, event_time, version, version, {NO_FLOOR}, layout, id, key, value FROM {_OFFERED} ORDER BY id "
             "ON CONFLICT (table_id, id) DO UPDATE SET (event_time, version, layout, value, content_version) = "
             "(excluded.event_time, excluded.version, excluded.layout, excluded.value, CASE "
             "WHEN (held.event_time, held.layout, held.value) = (excluded.event_time, excluded.layout, excluded.value) "
@@ -396,11 +399,11 @@ class PostgreSQLStore:
         stale = 0
         if len(kept) < len(offered):
             query = (
-                f"SELECT count(*) FROM {source} JOIN {{rows}} AS held ON held.table_id = %b AND held.id = offered.id "
+                f"SELECT count(*) FROM {_ORDERS} JOIN {{rows}} AS held ON held.table_id = %b AND held.id = offered.id "
                 "WHERE offered.version <= held.floor OR (offered.event_time, offered.version, offered.layout) < "
                 "(held.event_time, held.version, held.layout)"
             )
-            (stale,) = db.execute(self._sql(query), (*values, table), binary=True).fetchone() or (0,)
+            (stale,) = db.execute(self._sql(query), (*values[:4], table), binary=True).fetchone() or (0,)
         return Counts(kept.count(True), len(offered) - kept.count(True) - stale, stale)
 
     def _table(self, db: Any, name: str, lock: str = "") -> OnlineTable | None:
@@ -457,6 +460,7 @@ class PostgreSQLStore:
         try:
             (said,) = self._connected().execute("SELECT pg_xact_status(%s::xid8)", (transaction,)).fetchone()
         except self._errors as error:
+            self.__exit__()
             raise self._unavailable(error) from error
         return said == "committed"
 
@@ -482,18 +486,21 @@ class PostgreSQLStore:
                     autocommit=True,
                 )
             except self._errors as error:
-                raise self._unavailable(error) from None  # its traceback would hold the password
+                raise self._unavailable(error) from None  # the frames behind it hold the password
             # Whatever the server's default is: under another, writers that meet undo each other.
             self._connection.isolation_level = self._isolation
             self._connection.seconds = seconds + _MARGIN
+            self._connection.reading = self._connection.cursor(binary=True)
+            limit = str(int(seconds * 1000))
+            limits = {"statement_timeout": limit, "idle_in_transaction_session_timeout": limit}
+            _set(self._connection, _SETTINGS | limits)
         return self._connection
 
     def _found(self, db: Any) -> bool:
-        """Tell whether the tables are there; what the session needs is set before that."""
+        """Tell whether the tables are there."""
         if db.made:
             return True
-        limit = str(int(self._seconds * 1000))
-        there, format = db.execute(_LOOK, (limit, limit, self._first, self._first)).fetchone()[-2:]
+        there, format = db.execute(_LOOK, (self._first, self._first)).fetchone()
         if there and format != _FORMAT:
             raise InvalidInput(
                 f"schema {self._spec.schema} of {self.url} has tables fstk_tables that are none of this fstk; name "
@@ -532,9 +539,32 @@ class PostgreSQLStore:
         return StoreUnavailable(f"online store {self.url} did not answer: {reason}. {hint}".rstrip())
 
 
+def _set(db: Any, settings: Mapping[str, str], *, local: bool = False) -> None:
+    """Set what is set for a session, or for the transaction it is in."""
+    one = f"pg_catalog.set_config(%s, %s, {local})"
+    db.execute(f"SELECT {', '.join([one] * len(settings))}", tuple(chain(*settings.items())))
+
+
 def _id(key: bytes) -> bytes:
     """Return what a row is found by: the key, or the digest of one that would be too long for an index."""
     return key if len(key) < _SHORT else hashlib.sha256(key).digest()
+
+
+def _long(key: bytes) -> bytes | None:
+    """Return the key where it is not what its row is found by."""
+    return key if len(key) >= _SHORT else None
+
+
+def _parts(offered: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    part, size = [], 0
+    for row in offered:
+        if len(part) == _ROWS_AT_ONCE or (part and size + len(row[4]) > _BYTES_AT_ONCE):
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += len(row[4])
+    if part:
+        yield part
 
 
 def _quoted(*names: str) -> str:
@@ -559,6 +589,7 @@ def _connection_class() -> Any:
 
         seconds = 0.0
         made = False  # the tables are there
+        reading: Any = None  # a cursor: making one takes as long as asking
 
         def wait(self, generator: Any, *args: Any, **kwargs: Any) -> Any:
             try:
