@@ -28,6 +28,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 from urllib.parse import quote, unquote, urlencode, urlsplit
+from weakref import WeakKeyDictionary
 
 from pydantic import Field, SkipValidation
 
@@ -41,6 +42,8 @@ from fstk.validated import validated
 if TYPE_CHECKING:
     from redis import Connection, ConnectionPool
 
+_ENTRA = ("https://redis.azure.com/.default",)
+_RENEWED = 180.0  # seconds before a token ends
 _TIMEOUT = 5.0  # seconds for each part of an answer
 _CONNECT = 3.0
 _PATIENCE = 30.0  # seconds that a write waits for a restart or a fail-over
@@ -275,13 +278,49 @@ class _Password:
         return (*self._user, self._secret.reveal())
 
 
+class _Entra:
+    """Logins by tokens of Microsoft Entra, each renewed before it ends.
+
+    redis-entraid's own provider renews from a thread that a notebook, whose loop runs already, would wait for without
+    end; here every connection is logged in again when it is used after the token was renewed.
+    """
+
+    def __init__(self) -> None:
+        provided = need("redis_entraid.identity_provider")
+        self._provider = provided.DefaultAzureCredentialProvider(provided.DefaultAzureCredential(), _ENTRA)
+        self._failed = need("redis.auth.err").RequestTokenErr
+        self._token: Any = None
+        self._lock = threading.Lock()
+        self._logins: WeakKeyDictionary[Connection, Any] = WeakKeyDictionary()
+
+    def get_credentials(self) -> tuple[str, ...]:
+        with self._lock:
+            if self._token is None or self._token.ttl() < _RENEWED * 1_000:
+                try:
+                    self._token = self._provider.request_token()
+                except self._failed as error:
+                    reason = next(iter(str(error).splitlines()), "no reason given").rstrip(".")
+                    raise StoreUnavailable(f"no token of Microsoft Entra: {reason}.   az login") from error
+            return self._token.try_get("oid"), self._token.get_value()
+
+    def log_in(self, connection: Connection) -> None:
+        """Log in again where the token is another than the last time."""
+        credentials = self.get_credentials()
+        if self._logins.get(connection) != credentials:
+            connection.send_command("AUTH", *credentials, check_health=False)
+            connection.read_response()
+            self._logins[connection] = credentials
+
+
 class _Flight:
     """Commands on their way to one node, on a connection of their own until all were answered."""
 
-    def __init__(self, pool: ConnectionPool, commands: Sequence[Command]) -> None:
+    def __init__(self, pool: ConnectionPool, commands: Sequence[Command], login: _Entra | None) -> None:
         self._pool, self._due = pool, len(commands)
         self._connection: Connection = pool.get_connection()
         try:
+            if login is not None:
+                login.log_in(self._connection)
             for start in range(0, len(commands), _SENT):
                 sent = b"".join([packed for _, packed in commands[start : start + _SENT]])
                 self._connection.send_packed_command([sent], check_health=False)
@@ -324,6 +363,8 @@ class RedisStore:
         self._were: list[Address | None] = []  # when it was asked before
         self._shaken = False  # a node was lost to a write, or replaced
         self._sweep: threading.Thread | None = None
+        self._full = ""  # what the server said when it refused a row
+        self._entra = _Entra() if spec.entra else None
         self._settings: dict[str, Any] = {
             "connection_class": self._redis.SSLConnection if spec.ssl else self._redis.Connection,
             "db": spec.db,
@@ -331,7 +372,7 @@ class RedisStore:
             "socket_timeout": timeout,
             "socket_connect_timeout": min(timeout, _CONNECT),
             "retry": self._redis.retry.Retry(self._redis.backoff.NoBackoff(), 0),
-            "credential_provider": _Password(spec.username, spec.password) if spec.password else None,
+            "credential_provider": _Password(spec.username, spec.password) if spec.password else self._entra,
         }
 
     def __enter__(self) -> Self:
@@ -451,6 +492,29 @@ class RedisStore:
             self._one("EVAL", _table_key(table.name), table.generation, script=_DROP)
             self._delete_dropped()
 
+    def notes(self, table: OnlineTable, rows: int) -> list[str]:
+        """See :class:`fstk.online.store.Telling`."""
+        full = (
+            [f"The server refused rows, since it is full: {self._full.partition('. script')[0]}."] if self._full else []
+        )
+        doubt = self.doubt([table])
+        return full if doubt is None else [*full, doubt]
+
+    def doubt(self, tables: Sequence[OnlineTable]) -> str | None:
+        """See :class:`fstk.online.store.Doubted`."""
+        try:
+            with self._translated():
+                found = re.search(rb"maxmemory_policy:(\S+)", self._one("INFO", b"memory"))
+        except StoreUnavailable as error:
+            return f"Whether Redis evicts rows is not known: {error}"
+        policy = found[1].decode() if found else "noeviction"
+        if policy.startswith("allkeys") or (policy.startswith("volatile") and any(table.ttl for table in tables)):
+            return (
+                f"Redis evicts rows when memory is short, unnoticed: they read as missing (maxmemory-policy {policy}). "
+                "Set it to noeviction."
+            )
+        return None
+
     def _table(self, name: str) -> tuple[OnlineTable | None, bytes]:
         """What is known of a table, and its watermark as it is kept."""
         generation, description, mark = self._one("HMGET", _table_key(name), "generation", "description", "watermark")
@@ -483,11 +547,13 @@ class RedisStore:
             try:
                 if not self._changed(name, _same(table), {mark: 1}):
                     raise self._conflict(name, table)
-            except full:
+            except full as error:
+                self._full = str(error)
                 return [None] * len(arguments)
             commands = [_command("EVALSHA", *one, script=digest) for one in arguments]
             replies, twice = self._replies(commands, self._patience, [_command("SCRIPT", b"LOAD", script)])
             said = [None if isinstance(reply, full) else self._right(reply) for reply in replies]
+            self._full = next((str(reply) for reply in replies if isinstance(reply, full)), self._full)
             closing = "open:" if twice else mark  # what was sent twice may have been done the first time
             told = table.generation, len(table.layouts), closing, added(said)
             same = 1
@@ -531,7 +597,7 @@ class RedisStore:
         return reply
 
     def _at(self, address: Address, command: Command) -> Any:
-        flight = _Flight(self._pool(address), [command])
+        flight = _Flight(self._pool(address), [command], self._entra)
         try:
             return flight.reply(self._redis.ResponseError)
         finally:
@@ -586,7 +652,7 @@ class RedisStore:
                 first = [(b"", b"*1\r\n$6\r\nASKING\r\n")] if out_of_turn else []
                 try:
                     sent = [*before, *(one for i in indices for one in (*first, commands[i]))]
-                    flights.append((_Flight(self._pool(address), sent), indices, out_of_turn))
+                    flights.append((_Flight(self._pool(address), sent, self._entra), indices, out_of_turn))
                 except lost as error:
                     again, trouble = again | dict.fromkeys(indices), error
                     self._nodes.sort(key=address.__eq__)  # to the end

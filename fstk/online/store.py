@@ -18,7 +18,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Literal, NamedTuple, Protocol, Self
+from typing import Annotated, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 from pydantic import BeforeValidator, Field
 
@@ -244,4 +244,13 @@ class OnlineStore(Protocol):
 
     def drop(self, table: OnlineTable) -> None:
         """Remove the table and all its rows."""
+        ...
+
+
+@runtime_checkable
+class Doubted(Protocol):
+    """A store that may be set up so that it does not keep what it was given."""
+
+    def doubt(self, tables: Sequence[OnlineTable]) -> str | None:
+        """Return why, of a store with these tables, and what mends it; None where there is no reason to doubt."""
         ...

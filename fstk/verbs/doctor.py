@@ -15,6 +15,7 @@ from fstk.engines.start import jars, java, packages
 from fstk.errors import EngineUnavailable, FstkError, MissingPackage
 from fstk.models.mlflow_calls import tracking
 from fstk.online.spec import open_store
+from fstk.online.store import Doubted
 from fstk.tables.configured import open_catalog
 from fstk.tables.local import file_sizes
 from fstk.warehouse import read_only, ready_warehouse
@@ -117,6 +118,10 @@ def _online() -> str:
         started = time.perf_counter()
         names = store.names()
         took = (time.perf_counter() - started) * 1000
+        if isinstance(store, Doubted):
+            doubt = store.doubt([table for name in names if (table := store.table(name)) is not None])
+            if doubt is not None:
+                raise FstkError(f"online store {store.url}: {doubt}")
         return f"online store {store.url} reachable, {took:.1f} ms, {len(names)} tables"
 
 

@@ -7,25 +7,34 @@ from __future__ import annotations
 
 import os
 import signal
+import traceback
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
-from redis import Redis
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError
+from redis import ConnectionError, Redis
 from redis.crc import key_slot
 from redis.exceptions import ClusterCrossSlotError
 
-from fstk.errors import InvalidInput, StoreUnavailable
+from fstk.columns.instants import microseconds
+from fstk.errors import InvalidInput, StoreUnavailable, UnknownTable, WriteConflict
 from fstk.online.parity import check_parity
 from fstk.online.publish import publish
-from fstk.online.redis import RedisSpec, RedisStore, _prefix
+from fstk.online.read import read_online
+from fstk.online.redis import RedisSpec, RedisStore, _Flight, _prefix
 from fstk.online.spec import spec_of
-from fstk.online.store import Counts, OnlineTable, Row
+from fstk.online.store import Counts, OnlineTable, Row, Watermark
 from fstk.tables.spec import FeatureTable
+from fstk.verbs.doctor import diagnose
 from tests.online.tables import Made
-from tests.servers.redis import Cluster, redis_cluster
+from tests.servers.redis import PASSWORD, USER, Cluster, free_port, redis_cluster, redis_server
 from tests.stores import got
 
 TABLE = OnlineTable("t", "", "a-table", {"id": "bigint"}, "at", ({"x": "double"},), None, None)
@@ -199,3 +208,319 @@ def test_a_primary_that_dies_while_a_table_is_published_is_replaced_and_publishi
         assert (report.failed, report.stale, report.written + report.unchanged) == (0, 0, 3_000)
         assert check_parity(feature_table, spec).ok
         assert dead not in cluster.primaries()
+
+
+@contextmanager
+def _stopped(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def client(spec: RedisSpec) -> Iterator[Redis]:
+    with Redis(port=spec.port) as client:
+        yield client
+
+
+@pytest.mark.server
+def test_a_server_that_does_not_answer_is_an_error_and_then_answers_again(spec: RedisSpec, client: Redis) -> None:
+    with RedisStore(spec, timeout=0.2, patience=0.2) as store:
+        table = store.put_table(TABLE, None)
+        store.write(table, _rows(3))
+        with _stopped(client.info("server")["process_id"]):  # type: ignore[index]
+            for ask in (lambda: got(store, table, [b"i1"]), lambda: store.write(table, _rows(3, 2)), store.names):
+                with pytest.raises(StoreUnavailable, match="did not answer: Timeout"):
+                    ask()
+        assert got(store, table, [b"i1"])[0] in (_rows(2)[1], _rows(2, 2)[1])
+
+
+@pytest.mark.server
+def test_a_read_does_not_wait_while_a_server_pauses_and_a_write_does(spec: RedisSpec, client: Redis) -> None:
+    with RedisStore(spec, timeout=0.2, patience=60) as store:
+        table = store.put_table(TABLE, None)
+        client.client_pause(2_500)
+        with pytest.raises(StoreUnavailable, match="did not answer: Timeout"):
+            got(store, table, [b"i1"])
+        assert store.write(table, _rows(3)) == Counts(written=3)
+
+
+@pytest.mark.server
+def test_what_a_batch_sent_twice_added_is_counted_anew(
+    spec: RedisSpec, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RedisStore(spec) as store:
+        table = store.put_table(TABLE, None)
+        real, lost = _Flight.reply, iter([True])
+
+        def once_lost(self: _Flight, error: type[Exception]) -> Any:
+            found = real(self, error)
+            if found == 3 and next(lost, False):
+                raise ConnectionError("the reply was lost")
+            return found
+
+        monkeypatch.setattr(_Flight, "reply", once_lost)
+        store.write(table, _rows(10))
+        assert client.hget(b"fstk:table:t", "rows") != b"10"
+        assert store.count(table) == 10
+        assert client.hget(b"fstk:table:t", "rows") == b"10"
+        assert list(client.hgetall(b"fstk:table:t")) == [b"generation", b"layouts", b"description", b"rows"]
+        with pytest.raises(StoreUnavailable, match="lost a node"):
+            store.complete(table, Watermark(1, T0, None, None, 0))
+
+
+@pytest.mark.server
+def test_a_batch_that_was_killed_leaves_a_mark_and_the_rows_are_counted_one_by_one(
+    spec: RedisSpec, client: Redis
+) -> None:
+    with RedisStore(spec) as store:
+        table = store.put_table(TABLE, None)
+        store.write(table, _rows(10))
+        client.hset(b"fstk:table:t", mapping={"open:0123": 1, "rows": 3})
+        assert store.count(table) == 10
+        assert store.remove(table, [b"i1"], 1) == 1
+        assert store.count(table) == 9
+
+
+@pytest.mark.server
+def test_a_server_without_memory_refuses_rows_and_publishing_again_heals(
+    spec: RedisSpec, client: Redis, tmp_path: Path
+) -> None:
+    feature_table = _feature_table(tmp_path, 2_000)
+
+    def fill(done: int, _: int | None) -> None:
+        if done == 500:
+            client.config_set("maxmemory", 1_000_000)
+
+    try:
+        report = publish(feature_table, spec, portion=500, progress=fill)
+    finally:
+        client.config_set("maxmemory", 0)
+    assert (report.written, report.failed) == (500, 1_500)
+    with pytest.raises(StoreUnavailable, match="being published for the first time"):
+        read_online("s.t", [{"id": 1}], store=spec)
+    again = publish(feature_table, spec)
+    assert (again.written, again.unchanged, again.failed) == (1_500, 500, 0)
+    assert check_parity(feature_table, spec).ok
+    with spec.open() as store:
+        table = store.table("s.t")
+        assert table is not None
+        assert store.count(table) == 2_000
+
+
+@pytest.mark.server
+def test_what_was_flushed_is_never_read_as_missing_and_publishing_again_heals(
+    spec: RedisSpec, client: Redis, tmp_path: Path
+) -> None:
+    feature_table = _feature_table(tmp_path, 900)
+    publish(feature_table, spec)
+    client.flushall()
+    with pytest.raises(UnknownTable, match="Nothing was published there"):
+        read_online("s.t", [{"id": 1}], store=spec)
+
+    def flush(done: int, _: int | None) -> None:
+        if done == 300:
+            client.flushall()
+
+    with pytest.raises(WriteConflict, match="was dropped"):
+        publish(feature_table, spec, portion=300, progress=flush)
+    assert publish(feature_table, spec).written == 900
+    assert check_parity(feature_table, spec).ok
+
+
+@pytest.mark.server
+def test_a_server_that_starts_anew_while_a_table_is_published_is_empty_and_publishing_again_heals(
+    tmp_path: Path,
+) -> None:
+    feature_table = _feature_table(tmp_path, 900)
+    with ExitStack() as servers:
+        port = servers.enter_context(redis_server(tmp_path / "first"))
+        spec = RedisSpec("127.0.0.1", port)
+
+        def restart(done: int, _: int | None) -> None:
+            if done == 300:
+                servers.close()
+                servers.enter_context(redis_server(tmp_path / "second", f"port {port}", f"# {{port}} is not {port}"))
+
+        with pytest.raises((StoreUnavailable, WriteConflict)):
+            publish(feature_table, spec, portion=300, progress=restart)
+        assert publish(feature_table, spec).written == 900
+        assert check_parity(feature_table, spec).ok
+
+
+@pytest.mark.server
+def test_what_is_not_let_in_says_so_without_the_password(
+    rediss: tuple[int, Path], redis_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, authority = rediss
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    monkeypatch.setenv("REDIS_PASSWORD", "hunter2")
+    login: dict[str, Any] = {"username": USER, "password": "env:REDIS_PASSWORD"}
+    refusals = {
+        f"it refused the login of {USER}": RedisSpec("127.0.0.1", port, ssl=True, **login),
+        "it refused the login of its default user": RedisSpec("127.0.0.1", port, ssl=True),
+        "Connection": RedisSpec("127.0.0.1", free_port()),
+        "did not answer": RedisSpec("127.0.0.1", redis_port, ssl=True),
+        "cluster support disabled": RedisSpec("127.0.0.1", redis_port, cluster=True),
+    }
+    for said, spec in refusals.items():
+        with RedisStore(spec, timeout=1.0) as store, pytest.raises(StoreUnavailable, match=said) as caught:
+            store.names()
+        assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+    monkeypatch.delenv("SSL_CERT_FILE")
+    unknown = pytest.raises(StoreUnavailable, match="certificate verify failed")
+    with RedisSpec("127.0.0.1", port, ssl=True, **login).open() as store, unknown:
+        store.names()
+
+
+@pytest.mark.server
+def test_a_node_asked_alone_tells_how_to_ask_its_cluster(redis_cluster: Cluster) -> None:
+    redis_cluster.flush()
+    told = set()
+    for port in redis_cluster.ports:
+        with RedisSpec("127.0.0.1", port).open() as store:
+            try:
+                store.put_table(TABLE, None)
+            except StoreUnavailable as error:
+                told.add(str(error).partition(": ")[2])
+    assert told == {"it is a node of a cluster; add cluster=true."}
+
+
+@pytest.mark.server
+def test_redis_lets_go_of_an_expired_row_late_and_of_no_floor(spec: RedisSpec, client: Redis) -> None:
+    week = timedelta(days=7)
+    now = datetime.now(UTC)
+    with RedisStore(spec) as store:
+        expiring = store.put_table(replace(TABLE, ttl=timedelta(days=30)), None)
+        old, new = Row(b"old", microseconds(T0), 1, 0, b""), Row(b"new", microseconds(now), 1, 0, b"")
+        back = Row(b"back", microseconds(now), 6, 0, b"")
+        store.remove(expiring, [b"gone", b"back"], 5)
+        store.write(expiring, [old, new, back])
+
+        def ends(key: bytes) -> datetime | None:
+            at: Any = client.execute_command("PEXPIRETIME", _prefix(expiring) + key)
+            return None if at == -1 else datetime.fromtimestamp(at / 1000, UTC)
+
+        for key, earliest in ((b"old", now + week), (b"new", now + timedelta(days=30) + week)):
+            end = ends(key)
+            assert end is not None
+            assert earliest <= end < earliest + timedelta(hours=1)
+        assert (ends(b"gone"), ends(b"back")) == (None, None)
+        store.put_table(replace(expiring, ttl=timedelta(days=31)), expiring)  # what is there is not let go of too early
+        assert (ends(b"old"), ends(b"new")) == (None, None)
+        assert store.write(expiring, [new._replace(version=7, value=b"newer")]) == Counts(written=1)
+        assert ends(b"new") is not None
+        assert store.remove(expiring, [b"new"], 6) == 0
+        assert ends(b"new") is None
+
+
+@pytest.mark.server
+def test_the_rows_of_a_dropped_table_are_deleted_and_those_written_to_it_since(spec: RedisSpec, client: Redis) -> None:
+    with RedisStore(spec) as store, spec.open() as other:
+        table = store.put_table(TABLE, None)
+        kept = store.put_table(replace(TABLE, name="kept"), None)
+        store.write(kept, _rows(10))
+        store.write(table, _rows(5_000))
+        sent, dropped = RedisStore._replies, iter([True])
+
+        def dropping(self: RedisStore, commands: Any, *arguments: Any) -> Any:
+            if len(commands) == 20 and next(dropped, False):
+                other.drop(table)
+            return sent(self, commands, *arguments)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(RedisStore, "_replies", dropping)
+            with pytest.raises(WriteConflict, match="was dropped"):
+                store.write(table, _rows(20, 2))
+        store.complete(kept, Watermark(1, T0, None, None, 0))
+        for one in (store, other):
+            assert isinstance(one, RedisStore)
+            if one._sweep is not None:
+                one._sweep.join(60)
+        assert len(client.keys(_prefix(table) + b"*")) == 0
+        assert client.smembers("fstk:dropped") == set()
+        assert store.count(kept) == 10
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("policy", "ttl", "told"),
+    [
+        ("allkeys-lru", None, True),
+        ("volatile-ttl", timedelta(days=9), True),
+        ("volatile-ttl", None, False),
+        ("noeviction", timedelta(days=9), False),
+    ],
+)
+def test_a_policy_that_evicts_is_said(
+    spec: RedisSpec, client: Redis, policy: str, ttl: timedelta | None, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FSTK_ONLINE_STORE", f"redis://127.0.0.1:{spec.port}")
+    client.config_set("maxmemory-policy", policy)
+    try:
+        with RedisStore(spec) as store:
+            table = store.put_table(replace(TABLE, ttl=ttl), None)
+            said = store.notes(table, 0)
+        found = next(check for check in diagnose().checks if "redis://" in check.text)
+    finally:
+        client.config_set("maxmemory-policy", "noeviction")
+    assert [policy in note for note in said] == [True] * told
+    assert found.ok is not told
+    assert (f"maxmemory-policy {policy}" in found.text) is told
+
+
+class _Credential:
+    """Stands in for azure-identity: every token is new, ends within two minutes, and is the user's only password."""
+
+    def __init__(self, port: int) -> None:
+        self.server = Redis(port=port, ssl=True, username=USER, password=PASSWORD)
+        self.given: list[str] = []
+
+    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+        assert scopes == ("https://redis.azure.com/.default",)
+        ends = int(datetime.now(UTC).timestamp()) + 120
+        token = jwt.encode({"oid": "an-object-id", "exp": ends, "n": len(self.given)}, "k" * 32)
+        self.server.execute_command("ACL", "SETUSER", "an-object-id", "reset", "on", "~fstk:*", "+@all", f">{token}")
+        self.given.append(token)
+        return AccessToken(token, ends)
+
+
+@pytest.mark.server
+def test_tokens_of_entra_are_renewed_while_a_table_is_published(
+    rediss: tuple[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, authority = rediss
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    credential = _Credential(port)
+    monkeypatch.setattr("redis_entraid.identity_provider.DefaultAzureCredential", lambda: credential)
+    credential.server.flushall()
+    known: list[int] = []
+
+    def cut(done: int, _: int | None) -> None:
+        known.append(len(credential.given))
+        if done == 900:  # as Azure does with a connection whose token has ended
+            credential.server.execute_command("CLIENT", "KILL", "USER", "an-object-id")
+
+    report = publish(
+        _feature_table(tmp_path, 1_500), f"rediss://127.0.0.1:{port}?entra=true", portion=300, progress=cut
+    )
+    assert (report.written, report.failed) == (1_500, 0)
+    assert known == sorted(set(known))
+    assert len(known) == 5
+    logins = credential.server.info("commandstats")["cmdstat_auth"]["calls"]  # type: ignore[index]
+    assert logins >= len(known)
+
+
+@pytest.mark.server
+def test_no_token_of_entra_is_an_error(rediss: tuple[int, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Nobody:
+        def get_token(self, *_: str, **__: Any) -> AccessToken:
+            raise ClientAuthenticationError("DefaultAzureCredential failed to retrieve a token.\nAttempted: …")
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(rediss[1]))
+    monkeypatch.setattr("redis_entraid.identity_provider.DefaultAzureCredential", Nobody)
+    none = pytest.raises(StoreUnavailable, match="no token of Microsoft Entra: DefaultAzureCredential failed")
+    with RedisSpec("127.0.0.1", rediss[0], ssl=True, entra=True).open() as store, none:
+        store.names()
