@@ -48,9 +48,10 @@ class RowCodec:
         columns = [plain(rows.column(field.name), field) for field in self._types]
         return [self._encode(row) for row in zip(*columns, strict=True)]
 
-    def decode(self, value: bytes) -> dict[str, Any]:
-        """Return the row as name → Python value."""
-        row = dict(zip(self.names, self._decode(value), strict=True))
+    def decode(self, value: bytes, row: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the row as name → Python value; ``row`` is what it is written into."""
+        row = {} if row is None else row
+        row.update(zip(self.names, self._decode(value), strict=True))
         for name, reader in self._readers:
             item = row[name]
             if item is not None:

@@ -230,13 +230,16 @@ class _Table:
         expired = self._ttl is not None and now - row.event_time > self._ttl
         return KeyState("expired" if expired else "present", instant(row.event_time), row.version)
 
-    def values(self, row: Row) -> dict[str, Any]:
-        """Return the features wanted, None where the row's layout lacks one."""
-        codec = self._codecs.get(row.layout)
+    def fill(self, row: dict[str, Any], stored: Row) -> None:
+        """Write the features wanted into ``row``, None where the layout lacks one."""
+        codec = self._codecs.get(stored.layout)
         if codec is None:
-            codec = self._codecs[row.layout] = RowCodec(self.table.layouts[row.layout])
-        values = codec.decode(row.value)
-        return values if codec.names == self.features else {name: values.get(name) for name in self.features}
+            codec = self._codecs[stored.layout] = RowCodec(self.table.layouts[stored.layout])
+        if codec.names == self.features:
+            codec.decode(stored.value, row)
+        else:
+            values = codec.decode(stored.value)
+            row.update((name, values.get(name)) for name in self.features)
 
 
 _MISSING = KeyState("missing", None)
@@ -259,10 +262,14 @@ class _Asked:
         names = tuple(of.table.keys)
         rows, found = [], []
         for key, code in zip(self._keys, self._encoded, strict=True):
-            row = None if code is None else held[code]
-            state = of.state(row, now)
-            values = of.values(row) if row is not None and state.status == "present" else dict.fromkeys(of.features)
-            rows.append({name: key[name] for name in names} | values)
+            one = None if code is None else held[code]
+            state = of.state(one, now)
+            row = {name: key[name] for name in names}
+            if one is not None and state.status == "present":
+                of.fill(row, one)
+            else:
+                row.update(dict.fromkeys(of.features))
+            rows.append(row)
             found.append(state)
         return OnlineRows(of.table.name, rows, found, of.source_version, at)
 
