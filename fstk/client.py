@@ -388,12 +388,14 @@ class FeatureEngineeringClient:
         name: str | None = None,
         online_store_spec: OnlineSpec | None = None,
         as_of: datetime | date | None = None,
+        prune: bool = False,
         dry_run: bool = False,
     ) -> PublishReport:
         """Publish the newest row of each key of a feature table to an online store.
 
         A row online is replaced only by a newer one: by event time, then by source version. Keys that the table lacks
-        stay online. A publication that was cut off goes on from the last one that was completed.
+        stay online, unless ``prune`` removes them. A publication that was cut off goes on from the last one that was
+        completed.
 
         Args:
             source_table_name: the feature table, published at its newest version.
@@ -404,10 +406,12 @@ class FeatureEngineeringClient:
             name, online_store_spec: the older client's words for ``source_table_name`` and ``online_store``.
             as_of: the last event time that may be published: a datetime with a time zone, or a date, which is its
                 midnight UTC; None is now. It may lie in the future.
-            dry_run: report what would be written; write nothing.
+            prune: remove the online rows of keys that no row of the table has, but none that a newer version wrote. A
+                row that ``filter_condition`` or its time leaves out keeps its key.
+            dry_run: report what would be written and removed; change nothing.
 
         Returns:
-            Keys written, unchanged, stale (online is newer) and failed; the table's version; seconds taken.
+            Keys written, unchanged, stale (online is newer), failed and removed; the table's version; seconds taken.
 
         Raises:
             InvalidInput: no table is named, or one argument by both its names.
@@ -430,6 +434,7 @@ class FeatureEngineeringClient:
             filter_condition=filter_condition,
             features=features,
             as_of=as_of,
+            prune=prune,
             dry_run=dry_run,
             session=self._session,
         )

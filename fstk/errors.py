@@ -138,7 +138,7 @@ class WriteConflict(Infrastructure):
 
 
 class DamagedTable(Infrastructure):
-    """A table's log or files cannot be read."""
+    """A table's log, files or online rows cannot be read."""
 
 
 class AccessDenied(Infrastructure):

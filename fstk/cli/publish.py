@@ -1,4 +1,4 @@
-"""``fstk publish``: a feature table's newest rows into the online store."""
+"""``fstk publish`` and ``fstk parity``: a table's newest rows into the online store, and whether they are there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typer import Argument, Context, Option
 
 from fstk.cli.call import AsWidget, Call, Opened, call_of, opened
 from fstk.display import Displayed
+from fstk.errors import GateRefused
 
 
 def publish(
@@ -26,23 +27,62 @@ def publish(
     where: Annotated[
         str | None, Option("--where", metavar="CONDITION", help="Only rows for which this SQL condition is true.")
     ] = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="Say what would be written; write nothing.")] = False,
+    prune: Annotated[
+        bool, Option("--prune", help="Remove the online rows of keys that no row of the table has, too.")
+    ] = False,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Say what would be written and removed; change nothing.")
+    ] = False,
     code: Annotated[bool, Option("--code", help="Print the same as plain Python; nothing is written.")] = False,
     widget: AsWidget = False,
 ) -> Displayed | Opened:
     """Publish a table to the online store.
 
-    The newest row of every key is written, unless the row that is there is as new.
+    The newest row of every key is written, unless the row that is there is as new. Keys that the table lacks stay
+    online without --prune.
     """
     if widget:
-        return opened(context, "PublishPanel", table=table, to=to, features=feature, where=where)
+        return opened(context, "PublishPanel", table=table, to=to, features=feature, where=where, prune=prune)
     from fstk.verbs.publish import PublishRequest
 
-    request = PublishRequest(table, to, None if feature is None else tuple(feature), where, dry_run)
+    request = PublishRequest(table, to, None if feature is None else tuple(feature), where, dry_run, prune)
     if code:
         return request.code()
     with _bar(call_of(context)) as progress:
         return request.run(progress)
+
+
+def parity(
+    context: Context,
+    table: Annotated[str, Argument(metavar="TABLE", help="The table's name.")],
+    to: Annotated[
+        str | None, Option("--to", metavar="URL", help="The online store; by default that of the settings.")
+    ] = None,
+    sample: Annotated[
+        int | None, Option("--sample", metavar="N", help="Compare so many keys, chosen at random. Default: all.")
+    ] = None,
+    seed: Annotated[
+        int | None, Option("--seed", metavar="N", help="Choose the keys of a sample as the run that showed this seed.")
+    ] = None,
+    code: Annotated[bool, Option("--code", help="Print the same as plain Python; nothing is compared.")] = False,
+) -> Displayed:
+    """Compare online rows with their table, value and type.
+
+    The table is read at the version that was published last. In a terminal the exit code is 3 when a key differs or is
+    missing online.
+    """
+    from fstk.verbs.parity import ParityRequest
+
+    request = ParityRequest(table, to, sample, seed)
+    if code:
+        return request.code()
+    call = call_of(context)
+    with _bar(call) as progress:
+        report = request.run(progress)
+    if report.ok or call.in_notebook:
+        return report
+    print(report, flush=True)
+    raise GateRefused(f"{report.different:,} keys differ online, {report.missing:,} are missing there.")
 
 
 @contextmanager

@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 from fstk.columns.instants import FIRST_DAY, FIRST_INSTANT, LAST_DAY, LAST_INSTANT, day, instant, wall
 from fstk.engines.base import Schema
 from fstk.engines.types import arrow_schema
-from fstk.errors import InvalidInput, UnsupportedType
+from fstk.errors import DamagedTable, InvalidInput, UnsupportedType
 
 Reader = Callable[[Any], Any]
 
@@ -49,13 +49,17 @@ class RowCodec:
         return [self._encode(row) for row in zip(*columns, strict=True)]
 
     def decode(self, value: bytes, row: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the row as name → Python value; ``row`` is what it is written into."""
+        """Return the row as name → Python value, written into ``row`` where that is given; DamagedTable for what
+        :meth:`encode` cannot have written."""
         row = {} if row is None else row
-        row.update(zip(self.names, self._decode(value), strict=True))
-        for name, reader in self._readers:
-            item = row[name]
-            if item is not None:
-                row[name] = reader(item)
+        try:
+            row.update(zip(self.names, self._decode(value), strict=True))
+            for name, reader in self._readers:
+                item = row[name]
+                if item is not None:
+                    row[name] = reader(item)
+        except (msgspec.MsgspecError, ValueError, TypeError, ArithmeticError) as error:
+            raise DamagedTable(f"an online row is not as it was written: {error}") from error
         return row
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
+from typing import Any
 
 from fstk import journal
 from fstk.columns.instants import given
@@ -14,14 +15,12 @@ from fstk.display import Displayed, Sheet
 from fstk.engines.base import Engine
 from fstk.engines.spark import SparkEngine
 from fstk.errors import ExpiredSnapshot, IncompatibleChanges, InvalidInput, StoreUnavailable, WriteConflict
+from fstk.online.gone import gone
 from fstk.online.plan import PublishPlan, plan_publication
-from fstk.online.source import PORTION, Portion, Source, check_filter, engine_for
+from fstk.online.source import PORTION, Portion, Progress, Source, check_filter, engine_for
 from fstk.online.spec import OnlineSpec, spec_of
 from fstk.online.store import Counts, OnlineStore, OnlineTable, Row, Verdict, verdict
 from fstk.tables.spec import FeatureTable
-
-Progress = Callable[[int, int | None], None]
-"""Called after every batch with the rows dealt with so far, and with those there are in all (None: not known)."""
 
 _Plan = Callable[[OnlineTable | None], PublishPlan]  # of what the store holds
 _ATTEMPTS = 5  # at describing the table to the store while other publishers do the same
@@ -34,8 +33,9 @@ class PublishReport(Displayed):
     ``written`` keys are new or changed online, ``unchanged`` hold already what the source holds, ``stale`` hold a
     newer row than the source's, ``failed`` were refused by the store. ``online_version`` is the source version that
     was online before (None: none), ``bytes`` is the size of the keys and values that a dry run would write.
-    ``reason`` says why all keys or only the changed ones were read. ``changed`` says whether any row was (or would be)
-    written.
+    ``reason`` says why all keys or only the changed ones were read. ``removed`` counts the rows of keys that the source
+    lacks (None: ``prune`` was not asked for, and they stay). ``changed`` says whether any row was (or would be) written
+    or removed.
 
     >>> fe.publish_table(source_table_name="shop.spend", dry_run=True).written
     2
@@ -53,11 +53,12 @@ class PublishReport(Displayed):
     bytes: int | None
     reason: str
     dry_run: bool = False
+    removed: int | None = None
 
     @property
     def changed(self) -> bool:
-        """Whether any row online was (or would be) written."""
-        return self.written > 0
+        """Whether any row online was (or would be) written or removed."""
+        return bool(self.written or self.removed)
 
     def display(self) -> Sheet:
         """Return counts, versions, size and time."""
@@ -67,10 +68,12 @@ class PublishReport(Displayed):
         held = self.online_version
         before = "nothing online before" if held is None else f"online before: version {held}"
         title = f"{self.table} → {self.store}" + (" · dry run, nothing written" if self.dry_run else "")
-        first = "would write" if self.dry_run else "written"
-        row = self.written, self.unchanged, self.stale, self.failed, self.source_version, f"{self.seconds:.1f}"
-        columns = first, "unchanged", "stale", "failed", "source version", "seconds"
-        return Sheet(title, columns, [row], [" · ".join([before, *notes])])
+        cells: dict[str, Any] = {"would write" if self.dry_run else "written": self.written}
+        cells |= {"unchanged": self.unchanged, "stale": self.stale, "failed": self.failed}
+        if self.removed is not None:
+            cells["would remove" if self.dry_run else "removed"] = self.removed
+        cells |= {"source version": self.source_version, "seconds": f"{self.seconds:.1f}"}
+        return Sheet(title, tuple(cells), [tuple(cells.values())], [" · ".join([before, *notes])])
 
 
 def publish(
@@ -81,6 +84,7 @@ def publish(
     filter_condition: str | None = None,
     features: Sequence[str] | None = None,
     as_of: datetime | date | None = None,
+    prune: bool = False,
     dry_run: bool = False,
     engine: Engine | None = None,
     session: SparkEngine | None = None,
@@ -112,6 +116,9 @@ def publish(
     plan = partial(chosen, until=until, ttl=spec.ttl)
     with spec.open() as online:
         planned = plan(online.table(table.name)) if dry_run else _recorded(online, table.name, plan, _ATTEMPTS)
+        if prune and planned.extent != "everything":
+            # What a removal by a late publisher of an older version leaves out is offered anew by the next that prunes.
+            planned = replace(planned, extent="everything", reason="all keys were compared, to find those to remove")
         source = Source(table, reader, planned.target, filter_condition, until, portion)
         offer = _Offer(online, planned, dry_run, progress)
         try:
@@ -122,9 +129,10 @@ def publish(
             planned = replace(planned, extent="everything", reason=f"the changes of {planned.reason} {why}")
         if planned.extent == "everything":
             offer.all(source.everything())
-        counts = offer.counts if planned.extent == "everything" else offer.counts_of_all_keys()
-        if not dry_run and not counts.failed and planned.extent != "nothing":
+        if not dry_run and not offer.counts.failed and planned.extent != "nothing":
             online.complete(planned.target, source.watermark(offer.waiting, planned.extent))
+        removed = _pruned(source, online, planned, dry_run, progress) if prune else None
+        counts = offer.counts if planned.extent == "everything" else offer.counts_of_all_keys()
     if not dry_run:
         journal.note("published", table.name, table.version, counts.written)
     mark = planned.target.watermark
@@ -138,7 +146,22 @@ def publish(
         bytes=offer.bytes if dry_run else None,
         reason=planned.reason,
         dry_run=dry_run,
+        removed=removed,
     )
+
+
+def _pruned(source: Source, online: OnlineStore, planned: PublishPlan, dry_run: bool, progress: Progress | None) -> int:
+    """Remove the rows of keys that the source lacks, or only count them; none that a newer version wrote."""
+    held = planned.held if dry_run else planned.target
+    if held is None:
+        return 0
+    removed = 0
+    for keys in gone(source, online, held, progress):
+        if dry_run:
+            removed += sum(row is not None and row.version <= planned.version for row in online.get([(held, keys)])[0])
+        elif keys:
+            removed += online.remove(held, keys, planned.version)
+    return removed
 
 
 def _recorded(online: OnlineStore, name: str, plan: _Plan, attempts: int) -> PublishPlan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,6 +26,8 @@ from fstk.online.store import OnlineTable, Row, Watermark
 from fstk.tables.spec import FeatureTable
 
 PORTION = 5_000  # rows
+Progress = Callable[[int, int | None], None]
+"""Called after every batch with the rows dealt with so far, and with those there are in all (None: not known)."""
 
 
 class Portion(NamedTuple):
@@ -86,6 +88,14 @@ class Source:
         data feed does not reach back that far."""
         feed = self.engine.changes(self.table.at(self.table.version), since)
         return self._portions(feed, [CHANGE_TYPE, COMMIT_VERSION])
+
+    def all_keys(self) -> Iterator[list[bytes]]:
+        """Yield the keys of all rows of the version, whatever the filter condition and the time say of them; a key with
+        several rows comes several times."""
+        codec, names = KeyCodec(self.target.keys), list(self.target.keys)
+        frame = self.engine.read(self.table.at(self.table.version), names)
+        for batch in self.engine.batches(self.engine.select(frame, {name: quoted_name(name) for name in names})):
+            yield [key for key in codec.encode(batch) if key is not None]
 
     def _portions(self, frame: Frame, extra: list[str]) -> Iterator[Portion]:
         time = self.table.timeseries_column

@@ -18,12 +18,19 @@ class PublishRequest:
     features: tuple[str, ...] | None
     where: str | None
     dry_run: bool = False
+    prune: bool = False
 
     def run(self, progress: Progress | None) -> PublishReport:
         """Publish, or say what would be written; raises as :func:`fstk.online.publish.publish`."""
         table = open_catalog().get(self.table)
         return publish(
-            table, self.to, features=self.features, filter_condition=self.where, dry_run=self.dry_run, progress=progress
+            table,
+            self.to,
+            features=self.features,
+            filter_condition=self.where,
+            prune=self.prune,
+            dry_run=self.dry_run,
+            progress=progress,
         )
 
     def code(self) -> Code:
@@ -32,6 +39,7 @@ class PublishRequest:
             "online_store": self.to,
             "features": self.features,
             "filter_condition": self.where,
+            "prune": self.prune or None,
             "dry_run": self.dry_run or None,
         }
         published = call("fe.publish_table", [(n, literal(value)) for n, value in given.items() if value is not None])

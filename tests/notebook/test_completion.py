@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from tests.notebook.cells import shown
 from tests.notebook.tables import labels
 
-VERBS = {"windows", "pit", "explain", "lint", "publish", "tables", "show", "tag", "run", "doctor"}
+VERBS = {"windows", "pit", "explain", "lint", "publish", "parity", "tables", "show", "tag", "run", "doctor"}
 WINDOWS = "%%fstk windows t --source transactions --entity customer_id --time purchased_at"
 
 
@@ -46,6 +46,10 @@ def test_verbs(notebook: InteractiveShell) -> None:
         ("%fstk publish feature_store.customer_features --feature total|", ["total_spend_30d"]),
         ("%fstk publish feature_store.regions --to mem|", ["memory://"]),
         ("%fstk publish feature_store.regions --dr|", ["--dry-run"]),
+        ("%fstk publish feature_store.regions --pr|", ["--prune"]),
+        ("%fstk parity feature_store.reg|", ["feature_store.regions"]),
+        ("%fstk parity feature_store.regions --to mem|", ["memory://"]),
+        ("%fstk parity feature_store.regions --sa|", ["--sample"]),
         ("%fstk explain t|", ["ts", "transactions"]),
         ("%%fstk windows t --source lab|", ["labels"]),
         ("%%fstk windows t --source tra|", ["transactions"]),

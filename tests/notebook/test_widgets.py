@@ -276,6 +276,11 @@ def test_a_table_is_tried_published_and_tried_again(filled: Path, tmp_path: Path
     assert panel.result.value == ""
     panel.controls["dry_run"].click()
     assert panel.error.value == ""
+    assert "removed" not in words(panel.result.value)
+    panel.controls["prune"].value = True
+    assert "prune=True" in panel.python
+    panel.controls["dry_run"].click()
+    assert "would remove source version seconds 0" in words(panel.result.value)
 
 
 def test_the_publication_pasted_is_the_publication_clicked(filled: Path, tmp_path: Path) -> None:

@@ -1,3 +1,3 @@
 """Stores in turn."""
 
-from tests.stores import share, spec, store  # noqa: F401  fixtures
+from tests.stores import adapter, share, spec, store  # noqa: F401  fixtures

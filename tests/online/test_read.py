@@ -20,8 +20,9 @@ from fstk.errors import (
 from fstk.online.publish import publish
 from fstk.online.read import drop_online_table, read_online
 from fstk.online.reader import KeyState, OnlineRows
-from fstk.online.spec import SQLiteSpec
+from fstk.online.spec import OnlineSpec, SQLiteSpec
 from tests.online.tables import Made
+from tests.stores import contents, with_ttl
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -35,14 +36,14 @@ def made(tmp_path: Path) -> Made:
 
 
 @pytest.fixture
-def store(tmp_path: Path, made: Made) -> SQLiteSpec:
-    store = SQLiteSpec(tmp_path / "online.db")
+def store(made: Made, spec: OnlineSpec) -> OnlineSpec:
+    """A store in which the table is published."""
     rows = [{"id": key, "region": region, "at": NOON, "n": key * 10} for key in (1, 2) for region in ("n", "s")]
-    publish(made.append(*rows, {"id": 3, "region": "n", "at": NOON, "n": None}), store)
-    return store
+    publish(made.append(*rows, {"id": 3, "region": "n", "at": NOON, "n": None}), spec)
+    return spec
 
 
-def test_order_and_repeats_are_kept_and_null_equals_nothing(store: SQLiteSpec) -> None:
+def test_order_and_repeats_are_kept_and_null_equals_nothing(store: OnlineSpec) -> None:
     keys = [
         {"id": 2, "region": "s"},
         {"region": "n", "id": 1},
@@ -65,7 +66,7 @@ def test_order_and_repeats_are_kept_and_null_equals_nothing(store: SQLiteSpec) -
     assert read_online("s.t", [], store=store) == []
 
 
-def test_features_are_chosen_by_name_and_keys_are_always_there(store: SQLiteSpec) -> None:
+def test_features_are_chosen_by_name_and_keys_are_always_there(store: OnlineSpec) -> None:
     key = {"id": 1, "region": "n"}
     assert read_online("s.t", [key], ["n", "region"], store=store) == [{**key, "n": 10}]
     assert read_online("s.t", [key], [], store=store) == [key]
@@ -76,20 +77,20 @@ def test_features_are_chosen_by_name_and_keys_are_always_there(store: SQLiteSpec
 
 
 @pytest.mark.parametrize("key", [1.0, True, "1"])
-def test_a_key_of_another_type_is_refused_rather_than_missing(store: SQLiteSpec, key: Any) -> None:
+def test_a_key_of_another_type_is_refused_rather_than_missing(store: OnlineSpec, key: Any) -> None:
     with pytest.raises(TypeMismatch, match=r"keys\[1\]: id is bigint; got "):
         read_online("s.t", [{"id": 1, "region": "n"}, {"id": key, "region": "n"}], store=store)
 
 
 @pytest.mark.parametrize("keys", [{"id": 1, "region": "n"}, "n", 7])
-def test_keys_must_be_a_list_of_dicts(store: SQLiteSpec, keys: Any) -> None:
+def test_keys_must_be_a_list_of_dicts(store: OnlineSpec, keys: Any) -> None:
     with pytest.raises(InvalidInput, match="keys must be a list of dicts"):
         read_online("s.t", keys, store=store)
 
 
-def test_a_row_expires_when_now_is_past_event_time_plus_ttl(made: Made, store: SQLiteSpec) -> None:
+def test_a_row_expires_when_now_is_past_event_time_plus_ttl(made: Made, store: OnlineSpec) -> None:
     ttl = timedelta(days=30)
-    publish(made.at(), SQLiteSpec(store.path, ttl=ttl))
+    publish(made.at(), with_ttl(store, ttl))
     for now, status, value in ((NOON + ttl, "present", 10), (NOON + ttl + MICROSECOND, "expired", None)):
         rows = read_online("s.t", [{"id": 1, "region": "n"}], store=store, now=now)
         assert rows == [{"id": 1, "region": "n", "n": value}]
@@ -98,37 +99,41 @@ def test_a_row_expires_when_now_is_past_event_time_plus_ttl(made: Made, store: S
     publish(made.append({"id": 8, "region": "n", "at": NOON, "n": 8}), store)
     later = NOON + timedelta(days=31)
     assert read_online("s.t", [{"id": 8, "region": "n"}], store=store, now=later).found[0].status == "expired"
-    publish(made.at(), SQLiteSpec(store.path, ttl=timedelta(days=32)))
+    publish(made.at(), with_ttl(store, timedelta(days=32)))
     assert read_online("s.t", [{"id": 8, "region": "n"}], store=store, now=later).found[0].status == "present"
 
 
-def test_static_rows_cannot_expire(tmp_path: Path) -> None:
+def test_static_rows_cannot_expire(tmp_path: Path, spec: OnlineSpec) -> None:
     static = Made(tmp_path / "static", {"id": "int", "n": "int"}, ("id",), None)
     with pytest.raises(InvalidInput, match=r"no time column.*leave out ttl"):
-        publish(static.append({"id": 1, "n": 1}), SQLiteSpec(tmp_path / "o.db", ttl=timedelta(days=1)))
-    publish(static.at(), SQLiteSpec(tmp_path / "o.db"))
-    rows = read_online("s.t", [{"id": 1}], store=SQLiteSpec(tmp_path / "o.db"))
+        publish(static.append({"id": 1, "n": 1}), with_ttl(spec, timedelta(days=1)))
+    publish(static.at(), spec)
+    rows = read_online("s.t", [{"id": 1}], store=spec)
     assert (rows, rows.found[0].status) == ([{"id": 1, "n": 1}], "present")
 
 
-def test_a_table_that_is_not_there_is_named(store: SQLiteSpec, tmp_path: Path) -> None:
-    with pytest.raises(UnknownTable, match=r"no online table s\.tt in sqlite:///.*Nearest: s\.t\."):
+def test_a_table_that_is_not_there_is_named(store: OnlineSpec) -> None:
+    with pytest.raises(UnknownTable, match=r"no online table s\.tt in \w+://.*Nearest: s\.t\."):
         read_online("s.tt", [], store=store)
-    nowhere = SQLiteSpec(tmp_path / "none.db")
-    with pytest.raises(UnknownTable, match=r"Nothing was published there\."):
-        read_online("s.t", [], store=nowhere)
-    assert not Path(nowhere.path).exists()
     with pytest.raises(InvalidName):
         read_online("s t", [], store=store)
 
 
-def test_a_store_that_does_not_answer_is_no_missing_row(store: SQLiteSpec) -> None:
+def test_where_nothing_was_published_nothing_is_made(spec: OnlineSpec) -> None:
+    with pytest.raises(UnknownTable, match=r"Nothing was published there\."):
+        read_online("s.t", [], store=spec)
+    assert contents(spec) == {}
+
+
+def test_a_store_that_does_not_answer_is_no_missing_row(tmp_path: Path, made: Made) -> None:
+    store = SQLiteSpec(tmp_path / "online.db")
+    publish(made.at(), store)
     Path(store.path).write_bytes(b"overwritten by something else" * 200)
     with pytest.raises(StoreUnavailable, match="did not answer"):
         read_online("s.t", [{"id": 1, "region": "n"}], store=store)
 
 
-def test_a_dropped_table_is_gone_and_can_be_published_anew(made: Made, store: SQLiteSpec) -> None:
+def test_a_dropped_table_is_gone_and_can_be_published_anew(made: Made, store: OnlineSpec) -> None:
     drop_online_table("s.t", store)
     with pytest.raises(UnknownTable):
         read_online("s.t", [], store=store)
@@ -138,12 +143,13 @@ def test_a_dropped_table_is_gone_and_can_be_published_anew(made: Made, store: SQ
     assert read_online("s.t", [{"id": 1, "region": "n"}], store=store)[0]["n"] == 10
 
 
-def test_the_setting_names_the_store(store: SQLiteSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FSTK_ONLINE_STORE", f"sqlite:///{store.path}")
+def test_the_setting_names_the_store(store: OnlineSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    with store.open() as opened:
+        monkeypatch.setenv("FSTK_ONLINE_STORE", opened.url)
     assert read_online("s.t", [{"id": 1, "region": "n"}])[0]["n"] == 10
 
 
-def test_what_was_found_is_shown_with_its_age(store: SQLiteSpec) -> None:
+def test_what_was_found_is_shown_with_its_age(store: OnlineSpec) -> None:
     keys = [{"id": 1, "region": "n"}, {"id": 9, "region": "n"}]
     rows = read_online("s.t", keys, store=store, now=NOON + timedelta(days=3, hours=1))
     assert isinstance(rows, OnlineRows)
@@ -154,12 +160,12 @@ def test_what_was_found_is_shown_with_its_age(store: SQLiteSpec) -> None:
     assert "<table>" in rows._repr_html_()
 
 
-def test_one_key_and_none_are_shown(store: SQLiteSpec) -> None:
+def test_one_key_and_none_are_shown(store: OnlineSpec) -> None:
     assert "present" in repr(read_online("s.t", [{"id": 1, "region": "n"}], store=store))
     assert repr(read_online("s.t", [], store=store)).startswith("s.t online")
 
 
-def test_what_decides_of_expiry_is_an_instant(store: SQLiteSpec) -> None:
+def test_what_decides_of_expiry_is_an_instant(store: OnlineSpec) -> None:
     with pytest.raises(NaiveDatetime, match="now"):
         read_online("s.t", [], store=store, now=datetime(2024, 1, 1))
 

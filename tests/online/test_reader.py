@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from fstk.online.reader import KeyState, OnlineReader
 from fstk.online.spec import OnlineSpec
 from fstk.online.store import OnlineStore, Row, Wanted
 from tests.online.tables import Made
+from tests.stores import with_ttl
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
 SCHEMA = {"id": "bigint", "at": "timestamp", "n": "int", "word": "string"}
@@ -188,7 +188,7 @@ def test_what_is_known_of_a_table_is_at_most_a_second_old(made: Made, published:
         assert reader.read(key)["s.t"] == [{"id": 1, "n": 7}]
         assert reader.read(key)["s.t"].source_version == 2
         assert store.asked == ["get", "table", "get", "get"]
-        publish(made.at(), replace(published, ttl=timedelta(days=1)), features=["n"])  # type: ignore[type-var]
+        publish(made.at(), with_ttl(published, timedelta(days=1)), features=["n"])
         assert reader.read(key, now=NOON + timedelta(days=2))["s.t"].found[0].status == "present"
         reader.refresh()
         assert reader.read(key, now=NOON + timedelta(days=2))["s.t"].found[0] == KeyState("expired", NOON, 2)

@@ -7,14 +7,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 
 import fstk
-from fstk.cli.app import run_command
+from fstk.cli.app import main, run_command
 from fstk.errors import UnknownTable
+from fstk.online.spec import open_store
 
 
 @pytest.fixture
@@ -82,6 +84,55 @@ def test_publishing_says_what_it_would_do_and_then_does_it(customers: Path, tmp_
     done = run_command([*words, "--feature", "spend", "--where", "customer_id < 3"])
     assert (done.dry_run, done.written) == (False, 2)
     assert customers.exists()
+
+
+def test_parity_answers_by_its_exit_code(
+    customers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = f"sqlite:///{tmp_path}/online.db"
+    words = ["feature_store.customers", "--to", store]
+
+    def typed(*argv: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["fstk", *argv])
+        code = main()
+        return code, *capsys.readouterr()
+
+    code, out, err = typed("parity", *words)
+    assert (code, out) == (2, "")
+    assert err.startswith("UnknownTable: no online table feature_store.customers")
+    run_command(["publish", *words])
+    code, out, err = typed("parity", *words)
+    assert (code, err) == (0, "")
+    assert "3 equal · 0 different · 0 missing online" in out
+    table = DeltaTable(customers)
+    table.delete("customer_id = 3")
+    write_deltalake(customers, pa.table({"customer_id": [4], "spend": [4.0]}), mode="append")
+    run_command(["publish", *words])
+    code, out, err = typed("parity", *words)
+    assert code == 0
+    assert "1 online rows have a key that is gone offline: customer_id=3." in out
+    assert run_command(["publish", *words, "--prune", "--dry-run"]).removed == 1
+    assert run_command(["publish", *words, "--prune"]).removed == 1
+    with open_store(store) as opened:
+        online = opened.table("feature_store.customers")
+        assert online is not None
+        [[row]] = opened.get([(online, [b"i1"])])
+        assert row is not None
+        opened.write(online, [row._replace(version=9, value=row.value.replace(b"\x3f\xf0", b"\x3f\xf1"))])
+        opened.remove(online, [b"i4"], 9)
+    code, out, err = typed("parity", *words)
+    assert (code, err) == (3, "GateRefused: 1 keys differ online, 1 are missing there.\n")
+    lines = [line.split() for line in out.splitlines()]
+    assert ["customer_id=1", "spend", "1.0", "1.0625"] in lines
+    assert ["customer_id=4", "the", "whole", "row", "there", "None"] in lines
+    sampled = run_command(["parity", *words, "--sample", "2", "--seed", "5"], namespace={})
+    assert "2 of 3 keys, chosen at random (seed 5)" in repr(sampled)
+    assert typed("parity", *words, "--sample", "0")[0] == 2
+    namespace: dict[str, Any] = {}
+    exec(repr(run_command(["parity", *words, "--sample", "2", "--seed", "5", "--code"])), namespace)
+    assert (namespace["parity"].keys, namespace["parity"].seed) == (3, 5)
+    exec(repr(run_command(["publish", *words, "--prune", "--code"])), namespace)
+    assert namespace["report"].removed == 0
 
 
 def test_doctor_checks_without_starting_or_making_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

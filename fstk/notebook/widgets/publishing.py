@@ -29,21 +29,23 @@ class PublishPanel(Panel):
         to: str | None = None,
         features: Sequence[str] | None = None,
         where: str | None = None,
+        prune: bool = False,
     ) -> None:
         controls = {
             "table": choice("Table", open_catalog().names(), table),
             "to": line("Store", to or settings.load().online_store, "sqlite:///online.db"),
             "features": several("Features", list(features or ()), list(features or ())),
             "where": line("Where", where or "", "all rows; or a condition such as total_spend_30d > 0"),
-            "dry_run": button("Dry run", "Say what would be written; write nothing"),
+            "prune": ipywidgets.Checkbox(value=prune, description="remove keys that are gone", indent=False),
+            "dry_run": button("Dry run", "Say what would be written and removed; change nothing"),
             "publish": button("Publish", "Write the newest row of every key"),
             "progress": ipywidgets.IntProgress(value=0, min=0, max=1, description="Rows"),
         }
-        rows = [["table", "to"], ["features", "where"], ["dry_run", "publish", "progress"]]
+        rows = [["table", "to"], ["features", "where"], ["prune"], ["dry_run", "publish", "progress"]]
         super().__init__(controls, rows, "Publish to an online store")
         controls["progress"].layout.visibility = "hidden"
         observe([controls["table"]], lambda: self.take(self._offer_features))
-        observe([controls[name] for name in ("to", "features", "where")], self.refresh)
+        observe([controls[name] for name in ("to", "features", "where", "prune")], self.refresh)
         controls["dry_run"].on_click(lambda button: self.work(lambda: self._run(dry_run=True)))
         controls["publish"].on_click(lambda button: self.work(lambda: self._run(dry_run=False)))
         self.take(self._offer_features)
@@ -75,7 +77,8 @@ class PublishPanel(Panel):
             return None
         some = None if len(features.value) == len(features.options) else tuple(features.value)
         where = self.controls["where"].value.strip() or None
-        return PublishRequest(table, self.controls["to"].value.strip() or None, some, where)
+        to = self.controls["to"].value.strip() or None
+        return PublishRequest(table, to, some, where, prune=self.controls["prune"].value)
 
     def _run(self, *, dry_run: bool) -> None:
         request = self._request()
