@@ -81,12 +81,13 @@ STORES: dict[str, Store] = {
 }
 
 
-def parameters(*needs: str, lacking: bool = False) -> list[Any]:
-    """Return the stores that can do all of ``needs``; with ``lacking`` those that cannot."""
+def parameters(*needs: str, lacking: bool = False, modes: bool = True) -> list[Any]:
+    """Return the stores that can do all of ``needs``; with ``lacking`` those that cannot; without ``modes`` no mode of
+    another."""
     return [
         pytest.param(name, marks=made.marks)
         for name, made in STORES.items()
-        if made.cannot.isdisjoint(needs) is not lacking and not (made.mode and PROCESSES in needs)
+        if made.cannot.isdisjoint(needs) is not lacking and not (made.mode and (PROCESSES in needs or not modes))
     ]
 
 
@@ -97,6 +98,11 @@ def can(*needs: str) -> pytest.MarkDecorator:
 
 @pytest.fixture(params=parameters())
 def spec(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OnlineSpec]:
+    yield from empty(request, tmp_path)
+
+
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OnlineSpec]:
+    """Yield an empty store of the name that is the fixture's parameter."""
     made = STORES[request.param].make(request, tmp_path)
     yield made
     if isinstance(made, SQLiteSpec) and Path(made.path).exists():

@@ -87,7 +87,7 @@ _OFFERED = (
 # Besides losing the connection itself: the server shuts down, cut the session or became a standby, the schema was
 # dropped. A new connection tells what is there now.
 _LOST = ("57P", "08", "25P03", "25006", "42P01", "3F000")
-_UNDONE = ("40001", "40P01")  # a serialization failure, a deadlock
+_UNDONE = ("40001", "40P01", "42P07")  # a serialization failure, a deadlock, tables that another publisher just made
 _MARGIN = 2.0  # seconds: a server that can still say that a statement took too long says so first
 _LOOK = """
 SELECT pg_catalog.to_regclass(%s) IS NOT NULL, pg_catalog.obj_description(pg_catalog.to_regclass(%s), 'pg_class')

@@ -242,9 +242,9 @@ def test_a_sample_is_of_the_keys_that_its_seed_chooses(made: Made, spec: OnlineS
     assert 5 < missing(seed=3)[0] < 35
     everything = check_parity(table, spec, sample=1_000, seed=0)
     assert (everything.equal, everything.missing) == (150, 150)
-    for bad in ({"sample": 0}, {"sample": -1}, {"seed": 1}):
+    for sample, seed in ((0, None), (-1, 1), (None, 1)):
         with pytest.raises(InvalidInput, match="sample"):
-            check_parity(table, spec, **bad)
+            check_parity(table, spec, sample=sample, seed=seed)
 
 
 def test_expired_rows_are_told(made: Made, spec: OnlineSpec) -> None:

@@ -73,7 +73,8 @@ def test_a_row_left_out_by_a_condition_or_its_time_is_not_gone(made: Made, spec:
     table = made.append(row(1, 1, 1), row(2, 5, 2), row(3, 1, 3))
     publish(table, spec)
     late = date(2023, 12, 1)
-    for arguments in ({"filter_condition": "n = 3"}, {"as_of": late}, {"as_of": late, "filter_condition": "n > 9"}):
+    left_out: list[dict[str, Any]] = [{"filter_condition": "n = 3"}, {"as_of": late}]
+    for arguments in left_out:
         assert publish(table, spec, prune=True, **arguments).removed == 0
     assert online(spec) == {1: 1, 2: 2, 3: 3}
     parity = check_parity(table, spec)
@@ -143,7 +144,7 @@ _WORK = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_si
 
 
 @pytest.mark.slow
-@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_HISTORY, _WORK)
 @example([("put", 0, 3, 1), ("lose", 0), ("put", 0, 1, 2)], [(1, False), (3, False), (2, True), (3, True)])
 @example([("put", 0, 1, 1), ("lose", 0), ("put", 0, 1, 1)], [(1, True), (2, True), (1, False), (3, False), (2, True)])

@@ -95,7 +95,8 @@ def test_parity_answers_by_its_exit_code(
     def typed(*argv: str) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["fstk", *argv])
         code = main()
-        return code, *capsys.readouterr()
+        said = capsys.readouterr()
+        return code, said.out, said.err
 
     code, out, err = typed("parity", *words)
     assert (code, out) == (2, "")
