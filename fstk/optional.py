@@ -15,7 +15,7 @@ _MODULES = {
     "monitoring": ("evidently", "scipy"),
     "notebook": ("ipywidgets",),
     "redis": ("redis", "redis_entraid"),
-    "cosmos": ("azure.cosmos", "azure.core", "azure.identity"),
+    "cosmos": ("azure.cosmos", "azure.core.exceptions", "azure.identity"),
     "postgres": ("psycopg",),
     "keyvault": ("azure.keyvault.secrets",),
     "serving": ("starlette", "uvicorn", "prometheus_client"),
@@ -28,7 +28,7 @@ def need(module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get(error.name or "") or _EXTRAS.get(module)
+        extra = _EXTRAS.get(module) or _EXTRAS.get(error.name or "")
         if extra is None or not module.startswith(str(error.name)):
             raise
         raise MissingPackage(f"{module} is not installed.   pip install 'fstk[{extra}]'") from error

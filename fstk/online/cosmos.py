@@ -199,6 +199,7 @@ class CosmosStore:
         self._lock = Lock()
         self._units = self._units_of_writes = 0.0
         self._written = 0
+        self._example: dict[str, Any] | None = None  # of the rows that were written
 
     def __enter__(self) -> Self:
         return self
@@ -282,6 +283,7 @@ class CosmosStore:
             said[row.key] = verdict(row, held.row, held.floor)
             with self._lock:
                 self._written, self._units_of_writes = self._written + 1, self._units_of_writes + done.units
+                self._example = item
 
     def complete(self, table: OnlineTable, watermark: Watermark) -> None:
         self._begin_writing()
@@ -366,11 +368,34 @@ class CosmosStore:
                         self._each(self._delete, ids)
                 self._delete(mark["id"])
 
-    def notes(self, rows: int) -> list[str]:
-        said = f"{self._units:,.0f} request units"
+    def notes(self, table: OnlineTable, rows: int) -> list[str]:
+        of_all = ""
         if 0 < self._written < rows:
-            said += f" (all rows: about {rows * self._units_of_writes / self._written:,.0f})"
-        return [said]
+            of_all = f"; to write all {rows:,} rows takes about {rows * self._units_of_writes / self._written:,.0f}"
+        said = [f"{self._units:,.0f} request units{of_all}."]
+        container = self._ask(lambda container: container.read(), *_NOTHING).body
+        if container is None:
+            return said
+        if table.ttl is not None and container.get("defaultTtl") is None:
+            said.append("The container's time to live is off: rows stay in it after they expired, and are paid for.")
+        paths = [path["path"] for path in container["indexingPolicy"].get("includedPaths", [])]
+        if "/*" in paths:
+            said.append(
+                f"The container indexes all that is in an item; /g is needed, everything else costs.{self._price()}"
+            )
+        return said
+
+    def _price(self) -> str:
+        """Return what indexing costs a write, as the service charges it: for a copy of a row as it is and without."""
+        if self._example is None:
+            return ""
+        units = []
+        for directive in (0, 1):  # as the container says, exclude
+            copy = self._example | {"id": f"price-{uuid.uuid4().hex}", "g": "price"}
+            create = partial(_created, copy, {"indexing_directive": directive})
+            units.append(self._ask(create).units)
+            self._delete(copy["id"])
+        return f" A row takes {units[0]:.1f} request units, and {units[1]:.1f} where nothing is indexed."
 
     def _begin_writing(self) -> None:
         if self._spec.read_secret_prefix is not None and self._spec.write_secret_prefix is None:
@@ -425,7 +450,7 @@ class CosmosStore:
         return self._ask(lambda container: container.read_item(item, item), HTTPStatus.NOT_FOUND, *missing).body
 
     def _create(self, item: dict[str, Any], again: Callable[[], object] | None = None) -> _Answer:
-        return self._ask(lambda container: container.create_item(item), HTTPStatus.CONFLICT, _TOO_LARGE, again=again)
+        return self._ask(partial(_created, item, {}), HTTPStatus.CONFLICT, _TOO_LARGE, again=again)
 
     def _replace(self, held: dict[str, Any], item: dict[str, Any]) -> bool:
         unless = _unless_changed(held["_etag"])
@@ -485,6 +510,10 @@ class CosmosStore:
         renewed = False
         while True:
             with client.turn():
+                until = max(asked, client.succeeded) + patience
+                if client.refusal is not None and time.monotonic() > until:
+                    refused = client.refusal  # what the others were told meanwhile holds for this one, too
+                    break
                 try:
                     found = do(client.container(self._spec.database_name, self._spec.container_name))
                 except errors.AzureError as error:
@@ -493,7 +522,7 @@ class CosmosStore:
                     client.let_through()
                     return _Answer(HTTPStatus.OK, found, self._spend(_headers(found)))
             self._spend(_headers(refused))
-            status = getattr(refused, "status_code", None) or 0
+            status = _status(refused)
             gone = getattr(refused, "sub_status", None) == _NO_CONTAINER
             if status in expected and (not gone or _NO_CONTAINER in expected):
                 return _Answer(status, None, 0.0)
@@ -503,10 +532,11 @@ class CosmosStore:
             elif _passes(refused, status):
                 if again is not None:
                     again()
-                if client.pauses(refused, status) > max(asked, client.succeeded) + patience:
-                    raise self._unavailable(refused, status, f" for {patience:g} s") from refused
+                if not client.pause(refused, max(asked, client.succeeded) + patience):
+                    break
             else:
-                raise self._unavailable(refused, status) from refused
+                raise self._unavailable(refused) from refused
+        raise self._unavailable(refused, f" for {patience:g} s") from refused
 
     def _spend(self, headers: Mapping[str, str]) -> float:
         units = float(headers.get("x-ms-request-charge", 0))
@@ -517,8 +547,9 @@ class CosmosStore:
     def _contended(self, count: int) -> WriteConflict:
         return WriteConflict(f"{self.url}: others change the same {count:,} items all the time; try again.")
 
-    def _unavailable(self, error: AzureError, status: int, waited: str = "") -> FstkError:
+    def _unavailable(self, error: AzureError, waited: str = "") -> FstkError:
         """Return what to raise for an answer that is none."""
+        status = _status(error)
         store, said = f"online store {self.url}", _said(error, status)
         secret = self._spec.secret(reading=not self._writes)
         if status == HTTPStatus.UNAUTHORIZED and secret is not None:
@@ -557,6 +588,7 @@ class _Client:
     def __init__(self, uri: str, secret: Secret | None) -> None:
         self.pool = ThreadPoolExecutor(WORKERS, "fstk-cosmos")
         self.succeeded = 0.0
+        self.refusal: AzureError | None = None  # since then
         self._uri, self._secret = uri, secret
         self._azure: CosmosClient | None = None
         self._connecting = Lock()
@@ -614,21 +646,25 @@ class _Client:
     def let_through(self) -> None:
         with self._changed:
             self.succeeded = time.monotonic()
+            self.refusal = None
             self._limit = min(WORKERS, self._limit + 1 / self._limit)
             self._refusals = 0
 
-    def pauses(self, error: AzureError, status: int) -> float:
-        """Let nobody ask for as long as the service says, or for a moment; return when that ends."""
+    def pause(self, error: AzureError, until: float) -> bool:
+        """Let nobody ask for as long as the service says, or for a moment; False where that ends after ``until``."""
         now = time.monotonic()
         with self._changed:
+            self.refusal = error
             if now >= self._pause_ends:  # those that were under way were refused with the first
                 self._limit = max(1.0, self._limit / 2)
                 self._refusals += 1
             moment = min(2.0, 0.025 * 2**self._refusals) * random.uniform(0.5, 1)
             told = _headers(error).get("x-ms-retry-after-ms")
             ends = now + (moment if told is None else float(told) / 1_000)
+            if ends > until:
+                return False
             self._pause_ends = max(self._pause_ends, ends)
-            return self._pause_ends
+            return True
 
 
 _CLIENTS: dict[tuple[int, str, Secret | None], _Client] = {}
@@ -659,6 +695,10 @@ def _page(
     return _Page(items, heads[-1].get("x-ms-continuation"), {"x-ms-request-charge": str(units)})
 
 
+def _created(item: dict[str, Any], options: Mapping[str, Any], container: ContainerProxy) -> Any:
+    return container.create_item(item, **options)
+
+
 def _patched(item: str, sets: list[dict[str, Any]], condition: Mapping[str, Any], container: ContainerProxy) -> Any:
     return container.patch_item(item, item, sets, **condition)
 
@@ -673,6 +713,11 @@ def _headers(answer: Any) -> Mapping[str, str]:
     """Return the headers of an answer or an error, as far as it has any."""
     found = getattr(answer, "get_response_headers", dict)() or getattr(answer, "headers", None)
     return found or {}
+
+
+def _status(error: AzureError) -> int:
+    """Return the code of an answer, 0 where there was none."""
+    return getattr(error, "status_code", None) or 0
 
 
 def _passes(error: AzureError, status: int) -> bool:

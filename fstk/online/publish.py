@@ -19,7 +19,7 @@ from fstk.online.gone import gone
 from fstk.online.plan import PublishPlan, plan_publication
 from fstk.online.source import PORTION, Portion, Progress, Source, check_filter, engine_for
 from fstk.online.spec import OnlineSpec, spec_of
-from fstk.online.store import Counts, OnlineStore, OnlineTable, Row, Verdict, verdict
+from fstk.online.store import Counts, OnlineStore, OnlineTable, Row, Telling, Verdict, verdict
 from fstk.tables.spec import FeatureTable
 
 _Plan = Callable[[OnlineTable | None], PublishPlan]  # of what the store holds
@@ -34,8 +34,8 @@ class PublishReport(Displayed):
     newer row than the source's, ``failed`` were refused by the store. ``online_version`` is the source version that
     was online before (None: none), ``bytes`` is the size of the keys and values that a dry run would write.
     ``reason`` says why all keys or only the changed ones were read. ``removed`` counts the rows of keys that the source
-    lacks (None: ``prune`` was not asked for, and they stay). ``changed`` says whether any row was (or would be) written
-    or removed.
+    lacks (None: ``prune`` was not asked for, and they stay). ``notes`` are what the store tells besides, such as its
+    price. ``changed`` says whether any row was (or would be) written or removed.
 
     >>> fe.publish_table(source_table_name="shop.spend", dry_run=True).written
     2
@@ -54,6 +54,7 @@ class PublishReport(Displayed):
     reason: str
     dry_run: bool = False
     removed: int | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -73,7 +74,7 @@ class PublishReport(Displayed):
         if self.removed is not None:
             cells["would remove" if self.dry_run else "removed"] = self.removed
         cells |= {"source version": self.source_version, "seconds": f"{self.seconds:.1f}"}
-        return Sheet(title, tuple(cells), [tuple(cells.values())], [" · ".join([before, *notes])])
+        return Sheet(title, tuple(cells), [tuple(cells.values())], [" · ".join([before, *notes]), *self.notes])
 
 
 def publish(
@@ -133,6 +134,7 @@ def publish(
             online.complete(planned.target, source.watermark(offer.waiting, planned.extent))
         removed = _pruned(source, online, planned, dry_run, progress) if prune else None
         counts = offer.counts if planned.extent == "everything" else offer.counts_of_all_keys()
+        notes = online.notes(planned.target, sum(counts)) if isinstance(online, Telling) else []
     if not dry_run:
         journal.note("published", table.name, table.version, counts.written)
     mark = planned.target.watermark
@@ -147,6 +149,7 @@ def publish(
         reason=planned.reason,
         dry_run=dry_run,
         removed=removed,
+        notes=tuple(notes),
     )
 
 

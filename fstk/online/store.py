@@ -254,3 +254,13 @@ class Doubted(Protocol):
     def doubt(self, tables: Sequence[OnlineTable]) -> str | None:
         """Return why, of a store with these tables, and what mends it; None where there is no reason to doubt."""
         ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A store that has more to tell of a publication than counts."""
+
+    def notes(self, table: OnlineTable, rows: int) -> list[str]:
+        """Return what a publisher should know of what was done since the store was opened, such as its price; the
+        table has ``rows`` in all."""
+        ...

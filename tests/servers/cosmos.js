@@ -46,7 +46,8 @@ let faults = []; // {method, path, times, status, headers, drop}; of those that 
 let seen = []; // [method, url] of what was asked
 
 function fault(req) {
-  const fits = (one) => one.times !== 0 && new RegExp(one.method).test(req.method) && new RegExp(one.path).test(req.url);
+  const method = req.headers["content-type"] === "application/query+json" ? "QUERY" : req.method;
+  const fits = (one) => one.times !== 0 && new RegExp(one.method).test(method) && new RegExp(one.path).test(req.url);
   const found = faults.find(fits);
   if (found) found.times -= 1;
   return found;
@@ -71,6 +72,7 @@ const server = https.createServer({ cert: fs.readFileSync(cert), key: fs.readFil
   seen.push([req.method, req.url]);
   const found = fault(req);
   if (found && found.drop === "before") return req.socket.destroy();
+  if (found && found.drop === "never") return req.resume();
   if (found && found.drop === "after") res.end = () => req.socket.destroy();
   else if (found) {
     req.resume();
@@ -79,6 +81,12 @@ const server = https.createServer({ cert: fs.readFileSync(cert), key: fs.readFil
   if (DOCUMENTS.test(req.url) && Number(req.headers["content-length"]) > LARGEST) {
     req.resume();
     return answer(res, 413, { code: "RequestEntityTooLarge", message: "Request size is too large" });
+  }
+  if (req.method === "POST") {
+    // The peer charges 1 for everything. Here to write is dearer, and dearer still where it is indexed.
+    const charge = req.headers["x-ms-indexing-directive"] === "1" ? "5.5" : "8";
+    const set = res.setHeader.bind(res);
+    res.setHeader = (name, value) => set(name, name === "x-ms-request-charge" && res.statusCode === 201 ? charge : value);
   }
   if (req.headers["x-ms-documentdb-partitionkeyrangeid"] || req.headers["x-ms-start-epk"]) {
     req.headers["x-ms-documentdb-query-enablecrosspartition"] = "true"; // the peer knows no ranges of keys

@@ -43,8 +43,9 @@ class Peer:
         """Let the next requests that fit a rule fail, in place of all rules before; return the method and path of
         every request since the last call.
 
-        A rule is ``method`` and ``path`` (regular expressions), ``times``, and ``status`` with ``headers``, or
-        ``drop``: the connection is reset ``before`` the peer does what was asked, or ``after``.
+        A rule is ``method`` (``QUERY`` is one) and ``path``, regular expressions, ``times``, and ``status`` with
+        ``headers``, or ``drop``: the connection is reset ``before`` the peer does what was asked, or ``after``, or
+        ``never``: then nothing is answered.
         """
         every = {"method": "", "path": "/docs", "times": 1}
         body = json.dumps([every | rule for rule in rules]).encode()
