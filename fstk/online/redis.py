@@ -20,6 +20,7 @@ import json
 import random
 import re
 import secrets
+import socket
 import struct
 import threading
 import time
@@ -725,8 +726,16 @@ class RedisStore:
         raise trouble
 
     def _reached(self, host: str, port: int) -> Address:
-        """A node's address as it is to be connected to."""
+        """The address by which a node is to be reached: nodes tell numbers, their certificates may have names alone."""
+        if self._spec.ssl and host in self._numbers():
+            return self._spec.host, port
         return host, port
+
+    def _numbers(self) -> set[str]:
+        try:
+            return {str(found[4][0]) for found in socket.getaddrinfo(self._spec.host, None)}
+        except OSError:  # the name is not known any more; what was told will have to do
+            return set()
 
     def _pool(self, address: Address) -> ConnectionPool:
         if address not in self._pools:

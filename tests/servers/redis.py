@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -54,12 +54,12 @@ def redis_server(folder: Path, *options: str) -> Iterator[int]:
         yield port
 
 
-def certificates(folder: Path) -> tuple[str, ...]:
-    """Write ``ca.pem`` and a certificate of this machine to ``folder``; return the server's options to speak TLS."""
+def certificates(folder: Path, *names: str) -> tuple[str, ...]:
+    """Write ``ca.pem`` and a certificate of ``names`` to ``folder``; return the server's options to speak TLS."""
     folder.mkdir(parents=True, exist_ok=True)
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "ca.pem")
-    issued = authority.issue_cert("127.0.0.1", "localhost")
+    issued = authority.issue_cert(*names)
     issued.private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
     pem = folder / "server.pem"
     return (
@@ -75,6 +75,12 @@ def certificates(folder: Path) -> tuple[str, ...]:
 def acl_user() -> tuple[str, ...]:
     """Return the server's options to let in :data:`USER` alone, who sees the keys of fstk alone."""
     return "user default off", f"user {USER} on ~fstk:* +@all #{sha256(PASSWORD.encode()).hexdigest()}"
+
+
+def agreed(true: Callable[[], bool]) -> bool:
+    """Wait a minute at most until something is true, and tell whether it is."""
+    pause = threading.Event()
+    return any(true() or pause.wait(0.1) for _ in range(600))
 
 
 class Cluster:
@@ -102,6 +108,14 @@ class Cluster:
         """Return the port of the primary that has a slot."""
         return next(holders[0][1] for first, last, *holders in self.slots() if first <= slot <= last)
 
+    def whole(self) -> bool:
+        """Tell whether all nodes see all slots, and all replicas have what their primaries hold."""
+        infos = [(self.node(port).cluster("info"), self.node(port).info("replication")) for port in self.ports]
+        return all(
+            info["cluster_state"] == "ok" and replication.get("master_link_status", "up") == "up"
+            for info, replication in infos
+        )
+
     def flush(self) -> None:
         for port in set(self.primaries()):
             with self.node(port) as node:
@@ -125,11 +139,6 @@ def redis_cluster(folder: Path, *options: str) -> Iterator[Cluster]:
         made = [*command, "--cluster-replicas", "1", "--cluster-yes"]
         said = subprocess.run(made, capture_output=True, text=True, timeout=60, check=False)
         cluster = Cluster(ports)
-        for _ in range(600):
-            states = [cluster.node(port).info("replication") for port in ports]
-            agreed = [cluster.node(port).cluster("info")["cluster_state"] for port in ports]
-            if {*agreed} == {"ok"} and all(state.get("master_link_status", "up") == "up" for state in states):
-                yield cluster
-                return
-            threading.Event().wait(0.1)
-        raise RuntimeError(f"the cluster did not come to be:\n{said.stdout[-3000:]}{said.stderr}")
+        if not agreed(cluster.whole):
+            raise RuntimeError(f"the cluster did not come to be:\n{said.stdout[-3000:]}{said.stderr}")
+        yield cluster
