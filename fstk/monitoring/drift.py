@@ -161,7 +161,8 @@ def detect_feature_drift(
     With more than 2,000 values on both sides the test is a distance with limit 0.1 (Wasserstein over the reference's
     standard deviation; Jensen-Shannon for categories), because any trifle is significant then. Otherwise it is a
     p-value (two-sample Kolmogorov-Smirnov; chi-square) with limit 0.05 divided by the number of such tests in the
-    report, so that twelve undrifted features do not raise an alarm every second day.
+    report, so that twelve undrifted features do not raise an alarm every second day. Numbers further from the
+    reference's median than ten times the width of its middle half count as there: a few outliers hide no shift.
 
     Args:
         reference_df: Spark, pandas, Polars or Arrow frame with the columns ``features``, such as the training set. Of a
@@ -237,7 +238,7 @@ def _labels(asked: Sequence[tuple[str, str, Sample]], names: Sequence[str]) -> l
     # What Evidently's report calls each column; a feature may itself be called "x (missing)".
     labels = []
     for name, of, sample in asked:
-        what = of if of != "values" else "standardised" if sample.standardised else ""
+        what = of if of != "values" else sample.adjusted
         label = f"{name} ({what})" if what else name
         while label in labels or (label != name and label in names):
             label += "'"

@@ -16,6 +16,7 @@ from fstk.errors import TypeMismatch, UnsupportedType
 _CATEGORIES = 20  # more make the Jensen-Shannon distance of two samples of 2,000 rows near its limit by chance
 _FEW_VALUES = 5
 _BINS = 8
+_REACH = 10  # times the width of the reference's middle half: what lies further from its median counts as there
 _MARKS = "▁▂▃▄▅▆▇█"
 _OTHERS = "(others)"
 Of = Literal["values", "missing", "unseen"]
@@ -32,7 +33,8 @@ class Sample:
     numeric: bool
     sizes: tuple[int, int]
     pictures: tuple[str, str]
-    standardised: bool = False
+    adjusted: str = ""
+    """What was done to the numbers that are compared, as their report says it."""
 
 
 def pair(name: str, reference: pa.ChunkedArray, now: pa.ChunkedArray) -> dict[Of, Sample]:
@@ -99,8 +101,14 @@ def _numbers(sides: list[np.ndarray], there: list[np.ndarray]) -> Sample:
         edges = np.array([both.min(), both.max()])
     bins = np.linspace(edges[0], edges[1], _BINS + 1)
     shares = [np.histogram(np.clip(side, bins[0], bins[-1]), bins)[0] / len(side) for side in clean]
+    low, middle, high = np.quantile(clean[0], [0.25, 0.5, 0.75])
+    bounds = middle - _REACH * (high - low), middle + _REACH * (high - low)
+    clipped = low < high and bool(both.min() < bounds[0] or both.max() > bounds[1])
+    if clipped:  # else the spread is that of a few outliers, beside which no shift of all others shows
+        sides, clean = ([np.clip(side, *bounds) for side in some] for some in (sides, clean))
     sides, standardised = _standardised(sides, clean)
-    return Sample(sides[0], sides[1], True, _sizes(there), _sparklines(shares), standardised)
+    adjusted = ", ".join(word for word, done in (("clipped", clipped), ("standardised", standardised)) if done)
+    return Sample(sides[0], sides[1], True, _sizes(there), _sparklines(shares), adjusted)
 
 
 def _standardised(sides: list[np.ndarray], clean: list[np.ndarray]) -> tuple[list[np.ndarray], bool]:

@@ -230,6 +230,26 @@ def test_values_that_the_reference_never_had_are_drift_and_those_that_chance_bri
     assert detect_feature_drift(then, half, ["code"]).drifted == ([] if rows == 300 else ["code"])
 
 
+@pytest.mark.parametrize("rows", [500, 3_000])
+@pytest.mark.parametrize("outliers", [1, 10, 100])
+def test_outliers_hide_no_shift_and_are_none(rows: int, outliers: int) -> None:
+    chance = np.random.default_rng(7)
+    far = np.full(outliers, 1e9)
+
+    def some(centre: float) -> pd.DataFrame:
+        return pd.DataFrame({"x": np.append(chance.normal(centre, 1, rows), far)})
+
+    assert detect_feature_drift(some(0), some(1), ["x"]).drifted == ["x"]
+    assert detect_feature_drift(some(0), some(0), ["x"]).drifted == []
+
+
+def test_more_outliers_are_drift() -> None:
+    bulk = np.random.default_rng(7).normal(size=3_000)
+    few, many = (pd.DataFrame({"x": np.append(bulk, [1e9] * number)}) for number in (1, 100))
+    assert detect_feature_drift(few, many, ["x"]).drifted == ["x"]
+    assert detect_feature_drift(few, few, ["x"]).drifted == []
+
+
 def test_ids_in_another_case_have_nothing_in_common() -> None:
     lower, upper = (pa.table({"id": [f"{letter}{i}" for i in range(1_000)] + [None]}) for letter in "mM")
     report = detect_feature_drift(lower, upper, ["id"])
