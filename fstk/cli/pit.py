@@ -33,9 +33,11 @@ def pit(
 ) -> Displayed | Opened:
     """What each label would see of feature tables, and why not more.
 
-    One lookup a line below:
+    One lookup a line below, and one line for each column that Spark SQL computes of the labels and of what was found:
 
     feature_store.customer_features (spend_30d as spend, txn_count_30d) on customer_id within 30d
+
+    expr amount / nullif(spend, 0) as ratio
     """
     if widget:
         lookups = call_of(context).cell

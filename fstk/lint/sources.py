@@ -1,16 +1,20 @@
-"""Leaks that the text of a query or of a notebook's cell shows: what reads the clock."""
+"""Leaks that the text of a query or of a notebook's cell shows: what reads the clock, or the label itself."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 from fstk.engines.sql.clock import FUNCTIONS, clock_uses
+from fstk.engines.sql.scalar import scalar
 from fstk.errors import BadExpression
 from fstk.lint.report import Finding
 
-_TAKES_SQL = frozenset(("sql", "expr", "selectExpr", "Aggregate"))
+_TAKES_SQL = frozenset(("sql", "expr", "selectExpr", "Aggregate", "FeatureFunction"))
 _SQL_CELLS = ("%%fstk", "%%sql", "%%sparksql")
+_LABEL = re.compile(r"%%fstk\s+pit\s.*--label[\s=]+([^\s'\"]+)")
+_FUNCTION = re.compile(r"\s*expr\s+(.+)\s+as\s+`?(\w+)`?\s*,?\s*", re.IGNORECASE)
 
 
 def lint_sql(sql: str, where: str) -> list[Finding]:
@@ -21,29 +25,56 @@ def lint_sql(sql: str, where: str) -> list[Finding]:
 
 
 def lint_cell(source: str, where: str) -> list[Finding]:
-    """Name the current-time functions in the feature SQL of a notebook cell.
+    """Name the current-time functions in the feature SQL of a notebook cell, and functions that read the label.
 
     In a cell of a SQL magic (``%%fstk windows``, ``%%sql``) the body is SQL. In a Python cell it is the strings given
-    to ``sql``, ``expr``, ``selectExpr`` and ``Aggregate``, besides calls of PySpark's own functions such as
-    ``F.current_date()``; ``datetime.now()`` to time a run is no feature.
+    to ``sql``, ``expr``, ``selectExpr``, ``Aggregate`` and ``FeatureFunction``, besides calls of PySpark's own
+    functions such as ``F.current_date()``; ``datetime.now()`` to time a run is no feature.
     """
     first, _, body = source.lstrip().partition("\n")
     if first.startswith(_SQL_CELLS):
-        return _of_fragment(body, where)
+        label = _LABEL.match(first)
+        read = [(found[1], found[2]) for found in map(_FUNCTION.fullmatch, body.splitlines()) if found]
+        return [*_of_fragment(body, where), *(_of_label(label[1], read, where) if label else ())]
     lines = ["" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines()]
     try:
         tree = ast.parse("\n".join(lines))
     except SyntaxError:  # not Python: a cell of another language, which may hold SQL
         return _of_fragment(source, where)
     findings = []
+    labels: list[str] = []
+    computed: list[tuple[str, str]] = []
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        if name == "create_training_set":
+            labels += [text for one in call.keywords if one.arg == "label" for text in _texts([one.value])]
+        if name == "FeatureFunction":
+            texts = _texts([*call.args, *(one.value for one in call.keywords)])
+            computed += [(texts[0], texts[1])] if len(texts) == 2 else []
         at = f"{where}, line {call.lineno},"
         if name in FUNCTIONS and _of_pyspark(call.func):
             findings += lint_sql(f"{name}()", at)
         elif name in _TAKES_SQL:
             for text in _strings(call):
                 findings += _of_fragment(text, at)
+    return [*findings, *(finding for label in labels for finding in _of_label(label, computed, where))]
+
+
+def _texts(nodes: Iterable[ast.expr]) -> list[str]:
+    return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+def _of_label(label: str, computed: Iterable[tuple[str, str]], where: str) -> list[Finding]:
+    """Name the functions, given as expression and name, that read the label."""
+    findings = []
+    for expression, name in computed:
+        try:
+            columns = scalar(expression, name).columns
+        except BadExpression:
+            continue  # as in _of_fragment
+        if label.lower() in map(str.lower, columns):
+            wrong = f"computes {name} of the label {label}, which nobody knows when the feature is asked for."
+            findings.append(Finding("label-in-function", where, wrong, "compute it of other columns."))
     return findings
 
 

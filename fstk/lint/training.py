@@ -13,9 +13,11 @@ from fstk.columns.keys import pair_ids
 from fstk.display import instant
 from fstk.engines.base import Schema
 from fstk.engines.types import TIME_TYPES
+from fstk.errors import InvalidInput
 from fstk.lint.giveaways import gives_away
 from fstk.lint.report import Finding, LintReport, percent
 from fstk.tables.spec import FeatureTable
+from fstk.training.functions import CompiledFunctions
 from fstk.training.kernel import as_of_join, find, times
 from fstk.training.plan import TrainingPlan
 from fstk.training.resolve import Join
@@ -60,9 +62,11 @@ def lint_training_set(plan: TrainingPlan, labels: pa.Table, tables: Mapping[str,
         elif len(label_times) == 1:
             findings += _later_outside(join, next(iter(label_times)), labels, rows)
         training = as_of_join(training, rows, join)
-    if plan.label is not None:
-        findings += _given_away(plan, training, plan.label)
-    return LintReport.of(findings)
+    if plan.label is None:
+        return LintReport.of(findings)
+    findings += _given_away(plan, training, plan.label)
+    found, unread = _computed(plan, training, plan.label)
+    return LintReport.of([*findings, *found], unread)
 
 
 def _one_instant(table: str, column: str, at: pa.ChunkedArray) -> list[Finding]:
@@ -130,10 +134,37 @@ def _times_in(rows: pa.Table, keys: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _given_away(plan: TrainingPlan, training: pa.Table, label: str) -> list[Finding]:
+def _entities(plan: TrainingPlan, training: pa.Table) -> np.ndarray:
+    """Return a number for each row's entity; a row of no known entity stands for itself."""
     keys = list(dict.fromkeys(key for join in plan.joins for key in join.label_keys))
+    if not keys:
+        return np.arange(training.num_rows)
     entity = pair_ids(training, keys, training, keys)[0]
-    entity = np.where(entity < 0, -1 - np.arange(len(entity)), entity)  # rows of no known entity stand for themselves
+    return np.where(entity < 0, -1 - np.arange(len(entity)), entity)
+
+
+def _computed(plan: TrainingPlan, training: pa.Table, label: str) -> tuple[list[Finding], list[str]]:
+    """Return what functions give away, and why one could not be looked at."""
+    findings = []
+    entity = _entities(plan, training)
+    for one in plan.functions:
+        where = f"FeatureFunction {one.name}"
+        try:
+            training = CompiledFunctions([one], plan.types)(training)
+        except InvalidInput as error:  # what only Spark evaluates, or a row for which it fails
+            return findings, [f"{where}: {error}"]
+        column = training.column(one.name)
+        kind = None if pa.types.is_nested(column.type) else gives_away(column, training.column(label), entity)
+        if kind is not None:
+            what = f"is the label {label} itself" if kind == "copy" else f"alone predicts {label} without a mistake"
+            cure = "leave it out, or compute it of columns that are known before the outcome."
+            wrong = f"{what}: {one.expression} reads what was known with the outcome."
+            findings.append(Finding("label-copy" if kind == "copy" else "perfect-predictor", where, wrong, cure))
+    return findings, []
+
+
+def _given_away(plan: TrainingPlan, training: pa.Table, label: str) -> list[Finding]:
+    entity = _entities(plan, training)
     findings = []
     for join in plan.joins:
         for output in join.outputs:

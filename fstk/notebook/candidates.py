@@ -23,6 +23,7 @@ from fstk.windows.expression import FUNCTIONS
 
 _GRAMMAR: Any = typer.main.get_command(app)
 _LENGTHS = ["1d", "7d", "14d", "4w", "30d", "90d", "lifetime"]
+_EXPRESSED = ["coalesce(", "datediff(", "if(", "nullif("]
 _LAST = re.compile(r"[^\s,=]*$")
 _LAST_NAME = re.compile(r"[\w.]*$")
 _ON = re.compile(r"\bon\s", re.IGNORECASE)
@@ -92,7 +93,9 @@ def of_statement(line: str, statement: str, namespace: Mapping[str, Any]) -> tup
     if words[0] != "pit":
         return [], fragment
     if not before.strip():
-        return _values("TABLE", known), fragment
+        return [*_values("TABLE", known), "expr"], fragment
+    if before.split()[0].lower() == "expr":
+        return [*_columns(known, "labels"), *_EXPRESSED, "as"], fragment
     table = before.split("(")[0].split()[0]
     if before.count("(") > before.count(")"):
         return _values("FEATURE", _Words({"table": table}, namespace)), fragment

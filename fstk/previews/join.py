@@ -18,15 +18,18 @@ from fstk.previews.pictures import draw, most_telling
 from fstk.previews.timeline import Timeline
 from fstk.training import run
 from fstk.training.plan import TrainingPlan
+from fstk.training.resolve import Join, Output
 from fstk.training.summary import Summary
 
 
 @dataclass(frozen=True)
 class FeatureShare:
-    """How many labels find null in a feature: because no row was found, and because the row found holds null."""
+    """How many labels find null in a feature: because no row was found, and because the row found holds null.
+
+    Of a function ``table`` is None, and all its nulls are its own."""
 
     feature: str
-    table: str
+    table: str | None
     labels: int
     without_row: int
     null_in_row: int
@@ -75,6 +78,8 @@ class TrainingSetPreview(Stacked):
     def _features(self) -> Sheet:
         rows = [
             (one.feature, self._short[one.table], *_shares(one.labels, one.without_row, one.null_in_row))
+            if one.table is not None
+            else (one.feature, "function", None, share(one.null_in_row, one.labels))
             for one in self.features
         ]
         return Sheet("", ("feature", "of", "null: no row", "null: in its row"), rows)
@@ -129,7 +134,7 @@ def lint_join(joined: LoadedJoin) -> LintReport:
             asked = labels, join.label_keys, join.label_time
             known = joined.events[join.table], join.table_keys, source.time
             findings += lint_windows(join.table, columns, source.closed, *asked, *known)
-    return LintReport.of(findings)
+    return LintReport.of(findings, report.unread)
 
 
 def _features(plan: TrainingPlan, rows: pa.Table, summary: Summary) -> tuple[FeatureShare, ...]:
@@ -137,11 +142,19 @@ def _features(plan: TrainingPlan, rows: pa.Table, summary: Summary) -> tuple[Fea
     matched = {plan.joined[place]: one.statuses["matched"] for place, one in enumerate(summary.lookups)}
     for number, join in enumerate(plan.joins):
         without = summary.labels - matched[number]
-        for output in join.outputs:
+        for output in _shown(join, plan):
             nulls = rows.column(output.name).null_count
             own = max(0, nulls - without) if output.default is None else 0
             shares.append(FeatureShare(output.name, join.table, summary.labels, min(nulls, without), own))
+    for one in plan.functions:
+        if one.name in plan.schema:
+            shares.append(FeatureShare(one.name, None, summary.labels, 0, rows.column(one.name).null_count))
     return tuple(shares)
+
+
+def _shown(join: Join, plan: TrainingPlan) -> list[Output]:
+    """Return what is looked up for the training set itself, and not for a function alone."""
+    return [output for output in join.outputs if output.name in plan.schema]
 
 
 def _known(joined: LoadedJoin, rows: pa.Table, rows_known: pa.Table) -> tuple[KnownShare, ...]:
@@ -151,7 +164,7 @@ def _known(joined: LoadedJoin, rows: pa.Table, rows_known: pa.Table) -> tuple[Kn
         own = [one.filter(pc.equal(one.column("lookup"), place)) for one in (joined.answers_of_now, joined.answers)]
         status, known = (one.column("status") for one in own)
         differ = pl.Series(pc.not_equal(status, known))
-        for output in join.outputs:
+        for output in _shown(join, joined.plan):
             left, right = (pl.Series(one.column(output.name)) for one in (rows, rows_known))
             differ |= left.ne_missing(right)
         matched, matched_known = (pc.sum(pc.equal(one, "matched")).as_py() or 0 for one in (status, known))

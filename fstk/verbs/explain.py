@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,25 +20,30 @@ from fstk.previews.timeline import Timeline
 from fstk.tables.configured import open_catalog
 from fstk.tables.provenance import event_sources
 from fstk.tables.spec import FeatureTable
+from fstk.training import run
 from fstk.training.explain import column_names, label_schema
+from fstk.training.functions import CompiledFunctions
 from fstk.training.plan import TrainingPlan
 from fstk.training.training_set import TrainingSet
-from fstk.verbs.pit import rows_of_key
+from fstk.verbs.pit import label_of, rows_of_key
 
 _NEWEST = 4  # feature rows shown, newest first
 
 
 @dataclass(frozen=True, repr=False)
 class LabelExplanation(Stacked):
-    """Why the labels of one key see what they see: a line per label and lookup, and pictures of the newest label."""
+    """Why the labels of one key see what they see: a line per label and lookup, and of the newest label pictures and a
+    line per function: its name, expression and value."""
 
     title: str
     lines: tuple[tuple[Any, ...], ...]
     pictures: tuple[Timeline, ...]
+    computed: tuple[tuple[str, str, Any], ...] = ()
 
     def parts(self) -> Sequence[Displayed]:
         columns = ("label at (UTC)", "lookup", "status", "row at (UTC)", "age", "later rows", "first of them")
-        return [Sheet(self.title, columns, self.lines), *self.pictures]
+        computed = [Sheet("", ("function", "expression", "value"), self.computed)] if self.computed else []
+        return [Sheet(self.title, columns, self.lines), *computed, *self.pictures]
 
 
 @dataclass(frozen=True, repr=False)
@@ -94,7 +99,26 @@ def _of_training_set(training_set: TrainingSet, name: str, key: str) -> LabelExp
     pictures = draw(LoadedJoin.read(plan, label, sources, as_known=training_set.as_known), 0)
     labels = len(set(found.column("label_row").to_pylist()))
     title = f"{name} · key {key} · {plural(labels, 'label')}, newest first"
-    return LabelExplanation(title, lines_of(found, plan), pictures)
+    return LabelExplanation(title, lines_of(found, plan), pictures, _computed(training_set, key))
+
+
+def _computed(training_set: TrainingSet, key: str) -> tuple[tuple[str, str, Any], ...]:
+    """Return what each function comes to for the newest label of ``key``, or why it comes to nothing here."""
+    plan = training_set.plan
+    if not plan.functions:
+        return ()
+    joined = LoadedJoin.read(plan, label_of(training_set.labels, plan, key), {}, as_known=training_set.as_known)
+    looked_up = {output.name: output.type for join in plan.joins for output in join.outputs}
+    read = replace(plan, functions=(), schema=plan.label_columns | looked_up)
+    row = run.join(read, joined.labels, joined.engine, training_set.as_known)
+    lines: list[tuple[str, str, Any]] = []
+    for one in plan.functions:
+        try:
+            row = CompiledFunctions([one], plan.types)(row)
+            lines.append((one.name, one.expression, row.column(one.name)[0].as_py()))
+        except InvalidInput as error:
+            lines.append((one.name, one.expression, str(error)))
+    return tuple(lines)
 
 
 def lines_of(answers: pa.Table, plan: TrainingPlan) -> tuple[tuple[Any, ...], ...]:

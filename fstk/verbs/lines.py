@@ -1,4 +1,4 @@
-"""The lines of ``fstk windows`` and ``fstk pit``: one aggregate, or one lookup, each."""
+"""The lines of ``fstk windows`` and ``fstk pit``: one aggregate, one lookup or one function each."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from fstk.columns.length import read_length
 from fstk.errors import InvalidInput
+from fstk.training.functions import FeatureFunction
 from fstk.training.spec import FeatureLookup
 from fstk.verbs.text import statements
 from fstk.windows.spec import Aggregate
@@ -21,6 +22,7 @@ _LOOKUP = re.compile(
     rf"\s+on\s+(?P<keys>{_COLUMN}(?:\s*,\s*{_COLUMN})*)(?:\s+within\s+(?P<within>\w+))?",
     re.IGNORECASE,
 )
+_FUNCTION = re.compile(r"expr\s+(?P<rest>.+)", re.IGNORECASE | re.DOTALL)
 _AS_LOOKUP = "feature_store.customer_features (spend_30d as spend) on customer_id within 30d"
 
 
@@ -79,6 +81,17 @@ def lookup(line: str) -> LookupLine:
     every = read["features"] is None or "*" in names
     features, keys = None if every else tuple(names), tuple(_items(read["keys"]))
     return LookupLine(read["table"], keys, features, renames, _within(read["within"]))
+
+
+def function(line: str) -> FeatureFunction | None:
+    """Read ``expr amount / nullif(spend, 0) as ratio``; None for another line. Raises InvalidInput, BadExpression."""
+    found = _FUNCTION.fullmatch(line)
+    if found is None or _LOOKUP.fullmatch(line):  # of a table called expr
+        return None
+    named = _NAMED.fullmatch(found["rest"])
+    if named is None:
+        raise InvalidInput(f"{line!r} has no name: write {line} as …, as in expr amount / nullif(spend, 0) as ratio")
+    return FeatureFunction(named["expression"], named["name"])
 
 
 def _items(text: str | None) -> list[str]:

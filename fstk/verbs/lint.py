@@ -32,19 +32,21 @@ def lint(namespace: Mapping[str, Any] | None, names: list[str]) -> LintReport:
             return LintReport.of([*found, *_history(namespace)], faults)
         notebooks = sorted((settings.root() / "notebooks").glob("*.ipynb"))
         return LintReport.of([*found, *(finding for path in notebooks for finding in _file(path))], faults)
-    return LintReport.of(finding for name in names for finding in _named(name, namespace or {}))
+    reports = [_named(name, namespace or {}) for name in names]
+    found = [finding for report in reports for finding in report.findings]
+    return LintReport.of(found, [reason for report in reports for reason in report.unread])
 
 
-def _named(name: str, namespace: Mapping[str, Any]) -> Iterable[Finding]:
+def _named(name: str, namespace: Mapping[str, Any]) -> LintReport:
     value = namespace.get(name)
     if isinstance(value, TrainingSet):
         sources = event_sources(open_catalog().get(join.table) for join in value.plan.joins)
         labels, _ = sample_labels(value.labels, list(value.plan.label_columns), every=False)
-        return lint_join(LoadedJoin.read(value.plan, labels, sources)).findings
+        return lint_join(LoadedJoin.read(value.plan, labels, sources))
     if Path(name).suffix in (".ipynb", ".sql", ".py"):
-        return _file(Path(name))
+        return LintReport.of(_file(Path(name)))
     try:
-        return _table(open_catalog().get(name))
+        return LintReport.of(_table(open_catalog().get(name)))
     except UnknownTable as error:
         sets = [known for known, one in namespace.items() if isinstance(one, TrainingSet)]
         known = [*sets, *open_catalog().names()]

@@ -20,11 +20,12 @@ from fstk.previews.loaded import LoadedJoin
 from fstk.tables.configured import local_table, open_catalog
 from fstk.tables.provenance import event_sources
 from fstk.tables.spec import FeatureTable
+from fstk.training.functions import FeatureFunction
 from fstk.training.plan import TrainingPlan, plan_training_set
 from fstk.training.spec import FeatureLookup
 from fstk.training.training_set import TrainingSet, create_training_set
 from fstk.verbs.code import Code, call, listed, literal
-from fstk.verbs.lines import lookup, required_statements
+from fstk.verbs.lines import LookupLine, function, lookup, required_statements
 from fstk.verbs.names import frame_or_name
 
 _EXAMPLE = "feature_store.customer_features on customer_id"
@@ -37,14 +38,14 @@ class PitRequest:
 
     labels: Any
     labels_code: str
-    lookups: tuple[FeatureLookup, ...]
+    features: tuple[FeatureLookup | FeatureFunction, ...]
     label: str | None
     as_known: bool
     tables: tuple[FeatureTable, ...]
 
     def training_set(self) -> TrainingSet:
         return create_training_set(
-            self.labels, self.lookups, self.label, catalog=open_catalog(), as_known=self.as_known
+            self.labels, self.features, self.label, catalog=open_catalog(), as_known=self.as_known
         )
 
     def preview(self, *, every: bool, one: str | None, bound: str | None) -> TrainingSetPreview:
@@ -54,21 +55,23 @@ class PitRequest:
         joined = LoadedJoin.read(plan, rows, sources, as_known=self.as_known)
         drawn = None
         if one is not None:
-            drawn = LoadedJoin.read(plan, _label_of(self.labels, plan, one), sources, as_known=self.as_known)
+            drawn = LoadedJoin.read(plan, label_of(self.labels, plan, one), sources, as_known=self.as_known)
         picture = f"one label: %fstk explain {bound} KEY" if bound else "one label: --one KEY · make it: -o NAME"
         return preview(joined, total, drawn, closing=f"{picture} · plain Python: --code")
 
     def plan(self) -> TrainingPlan:
         """Return what will be joined with what; reads no row."""
         schema = engine_for(self.labels).schema(self.labels)
-        return plan_training_set(schema, self.lookups, {table.name: table for table in self.tables}, self.label)
+        return plan_training_set(schema, self.features, {table.name: table for table in self.tables}, self.label)
 
     def code(self) -> Code:
-        lookups = [_lookup_code(one) for one in self.lookups]
+        lookups = [_code(one) for one in self.features]
+        kinds = sorted({"FeatureLookup"} | {type(one).__name__ for one in self.features})
         arguments = [("df", self.labels_code), ("feature_lookups", listed(lookups)), ("label", literal(self.label))]
         arguments += [("as_known", "True")] if self.as_known else []
-        delta = ["from datetime import timedelta", ""] if any(one.lookback is not None for one in self.lookups) else []
-        imports = "from fstk import FeatureEngineeringClient, FeatureLookup"
+        aged = any(isinstance(one, FeatureLookup) and one.lookback is not None for one in self.features)
+        delta = ["from datetime import timedelta", ""] if aged else []
+        imports = f"from fstk import {', '.join(['FeatureEngineeringClient', *kinds])}"
         made = f"training_set = {call('fe.create_training_set', arguments)}"
         return Code("\n".join([*delta, imports, "", "fe = FeatureEngineeringClient()", made]))
 
@@ -80,19 +83,22 @@ def parse(
     notebook's cells, None in a terminal. Raises InvalidInput and its kinds."""
     found = frame_or_name(labels, namespace or {})
     code = f"fe.read_table(name={literal(found)})" if isinstance(found, str) else labels
-    lines = [lookup(line) for line in required_statements(text, namespace, _EXAMPLE)]
+    lines = [function(line) or lookup(line) for line in required_statements(text, namespace, _EXAMPLE)]
     catalog = open_catalog()
-    tables = {line.table: catalog.get(line.table) for line in lines}
-    lookups = []
+    tables = {line.table: catalog.get(line.table) for line in lines if isinstance(line, LookupLine)}
+    features: list[FeatureLookup | FeatureFunction] = []
     for line in lines:
+        if isinstance(line, FeatureFunction):
+            features.append(line)
+            continue
         time = tables[line.table].timeseries_column
         if time is not None and at is None:
             raise InvalidInput(
                 f"{line.table} has the time column {time}: --at must name the labels' time column, so that no label "
                 "sees the future."
             )
-        lookups.append(line.at(at if time is not None else None))
-    return PitRequest(_frame(found), code, tuple(lookups), label, as_known, tuple(tables.values()))
+        features.append(line.at(at if time is not None else None))
+    return PitRequest(_frame(found), code, tuple(features), label, as_known, tuple(tables.values()))
 
 
 def _frame(found: Any) -> Any:
@@ -119,7 +125,7 @@ def sample_labels(labels: Any, columns: list[str], every: bool) -> tuple[pa.Tabl
     return kept.take(pa.array(places)), of
 
 
-def _label_of(labels: Any, plan: TrainingPlan, key: str) -> pa.Table:
+def label_of(labels: Any, plan: TrainingPlan, key: str) -> pa.Table:
     """Return the newest label of ``key``, as a table of one row; raises UnknownName."""
     columns = list(plan.label_columns)
     for join in plan.joins:
@@ -150,7 +156,9 @@ def rows_of_key(rows: Any, keys: tuple[str, ...], key: str) -> Any:
     return rows
 
 
-def _lookup_code(one: FeatureLookup) -> str:
+def _code(one: FeatureLookup | FeatureFunction) -> str:
+    if isinstance(one, FeatureFunction):
+        return f"FeatureFunction({literal(one.expression)}, {literal(one.output_name)})"
     keys = one.lookup_key[0] if len(one.lookup_key) == 1 else list(one.lookup_key)
     arguments = [literal(one.table_name), literal(keys)]
     for name, value in (

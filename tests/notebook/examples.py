@@ -26,12 +26,14 @@ from fstk.jobs.job import Job
 from fstk.jobs.parameters import Declaration
 from fstk.jobs.runner import JobRun
 from fstk.jobs.scrubber import Scrubber
+from fstk.models.spec import ModelRecord
 from fstk.monitoring.evidently import Answers
 from fstk.online.reader import KeyState, OnlineRows
 from fstk.previews.loaded import LoadedJoin, LoadedRows
 from fstk.previews.timeline import Timeline
 from fstk.tables.spec import FeatureTable
 from fstk.training.explain import STATUSES
+from fstk.training.functions import FeatureFunction
 from fstk.training.plan import TrainingPlan, plan_training_set
 from fstk.training.rows import Rows
 from fstk.training.spec import FeatureLookup
@@ -115,7 +117,8 @@ def _plan() -> TrainingPlan:
     table = _table()
     lookup = FeatureLookup(table.name, "customer_id", timestamp_lookup_key="event_ts", lookback_window=timedelta(30))
     schema = {"customer_id": "bigint", "event_ts": "timestamp", "<b>label</b>": "boolean"}
-    return plan_training_set(schema, [lookup], {table.name: table}, "<b>label</b>")
+    ratio = FeatureFunction("if(event_ts IS NULL, '<script>', '</script>')", "<b>ratio</b>")
+    return plan_training_set(schema, [lookup, ratio], {table.name: table}, "<b>label</b>")
 
 
 def _explanation() -> Explanation:
@@ -161,6 +164,7 @@ _ATOMS: dict[Any, Any] = {
 _BY_HAND: dict[Any, Any] = {
     FeatureTable: _table,
     TrainingPlan: _plan,
+    ModelRecord: lambda: ModelRecord(_plan(), True, {}),
     dict[str, int]: lambda: _STATUSES,
     Answers: lambda: Answers.__new__(Answers),  # shown only in a file of its own
     Demo: _demo,

@@ -11,8 +11,12 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from fstk import FeatureFunction, FeatureLookup
 from fstk.cli.app import main
 from fstk.errors import InvalidInput, UnknownName
+from fstk.lint.sources import lint_cell
+from fstk.tables.configured import open_catalog
+from fstk.training.training_set import create_training_set
 from tests.notebook.cells import refused, shown
 from tests.notebook.tables import START, labels, spend, write
 
@@ -84,6 +88,53 @@ def test_a_training_set_is_looked_at(shell: InteractiveShell, filled: Path) -> N
     text = shown(shell, "%%fstk pit labels --label is_churned -o ts\nfeature_store.gone on customer_id\n")
     assert text.startswith("LEAK  feature_store.gone.gone is the label is_churned itself under another name.")
     assert "label is_churned itself" in shown(shell, "%fstk lint ts")
+
+
+def test_functions_of_a_training_set_are_looked_at(shell: InteractiveShell, filled: Path) -> None:
+    rows = range(60)
+    labels = pa.table(
+        {
+            "region": list(map(str, rows)),
+            "is_churned": [n % 2 == 0 for n in rows],
+            "refund": [float(n % 2) for n in rows],
+            "paid": [float(n % 7) for n in rows],
+        }
+    )
+    lines = "expr refund * 2 as twice\nexpr twice + paid as mixed\nexpr if(refund > 0, paid + 10, paid) as told\n"
+    cell = f"%%fstk pit labels --label is_churned -o ts\nfeature_store.regions on region\n{lines}"
+    shell.user_ns["labels"] = labels
+    for text in (shown(shell, cell), shown(shell, "%fstk lint ts")):
+        assert "LEAK  FeatureFunction twice is the label is_churned itself: refund * 2 reads" in text
+        assert "LEAK  FeatureFunction told alone predicts is_churned" in text
+        assert text.count("LEAK") == 2
+    found = create_training_set(
+        labels,
+        [FeatureLookup("feature_store.regions", "region"), FeatureFunction("1 / (paid - 3)", "f")],
+        "is_churned",
+        catalog=open_catalog(),
+    )
+    shell.user_ns["ts"] = found
+    text = shown(shell, "%fstk lint ts")
+    assert "NOT LOOKED AT  FeatureFunction f: division by zero" in text
+    assert "clean" not in text
+
+
+@pytest.mark.parametrize(
+    ("cell", "leaks"),
+    [
+        ("%%fstk pit labels --label gone --at t\nt on k\nexpr amount / Gone as ratio,\nexpr amount as gone_too", 1),
+        ("%%fstk pit labels --at t --label=gone\nexpr gone as f\nexpr gone +", 1),
+        ("%%fstk pit labels --at t\nexpr gone as f", 0),
+        ("%%fstk windows gone --label gone\nexpr gone as f", 0),
+        ('fe.create_training_set(df=d, feature_lookups=[FeatureFunction("gone + 1", "f")], label="gone")', 1),
+        ('f = FeatureFunction(expression="gone", output_name="f")\nfe.create_training_set(df=d, label="gone")', 1),
+        ('fe.create_training_set(df=d, feature_lookups=[FeatureFunction("gone(", "f")], label="gone")', 0),
+        ('fe.create_training_set(df=d, feature_lookups=[FeatureFunction(text, "f")], label=label)', 0),
+        ('FeatureFunction("datediff(current_date(), bought)", "f")', 1),
+    ],
+)
+def test_functions_in_cells_are_looked_at(cell: str, leaks: int) -> None:
+    assert len(lint_cell(cell, "In[1]")) == leaks
 
 
 def test_notebooks_and_sql_files_are_looked_at(shell: InteractiveShell, filled: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 from pathlib import Path
 
 import deltalake
@@ -9,9 +10,12 @@ import pyarrow as pa
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from fstk.errors import InvalidInput, UnknownColumn, UnknownName, UnknownTable
-from fstk.previews.join import TrainingSetPreview
-from fstk.training.training_set import TrainingSet
+from fstk import FeatureFunction, FeatureLookup
+from fstk.errors import BadExpression, InvalidInput, UnknownColumn, UnknownName, UnknownTable
+from fstk.previews.join import TrainingSetPreview, preview
+from fstk.previews.loaded import LoadedJoin
+from fstk.tables.configured import open_catalog
+from fstk.training.training_set import TrainingSet, create_training_set
 from tests.notebook.cells import refused, result, shown
 from tests.notebook.tables import DAY, INSTANT, START, labels, spend
 
@@ -137,6 +141,11 @@ def test_leaks_of_the_join_come_first(labelled: InteractiveShell, filled: Path) 
         (f"{HEAD.replace(' --at event_ts', '')}\n{BOTH}", InvalidInput, "--at must name the labels' time column"),
         (f"{HEAD.replace('labels', 'lables')}\n{BOTH}", UnknownTable, "no frame or table lables. Nearest: labels"),
         (f"{HEAD.replace('is_churned', 'churned')}\n{BOTH}", UnknownColumn, "is_churned"),
+        (f"{HEAD}\n{BOTH}expr is_churned as f", InvalidInput, "FeatureFunction f reads the label is_churned"),
+        (f"{HEAD}\n{BOTH}expr regon as f", UnknownColumn, "FeatureFunction f: no column regon. Nearest: region"),
+        (f"{HEAD}\n{BOTH}expr 1 / inhabitants", InvalidInput, "has no name: write expr 1 / inhabitants as …"),
+        (f"{HEAD}\n{BOTH}expr sqrt(inhabitants) as f", BadExpression, "'SQRT(inhabitants)' is not evaluated without"),
+        (f"{HEAD}\n{BOTH}expr on region", UnknownTable, "no feature table default.expr"),
         (f"{HEAD} --one 12345\n{BOTH}", UnknownName, "no label has customer_id or region 12345"),
         (f"{HEAD}\n# none\n", InvalidInput, "write one a line below %%fstk"),
     ],
@@ -185,6 +194,65 @@ def test_the_code_says_the_same_in_python(labelled: InteractiveShell) -> None:
         "    as_known=True,\n"
         ")"
     )
+
+
+def test_a_line_may_compute_a_column(labelled: InteractiveShell) -> None:
+    labelled.user_ns["labels"] = labels().append_column("stories", pa.array([4, 0, 1, None, 2, 2], pa.int32()))
+    lines = (
+        "expr (coalesce(total_spend_30d, 0) / -- of what\n"
+        "      nullif(stories, 0)) as ratio\n"
+        "feature_store.customer_features (total_spend_30d) on customer_id\n"
+        "EXPR if(`ratio` > 1, 'as much', region) AS `size`,\n"
+    )
+    seen: TrainingSetPreview = result(labelled, f"{HEAD} -o ts\n{lines}")
+    ts = labelled.user_ns["ts"]
+    assert list(ts.plan.schema)[-3:] == ["ratio", "total_spend_30d", "size"]
+    assert ts.to_arrow().column("ratio").to_pylist() == [15.0, None, 8.0, None, 0.0, 0.0]
+    assert [(one.feature, one.table, one.null_in_row) for one in seen.features][1:] == [
+        ("ratio", None, 2),
+        ("size", None, 1),
+    ]
+    assert re.search(r"ratio +function +– +33\.3 %", repr(seen))
+    explained = shown(labelled, "%fstk explain ts 1")
+    line = next(line for line in explained.splitlines() if line.split()[:1] == ["ratio"])
+    assert line.split()[-1] == "15"
+    assert "nullif(stories, 0)" in line
+    assert "as much" in explained
+    known = shown(labelled, f"{HEAD} --as-known\n{lines}")
+    assert "ratio" in known
+    code = shown(labelled, f"{HEAD} --code\n{lines}")
+    assert "from fstk import FeatureEngineeringClient, FeatureFunction, FeatureLookup\n" in code
+    assert '        FeatureFunction("(coalesce(total_spend_30d, 0) / nullif(stories, 0))", "ratio"),\n' in code
+    labelled.run_cell(code)
+    assert labelled.user_ns["training_set"].to_arrow().equals(ts.to_arrow())
+
+
+def test_what_serves_a_function_alone_is_not_shown(labelled: InteractiveShell) -> None:
+    lookup = FeatureLookup("feature_store.customer_features", "customer_id", timestamp_lookup_key="event_ts")
+    total = FeatureFunction("total_spend_30d * 2", "total")
+    made = create_training_set(
+        labels(), [lookup, total], "is_churned", ["total_spend_30d", "txn_count_30d"], catalog=open_catalog()
+    )
+    seen = preview(LoadedJoin.read(made.plan, labels(), {}, as_known=True), 6, closing="")
+    assert [one.feature for one in seen.features] == ["total"]
+
+
+def test_explain_says_why_a_function_comes_to_nothing(labelled: InteractiveShell) -> None:
+    labelled.user_ns["labels"] = labels().append_column("n", pa.array([0] * 6, pa.int32()))
+    lines = "feature_store.regions on region\nexpr if(is_churned_not, 1 / n, 0) as f\nexpr f + 1 as g\n"
+    labelled.user_ns["labels"] = labelled.user_ns["labels"].append_column("is_churned_not", pa.array([False] * 6))
+    shown(labelled, f"{HEAD} -o ts\n{lines}")
+    assert re.search(r"^ *f +if\(.*\) +0$", shown(labelled, "%fstk explain ts north"), re.MULTILINE)
+    failing = create_training_set(
+        labelled.user_ns["labels"],
+        [FeatureLookup("feature_store.regions", "region"), FeatureFunction("1 / n", "f"), FeatureFunction("f", "g")],
+        None,
+        catalog=open_catalog(),
+    )
+    labelled.user_ns["ts"] = failing
+    text = shown(labelled, "%fstk explain ts north")
+    assert "division by zero in 1 / n" in text
+    assert "reads f, which is missing" in text
 
 
 def test_explain_answers_for_every_label_of_a_key(labelled: InteractiveShell) -> None:
