@@ -22,6 +22,8 @@ from fstk.tables.catalog import Catalog
 from fstk.tables.configured import open_catalog
 from fstk.tables.report import WriteReport
 from fstk.tables.spec import FeatureTable
+from fstk.training import feature_spec as specs
+from fstk.training.feature_spec import FeatureSpec
 from fstk.training.functions import FeatureFunction
 from fstk.training.spec import FeatureLookup
 from fstk.training.training_set import TrainingSet, create_training_set
@@ -239,10 +241,11 @@ class FeatureEngineeringClient:
         self,
         *,
         df: DataFrameLike,
-        feature_lookups: Sequence[FeatureLookup | FeatureFunction],
+        feature_lookups: Sequence[FeatureLookup | FeatureFunction] | None = None,
         label: str | None,
         exclude_columns: Sequence[str] | None = None,
         as_known: bool = False,
+        feature_spec: str | None = None,
     ) -> TrainingSet:
         """Plan labels joined with the features that each could know at its own instant; computes no row yet.
 
@@ -254,6 +257,8 @@ class FeatureEngineeringClient:
             label: the column of ``df`` to be predicted, or None.
             exclude_columns: columns to leave out at the end; they may serve the join and functions.
             as_known: let a feature row count only from the Delta commit that wrote it, so that a backfill cannot leak.
+            feature_spec: the name of a set that :meth:`create_feature_spec` made, in place of ``feature_lookups``; what
+                it excludes is excluded, too.
 
         Returns:
             The plan, at the tables' newest versions; its rows come from ``load_df()`` (Spark), ``to_pandas()``,
@@ -261,6 +266,7 @@ class FeatureEngineeringClient:
 
         Raises:
             UnknownTable, UnknownColumn: a table or column that is not there; the message gives the nearest.
+            UnknownName: no such feature spec.
             TypeMismatch: a key of another type than the table's. NaiveDatetime: a time of ``df`` without a zone.
             NameCollision: two output columns of one name.
             DuplicateKeys: a table that others wrote holds rows of the same keys and time.
@@ -271,9 +277,87 @@ class FeatureEngineeringClient:
         >>> training_set.to_pandas()["spend_30d"].tolist()
         [10.0, 25.0, 7.5]
         """
+        if (feature_lookups is None) == (feature_spec is None):
+            raise InvalidInput("give feature_lookups, or feature_spec, the name of a set: one of the two.")
+        if feature_spec is not None:
+            found = self.get_feature_spec(name=feature_spec)
+            feature_lookups = found.features
+            exclude_columns = list(dict.fromkeys([*found.exclude_columns, *(exclude_columns or ())]))
+        assert feature_lookups is not None
         return create_training_set(
             df, feature_lookups, label, exclude_columns, catalog=self._catalog, session=self._session, as_known=as_known
         )
+
+    def create_feature_spec(
+        self,
+        *,
+        name: str,
+        features: Sequence[FeatureLookup | FeatureFunction],
+        exclude_columns: Sequence[str] | None = None,
+    ) -> FeatureSpec:
+        """Keep a set of features under a name, in a small file beside the tables of the warehouse; the same call again
+        changes nothing.
+
+        Args:
+            name: as of a table, one to three parts; lower-cased. A table may have the same name.
+            features: lookups and functions, as :meth:`create_training_set` takes them.
+            exclude_columns: columns to leave out at the end, of the labels or features.
+
+        Returns:
+            The set, as :meth:`get_feature_spec` gives it back.
+
+        Raises, with nothing written:
+            TableExists: another set of that name is there; it is replaced by deleting it first.
+            UnknownTable, UnknownColumn, TypeMismatch, NameCollision, InvalidName, InvalidInput: features that no
+                labels could be joined with; tables of Unity Catalog, which keeps no sets yet.
+
+        >>> spend = FeatureLookup("shop.spend", "customer_id", timestamp_lookup_key="at")
+        >>> ratio = FeatureFunction("amount / nullif(spend_30d, 0)", "ratio")
+        >>> fe.create_feature_spec(name="shop.basket", features=[spend, ratio], exclude_columns=["spend_30d"])
+        shop.basket · 1 feature lookup · 1 function
+          feature       of          by
+          all features  shop.spend  customer_id, at
+          ratio         function    amount / nullif(spend_30d, 0)
+        excluded: spend_30d
+        >>> orders = labels.assign(amount=[5.0, 50.0, 15.0])
+        >>> fe.create_training_set(df=orders, feature_spec="shop.basket", label="churned").to_pandas()["ratio"].tolist()
+        [0.5, 2.0, 2.0]
+        """
+        return specs.create(name, features, exclude_columns, self._catalog, self._session)
+
+    def get_feature_spec(self, *, name: str) -> FeatureSpec:
+        """Return a set of features by its name.
+
+        Raises:
+            UnknownName: there is none; the message gives the nearest. DamagedTable: its file is not what fstk wrote.
+
+        >>> _ = fe.create_feature_spec(name="shop.basket", features=[lookup])
+        >>> fe.get_feature_spec(name="shop.basket").features == (lookup,)
+        True
+        """
+        return specs.get(name, self._session)
+
+    def list_feature_specs(self) -> list[FeatureSpec]:
+        """Return all sets of features, in the order of their names; a warning names each that cannot be read, and why.
+
+        >>> _ = fe.create_feature_spec(name="shop.basket", features=[lookup])
+        >>> [spec.name for spec in fe.list_feature_specs()]
+        ['shop.basket']
+        """
+        return specs.listed(self._session)
+
+    def delete_feature_spec(self, *, name: str) -> None:
+        """Remove a set of features; its tables stay.
+
+        Raises:
+            UnknownName: there is none of that name.
+
+        >>> _ = fe.create_feature_spec(name="shop.basket", features=[lookup])
+        >>> fe.delete_feature_spec(name="shop.basket")
+        >>> fe.list_feature_specs()
+        []
+        """
+        specs.delete(name, self._session)
 
     def log_model(
         self,

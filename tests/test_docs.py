@@ -20,6 +20,7 @@ from fstk.online.publish import PublishReport, publish
 from fstk.online.read import read_online
 from fstk.online.reader import OnlineReader, OnlineRows
 from fstk.online.spec import spec_of
+from fstk.training.feature_spec import FeatureSpec
 from fstk.training.training_set import Explanation
 from tests.notebook.tables import write
 
@@ -33,7 +34,17 @@ def public() -> Iterator[tuple[str, Any]]:
     that are only named in messages and documentation, too."""
     named = {name: getattr(fstk, name) for name in fstk.__all__}
     named |= {f"monitoring.{name}": getattr(monitoring, name) for name in monitoring.__all__}
-    others = (Explanation, OnlineReader, OnlineRows, PublishReport, check_parity, publish, read_online, spec_of)
+    others = (
+        Explanation,
+        FeatureSpec,
+        OnlineReader,
+        OnlineRows,
+        PublishReport,
+        check_parity,
+        publish,
+        read_online,
+        spec_of,
+    )
     named |= {value.__name__: value for value in others}
     for name, value in named.items():
         if not callable(value):

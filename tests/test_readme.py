@@ -61,6 +61,7 @@ def test_the_journey_runs_as_written(purchases: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     assert "4 labels × 1 lookup · 0 saw the future" in done.stdout
     assert "prediction" in done.stdout
+    assert "share_of_month" in done.stdout
     assert "feature_store.monthly_spend online" in done.stdout
 
 

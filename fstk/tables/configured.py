@@ -7,10 +7,11 @@ from dataclasses import replace
 from fstk import settings
 from fstk.engines.base import TableVersion
 from fstk.engines.spark import SparkEngine
-from fstk.errors import UnknownTable
+from fstk.errors import InvalidInput, UnknownTable
 from fstk.tables.catalog import Catalog
 from fstk.tables.folder import FolderCatalog
 from fstk.tables.local import names_in
+from fstk.tables.records import Records
 from fstk.tables.unity import UnityCatalog
 from fstk.warehouse import table_name
 
@@ -24,6 +25,17 @@ def open_catalog(engine: SparkEngine | None = None) -> Catalog:
     if (engine.name if engine is not None else loaded.engine) == "databricks":
         return UnityCatalog(engine)
     return FolderCatalog(loaded.warehouse, engine)
+
+
+def open_records(kind: str, called: str, engine: SparkEngine | None = None) -> Records:
+    """Return the texts of one kind that are kept beside the tables, ``called`` so in errors; InvalidInput: the tables
+    are in Unity Catalog, which keeps none."""
+    catalog = open_catalog(engine)
+    if not isinstance(catalog, FolderCatalog):
+        raise InvalidInput(
+            f"a {called} is kept in a warehouse folder; Unity Catalog keeps none yet. Give the lookups themselves."
+        )
+    return Records(catalog.warehouse, kind, called)
 
 
 def local_table(name: str) -> TableVersion | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fstk import warehouse
-from fstk.errors import AccessDenied, InvalidInput, TableExists, UnknownName, nearest
+from fstk.errors import AccessDenied, Infrastructure, InvalidInput, InvalidName, TableExists, UnknownName, nearest
 from fstk.tables import local
 from fstk.tables.lock import exclusive
+
+_LONGEST = 255  # of a file's name, on most file systems
 
 
 class Records:
@@ -20,7 +22,7 @@ class Records:
 
     def __init__(self, folder: Path, kind: str, called: str) -> None:
         self._folder = folder.expanduser().absolute()
-        self._kind = f"{kind}.json"
+        self._suffix = f".{kind}.json"
         self._called = called
 
     def full_name(self, name: str) -> str:
@@ -29,18 +31,21 @@ class Records:
         return name if "." in name else f"default.{name}"
 
     def create(self, name: str, text: str) -> None:
-        """Keep a text under a name that is free; TableExists: another is there. InvalidInput: the folder cannot be
-        written. WriteConflict: another writer is at it."""
+        """Keep a text under a name; the same text again changes nothing. TableExists: another is there. InvalidInput:
+        the folder cannot be written. WriteConflict: another writer is at it."""
         path = self._path(name)
         warehouse.ready_warehouse(self._folder)
         outer = local.enclosing(self._folder, path)
         if outer is not None:
             raise InvalidInput(f"{name} would lie inside the table at {outer}; choose a name outside it.")
         temporary = path.with_name(f".{secrets.token_hex(8)}")
-        with exclusive(self._place(name), name):
-            if path.exists():
-                raise TableExists(f"{self._called} {name} is there already; delete it first, or choose another name.")
+        with exclusive(warehouse.folder(self._folder, name), name):
             with _told(name):
+                if path.exists():
+                    if path.read_text(encoding="utf-8") == text:
+                        return
+                    there = f"another {self._called} {name} is there"
+                    raise TableExists(f"{there}; delete it first, or choose another name.")
                 try:
                     with temporary.open("x", encoding="utf-8") as file:
                         file.write(text)
@@ -65,3 +70,32 @@ class Records:
                 self._path(name).unlink()
             except FileNotFoundError as error:
                 raise UnknownName(f"no {self._called} {name}.{nearest(name, self.names())}") from error
+
+    def names(self) -> list[str]:
+        """Return the full names of all records, sorted."""
+        found = [*self._folder.glob(f"*/.*{self._suffix}"), *self._folder.glob(f"*/*/.*{self._suffix}")]
+        names = []
+        for path in found:
+            *above, last = path.relative_to(self._folder).parts
+            with suppress(InvalidName):  # what others put there
+                names.append(warehouse.table_name(".".join([*above, last[1:].removesuffix(self._suffix)])))
+        return sorted(names)
+
+    def _path(self, name: str) -> Path:
+        folder = warehouse.folder(self._folder, name)
+        file = f".{folder.name}{self._suffix}"
+        if len(file) > _LONGEST:
+            most = _LONGEST - len(self._suffix) - 1
+            raise InvalidName(f"{self._called} {name[:40]}…: its last part may have {most} characters at most.")
+        return folder.with_name(file)
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Tell what the system refuses in one sentence."""
+    try:
+        yield
+    except PermissionError as error:
+        raise AccessDenied(f"{name}: {error.filename} may not be read or written: permission denied.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise Infrastructure(f"{name} cannot be read or written: {error}.") from error
