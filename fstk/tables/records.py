@@ -39,21 +39,20 @@ class Records:
         if outer is not None:
             raise InvalidInput(f"{name} would lie inside the table at {outer}; choose a name outside it.")
         temporary = path.with_name(f".{secrets.token_hex(8)}")
-        with exclusive(warehouse.folder(self._folder, name), name):
-            with _told(name):
-                if path.exists():
-                    if path.read_text(encoding="utf-8") == text:
-                        return
-                    there = f"another {self._called} {name} is there"
-                    raise TableExists(f"{there}; delete it first, or choose another name.")
-                try:
-                    with temporary.open("x", encoding="utf-8") as file:
-                        file.write(text)
-                        file.flush()
-                        os.fsync(file.fileno())
-                    temporary.replace(path)
-                finally:
-                    temporary.unlink(missing_ok=True)
+        with exclusive(warehouse.folder(self._folder, name), name), _told(name):
+            if path.exists():
+                if path.read_text(encoding="utf-8") == text:
+                    return
+                there = f"another {self._called} {name} is there"
+                raise TableExists(f"{there}; delete it first, or choose another name.")
+            try:
+                with temporary.open("x", encoding="utf-8") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
 
     def read(self, name: str) -> str:
         """Return the text under a name; UnknownName gives the nearest. AccessDenied: it may not be read."""
