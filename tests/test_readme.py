@@ -8,11 +8,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from fstk import settings
+from tests.notebook.tables import fill
 
 ROOT = Path(__file__).parents[1]
+FSTK = Path(sys.executable).with_name("fstk")
 README = (ROOT / "README.md").read_text()
+ONLINE = (
+    "fstk publish feature_store.customer_features --to redis://127.0.0.1:6379",
+    "fstk parity feature_store.customer_features --to redis://127.0.0.1:6379",
+    "fstk parity feature_store.customer_features --to redis://127.0.0.1:6379 --sample 100",
+    "fstk publish feature_store.customer_features --to redis://127.0.0.1:6379 --prune",
+)
 RUN_BY = {
     "make demo": "tests/demo/test_demo.py",
     "make test": ".ci/run",
@@ -21,6 +30,7 @@ RUN_BY = {
     ".venv/bin/fstk tables": "tests/demo/test_demo.py",
     ".venv/bin/fstk show feature_store.customer_features": "tests/demo/test_demo.py",
     ".venv/bin/fstk doctor": "tests/demo/test_demo.py",
+    **{f".venv/bin/{command}": "tests/test_readme.py" for command in ONLINE},
 }
 
 
@@ -49,6 +59,36 @@ def test_the_settings_are_those_that_exist_with_their_defaults() -> None:
         assert name.lower() in fields
         if name != "ONLINE_STORE":
             assert str(fields[name.lower()].default) == default
+
+
+@pytest.mark.server
+def test_the_commands_of_online_stores_answer_as_it_says(
+    redis_port: int, warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    fill(warehouse)
+    with Redis(port=redis_port) as client:
+
+        def run(command: str) -> tuple[int, str]:
+            words = command.replace(":6379", f":{redis_port}").split()[1:]
+            done = subprocess.run([FSTK, *words], capture_output=True, text=True, timeout=120, check=False)
+            return done.returncode, done.stdout + done.stderr
+
+        client.flushall()
+        assert run(ONLINE[1])[0] == 2  # nothing was published there
+        said = [run(command) for command in ONLINE]
+        assert [code for code, _ in said] == [0, 0, 0, 0], said
+        assert "3 equal · 0 different · 0 missing online" in said[1][1]
+        assert "3 of 3 keys, chosen at random (seed " in said[2][1]
+        assert "removed" in said[3][1]
+        rows = [key for key in client.scan_iter() if client.type(key) == b"string" and key.endswith(b"i2")]
+        assert len(rows) == 1
+        client.delete(*rows)
+        code, told = run(ONLINE[1])
+        assert (code, "customer_id=2" in told) == (3, True)
+        code, told = run(ONLINE[1].replace(":6379", ":1"))
+        assert (code, "StoreUnavailable" in told) == (4, True)
 
 
 @pytest.mark.spark
