@@ -46,7 +46,7 @@ from fstk.online.store import (
     verdict,
 )
 from fstk.optional import need
-from fstk.secret import Secret
+from fstk.secret import Secret, azure_login
 from fstk.validated import validated
 
 if TYPE_CHECKING:
@@ -604,7 +604,7 @@ class _Client:
 
     def _login(self) -> CosmosClient:
         made = need("azure.cosmos").CosmosClient
-        login = need("azure.identity").DefaultAzureCredential() if self._secret is None else self._secret.reveal()
+        login = azure_login() if self._secret is None else self._secret.reveal()
         try:
             # All waiting is ours: the client's own sleeps in a worker, and knows nothing of the other workers.
             return made(

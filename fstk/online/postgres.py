@@ -120,7 +120,7 @@ class PostgreSQLSpec:
         database: the name of a database that is there.
         port: 5432 unless said otherwise.
         user: the role; None is what ``psql`` would take, such as the variable ``PGUSER``.
-        password: where the password is kept, never itself: ``env:NAME`` or ``databricks:scope/key``. It is read at each
+        password: where the password is kept, never itself: ``env:NAME``, say (:class:`fstk.Secret`). It is read at each
             login, so that it may be a token that ends. None is what ``psql`` would take, such as ``~/.pgpass``.
         schema: made by the first publication where it is missing.
         sslmode: libpq's. ``require``: encrypted or not at all; ``verify-full`` also checks that it is the named host,

@@ -152,7 +152,7 @@ class RedisSpec:
         ssl: TLS; certificates are checked against those that the system trusts, or that ``SSL_CERT_FILE`` names.
         cluster: ask each node of a Redis Cluster itself. Not for one endpoint that answers for all shards.
         username: the ACL user; None is Redis' ``default``.
-        password: where the password is kept, ``env:NAME`` or ``databricks:scope/key``, never itself. It is read anew
+        password: where the password is kept, such as ``env:NAME`` (:class:`fstk.Secret`), never itself. It is read anew
             at each login.
         entra: log in as the Microsoft Entra identity that ``azure.identity.DefaultAzureCredential`` finds; with
             ``ssl``.

@@ -13,11 +13,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from fstk.errors import BadParameter, Infrastructure, InvalidInput, UnknownName
+from fstk.errors import AccessDenied, BadParameter, Infrastructure, InvalidInput, UnknownName
 from fstk.jobs.parameters import parse
 from fstk.jobs.plan import plan_run
 from fstk.jobs.scrubber import Scrubber
 from fstk.secret import Secret
+from tests.servers.azure import identity, key_vault
 
 from .conftest import Project, told
 
@@ -100,8 +101,8 @@ def test_a_literal_is_refused_without_being_repeated(project: Project) -> None:
     assert refused.returncode == 2
     assert refused.stdout == ""
     assert refused.stderr == (
-        "BadParameter: password must be a reference to a secret (env:NAME or databricks:scope/key), not its value; "
-        "what was given is not shown. Nothing was started.\n"
+        "BadParameter: password must be a reference to a secret (env:NAME, databricks:scope/key or "
+        "keyvault:vault/name), not its value; what was given is not shown. Nothing was started.\n"
     )
     project.notebook("literal.ipynb", declaration='password: Secret = "hunter2"')
     with pytest.raises(InvalidInput, match="what was given is not shown") as raised:
@@ -134,7 +135,21 @@ def test_a_secret_equals_only_a_secret_of_the_same_reference() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "env:", "env:A B", "env:A\n", "databricks:scope", "databricks:a/b/c", "vault:x/y"]
+    "text",
+    [
+        "",
+        "env:",
+        "env:A B",
+        "env:A\n",
+        "databricks:scope",
+        "databricks:a/b/c",
+        "vault:x/y",
+        "keyvault:v",
+        "keyvault:v@w/x",
+        "keyvault:v/x/1",
+        "keyvault:.v/x",
+        "keyvault:/x",
+    ],
 )
 def test_what_is_no_reference(text: str) -> None:
     with pytest.raises(ValueError, match="not a reference"):
@@ -190,3 +205,49 @@ def test_databricks_secrets_are_read_by_the_real_client(workspace: str, monkeypa
     monkeypatch.setenv("DATABRICKS_HOST", "")
     with pytest.raises(Infrastructure, match="databricks:store/pw cannot be read"):
         Secret("databricks:store/pw").reveal()
+
+
+def test_a_secret_of_a_key_vault_is_read_by_the_identity_of_where_this_runs(tmp_path: Path) -> None:
+    held = {"store-pw": VALUE}
+    with key_vault(held, tmp_path) as host, identity() as asked:
+        secret = Secret(f"keyvault:{host}/store-pw")
+        assert secret.reveal() == VALUE
+        held["store-pw"] = "another"
+        assert secret.reveal() == "another"
+        assert VALUE not in repr(secret)
+        with pytest.raises(UnknownName, match=f"^secret keyvault:{host}/none: the vault has no such secret\\.$"):
+            Secret(f"keyvault:{host}/none").reveal()
+        with pytest.raises(AccessDenied, match="/forbidden may not be read: HttpResponseError") as refused:
+            Secret(f"keyvault:{host}/forbidden").reveal()
+        assert "hunter2" not in str(refused.value)
+        assert "\n" not in str(refused.value)
+    assert asked
+
+
+def test_a_vault_that_lets_nobody_in_or_is_not_there_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with key_vault({}, tmp_path) as host, identity():
+        monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+        with pytest.raises(Infrastructure, match=r"/store-pw cannot be read: ServiceRequestError\.$"):
+            Secret(f"keyvault:{host}/store-pw").reveal()
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
+    no_login = pytest.raises(AccessDenied, match=r"may not be read: ClientAuthenticationError\.   az login$")
+    with key_vault({}, tmp_path) as host, no_login:
+        Secret(f"keyvault:{host}/store-pw").reveal()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_vault_is_one_of_azure_unless_its_host_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Client:
+        def __init__(self, url: str, *_: object, **__: object) -> None:
+            asked.append(url)
+            raise ValueError
+
+    monkeypatch.setattr("azure.keyvault.secrets.SecretClient", Client)
+    for vault in ("shop", "shop.vault.azure.cn", "10.0.0.1:8443"):
+        with pytest.raises(Infrastructure):
+            Secret(f"keyvault:{vault}/x").reveal()
+    assert asked == ["https://shop.vault.azure.net", "https://shop.vault.azure.cn", "https://10.0.0.1:8443"]

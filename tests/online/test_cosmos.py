@@ -5,7 +5,6 @@ What every store must do is in tests/contracts/test_store.py.
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 import sys
@@ -14,7 +13,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +28,7 @@ from fstk.online.publish import publish
 from fstk.online.spec import open_store, spec_of
 from fstk.online.store import NO_FLOOR, Counts, OnlineTable, Row, Watermark
 from tests.online.tables import Made
+from tests.servers.azure import identity
 from tests.servers.cosmos import KEY, Peer
 from tests.stores import got
 
@@ -415,40 +414,10 @@ def test_what_a_login_may_not_do_is_said(cosmos: Peer, store: CosmosStore, table
         store.write(table, ROWS)
 
 
-class _Identity(BaseHTTPRequestHandler):
-    """What gives a managed identity its tokens."""
-
-    asked: list[str]
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        expires = str(int(time.time()) + 3_600)
-        body = json.dumps({"access_token": "a.b.c", "expires_on": expires, "resource": "r", "token_type": "Bearer"})
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def test_without_a_key_the_login_is_the_identity_of_where_this_runs(
-    cosmos: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
-    spec = replace(cosmos.spec(), key=None)
-    asked: list[str] = []
-    with ThreadingHTTPServer(("127.0.0.1", 0), type("Identity", (_Identity,), {"asked": asked})) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{server.server_port}/token")
-        monkeypatch.setenv("IDENTITY_HEADER", "a-header")
-        with spec.open() as store:
-            table = store.put_table(TABLE, None)
-            assert store.write(table, ROWS) == Counts(written=30)
-        server.shutdown()
-    assert asked
+def test_without_a_key_the_login_is_the_identity_of_where_this_runs(cosmos: Peer) -> None:
+    with identity() as asked, replace(cosmos.spec(), key=None).open() as store:
+        table = store.put_table(TABLE, None)
+        assert store.write(table, ROWS) == Counts(written=30)
     assert "127.0.0.2" in asked[0]
 
 
