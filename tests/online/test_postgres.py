@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -26,11 +26,11 @@ import pytest
 from psycopg import sql
 
 from fstk import PostgreSQLSpec
-from fstk.errors import InvalidInput, StoreUnavailable, UnknownName, WriteConflict
+from fstk.errors import Infrastructure, InvalidInput, StoreUnavailable, UnknownName, WriteConflict
 from fstk.online import postgres as module
 from fstk.online.postgres import PostgreSQLStore
 from fstk.online.spec import spec_of
-from fstk.online.store import Counts, OnlineTable, Row
+from fstk.online.store import Counts, OnlineTable, Row, Watermark
 from tests.online import racer
 from tests.servers.postgres import DATABASE, PASSWORD, USER, Server
 from tests.stores import got
@@ -219,8 +219,9 @@ def test_whatever_a_role_is_set_to(postgres: Server, schema: str) -> None:
     postgres.admin(sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(trap, hostile))
     postgres.admin(sql.SQL("CREATE TABLE {}.fstk_rows (x int)").format(trap))
     postgres.admin(sql.SQL("CREATE TABLE {}.fstk_tables (x int)").format(trap))
-    traps = "CREATE FUNCTION {}.set_config(text, text, boolean) RETURNS text LANGUAGE sql AS 'SELECT 1/0 || $1'"
-    postgres.admin(sql.SQL(traps).format(trap))
+    for function in ("set_config(text, text, boolean)", "pg_current_xact_id_if_assigned()"):
+        traps = "CREATE FUNCTION {}.{} RETURNS text LANGUAGE sql AS 'SELECT (1/0)::text'"
+        postgres.admin(sql.SQL(traps).format(trap, sql.SQL(function)))
     for setting in (
         sql.SQL("search_path = {}, pg_catalog").format(trap),
         sql.SQL("default_transaction_isolation = 'serializable'"),
@@ -328,7 +329,7 @@ def meanwhile(work: Callable[[], Any]) -> Iterator[list[Any]]:
     def run() -> None:
         try:
             said.append(work())
-        except StoreUnavailable as error:
+        except Infrastructure as error:
             said.append(error)
 
     thread = threading.Thread(target=run)
@@ -402,6 +403,82 @@ def test_a_table_cannot_change_under_a_writer(
                 db.rollback()
             db.execute(sql.SQL("SELECT FROM {} FOR KEY SHARE").format(tables))
             assert len(said) == 1
+
+
+def test_a_writer_meets_the_table_as_it_is(postgres: Server, schema: str, store: PostgreSQLStore) -> None:
+    tables = sql.Identifier(schema, "fstk_tables")
+    for name, ask in (
+        ("a", lambda table: store.write(table, [ROW])),
+        ("b", lambda table: store.remove(table, [b"k"], 1)),
+        ("c", lambda table: store.put_table(table, table)),
+    ):
+        table = store.put_table(replace(TABLE, name=name), None)
+        with other(postgres) as db:
+            db.execute(sql.SQL("UPDATE {} SET name = NULL WHERE id = %s").format(tables), (int(table.generation),))
+            with meanwhile(lambda ask=ask, table=table: ask(table)) as said:
+                until(lambda: waiting(postgres))
+                db.commit()
+        assert isinstance(said[0], WriteConflict)
+        assert store.count(table) == 0
+
+
+def test_publications_that_end_at_once_leave_the_newest_watermark(
+    postgres: Server, schema: str, store: PostgreSQLStore, table: OnlineTable
+) -> None:
+    mark = Watermark(7, datetime(2024, 1, 1, tzinfo=UTC), None, None, 0)
+    change = sql.SQL("UPDATE {} SET version = 8, layout = 0, seen_to = 0")
+    with other(postgres) as db:
+        db.execute(change.format(sql.Identifier(schema, "fstk_tables")))
+        with meanwhile(lambda: store.complete(table, mark)):
+            until(lambda: waiting(postgres))
+            db.commit()
+    held = store.table("t")
+    assert held is not None
+    assert held.watermark == Watermark(8, datetime(1970, 1, 1, tzinfo=UTC), None, None, 0)
+
+
+def test_a_first_publication_waits_for_who_makes_the_tables(postgres: Server, spec: PostgreSQLSpec) -> None:
+    with other(postgres) as db, spec.open() as store:
+        db.execute("SELECT pg_advisory_xact_lock(%s)", (module._MAKING,))
+        with meanwhile(lambda: store.put_table(TABLE, None).name) as said:
+            until(lambda: waiting(postgres))
+            with spec.open() as second:
+                assert second.names() == []
+            db.rollback()
+        assert said == ["t"]
+
+
+def test_rows_are_reached_by_their_keys_whatever_is_known_of_the_table(
+    postgres: Server, schema: str, spec: PostgreSQLSpec
+) -> None:
+    with spec.open() as store:
+        table = store.put_table(TABLE, None)
+        for _ in range(10):
+            rows = [Row(b"%d" % number, 1, 1, 0, b"") for number in range(3_000)]
+            store.write(table, rows)
+            got(store, table, [row.key for row in rows])
+            list(store.keys(table))
+            store.remove(table, [b"1", b"x"], 1)
+    scans = "SELECT seq_scan FROM pg_stat_user_tables WHERE schemaname = %s AND relname = 'fstk_rows' AND idx_scan > 0"
+    until(lambda: postgres.admin(scans, schema))
+    assert postgres.admin(scans, schema) == [(1,)]  # when its index was made
+
+
+@pytest.mark.slow
+def test_what_goes_through_a_whole_table_may_take_longer(
+    postgres: Server, schema: str, spec: PostgreSQLSpec, store: PostgreSQLStore, table: OnlineTable
+) -> None:
+    with other(postgres) as db, PostgreSQLStore(spec, seconds=1) as hasty:
+        db.execute(sql.SQL("LOCK TABLE {}").format(sql.Identifier(schema, "fstk_rows")))
+        with pytest.raises(StoreUnavailable, match="statement timeout. It took longer than it may"):
+            got(hasty, table, [b"k"])
+        longer = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'fstk' AND now() - query_start > '2 s'"
+        with meanwhile(lambda: hasty.count(table)) as said:
+            until(lambda: waiting(postgres) and postgres.admin(f"{longer} AND wait_event_type = 'Lock'"))
+            db.rollback()
+        assert said == [0]
+        assert hasty._connection.execute("SHOW statement_timeout").fetchone() == ("1s",)
+        assert hasty._connection.seconds == 3
 
 
 def test_what_a_killed_drop_left_is_removed_by_the_next(
