@@ -87,10 +87,13 @@ _OFFERED = (
 # Besides losing the connection itself: the server shuts down, cut the session or became a standby, the schema was
 # dropped. A new connection tells what is there now.
 _LOST = ("57P", "08", "25P03", "25006", "42P01", "3F000")
-_UNDONE = ("40001", "40P01", "42P07")  # a serialization failure, a deadlock, tables that another publisher just made
+_UNDONE = ("40001", "40P01")  # a serialization failure, a deadlock
 _MARGIN = 2.0  # seconds: a server that can still say that a statement took too long says so first
+# From the catalogs themselves: to_regclass may remember what was missing before a lock was waited for.
 _LOOK = """
-SELECT pg_catalog.to_regclass(%s) IS NOT NULL, pg_catalog.obj_description(pg_catalog.to_regclass(%s), 'pg_class')
+SELECT pg_catalog.obj_description(c.oid, 'pg_class')
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = 'fstk_tables'
 """
 # Of a session. Rows are always reached by their key, one after another: so plans need not know how many there are, and
 # one that was made while a table was empty serves when it is large.
@@ -225,7 +228,6 @@ class PostgreSQLStore:
         # psycopg reads % in a statement; in a name it is doubled.
         names = {name: _quoted(spec.schema, f"fstk_{name}") for name in ("tables", "rows")}
         self._names = {name: quoted.replace("%", "%%") for name, quoted in names.items()}
-        self._first = names["tables"]
 
     def __enter__(self) -> Self:
         return self
@@ -500,14 +502,14 @@ class PostgreSQLStore:
         """Tell whether the tables are there."""
         if db.made:
             return True
-        there, format = db.execute(_LOOK, (self._first, self._first)).fetchone()
-        if there and format != _FORMAT:
+        found = db.execute(_LOOK, (self._spec.schema,)).fetchone()
+        if found not in (None, (_FORMAT,)):
             raise InvalidInput(
                 f"schema {self._spec.schema} of {self.url} has tables fstk_tables that are none of this fstk; name "
                 "another schema."
             )
-        db.made = there
-        return there
+        db.made = found is not None
+        return db.made
 
     def _make(self, db: Any) -> None:
         with db.transaction():
@@ -516,7 +518,8 @@ class PostgreSQLStore:
                 return
             schema = _quoted(self._spec.schema)
             # Who was given a schema need not have the right to make one.
-            if not db.execute("SELECT to_regnamespace(%s)", (schema,)).fetchone()[0]:
+            namespace = "SELECT FROM pg_namespace WHERE nspname = %s"
+            if not db.execute(namespace, (self._spec.schema,)).rowcount:
                 db.execute("CREATE SCHEMA {}".format(schema.replace("%", "%%")), ())
             # A generation is never given again, not even where a schema was dropped with its sequence.
             start, format = str(time.time_ns() // 1000), f"'{_FORMAT}'"

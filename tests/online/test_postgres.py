@@ -349,10 +349,10 @@ def until(found: Callable[[], Any]) -> None:
     raise AssertionError("it never was so")
 
 
-def waiting(postgres: Server) -> bool:
-    """Tell whether a session of the store waits for another's lock."""
+def waiting(postgres: Server) -> int:
+    """Return how many sessions of stores wait for another's lock."""
     query = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'fstk' AND wait_event_type = 'Lock'"
-    return bool(postgres.admin(query))
+    return len(postgres.admin(query))
 
 
 def test_a_writer_that_is_the_victim_of_a_deadlock_writes_again(
@@ -437,15 +437,18 @@ def test_publications_that_end_at_once_leave_the_newest_watermark(
     assert held.watermark == Watermark(8, datetime(1970, 1, 1, tzinfo=UTC), None, None, 0)
 
 
-def test_a_first_publication_waits_for_who_makes_the_tables(postgres: Server, spec: PostgreSQLSpec) -> None:
-    with other(postgres) as db, spec.open() as store:
+def test_of_first_publications_at_once_one_makes_the_tables(postgres: Server, spec: PostgreSQLSpec) -> None:
+    with other(postgres) as db, spec.open() as one, spec.open() as two, spec.open() as reader:
         db.execute("SELECT pg_advisory_xact_lock(%s)", (module._MAKING,))
-        with meanwhile(lambda: store.put_table(TABLE, None).name) as said:
-            until(lambda: waiting(postgres))
-            with spec.open() as second:
-                assert second.names() == []
+        with (
+            meanwhile(lambda: one.put_table(replace(TABLE, name="a"), None).name) as first,
+            meanwhile(lambda: two.put_table(replace(TABLE, name="b"), None).name) as second,
+        ):
+            until(lambda: waiting(postgres) == 2)
+            assert reader.names() == []
             db.rollback()
-        assert said == ["t"]
+        assert (first, second) == (["a"], ["b"])
+        assert reader.names() == ["a", "b"]
 
 
 def test_rows_are_reached_by_their_keys_whatever_is_known_of_the_table(
