@@ -4,29 +4,48 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from typer import Argument, Option
+from typer import Argument, Context, Option
 
+from fstk.cli.call import call_of
 from fstk.display import Displayed
 from fstk.errors import InvalidInput
 
 
 def serve(
-    model: Annotated[str, Argument(metavar="MODEL", help="models:/NAME@ALIAS, models:/NAME/VERSION or runs:/ID/PATH.")],
+    context: Context,
+    model: Annotated[
+        str | None, Argument(metavar="MODEL", help="models:/NAME@ALIAS, models:/NAME/VERSION or runs:/ID/PATH.")
+    ] = None,
     store: Annotated[
         str | None, Option("--store", metavar="URL", help="The online store; by default that of the settings.")
     ] = None,
     host: Annotated[str, Option("--host", metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, Option("--port", metavar="PORT", help="The port; 0 is any that is free.")] = 8000,
+    port: Annotated[
+        int | None,
+        Option("--port", metavar="PORT", help="The port; 0 is any free one, as in a notebook. Default: 8000."),
+    ] = None,
     workers: Annotated[int, Option("--workers", metavar="N", help="How many processes answer.")] = 2,
-) -> None:
+    stop: Annotated[bool, Option("--stop", help="Stop what this notebook serves.")] = False,
+) -> Displayed | None:
     """Serve a model over HTTP, with its features from the online store.
 
     POST /invocations takes dataframe_records, dataframe_split, instances or inputs as JSON, with a token of fstk token
-    in the header Authorization: Bearer …, and answers {"predictions": […]}. GET /ping, /health, /metrics.
+    in the header Authorization: Bearer …, and answers {"predictions": […]}. GET /ping, /health, /metrics, and with a
+    token /openapi.json. In a notebook it serves beside it, and ends with its kernel.
     """
-    from fstk.verbs.serve import ServeRequest
+    from fstk.verbs import serve as serving
 
-    ServeRequest(model, store, host, port, workers).run()
+    beside = call_of(context).in_notebook
+    if stop:
+        if not beside or model is not None:
+            raise InvalidInput("--stop stops what a notebook serves, and takes no model; in a terminal it is Ctrl-C.")
+        return serving.stop()
+    if model is None:
+        raise InvalidInput("fstk serve takes a MODEL, such as models:/churn_model@champion.")
+    if beside:
+        return serving.ServeRequest(model, store, host, port or 0, workers).beside()
+    serving.ServeRequest(model, store, host, 8000 if port is None else port, workers).run()
+    return None
 
 
 def token(
@@ -40,7 +59,8 @@ def token(
     expires: Annotated[
         str | None, Option("--expires", metavar="30d", help="How long a new token is valid. Default: until revoked.")
     ] = None,
-) -> Displayed:
+    only: Annotated[bool, Option("--only", help="Print a new token and nothing else, for a variable.")] = False,
+) -> Displayed | str:
     """Make, list and revoke tokens for fstk serve.
 
     A new token is shown once; the project keeps its hash.
@@ -55,4 +75,5 @@ def token(
         raise InvalidInput(f"fstk token {action} takes {'a PRINCIPAL' if action == 'new' else 'an ID'}.")
     if action == "revoke":
         return tokens.revoke(name)
-    return tokens.new(name, [group.strip() for group in groups.split(",") if group.strip()], expires)
+    made = tokens.new(name, [group.strip() for group in groups.split(",") if group.strip()], expires)
+    return made.shown if only else made

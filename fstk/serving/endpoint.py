@@ -19,7 +19,7 @@ from fstk.online.spec import OnlineSpec
 from fstk.serving.body import ABSENT, Rows
 from fstk.serving.lookups import Found, Lookups
 from fstk.serving.refusal import bad
-from fstk.serving.values import reader
+from fstk.serving.values import example, reader
 
 
 class ModelFailed(Exception):
@@ -49,7 +49,7 @@ class Endpoint:
         self._scorer = Scorer(opened.model, opened.name, record, answers)
         self._frames = RowFrames(self._scorer)
         self._predict = self._scorer.loaded()
-        self.lookups = Lookups(record.plan.joins, store)
+        self.lookups = Lookups(record.plan.joins, store, record.key_types)
         looked_up = {output.name: output.type for join in record.plan.joins for output in join.outputs}
         times = {join.label_time: record.plan.labels[join.label_time] for join in record.plan.joins if join.label_time}
         self.keys: Schema = record.key_types
@@ -76,6 +76,10 @@ class Endpoint:
         """Whether a number's digits count."""
         return any("decimal" in kind for kind in self.columns.values())
 
+    def example(self) -> dict[str, Any]:
+        """Return a row that could be asked for, as JSON values."""
+        return {name: example(kind) for name, kind in (self.keys | self.required).items()}
+
     def answer(self, rows: Rows) -> Answer:
         """Return the predictions of a request. Refusal: it is not as the model's record says. StoreUnavailable: the
         store did not answer. ModelFailed. FstkError: what is stored does not fit the model."""
@@ -88,7 +92,7 @@ class Endpoint:
                 raise bad(f"column {name} ({kind}) must not be null, as it never was when the model was trained")
         started = time.perf_counter()
         try:
-            found = self.lookups.read(columns, rows.number, time.time_ns() // 1000)
+            found = self.lookups.read(columns, rows.number)
         except KeyError as error:
             raise bad(f"key {error.args[0]} ({self.keys[error.args[0]]}) is missing") from error
         took = time.perf_counter() - started

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -16,12 +18,15 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """What a worker serves, or in ``error`` why it does not."""
+    """What is served, ``example`` being a row that could be asked for, or in ``error`` why nothing is; ``address`` is
+    told once all workers are ready."""
 
     name: str = ""
     version: int | None = None
     tables: int = 0
     features: int = 0
+    example: dict[str, Any] = {}
+    address: str = ""
     error: str = ""
     exit_code: int = 0
 

@@ -71,8 +71,9 @@ class _Worker:
         self.process.terminate()
 
 
-def serve(asked: Serving, announce: Callable[[str, Ready], None]) -> None:
-    """Serve until SIGINT or SIGTERM; ``announce`` is called with the address and what is served, once it is.
+def serve(asked: Serving, announce: Callable[[Ready], None], until: int | None = None) -> None:
+    """Serve until SIGINT or SIGTERM, or the end of the file descriptor ``until``; ``announce`` is called with what is
+    served, once it is.
 
     Raises:
         InvalidInput: no such number of workers, or host. Infrastructure: the port is taken. FstkError, in the words of
@@ -81,7 +82,7 @@ def serve(asked: Serving, announce: Callable[[str, Ready], None]) -> None:
     if not 1 <= asked.workers <= 64:
         raise InvalidInput(f"--workers is a number from 1 to 64; got {asked.workers}.")
     with _listening(asked) as listening, tempfile.TemporaryDirectory(prefix="fstk-serving-") as metrics:
-        Supervisor(asked, listening, metrics).run(announce)
+        Supervisor(asked, listening, metrics, until).run(announce)
 
 
 @contextmanager
@@ -102,12 +103,14 @@ def _listening(asked: Serving) -> Iterator[socket.socket]:
 class Supervisor:
     """The workers of one ``fstk serve``, in one loop without threads."""
 
-    def __init__(self, asked: Serving, listening: socket.socket, metrics: str) -> None:
+    def __init__(self, asked: Serving, listening: socket.socket, metrics: str, until: int | None) -> None:
         self._asked = asked
         self._listening = listening
         self._metrics = metrics
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
+        if until is not None:
+            self._selector.register(until, selectors.EVENT_READ)
         self._name = ""
         self._wanted: int | None = None  # the version that the model's address means, None where it has none
         self._model = asked.model  # what served last
@@ -115,7 +118,7 @@ class Supervisor:
         self._pause, self._next_start, self._next_look = _AGAIN, 0.0, 0.0
         self._stopping = False
 
-    def run(self, announce: Callable[[str, Ready], None]) -> None:
+    def run(self, announce: Callable[[Ready], None]) -> None:
         """Serve until a signal says to end; see :func:`serve`."""
         before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -127,7 +130,8 @@ class Supervisor:
                 host, port = self._listening.getsockname()[:2]
                 ready = self._workers[0].ready
                 assert ready is not None
-                announce(f"http://{f'[{host}]' if ':' in host else host}:{port}", ready)
+                address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+                announce(msgspec.structs.replace(ready, address=address))
                 self._name, self._wanted = ready.name, ready.version
                 self._model = self._address()
             while not self._stopping:
@@ -162,6 +166,10 @@ class Supervisor:
     def _listen(self, first: bool) -> None:
         """Hear what workers say, and see who has ended. _Failed, of the ``first`` workers alone: one cannot serve."""
         for key, _ in self._selector.select(_TICK):
+            if key.data is None:
+                self._stopping = True  # who asked for it is gone, or says so
+                self._selector.unregister(key.fileobj)
+                continue
             worker: _Worker = key.data
             line = key.fileobj.readline()  # type: ignore[union-attr]
             said = msgspec.json.decode(line, type=Ready) if line else None
@@ -261,3 +269,19 @@ def _as_error(said: Ready) -> FstkError:
     error = FstkError(said.error.partition(": ")[2] or said.error)
     error.exit_code = said.exit_code
     return error
+
+
+def main() -> int:
+    """Serve what the first line of standard input asks for, until that ends; tell on standard output what is served."""
+    with open(0, "rb", buffering=0, closefd=False) as orders:
+        asked = msgspec.json.decode(orders.readline(), type=Serving)
+    try:
+        serve(asked, lambda ready: print(msgspec.json.encode(ready).decode(), flush=True), until=0)
+    except FstkError as error:
+        print(msgspec.json.encode(Ready(error=str(error), exit_code=error.exit_code)).decode(), flush=True)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -48,6 +48,22 @@ def reader(spark: str, key: bool = False) -> Reader:
     return read
 
 
+def example(spark: str) -> Any:
+    """Return a JSON value that a column of Spark type ``spark`` takes; null where none is obvious."""
+    kind = arrow_type(spark)
+    if pa.types.is_integer(kind):
+        return 1
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return 1.0
+    if pa.types.is_boolean(kind):
+        return True
+    if isinstance(kind, pa.TimestampType):
+        return "2024-03-01T12:00:00Z" if kind.tz else "2024-03-01T12:00:00"
+    if pa.types.is_date32(kind):
+        return "2024-03-01"
+    return "a" if pa.types.is_string(kind) else None
+
+
 def _conversion(kind: pa.DataType, key: bool) -> tuple[Reader, str]:
     if pa.types.is_integer(kind):
         return (_same if key else _whole), "a whole number of that size"

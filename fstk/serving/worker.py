@@ -159,7 +159,7 @@ def main() -> int:
         timeout_graceful_shutdown=int(order.deadline) + 5,
     )
     served = service.endpoint
-    ready = Ready(served.name, served.version, len(served.lookups.tables), served.lookups.features)
+    ready = Ready(served.name, served.version, len(served.lookups.tables), served.lookups.features, served.example())
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         server = Server(config, service)
         listening = socket.socket(fileno=order.fd)

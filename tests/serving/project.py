@@ -143,7 +143,7 @@ class Project:
         given = {"model": "models:/churn@champion", "port": 0, "workers": 1} | asked
         program = (
             "import sys; from fstk.serving.supervisor import Serving, serve\n"
-            f"serve(Serving(**{given!r}), lambda address, ready: print('serving on', address, flush=True))"
+            f"serve(Serving(**{given!r}), lambda ready: print('serving on', ready.address, flush=True))"
         )
         with server([sys.executable, "-c", program], r"serving on .*:(\d+)", self.env, self.folder) as port:
             yield port

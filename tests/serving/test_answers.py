@@ -120,7 +120,7 @@ def test_a_row_newer_than_the_request_says_is_not_seen(spelling: Endpoint) -> No
 
 def test_a_thousand_rows_are_one_round_trip(spelling: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    store = spelling.lookups._store
+    store: Any = spelling.lookups._open()._store
     get = store.get
     monkeypatch.setattr(store, "get", lambda wanted: asked.append(len(wanted)) or get(wanted))
     rows = [GOOD | {"customer_id": row % 12, "cohort": ("old", "new")[row % 2]} for row in range(1000)]

