@@ -40,6 +40,7 @@ class Demo(Displayed):
                 f"total_spend_30d {spend:.2f} · as of {found.event_time:%Y-%m-%d}",
                 f" notebooks             {short_path(self.run.folder)}/   the jobs that ran, open any of them",
                 " next                  .venv/bin/jupyter lab notebooks/   ·   .venv/bin/fstk -h",
+                " the champion as HTTP  .venv/bin/fstk serve models:/churn_model@champion",
             ],
         )
 

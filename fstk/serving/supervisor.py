@@ -24,6 +24,7 @@ from fstk.models.registry import Registry
 from fstk.serving.messages import News, Order, Ready
 
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
+_THREADS = "OMP_NUM_THREADS"  # of one row more threads make no less time, but wait for each other
 _TICK = 0.2  # seconds
 _AGAIN, _LONGEST = 5.0, 60.0  # seconds until a start that failed is tried again, twice as long each time
 _PATIENCE = 600.0  # seconds until a worker that says nothing is given up
@@ -155,7 +156,7 @@ class Supervisor:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=[fd],
-            env=os.environ | {_METRICS: self._metrics},
+            env={_THREADS: "1"} | os.environ | {_METRICS: self._metrics},
         )
         worker = _Worker(process, model)
         self._workers.append(worker)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,11 @@ TASKS = (
     "50_score_batch",
     "60_watch_drift",
 )
+SERVING = r"""
+export FSTK_TOKEN=$(.venv/bin/fstk token new me --only)
+.venv/bin/fstk serve models:/churn_model@champion &
+curl 127.0.0.1:8000/invocations -H "Authorization: Bearer $FSTK_TOKEN" -H "Content-Type: application/json" -d '{"dataframe_records": [{"customer_id": 17, "cohort": "1996-12-30"}]}'
+"""  # noqa: E501 as README has it
 RUNNERS = ("10_build_features", "40_publish_online")
 """What is run again by nbmake and by hand in JupyterLab, which prove a runner: the demo itself has run all six."""
 
@@ -154,6 +160,28 @@ def test_the_commands_that_readme_names(project: Path, first: str) -> None:
     assert refused.returncode == 2
     assert "as_of must be a date (YYYY-MM-DD)" in refused.stderr
     assert "Nothing was started" in refused.stderr
+
+
+def test_the_model_answers_over_http_as_readme_says(project: Path, first: str) -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert all(line in readme for line in SERVING.strip().splitlines())
+    assert "fstk serve models:/churn_model@champion" in first
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    program = "import sys; from fstk.cli.app import main; sys.exit(main())"
+    begin = f"set -e; fstk() {{ exec {sys.executable} -c '{program}' \"$@\"; }}\n"
+    wait = f"curl -sS --retry 300 --retry-delay 1 --retry-connrefused 127.0.0.1:{port}/ping\ncurl -sS "
+    lines = SERVING.replace(".venv/bin/fstk", "fstk").replace("curl ", wait).replace(":8000", f":{port}")
+    done = subprocess.run(
+        ["bash", "-c", begin + lines.replace("@champion", f"@champion --port {port}") + "kill %1; wait %1"],
+        cwd=project,
+        env={name: value for name, value in os.environ.items() if not name.startswith(("FSTK_", "MLFLOW_"))},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert re.search(r'\{"predictions":\[-?0\.\d+\]\}', done.stdout), done.stdout + done.stderr
 
 
 def test_job_notebooks_run_under_nbmake_with_their_defaults(project: Path, first: str) -> None:
