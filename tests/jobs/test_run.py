@@ -94,6 +94,7 @@ def test_values_arrive_typed(project: Project) -> None:
         repr('it\'s "007"\n\\ {x} $y # é'),
         "0.001",
     ]
+    assert project.records("n")["n"]["warehouse"] == str(project.root / "fstk-warehouse")
 
 
 def test_a_job_runs_its_tasks_in_order_with_its_parameters_and_resumes_where_it_failed(nightly: Project) -> None:

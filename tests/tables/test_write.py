@@ -299,7 +299,7 @@ def test_files_are_alike_whatever_the_session_writes_by_itself(
         damaged[chunk.data_page_offset + chunk.total_compressed_size // 2] ^= 8
         file.write_bytes(damaged)
         with pytest.raises(OSError, match="CRC"):
-            pq.read_table(file, page_checksum_verification=True, partitioning=None)
+            pq.ParquetFile(file, page_checksum_verification=True).read()
 
 
 EVERY = {
