@@ -382,7 +382,8 @@ class FeatureEngineeringClient:
             registered_model_name: register the model as the next version of this name; None only logs it.
             predict: what of the model scores, for example ``"predict_proba"``; None is what its flavor calls.
             input_example: the frame that the model was fitted on, or some of its rows, where that is neither
-                ``to_pandas()`` nor ``load_df().toPandas()``: scoring gives its dtypes back, categories too.
+                ``to_pandas()`` nor ``load_df().toPandas()``: scoring gives its dtypes back, categories too, and the
+                order of its columns, which most models tell themselves.
 
         Raises:
             BadExpression: a function of the training set that only Spark evaluates.
