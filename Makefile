@@ -49,8 +49,8 @@ test: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/redis $(DO
 test-nightly: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/redis $(DONE)/cosmos $(DONE)/databricks  ## the same, with every Spark test over Connect, too
 	@$(call beside_lint)
 
-bench: setup  ## joins, windows, start-up, memory, beside DuckDB, Polars and native Spark SQL
-	@$(BIN)/python -m bench
+bench: setup $(DONE)/redis $(DONE)/postgres  ## joins, windows, start-up, memory, online rows, beside what others do; WHAT=local or WHAT=online: one part
+	@$(BIN)/python -m bench $(WHAT)
 
 faults: setup  ## kills, full disks and dead JVMs for ten minutes: is anything lost, half or untrue?
 	@$(BIN)/python -m tests.faults --seconds 600

@@ -1,4 +1,4 @@
-"""``python -m bench [--quick] [--json FILE]``: every contender in turn, answers compared, then one table."""
+"""``python -m bench [local|online] [--quick] [--json FILE]``: every contender in turn, answers compared, one table."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from bench import compare, data, notebook, process, startup
+from bench import compare, data, notebook, online, process, startup
 from bench.cases import CASES, FROM_FILES
 from bench.child import LOCAL, SPARK, answer
 from bench.report import Line, Report
@@ -116,12 +117,26 @@ def contenders() -> list[str]:
 
 
 def main() -> None:
-    """Measure everything, print each line as it is measured, and then the table."""
+    """Measure what is asked for, and keep the figures."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small data, one run each: does it work, not how fast")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures")
+    parser.add_argument("what", nargs="?", choices=["local", "online"], help="one part; without it, both")
     arguments = parser.parse_args()
-    report = Report(data.QUICK if arguments.quick else data.FULL, os.getloadavg()[0])
+    kept = {}
+    if arguments.what != "local":
+        rows = online.measure(online.QUICK if arguments.quick else online.FULL)
+        print(rows)
+        kept["online"] = rows.as_dict()
+    if arguments.what != "online":
+        kept |= measure_local(arguments.quick)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+
+
+def measure_local(quick: bool) -> dict[str, Any]:
+    """Measure joins, windows and starts, print each line as it is measured, and then the table; return its figures."""
+    report = Report(data.QUICK if quick else data.FULL, os.getloadavg()[0])
     with tempfile.TemporaryDirectory(prefix="fstk-bench-") as scratch:
         folder = Path(scratch)
         (folder / "answers").mkdir()
@@ -134,8 +149,7 @@ def main() -> None:
         measure_startup(report, folder)
         measure_notebook(report, folder)
     print(report)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report.as_dict(), indent=1), encoding="utf-8")
+    return report.as_dict()
 
 
 if __name__ == "__main__":

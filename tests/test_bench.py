@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench import child, compare, data, notebook, process, startup
+from bench import child, compare, data, notebook, online, process, startup
 from bench.__main__ import contenders, main, measure
 from bench.cases import CASES, FROM_FILES
 from bench.report import Line, Report
@@ -137,13 +137,25 @@ def test_each_line_is_printed_as_it_is_measured_and_the_table_at_the_end(
         return process.Measured({"seconds": [1.0], "steps": dict.fromkeys(names, 1.0)}, 1)
 
     monkeypatch.setattr(process, "run", run)
-    monkeypatch.setattr(sys, "argv", ["bench", "--quick", "--json", str(tmp_path / "figures.json")])
+    monkeypatch.setattr(sys, "argv", ["bench", "local", "--quick", "--json", str(tmp_path / "figures.json")])
     main()
     measured = len(CASES) * len(contenders()) + len(FROM_FILES) * len(child.LOCAL)
     assert seen[: measured + 1] == [0, *[1] * measured]
     assert "against" in capsys.readouterr().out
     lines = json.loads((tmp_path / "figures.json").read_text())["lines"]
     assert len(lines) == measured + 2 * len(startup.STEPS) + len(notebook.LIMITS)
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_online_rows_are_measured_on_each_store_beside_its_own_client() -> None:
+    report = online.measure(online.Size(120, 5))
+    stores, contenders = ("SQLite", "Redis", "PostgreSQL"), ("bare", "fstk")
+    cases = ("1 entity", "100 entities", "5 tables × 1 entity")
+    assert list(report.times) == [(s, case, c) for s in stores for case in cases for c in contenders]
+    assert {len(times) for times in report.times.values()} == {5}
+    assert set(report.rates) == {(s, case, c) for s in stores for case in ("write", "publish") for c in contenders}
+    assert all("PostgreSQL" in one for one in (repr(report), json.dumps(report.as_dict())))
 
 
 @pytest.mark.spark
