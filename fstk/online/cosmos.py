@@ -60,7 +60,7 @@ _CONNECT_SECONDS, _ANSWER_SECONDS = 5, 15
 _ROUNDS = 100  # at items that others write at the same time: a round that fails is a success of theirs
 _PAGE = 1_000  # items of a query's answer
 
-_ID_BYTES = 1_023
+_ID_BYTES = 100  # the service takes 1,023, but 101 as the partition key of a container that was made long ago
 _ITEM_BYTES = 2 * 1024 * 1024
 _AROUND_BYTES = 1_000  # of an item beside id, key and value
 _MICROS = 1_000_000
@@ -71,11 +71,11 @@ _NEVER = -1
 
 _TABLES, _DROPPED = "tables", "dropped"  # in place of a generation
 _NO_ROW = -(10**12)  # seconds, of an item that keeps only a floor: before every instant
-_NO_CONTAINER = 1003  # says a 404 of what is in it
+_NO_CONTAINER = 1003  # says a 404 of what is in it; any other such code says that the item may well be there
 _NOTHING = (HTTPStatus.NOT_FOUND, _NO_CONTAINER)
 _CHANGED = (HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED)
 _TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-_BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, 449}  # and all from 500 on
+_BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GONE, HTTPStatus.TOO_MANY_REQUESTS, 449}  # and all from 500 on
 _INDEXED = {"indexingMode": "consistent", "includedPaths": [{"path": "/g/?"}], "excludedPaths": [{"path": "/*"}]}
 T = TypeVar("T")
 R = TypeVar("R")
@@ -523,8 +523,7 @@ class CosmosStore:
                     return _Answer(HTTPStatus.OK, found, self._spend(_headers(found)))
             self._spend(_headers(refused))
             status = _status(refused)
-            gone = getattr(refused, "sub_status", None) == _NO_CONTAINER
-            if status in expected and (not gone or _NO_CONTAINER in expected):
+            if status in expected and (_detail(refused) or status) in expected:
                 return _Answer(status, None, 0.0)
             if status == HTTPStatus.UNAUTHORIZED and not renewed:
                 client.renew()  # keys are changed while a process lives
@@ -557,7 +556,7 @@ class CosmosStore:
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or _no_login(error):
             cure = " Log in (az login), or name the account's key: key=env:NAME." if secret is None else ""
             return AccessDenied(f"{store} refused: {said}.{cure}")
-        if status == HTTPStatus.NOT_FOUND:
+        if status == HTTPStatus.NOT_FOUND and not waited:
             return StoreUnavailable(f"{store} is not there: the account has no such database and container.")
         return StoreUnavailable(f"{store} did not answer{waited}: {said}.")
 
@@ -720,8 +719,15 @@ def _status(error: AzureError) -> int:
     return getattr(error, "status_code", None) or 0
 
 
+def _detail(error: AzureError) -> int:
+    """Return what a 404 says beside its code, 0 where that is all."""
+    return (_status(error) == HTTPStatus.NOT_FOUND and getattr(error, "sub_status", None)) or 0
+
+
 def _passes(error: AzureError, status: int) -> bool:
     """Whether the same request may be answered later."""
+    if _detail(error):
+        return _detail(error) != _NO_CONTAINER
     if status:
         return status in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return not _no_login(error) and "CERTIFICATE_VERIFY_FAILED" not in str(error)

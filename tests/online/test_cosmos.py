@@ -150,7 +150,7 @@ def test_no_two_keys_share_an_id_and_every_id_may_be_one(keys: set[bytes]) -> No
     ids = {module._row_id(table, key) for key in keys}
     assert len(ids) == len(keys)
     for one in ids:
-        assert len(one) <= 1_023
+        assert len(one) <= 101
         assert re.fullmatch(r"[A-Za-z0-9_.~-]+", one)
 
 
@@ -363,6 +363,18 @@ def test_a_container_that_is_gone_is_no_missing_row(store: CosmosStore, table: O
     cosmos.faults({"method": "GET", "status": 404, "headers": {"x-ms-substatus": "1003"}})
     with pytest.raises(StoreUnavailable, match="has no such database and container"):
         got(store, table, [b"i1"])
+
+
+def test_an_item_that_this_session_cannot_see_yet_is_no_missing_row(
+    store: CosmosStore, table: OnlineTable, cosmos: Peer
+) -> None:
+    store.write(table, ROWS)
+    unseen = {"method": "GET", "status": 404, "headers": {"x-ms-substatus": "1002"}}
+    cosmos.faults(unseen | {"times": 3})
+    assert got(store, table, [b"i1"]) == [ROWS[1]]
+    cosmos.faults(unseen | {"times": -1})
+    with pytest.raises(StoreUnavailable, match="404 Not Found"):
+        got(CosmosStore(store._spec, patience_seconds=0.2), table, [b"i1"])
 
 
 def test_a_server_that_is_not_there_is_told_within_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
