@@ -84,10 +84,9 @@ _OFFERED = (
     "unnest(%b::bytea[], %b::bigint[], %b::bigint[], %b::integer[], %b::bytea[], %b::bytea[]) "
     "AS offered (id, event_time, version, layout, value, key)"
 )
-# Besides losing the connection itself: the server shuts down, cut the session or became a standby, the schema was
-# dropped. A new connection tells what is there now.
-_LOST = ("57P", "08", "25P03", "25006", "42P01", "3F000")
-_UNDONE = ("40001", "40P01")  # a serialization failure, a deadlock
+# What passes, besides the loss of a connection: the server shut down, cut the session, became a standby, or chose this
+# transaction among those that met; the schema was dropped. A new connection tells what is there now.
+_PASSING = ("57P", "08", "25P03", "25006", "40001", "40P01", "42P01", "3F000")
 _MARGIN = 2.0  # seconds: a server that can still say that a statement took too long says so first
 # From the catalogs themselves: to_regclass may remember what was missing before a lock was waited for.
 _LOOK = """
@@ -430,7 +429,7 @@ class PostgreSQLStore:
                 return work(db) if self._found(db) else None
             except self._errors as error:
                 self.__exit__()
-                if not (again and _lost(error)):
+                if not (again and _passing(error)):
                     raise self._unavailable(error) from error
         raise AssertionError
 
@@ -450,11 +449,10 @@ class PostgreSQLStore:
                 return done
             except self._errors as error:
                 self.__exit__()
-                lost = _lost(error)
-                if lost and transaction is not None and self._committed(transaction):
-                    return done
-                if attempt == _ATTEMPTS - 1 or not (lost or getattr(error, "sqlstate", None) in _UNDONE):
+                if attempt == _ATTEMPTS - 1 or not _passing(error):
                     raise self._unavailable(error) from error
+                if transaction is not None and self._committed(transaction):
+                    return done
         raise AssertionError
 
     def _committed(self, transaction: str) -> bool:
@@ -574,13 +572,13 @@ def _quoted(*names: str) -> str:
     return ".".join('"{}"'.format(name.replace('"', '""')) for name in names)
 
 
-def _lost(error: Exception) -> bool:
+def _passing(error: Exception) -> bool:
     if isinstance(error, OSError):  # a silent server, which would be as silent again
         return False
     import psycopg
 
     state = getattr(error, "sqlstate", None)
-    return isinstance(error, psycopg.OperationalError) if state is None else state.startswith(_LOST)
+    return isinstance(error, psycopg.OperationalError) if state is None else state.startswith(_PASSING)
 
 
 @cache
