@@ -240,7 +240,7 @@ def test_spark_gives_the_same_bits(shelf: Shelf, logged: ModelVersion, spark_eng
 
 def test_what_a_model_keeps_of_its_functions(shelf: Shelf, logged: ModelVersion, tmp_path: Path) -> None:
     record = logged.record
-    assert [one.output_name for one in record.functions if one.output_name != "ratio"] != []
+    assert {one.output_name: one.expression for one in record.functions} == FUNCTIONS
     assert record.function_columns == {name: kind for name, kind in REQUEST.items() if name not in ("k", "when")}
     assert record.hidden == ["spend", "price", "city", "ratio"]
     assert "ratio" not in record.inputs
@@ -249,6 +249,10 @@ def test_what_a_model_keeps_of_its_functions(shelf: Shelf, logged: ModelVersion,
     assert read_record(tmp_path, "m").to_json() == record.to_json()
     assert read_record(tmp_path, "m").plan == record.plan
     content = json.loads(record.to_json())
+    functions = content["plan"].pop("functions")
+    (tmp_path / FILE).write_text(json.dumps(content | {"format": 2}))  # of a time before there were functions
+    assert read_record(tmp_path, "m").functions == []
+    content["plan"]["functions"] = functions
     content["plan"]["functions"][0]["expression"] = "sqrt("
     (tmp_path / FILE).write_text(json.dumps(content))
     with pytest.raises(InvalidInput, match="damaged"):
