@@ -54,9 +54,10 @@ class ParityReport(Displayed):
 
     ``equal`` keys hold the same values of the same types, ``different`` do not, ``missing`` have no online row;
     ``differences`` names the first few. ``expired`` of the compared rows read as missing by now, since their ``ttl`` is
-    over. ``kept`` online rows have a key that was not published now: ``gone`` of them one that the feature table lacks,
-    ``gone_keys`` the first few, the others one whose rows a filter condition, or their time, leaves out. With ``seed``
-    (None: all keys were compared) only some of the ``keys`` were, chosen by it, and no others looked at.
+    over, whether the store has them still or not. ``kept`` online rows have a key that was not published now: ``gone``
+    of them one that the feature table lacks, ``gone_keys`` the first few, the others one whose rows a filter condition,
+    or their time, leaves out. With ``seed`` (None: all keys were compared) only some of the ``keys`` were, chosen by
+    it, and no others looked at.
     """
 
     table: str
@@ -206,6 +207,9 @@ class _Compared:
 
     def add(self, offered: Iterable[Row], held: Iterable[Row | None]) -> None:
         for offline, online in zip(offered, held, strict=True):
+            if online is None and self._ends is not None and offline.event_time < self._ends:
+                self.equal, self.expired = self.equal + 1, self.expired + 1  # a store may delete what is expired
+                continue
             found = list(self._differences(offline, online))
             self.shown += found[: _SHOWN - len(self.shown)]
             self.equal += not found

@@ -318,6 +318,7 @@ def test_a_server_without_memory_refuses_rows_and_publishing_again_heals(
     finally:
         client.config_set("maxmemory", 0)
     assert (report.written, report.failed) == (500, 1_500)
+    assert report.notes[0].startswith("The server refused rows, since it is full: command not allowed when used memory")
     with pytest.raises(StoreUnavailable, match="being published for the first time"):
         read_online("s.t", [{"id": 1}], store=spec)
     again = publish(feature_table, spec)
@@ -433,6 +434,23 @@ def test_redis_lets_go_of_an_expired_row_late_and_of_no_floor(spec: RedisSpec, c
         assert ends(b"new") is not None
         assert store.remove(expiring, [b"new"], 6) == 0
         assert ends(b"new") is None
+
+
+@pytest.mark.server
+def test_an_expired_row_that_redis_let_go_of_reads_as_one_that_is_there(
+    spec: RedisSpec, client: Redis, tmp_path: Path
+) -> None:
+    feature_table, expiring = _feature_table(tmp_path, 3), replace(spec, ttl=timedelta(days=9))
+    assert publish(feature_table, expiring).written == 3
+    with RedisStore(spec) as store:
+        table = store.table("s.t")
+        assert table is not None
+        client.unlink(_prefix(table) + b"i1")
+    parity = check_parity(feature_table, spec)
+    assert (parity.ok, parity.equal, parity.missing, parity.expired) == (True, 3, 0, 3)
+    with RedisStore(spec) as store:
+        store.put_table(replace(table, ttl=None), table)
+    assert check_parity(feature_table, spec).missing == 1
 
 
 @pytest.mark.server
