@@ -5,6 +5,7 @@ What every store must do is in tests/contracts/test_store.py.
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import traceback
@@ -19,7 +20,7 @@ import jwt
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
-from redis import ConnectionError, Redis
+from redis import Connection, ConnectionError, Redis
 from redis.crc import key_slot
 from redis.exceptions import ClusterCrossSlotError
 
@@ -206,6 +207,27 @@ def test_the_endpoint_of_the_tests_refuses_keys_of_several_slots(redis_endpoint:
         for command in (("MGET", "a", "b"), ("EVAL", "return 1", 2, "a", "b"), ("KEYS", "*")):
             with pytest.raises(ClusterCrossSlotError):
                 client.execute_command(*command)
+
+
+@pytest.mark.server
+def test_a_script_that_is_forgotten_within_a_batch_is_sent_again(
+    spec: RedisSpec, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RedisStore(spec) as store:
+        table = store.put_table(TABLE, None)
+        real, pieces = Connection.send_packed_command, itertools.count()
+
+        def flushing(self: Connection, command: Any, check_health: bool = True) -> None:
+            if b"EVALSHA" in command[0] and next(pieces) == 1:
+                with Redis(port=spec.port) as other, monkeypatch.context() as patch:
+                    patch.setattr(Connection, "send_packed_command", real)
+                    assert agreed(lambda: other.exists(_prefix(table) + b"i0") == 1)
+                    other.script_flush()
+            real(self, command, check_health)
+
+        monkeypatch.setattr(Connection, "send_packed_command", flushing)
+        assert store.write(table, _rows(600)) == Counts(written=600)
+        assert next(pieces) > 4  # the rest went once more
 
 
 @pytest.mark.server
@@ -455,7 +477,7 @@ def test_an_expired_row_that_redis_let_go_of_reads_as_one_that_is_there(
 
 @pytest.mark.server
 def test_the_rows_of_a_dropped_table_are_deleted_and_those_written_to_it_since(spec: RedisSpec, client: Redis) -> None:
-    with RedisStore(spec) as store, spec.open() as other:
+    with RedisStore(spec) as store, RedisStore(spec) as other:
         table = store.put_table(TABLE, None)
         kept = store.put_table(replace(TABLE, name="kept"), None)
         store.write(kept, _rows(10))
@@ -465,6 +487,8 @@ def test_the_rows_of_a_dropped_table_are_deleted_and_those_written_to_it_since(s
         def dropping(self: RedisStore, commands: Any, *arguments: Any) -> Any:
             if len(commands) == 20 and next(dropped, False):
                 other.drop(table)
+                assert other._sweep is not None
+                other._sweep.join(60)
             return sent(self, commands, *arguments)
 
         with pytest.MonkeyPatch.context() as patch:
@@ -472,10 +496,8 @@ def test_the_rows_of_a_dropped_table_are_deleted_and_those_written_to_it_since(s
             with pytest.raises(WriteConflict, match="was dropped"):
                 store.write(table, _rows(20, 2))
         store.complete(kept, Watermark(1, T0, None, None, 0))
-        for one in (store, other):
-            assert isinstance(one, RedisStore)
-            if one._sweep is not None:
-                one._sweep.join(60)
+        assert store._sweep is not None
+        store._sweep.join(60)
         assert len(client.keys(_prefix(table) + b"*")) == 0
         assert client.smembers("fstk:dropped") == set()
         assert store.count(kept) == 10
