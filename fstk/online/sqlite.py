@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Self
@@ -135,6 +135,7 @@ class SQLiteStore:
         self.url = f"sqlite:///{path}"
         self._busy_seconds = busy_seconds
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None  # what it is connected to
 
     def __enter__(self) -> Self:
         return self
@@ -289,8 +290,11 @@ class SQLiteStore:
                 yield db
 
     def _connected(self, mode: str) -> sqlite3.Connection:
+        if self._connection is not None and self._file != _identity(self.path):
+            self.__exit__()  # another file has taken its place; a connection would go on reading the one that is gone
         if self._connection is None:
             self._connection = _connection(self.path, f"mode={mode}", self._busy_seconds)
+            self._file = _identity(self.path)
             # After a power cut the newest batches may be missing, watermark included; what is there is whole.
             self._connection.execute("PRAGMA synchronous = NORMAL")
         return self._connection
@@ -301,6 +305,14 @@ class SQLiteStore:
             yield
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailable(f"online store {self.url} did not answer: {error}.") from error
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one of its name, None where there is none."""
+    with suppress(FileNotFoundError):
+        found = file.stat()
+        return found.st_dev, found.st_ino
+    return None
 
 
 def _stamps(*files: Path) -> list[tuple[int, int] | None]:

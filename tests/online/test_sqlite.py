@@ -33,6 +33,21 @@ def test_the_file_is_made_by_the_first_write(path: Path) -> None:
         assert path.exists()
 
 
+def test_a_file_put_in_place_of_the_one_that_was_read_is_read(path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.db"
+    for file, value in ((path, b"one"), (other, b"two")):
+        with SQLiteStore(file) as store:
+            store.write(store.put_table(TABLE, None), [Row(b"a", 1, 1, 0, value)])
+    with SQLiteStore(path) as store:
+        table = store.table("t")
+        assert table is not None
+        assert got(store, table, [b"a"]) == [Row(b"a", 1, 1, 0, b"one")]
+        other.rename(path)
+        assert got(store, table, [b"a"]) == [Row(b"a", 1, 1, 0, b"two")]
+        path.unlink()
+        assert store.names() == []
+
+
 def test_a_batch_that_fails_changes_nothing(path: Path) -> None:
     with SQLiteStore(path) as store:
         table = store.put_table(TABLE, None)
