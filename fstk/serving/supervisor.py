@@ -219,8 +219,8 @@ class Supervisor:
 
     def _look(self) -> None:
         """Ask the registry, now and then, which version the model's address means."""
-        now = time.monotonic()
-        if self._wanted is None or now < self._next_look:
+        fixed = self._wanted is None or self._asked.model.endswith(f"/{self._wanted}")
+        if fixed or time.monotonic() < self._next_look:
             return
         try:
             found = Registry(None).find(self._asked.model).version

@@ -29,6 +29,7 @@ from fstk.errors import FstkError
 Reader = Callable[[Any], Any]
 """Raises ValueError, whose message holds nothing of the value, where it does not fit."""
 
+_MISFITS = (FstkError, ValueError, TypeError, AttributeError, InvalidOperation, OverflowError, RecursionError)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?")
 _DIGITS = re.compile(r"-?\d{1,38}(\.\d{1,38})?")
@@ -42,7 +43,7 @@ def reader(spark: str, key: bool = False) -> Reader:
     def read(value: Any) -> Any:
         try:
             return fitted(convert(value), kind, "value")
-        except (FstkError, ValueError, TypeError, InvalidOperation, OverflowError, RecursionError) as error:
+        except _MISFITS as error:
             raise ValueError(f"must be {spark}: {wanted}") from error
 
     return read
