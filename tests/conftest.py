@@ -119,7 +119,7 @@ def rediss(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path
     from tests.servers.redis import acl_user, certificates, redis_server
 
     folder = tmp_path_factory.mktemp("rediss")
-    with redis_server(folder, *certificates(folder, "127.0.0.1"), *acl_user()) as port:
+    with redis_server(folder, *certificates(folder, "127.0.0.1", "localhost"), *acl_user()) as port:
         yield port, folder / "ca.pem"
 
 
