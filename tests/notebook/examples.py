@@ -117,8 +117,8 @@ def _plan() -> TrainingPlan:
     table = _table()
     lookup = FeatureLookup(table.name, "customer_id", timestamp_lookup_key="event_ts", lookback_window=timedelta(30))
     schema = {"customer_id": "bigint", "event_ts": "timestamp", "<b>label</b>": "boolean"}
-    ratio = FeatureFunction("if(event_ts IS NULL, '<script>', '</script>')", "<b>ratio</b>")
-    return plan_training_set(schema, [lookup, ratio], {table.name: table}, "<b>label</b>")
+    ratio = FeatureFunction("feature_1 * 2", HOSTILE)
+    return plan_training_set(schema, [ratio, lookup], {table.name: table}, "<b>label</b>")
 
 
 def _explanation() -> Explanation:
