@@ -306,6 +306,24 @@ def test_a_row_that_another_wrote_meanwhile_is_decided_anew(
     assert [row and row.version for row in got(store, table, [b"i4", b"i9"])] == [5, 9]
 
 
+def test_a_row_whose_key_another_removed_meanwhile_stays_away(
+    spec: AzureCosmosDBSpec, store: CosmosStore, table: OnlineTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = replace(table, watermark=MARK)
+    store.write(table, ROWS)
+    read = CosmosStore._found
+
+    def found(self: CosmosStore, *asked: Any) -> Any:
+        before = read(self, *asked)
+        monkeypatch.setattr(CosmosStore, "_found", read)
+        spec.open().remove(table, [b"i1"], 7)
+        return before
+
+    monkeypatch.setattr(CosmosStore, "_found", found)
+    assert store.write(known, [Row(b"i1", 6, 4, 0, b"late"), Row(b"i2", 6, 4, 0, b"four")]) == Counts(1, 0, 1)
+    assert got(store, table, [b"i1", b"i2"]) == [None, Row(b"i2", 6, 4, 0, b"four")]
+
+
 def test_a_removal_that_another_was_quicker_than_is_decided_anew(
     spec: AzureCosmosDBSpec, store: CosmosStore, table: OnlineTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
