@@ -34,22 +34,22 @@ _unused: deque[tuple[weakref.ref[SparkSession], str]] = deque()
 def settled(session: SparkSession, more: Mapping[str, str] = MappingProxyType({})) -> Iterator[None]:
     """Hold the session to the settings by which SQL of fstk is read, and to ``more``; what it was set to is put back at
     the end."""
-    from pyspark.errors import PySparkException
-
     wanted = SETTINGS | dict(more)
-    with _lock, held(session, {name: wanted[name] for name in _others(session, wanted)}, (PySparkException,)):
+    with _lock, held(session, {name: wanted[name] for name in _others(session, wanted)}, where_allowed=True):
         yield
 
 
 @contextmanager
-def held(session: SparkSession, wanted: Mapping[str, str], unless: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Hold the session to other settings, and put back at the end what they were; one that Spark refuses to set with an
-    error of ``unless`` stays as it is."""
+def held(session: SparkSession, wanted: Mapping[str, str], *, where_allowed: bool = False) -> Iterator[None]:
+    """Hold the session to other settings, and put back at the end what they were; with ``where_allowed`` one that Spark
+    does not let be set stays as it is."""
+    from pyspark.errors import PySparkException
+
     before: dict[str, str | None] = {}
     try:
         for name, value in wanted.items():
             found = session.conf.get(name, None)
-            with suppress(*unless):
+            with suppress(*((PySparkException,) if where_allowed else ())):
                 session.conf.set(name, value)
                 before[name] = found
         yield
