@@ -197,6 +197,10 @@ class SparkEngine:
                 return
             yield from _named(pa.ipc.open_stream(row.batch).read_all(), names).to_batches()
 
+    def few_rows(self, *frames: DataFrame) -> bool:
+        """Tell whether frames are known to have so few rows that one task is done with them soonest."""
+        return self._buckets(*frames) == buckets.Buckets(1, apart=True)
+
     def _spread(self, frame: DataFrame, keys: Sequence[str], chosen: buckets.Buckets) -> DataFrame:
         number = dict(zip(frame.columns, _numbers(frame), strict=True))
         types = {number[key]: kind for key, kind in self._types(frame, keys).items()}

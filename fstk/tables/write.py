@@ -110,8 +110,9 @@ def _compare(
         _refuse_repeated_in_table(engine, stack, there, table)
     source = engine.padded(frame.selectExpr(*sql.typed(given, wanted)), there)
     query = sql.flagged(_view(stack, source), _view(stack, there), table.keys, wanted, table.schema)
-    rows = _kept(engine, stack, query)
-    return plan.added, rows, check(engine, _view(stack, rows), table, wanted)
+    with _in_few_jobs(engine, frame, there):
+        rows = _kept(engine, stack, query)
+        return plan.added, rows, check(engine, _view(stack, rows), table, wanted)
 
 
 def _enable(engine: SparkEngine, target: Target, table: FeatureTable, added: Schema) -> int:
@@ -150,14 +151,27 @@ def _commit(
 
 def layout(engine: SparkEngine, size: int) -> dict[str, str]:
     """Return the settings by which a merge writes files of one size: it joins on sorted keys, so that
-    each partition of the join is one sorted file. Databricks lays files out itself, and serverless compute refuses such
-    settings."""
+    each partition of the join is one sorted file. For one file there is nothing to adapt, and planning again after each
+    shuffle would be most of the work. Databricks lays files out itself, and serverless compute refuses such settings.
+    """
     if engine.name == "databricks":
         return {}
-    return {
-        "spark.sql.shuffle.partitions": str(_files(size)),
+    files = _files(size)
+    adaptive = {"spark.sql.adaptive.enabled": "false"} if files == 1 else {}
+    return adaptive | {
+        "spark.sql.shuffle.partitions": str(files),
         "spark.sql.adaptive.coalescePartitions.enabled": "false",
     }
+
+
+@contextmanager
+def _in_few_jobs(engine: SparkEngine, *frames: DataFrame) -> Iterator[None]:
+    """Hold the session to one task a step, planned once, where it is known that the frames have few rows."""
+    if not engine.few_rows(*frames):
+        yield
+        return
+    with _one_commit, held(engine.session, layout(engine, 0)):
+        yield
 
 
 def _laid_out(frame: DataFrame, table: TableDefinition, size: int) -> DataFrame:
@@ -179,8 +193,9 @@ def create(engine: SparkEngine, identifier: str, definition: TableDefinition, fr
         given = column_types(engine, frame)
         ordered = {name: given[name] for name in definition.schema}
         source = frame.selectExpr(*sql.typed(ordered, definition.schema))
-        rows = _kept(engine, stack, sql.flagged_as_new(_view(stack, source)))
-        counts = check(engine, _view(stack, rows), definition, definition.schema)
+        with _in_few_jobs(engine, frame):
+            rows = _kept(engine, stack, sql.flagged_as_new(_view(stack, source)))
+            counts = check(engine, _view(stack, rows), definition, definition.schema)
         with marked(engine):
             view = _view(stack, _laid_out(rows, definition, counts.size))
             engine.sql(sql.create_as(identifier, definition, view))

@@ -232,6 +232,14 @@ print("ANOTHER", second is not first, second.url, fstk.connect() is second, conn
 
 
 @pytest.mark.spark
+def test_java_has_room_for_the_code_that_it_compiles(spark: SparkSession) -> None:
+    assert spark.sparkContext._jvm is not None
+    pools = spark.sparkContext._jvm.java.lang.management.ManagementFactory.getMemoryPoolMXBeans()
+    room = [pool.getUsage().getMax() for pool in pools if pool.getName().startswith("Code")]
+    assert sum(room) >= 200e6
+
+
+@pytest.mark.spark
 @pytest.mark.server
 def test_a_connect_session_is_known_as_one(spark: SparkSession, remote: SparkSession) -> None:
     assert connecting.engine_of(remote).name == "remote"

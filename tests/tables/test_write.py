@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import deltalake
 import pandas as pd
@@ -32,6 +34,9 @@ from fstk.errors import (
 from fstk.tables import sql
 from fstk.tables.folder import FolderCatalog
 from tests.tables.reading import newest_commit, rows
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.spark
 
@@ -446,9 +451,26 @@ def test_a_column_of_nothing_but_nulls_takes_the_type_that_is_known(catalog: Fol
     assert catalog.write("s.empty", pa.table({"id": pa.array([7], pa.int32()), "x": [1.0]})).inserted == 1
 
 
+def test_a_few_rows_are_written_in_few_jobs(warehouse: Path, spark: SparkSession) -> None:
+    catalog = FolderCatalog(warehouse, SparkEngine(spark))
+    scheduler = spark.sparkContext._jsc.sc().dagScheduler()  # pyright: ignore
+
+    def jobs(write: Callable[[], object]) -> int:
+        before = scheduler.numTotalJobs()
+        write()
+        return scheduler.numTotalJobs() - before
+
+    first = frame([1, 2, 3], days(0, 0, 0), [1.0, 2.0, 3.0])
+    assert jobs(lambda: catalog.create("s.t", ["id"], first, timeseries_column="as_of")) <= 4
+    assert jobs(lambda: catalog.write("s.t", first)) <= 4
+    assert jobs(lambda: catalog.write("s.t", frame([1, 4], days(0, 0), [5.0, 4.0]))) <= 12
+
+
 def test_the_session_is_left_as_it_was(catalog: FolderCatalog, spark_engine: SparkEngine) -> None:
     conf = spark_engine.session.conf
     key = "spark.databricks.delta.commitInfo.userMetadata"
+    how = ("spark.sql.shuffle.partitions", "spark.sql.adaptive.enabled")
+    before = [conf.get(name) for name in how]
     conf.set(key, "theirs")
     try:
         catalog.create("s.t", ["id"], frame([1], days(0), [1.0]), timeseries_column="as_of")
@@ -458,6 +480,7 @@ def test_the_session_is_left_as_it_was(catalog: FolderCatalog, spark_engine: Spa
         conf.unset(key)
     catalog.write("s.t", frame([1], days(0), [3.0]))
     assert conf.get(key, "none") == "none"
+    assert [conf.get(name) for name in how] == before
     assert [view.name for view in spark_engine.session.catalog.listTables() if view.name.startswith("fstk_")] == []
 
 

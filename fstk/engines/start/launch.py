@@ -32,7 +32,9 @@ _COLLECTOR = " -XX:+UseParallelGC"
 # Measured on two cores, processor seconds of the JVM against Java's defaults: start, first Delta write and MERGE 8.6
 # instead of 20.2; a point-in-time join of 1 M labels with 5 M rows 12.8 instead of 21.9 the first time, 6.6 instead of
 # 5.7 once warm. On a cluster, where the driver lives longer and does less, Java's defaults stay.
-_QUICK = f"{_COLLECTOR} -XX:TieredStopAtLevel=1"
+# With one compiler Java keeps 48 MB for compiled code, which some seven creates and writes of Delta tables fill; those
+# after them took twice as long, for code was thrown away and made again. Memory is taken as it is needed.
+_QUICK = f"{_COLLECTOR} -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 _logs: list[IO[bytes]] = []
 _folders: list[tempfile.TemporaryDirectory[str]] = []
 
