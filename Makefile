@@ -46,8 +46,9 @@ check: setup $(DONE)/pyright  ## style, types, import contract, fast tests
 test: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/redis $(DONE)/cosmos $(DONE)/databricks  ## all that CI runs
 	@$(call beside_lint,-m "not nightly")
 
-test-nightly: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/redis $(DONE)/cosmos $(DONE)/databricks  ## the same, with every Spark test over Connect, too
-	@$(call beside_lint)
+test-nightly: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/redis $(DONE)/cosmos $(DONE)/databricks  ## the same, with every Spark test over Connect, too, and Spark's own compiler
+	@export FSTK_TEST_COMPILED=1
+	$(call beside_lint)
 
 bench: setup $(DONE)/redis $(DONE)/postgres  ## joins, windows, start-up, memory, online rows, beside what others do; WHAT=local or WHAT=online: one part
 	@$(BIN)/python -m bench $(WHAT)

@@ -1,10 +1,8 @@
-"""Sessions and engines that every stage's tests share; one JVM session and one server for the whole run."""
+"""Sessions and engines that every stage's tests share; one JVM for the whole run."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,8 +21,9 @@ if TYPE_CHECKING:
     from tests.servers.postgres import Server
     from tests.servers.redis import Cluster
 
-# All that shares a session, and all that shares a server, is for one of xdist's workers.
+# All that shares a session, and all that shares a server, is for one of xdist's workers each.
 SHARED = pytest.mark.xdist_group("spark")
+SERVED = pytest.mark.xdist_group("served")
 DIRECT = pytest.param("direct")
 SPARK = pytest.param("spark", marks=[pytest.mark.spark, SHARED])
 REMOTE = pytest.param("remote", marks=[pytest.mark.spark, pytest.mark.server, SHARED, pytest.mark.remote])
@@ -35,8 +34,19 @@ if DATABRICKS is None:
     import tests.generated  # noqa: F401  its profiles are there before a test is collected
 SPARKS = [SPARK, REMOTE] if DATABRICKS is None else [pytest.param("databricks", marks=pytest.mark.remote)]
 ENGINES = [DIRECT, *SPARKS] if DATABRICKS is None else SPARKS
+INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+SERVING = {
+    # A few rows are computed sooner than the code that would compute them is made: here the nightly run alone makes it,
+    # beside all that has a session of its own, such as the demo and the templates.
+    **({} if os.environ.get("FSTK_TEST_COMPILED") else INTERPRETED),
+    "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
+    "spark.connect.grpc.binding.address": "127.0.0.1",
+    "spark.connect.grpc.binding.port": "0",
+}
 TRANSPORT = "tests/engines/"
 """Where every test is of what Spark Connect itself may change: types, errors, batches."""
+CONTRACTS = "tests/contracts/"
+"""Where a case that goes over Connect on every push is computed by Spark there, and a second time only nightly."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -47,6 +57,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         has = item.get_closest_marker
         if has("remote") and not has("transport") and not file.startswith(TRANSPORT):
             item.add_marker(pytest.mark.nightly)
+        if has("spark") and has("transport") and not has("remote") and file.startswith(CONTRACTS):
+            item.add_marker(pytest.mark.nightly)
+        if "served" in getattr(item, "fixturenames", ()) and not has("xdist_group"):
+            item.add_marker(SERVED)
         if not has("xdist_group"):
             item.add_marker(SHARED if has("spark") and not has("server") else pytest.mark.xdist_group(file))
 
@@ -60,28 +74,29 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """The session of ``fstk.connect()``, small: two threads, 1 GiB."""
+    """The session of ``fstk.connect()``, small: two threads, 1 GiB; its JVM is a Spark Connect server, too."""
     from fstk.engines.connect import connect
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FSTK_WAREHOUSE", str(tmp_path_factory.mktemp("spark")))
         patch.setenv("FSTK_DRIVER_MEMORY", "1g")
         patch.delenv("SPARK_REMOTE", raising=False)
-        session = connect("spark", master="local[2]")
+        session = connect("spark", master="local[2]", **SERVING)
     yield session
     session.stop()
 
 
 @pytest.fixture(scope="session")
-def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """A session over a real Spark Connect server with Delta; not the one of ``fstk.connect()``."""
+def remote(spark: SparkSession) -> Iterator[SparkSession]:
+    """A session over Spark Connect; not the one of ``fstk.connect()``, although one JVM serves both."""
     from fstk.engines.start import remote as remote_engine
-    from tests.connect_server import connect_server
 
-    with connect_server(tmp_path_factory.mktemp("server")) as url:
-        session = remote_engine.start(settings.load(), {"url": url})
-        yield session
-        session.stop()
+    assert spark.sparkContext._jvm is not None
+    service = getattr(spark.sparkContext._jvm, "org.apache.spark.sql.connect.service.SparkConnectService$")
+    port = getattr(service, "MODULE$").localPort()
+    session = remote_engine.start(settings.load(), {"url": f"sc://127.0.0.1:{port}"})
+    yield session
+    session.stop()
 
 
 @pytest.fixture(scope="session")
@@ -177,10 +192,21 @@ def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Settings by which other processes, such as kernels, compute on one Spark Connect server beside them."""
+    from tests.connect_server import connect_server
+
+    with connect_server(tmp_path_factory.mktemp("server")) as url:
+        yield {"FSTK_ENGINE": "remote", "SPARK_REMOTE": url}
+
+
+@pytest.fixture(scope="session")
 def purchases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project folder whose warehouse holds CDNOW's purchases as the table ``transactions``."""
+    from fstk.demo import cdnow
+    from tests.notebook.tables import write
+
     folder = tmp_path_factory.mktemp("purchases")
     (folder / "fstk.toml").write_text('warehouse = "fstk-warehouse"\n')
-    program = "from fstk.demo.churn import load; assert load(); assert not load()"
-    subprocess.run([sys.executable, "-c", program], cwd=folder, check=True, timeout=300)
+    write(folder / "fstk-warehouse" / "default" / "transactions", cdnow.purchases())
     return folder

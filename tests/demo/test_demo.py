@@ -18,9 +18,10 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.lab import CELLS, Notebook, chromium, jupyterlab, new_page
+from tests.conftest import SERVED
 
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.spark, pytest.mark.server]
+pytestmark = [pytest.mark.spark, pytest.mark.server, SERVED]
 TASKS = (
     "10_build_features",
     "20_build_training_set",
@@ -38,15 +39,20 @@ RUNNERS = ("10_build_features", "40_publish_online")
 """What is run again by nbmake and by hand in JupyterLab, which prove a runner: the demo itself has run all six."""
 
 
-def fstk(project: Path, line: str) -> subprocess.CompletedProcess[str]:
-    """Run ``fstk …`` in a project as the command does, without the settings of this process."""
+def without_settings(**added: str) -> dict[str, str]:
+    """The environment of another process, without the settings of this one."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("FSTK_", "MLFLOW_"))} | added
+
+
+def fstk(project: Path, line: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run ``fstk …`` in a project as the command does, with those settings alone."""
     program = "import sys; from fstk.cli.app import main; sys.exit(main())"
     words = line.split()
     assert words[0] == "fstk"
     return subprocess.run(
         [sys.executable, "-c", program, *words[1:]],
         cwd=project,
-        env={name: value for name, value in os.environ.items() if not name.startswith(("FSTK_", "MLFLOW_"))},
+        env=without_settings(**settings),
         capture_output=True,
         text=True,
         timeout=1500,
@@ -130,20 +136,25 @@ def test_each_record_names_what_was_read_and_written(project: Path, first: str) 
         assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
 
 
-def test_the_second_time_changes_nothing(project: Path, first: str) -> None:
+def test_the_second_time_changes_nothing_though_a_connect_server_computes(
+    project: Path, first: str, served: dict[str, str]
+) -> None:
     before = versions(project)
     online = (project / "fstk-warehouse" / "online.db").read_bytes()
-    again = fstk(project, "fstk demo")
+    again = fstk(project, "fstk demo", **served)
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
     assert versions(project) == before
     assert (project / "fstk-warehouse" / "online.db").read_bytes() == online
     lines = [line for line in again.stdout.splitlines() if re.match(r" \d/6  ", line) and " cell " not in line]
     assert all("nothing to do" in line for line in lines), again.stdout
+    assert " the purchases go into the warehouse" in first.splitlines()
+    assert " the purchases are in the warehouse already" in again.stdout.splitlines()
 
 
-def test_the_older_form_of_the_model_address_scores_alike(project: Path, first: str) -> None:
+def test_the_older_form_of_the_model_address_scores_alike(project: Path, first: str, served: dict[str, str]) -> None:
     before = versions(project)
-    run = fstk(project, "fstk run notebooks/50_score_batch.ipynb -p model_uri=models:/churn_model/Production")
+    line = "fstk run notebooks/50_score_batch.ipynb -p model_uri=models:/churn_model/Production"
+    run = fstk(project, line, **served)
     assert run.returncode == 0, run.stderr
     assert versions(project) == before
 
@@ -184,12 +195,12 @@ def test_the_model_answers_over_http_as_readme_says(project: Path, first: str) -
     assert re.search(r'\{"predictions":\[-?0\.\d+\]\}', done.stdout), done.stdout + done.stderr
 
 
-def test_job_notebooks_run_under_nbmake_with_their_defaults(project: Path, first: str) -> None:
+def test_job_notebooks_run_under_nbmake_with_their_defaults(project: Path, first: str, served: dict[str, str]) -> None:
     notebooks = [f"notebooks/{task}.ipynb" for task in RUNNERS]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--nbmake", "-q", "-p", "no:cacheprovider", *notebooks],
         cwd=project,
-        env={name: value for name, value in os.environ.items() if not name.startswith(("FSTK_", "MLFLOW_", "PYTEST_"))},
+        env={name: value for name, value in without_settings(**served).items() if not name.startswith("PYTEST_")},
         capture_output=True,
         text=True,
         timeout=1500,
@@ -201,10 +212,12 @@ def test_job_notebooks_run_under_nbmake_with_their_defaults(project: Path, first
 
 @pytest.mark.browser
 def test_the_job_notebooks_run_in_jupyterlab_as_they_are(
-    project: Path, first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, first: str, served: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [name for name in os.environ if name.startswith(("FSTK_", "MLFLOW_"))]:
         monkeypatch.delenv(name)
+    for name, value in served.items():
+        monkeypatch.setenv(name, value)
     before = versions(project)
     with jupyterlab(tmp_path, project / "notebooks") as lab, chromium() as browser:
         for task in RUNNERS:

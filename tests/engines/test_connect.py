@@ -234,7 +234,7 @@ print("ANOTHER", second is not first, second.url, fstk.connect() is second, conn
 @pytest.mark.spark
 def test_java_has_room_for_the_code_that_it_compiles(spark: SparkSession) -> None:
     assert spark.sparkContext._jvm is not None
-    pools = spark.sparkContext._jvm.java.lang.management.ManagementFactory.getMemoryPoolMXBeans()
+    pools: Any = spark.sparkContext._jvm.java.lang.management.ManagementFactory.getMemoryPoolMXBeans()  # pyright: ignore
     room = [pool.getUsage().getMax() for pool in pools if pool.getName().startswith("Code")]
     assert sum(room) >= 200e6
 

@@ -22,10 +22,11 @@ def test_the_notebook_is_kept_without_outputs_and_uses_every_magic() -> None:
 
 
 def test_it_runs_under_papermill_and_reads_as_a_page(
-    warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    warehouse: Path, tmp_path: Path, served: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FSTK_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("FSTK_DRIVER_MEMORY", "1g")
+    for name, value in served.items():
+        monkeypatch.setenv(name, value)
     job = new_notebook(
         cells=[
             new_code_cell('from datetime import date\n\nas_of: date = "1998-01-01"', metadata={"tags": ["parameters"]}),

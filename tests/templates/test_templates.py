@@ -21,9 +21,9 @@ TEMPLATES = Path(__file__).parents[2] / "templates"
 IN_ORDER = ["new_feature_table", "training_set_and_model", "publish", "drift_monitor"]
 
 
-def run(notebook: Path, report: Path) -> list[nbformat.NotebookNode]:
+def run(notebook: Path, report: Path, settings: dict[str, str]) -> list[nbformat.NotebookNode]:
     """Run a notebook under nbmake in its folder; return its code cells with their outputs."""
-    environment = {**os.environ, "FSTK_DRIVER_MEMORY": "1g", "MLFLOW_TRACKING_URI": f"sqlite:///{report}/mlflow.db"}
+    environment = {**os.environ, **settings, "MLFLOW_TRACKING_URI": f"sqlite:///{report}/mlflow.db"}
     command = [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", "--nbmake-timeout=600", "-q"]
     command += ["-p", "no:cacheprovider", str(notebook)]
     done = subprocess.run(
@@ -76,13 +76,13 @@ def test_every_template_is_offered_and_thin() -> None:
 
 @pytest.mark.spark
 @pytest.mark.server
-def test_templates_run_one_after_the_other_as_shipped(project: Path, tmp_path: Path) -> None:
+def test_templates_run_one_after_the_other_as_shipped(project: Path, tmp_path: Path, served: dict[str, str]) -> None:
     purchases = pl.DataFrame(cdnow.purchases()).filter(pl.col("customer_id") <= 600).to_arrow()
     write(project / "fstk-warehouse" / "default" / "transactions", purchases)
     closing = {}
     for name in IN_ORDER:
         run_command(["new", name])
-        closing[name] = said(run(project / f"{name}.ipynb", tmp_path)[-1])
+        closing[name] = said(run(project / f"{name}.ipynb", tmp_path, served)[-1])
     assert "feature_store.my_features v0" in closing["new_feature_table"]
     assert "my_model v1 · AUC 0." in closing["training_set_and_model"]
     assert "600 written · 0 unchanged · 0 stale" in closing["publish"]
@@ -91,9 +91,11 @@ def test_templates_run_one_after_the_other_as_shipped(project: Path, tmp_path: P
 
 @pytest.mark.spark
 @pytest.mark.server
-def test_all_flights_meet_weather_delays_and_planes_as_shipped(project: Path, tmp_path: Path) -> None:
+def test_all_flights_meet_weather_delays_and_planes_as_shipped(
+    project: Path, tmp_path: Path, served: dict[str, str]
+) -> None:
     run_command(["new", "flights"])
-    cells = run(project / "flights.ipynb", tmp_path)
+    cells = run(project / "flights.ipynb", tmp_path, served)
     texts = [said(cell) for cell in cells]
     assert "336,776 flights · 0 saw the future · 2,512 without a tail number" in texts[-1]
     assert any("LEAK" in text for text in texts)
