@@ -491,8 +491,11 @@ class PostgreSQLStore:
             self._connection.isolation_level = self._isolation
             self._connection.seconds = seconds + _MARGIN
             self._connection.reading = self._connection.cursor(binary=True)
-            limit = str(int(seconds * 1000))
-            limits = {"statement_timeout": limit, "idle_in_transaction_session_timeout": limit}
+            # A session whose client is lost unheard is cut before another gives up waiting for its locks.
+            limits = {
+                "statement_timeout": str(int(seconds * 1000)),
+                "idle_in_transaction_session_timeout": str(int(seconds * 500)),
+            }
             _set(self._connection, _SETTINGS | limits)
         return self._connection
 

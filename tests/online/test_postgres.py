@@ -389,6 +389,24 @@ def test_a_row_that_came_meanwhile_is_met_as_it_is(
         assert said == [counts]
 
 
+@pytest.mark.parametrize("at_once", [1, 2_000])
+def test_rows_are_locked_in_the_order_of_their_keys(
+    postgres: Server, schema: str, store: PostgreSQLStore, table: OnlineTable, at_once: int, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(module, "_ROWS_AT_ONCE", at_once)
+    rows = [Row(key, 1, 1, 0, b"") for key in (b"b", b"a")]
+    store.write(table, rows)
+    lock = rows_of(schema, "SELECT FROM {} WHERE id = %s FOR UPDATE NOWAIT")
+    for ask in (lambda: store.write(table, rows), lambda: store.remove(table, [b"b", b"a"], 0)):
+        with other(postgres) as db:
+            db.execute(lock, (b"a",))
+            with meanwhile(ask) as said:
+                until(lambda: waiting(postgres))
+                db.execute(lock, (b"b",))  # free yet
+                db.rollback()
+        assert said in ([Counts(unchanged=2)], [0])
+
+
 def test_a_table_cannot_change_under_a_writer(
     postgres: Server, schema: str, store: PostgreSQLStore, table: OnlineTable, spec: PostgreSQLSpec
 ) -> None:
@@ -609,9 +627,10 @@ class Wire:
         with client, socket.create_connection(("127.0.0.1", self._port)) as server:
             threading.Thread(target=self._answers, args=(server, client), daemon=True).start()
             while said := client.recv(1 << 16):
-                ends, cut = b"COMMIT" in said, self.cut
+                ends, cut = b"COMMIT\0" in said, self.cut
                 if ends and cut == "before":
                     self.cut = None
+                    server.shutdown(socket.SHUT_RDWR)
                     return
                 self._keep = ends and cut == "after"
                 server.sendall(said)
