@@ -124,7 +124,9 @@ def checkout(tmp_path: Path) -> Path:
         os.utime(tmp_path / name, (1, 1))
     done = tmp_path / ".venv" / "done"
     done.mkdir(parents=True)
-    for second, name in enumerate(("python", "packages", "java", "jars", "pyright", "chromium", "databricks"), start=2):
+    servers = ("postgres", "redis", "cosmos")
+    stamps = ("python", "packages", "java", "jars", "pyright", "chromium", *servers, "databricks")
+    for second, name in enumerate(stamps, start=2):
         (done / name).touch()
         os.utime(done / name, (second, second))
     return tmp_path
