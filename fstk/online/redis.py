@@ -27,17 +27,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import quote, unquote, urlencode, urlsplit
 from weakref import WeakKeyDictionary
 
-from pydantic import Field, SkipValidation
+from pydantic import Field
 
 from fstk.columns.instants import instant, microseconds
 from fstk.errors import InvalidInput, StoreUnavailable, WriteConflict
-from fstk.online.store import Counts, OnlineTable, Row, Ttl, Wanted, Watermark, check_same
+from fstk.online.store import Counts, OnlineTable, Row, SecretReference, Ttl, Wanted, Watermark, check_same
 from fstk.optional import need
-from fstk.secret import FORMS, Secret
+from fstk.secret import Secret
 from fstk.validated import validated
 
 if TYPE_CHECKING:
@@ -178,15 +178,11 @@ class RedisSpec:
     ssl: bool = Field(default=False, kw_only=True, description="True or False")
     cluster: bool = Field(default=False, kw_only=True, description="True or False")
     username: str | None = Field(default=None, kw_only=True, description="the name of a user", min_length=1)
-    password: Annotated[str | None, SkipValidation] = Field(default=None, kw_only=True)  # no message may show it
+    password: SecretReference = Field(default=None, kw_only=True)
     entra: bool = Field(default=False, kw_only=True, description="True or False")
     ttl: Ttl = Field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.password is not None:
-            if not isinstance(self.password, str):
-                raise InvalidInput(f"password must be where it is kept, {FORMS}.")
-            Secret(self.password)
         if self.entra and (self.username or self.password):
             raise InvalidInput("entra is a login of its own; leave out username and password.")
         if self.username and not self.password:

@@ -20,20 +20,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo
 
 from fstk.columns.instants import microseconds
 from fstk.engines.base import Schema
-from fstk.errors import WriteConflict
+from fstk.errors import InvalidInput, WriteConflict
 from fstk.secret import Secret
 
 Ttl = Annotated[timedelta | None, Field(description="a datetime.timedelta above zero", gt=timedelta(0))]
 """Argument ``ttl`` of every store's spec: a row is expired when ``now > event time + ttl``."""
 
 
-def _checked(reference: object) -> object:
+def _checked(reference: object, about: ValidationInfo) -> object:
     if reference is not None:
-        Secret(reference if isinstance(reference, str) else "")
+        try:
+            Secret(reference if isinstance(reference, str) else "")
+        except InvalidInput as error:
+            raise InvalidInput(f"{about.field_name} is {error}") from None
     return reference
 
 

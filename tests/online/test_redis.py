@@ -95,7 +95,7 @@ def test_a_url_that_names_none_is_refused_without_repeating_it(url: str, shown: 
         ({"host": "redis://host"}, "host must be the name or address of a server"),
         ({"port": "6379"}, "port must be a port"),
         ({"db": -1}, "db must be a whole number"),
-        ({"password": b"correct horse"}, "password must be where it is kept"),
+        ({"password": b"correct horse"}, "password is not a reference to a secret"),
         ({"password": "correct horse"}, "not a reference to a secret"),
     ],
 )

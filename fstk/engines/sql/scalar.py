@@ -264,7 +264,7 @@ def _roots(tree: exp.Expr, of: str) -> Iterator[str]:
         yield root.name
 
 
-def _columns(tree: exp.Expr) -> Iterator[exp.Identifier]:
+def _columns(tree: exp.Expr) -> Iterator[exp.Expr]:
     """Yield the name of each column that is read, of ``a.b`` that of ``a``."""
     for column in tree.find_all(exp.Column, bfs=False):
         if isinstance(column.parent, exp.Anonymous) and all(column is not one for one in arguments(column.parent)):
