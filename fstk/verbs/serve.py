@@ -70,8 +70,10 @@ class ServeRequest:
         return Served(beside.start(self._ready()), "%fstk serve --stop")
 
     def _ready(self) -> Serving:
-        for package in ("starlette", "uvicorn", "prometheus_client", "mlflow"):
-            need(package)
+        need("starlette")
+        need("uvicorn")
+        need("prometheus_client")
+        need("mlflow")
         print(f"loading {self.model} …", flush=True)
         return Serving(self.model, self.store, self.host, self.port, self.workers)
 

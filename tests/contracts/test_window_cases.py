@@ -33,6 +33,8 @@ ANSWERED_BY_DIRECT = [
     "sum(n % 2)",
     "count(*) FILTER (WHERE s IN ('a') AND n BETWEEN 1 AND 2)",
     "min(x IS NULL)",
+    "sum(if(n > 1, x, 0))",
+    "sum(nullif(n, 1))",
 ]
 LEFT_TO_SPARK = [
     "sum(abs(x))",
@@ -40,8 +42,6 @@ LEFT_TO_SPARK = [
     "max(cast(s AS int))",
     "count(distinct date_trunc('day', at))",
     "count(*) FILTER (WHERE s LIKE 'w%')",
-    "sum(if(n > 1, x, 0))",
-    "sum(nullif(n, 1))",
     "max(s || 'a')",
 ]
 

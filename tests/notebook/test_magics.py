@@ -123,7 +123,7 @@ def test_every_verb_of_a_cell_shows_what_it_returns(shell: InteractiveShell, mon
 @pytest.mark.parametrize(
     ("cell", "says"),
     [
-        ("%fstk runn churn", "UnknownName: fstk has no verb 'runn'. Nearest: run."),
+        ("%fstk runn churn", "UnknownName: fstk has no verb 'runn'. Nearest: run, runs."),
         ("%fstk run", "InvalidInput: Missing argument 'NOTEBOOK|JOB'.   How it is used: fstk run -h"),
         ("%fstk run churn --resum", "No such option: --resum"),
         ("%%fstk run churn --resume --no\nx", "InvalidInput: No such option: --no"),

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.server
 
 RED = {
     "nothing below": ("%%fstk run churn\n", "InvalidInput", "%%fstk has nothing below it"),
-    "unknown verb": ("%fstk runn churn", "UnknownName", "fstk has no verb 'runn'. Nearest: run."),
+    "unknown verb": ("%fstk runn churn", "UnknownName", "fstk has no verb 'runn'. Nearest: run, runs."),
     "bad option": ("%fstk run churn --resum", "InvalidInput", "No such option: --resum"),
     "missing argument": ("%fstk run", "InvalidInput", "Missing argument"),
     "failing verb": ("%fstk run no_such_job.ipynb", "", "no_such_job"),
