@@ -48,8 +48,13 @@ def publish(
     request = PublishRequest(table, to, None if feature is None else tuple(feature), where, dry_run, prune)
     if code:
         return request.code()
-    with _bar(call_of(context)) as progress:
-        return request.run(progress)
+    call = call_of(context)
+    with _bar(call) as progress:
+        report = request.run(progress)
+    if report.failed and not call.in_notebook:
+        print(report, flush=True)
+    report.check()
+    return report
 
 
 def parity(

@@ -61,6 +61,20 @@ class PublishReport(Displayed):
         """Whether any row online was (or would be) written or removed."""
         return bool(self.written or self.removed)
 
+    def check(self) -> None:
+        """Go on where the store took every row; a job calls it before it says that it is done.
+
+        Raises:
+            StoreUnavailable: rows were refused; the same publication, once there is room, offers them again.
+
+        >>> fe.publish_table(source_table_name="shop.spend").check()
+        """
+        if self.failed:
+            raise StoreUnavailable(
+                f"{self.store} refused {self.failed:,} rows of {self.table}, and took {self.written:,}. Make room "
+                "there, then publish again."
+            )
+
     def display(self) -> Sheet:
         """Return counts, versions, size and time."""
         notes = [self.reason]

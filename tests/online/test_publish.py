@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from fstk import journal
+from fstk.cli.app import run_command
 from fstk.engines import choice
 from fstk.engines.base import TableVersion
 from fstk.engines.direct import DirectEngine
@@ -227,8 +228,18 @@ def test_a_publication_with_rows_that_failed_is_not_complete(
 
     with monkeypatch.context() as patch:
         patch.setattr(adapter, "write", refuses_one)
-        assert counts(publish(table, spec)) == (1, 0, 0, 1)
-    assert counts(publish(table, spec)) == (1, 1, 0, 0)
+        refused = publish(table, spec)
+        assert counts(refused) == (1, 0, 0, 1)
+        with pytest.raises(StoreUnavailable, match="refused 1 rows of s.t, and took 1. Make room there"):
+            refused.check()
+        patch.setattr("fstk.verbs.publish.publish", lambda *_, **__: refused)
+        patch.setattr("fstk.verbs.publish.open_catalog", lambda: {"s.t": table})
+        for namespace in (None, {}):
+            with pytest.raises(StoreUnavailable, match="refused 1 rows"):
+                run_command(["publish", "s.t"], namespace)
+    complete = publish(table, spec)
+    complete.check()
+    assert counts(complete) == (1, 1, 0, 0)
     assert online(spec, 1, 2) == {1: 1, 2: 2}
 
 
