@@ -31,6 +31,7 @@ RUN_BY = {
     ".venv/bin/fstk serve models:/churn_model@champion &": "tests/demo/test_demo.py",
     """curl 127.0.0.1:8000/invocations -H "Authorization: Bearer $FSTK_TOKEN" -H "Content-Type: application/json" -d """
     """'{"dataframe_records": [{"customer_id": 17, "cohort": "1996-12-30"}]}'""": "tests/demo/test_demo.py",
+    ".venv/bin/fstk runs churn": "tests/demo/test_demo.py",
     ".venv/bin/fstk tables": "tests/demo/test_demo.py",
     ".venv/bin/fstk show feature_store.customer_features": "tests/demo/test_demo.py",
     ".venv/bin/fstk doctor": "tests/demo/test_demo.py",

@@ -165,6 +165,9 @@ def test_the_commands_that_readme_names(project: Path, first: str) -> None:
     shown = fstk(project, "fstk show feature_store.customer_features")
     assert "total_spend_90d" in shown.stdout
     assert "ok" in fstk(project, "fstk doctor").stdout
+    runs = fstk(project, "fstk runs churn").stdout
+    assert runs.count("succeeded") == len(TASKS)
+    assert "parameter as_of" in fstk(project, "fstk runs churn 1998-03-31").stdout
     resumed = fstk(project, "fstk run churn -p as_of=1998-03-31 --resume")
     assert resumed.stdout.count("skipped") == len(TASKS)
     refused = fstk(project, "fstk run churn -p as_of=1998-13-01")
