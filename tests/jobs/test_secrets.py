@@ -227,8 +227,8 @@ def test_a_secret_of_a_key_vault_is_read_by_the_identity_of_where_this_runs(tmp_
 def test_a_vault_that_lets_nobody_in_or_is_not_there_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with key_vault({}, tmp_path) as host, identity():
-        monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with key_vault({}, tmp_path) as host, identity(), pytest.MonkeyPatch.context() as patch:
+        patch.delenv("REQUESTS_CA_BUNDLE")  # and given back before the vault's own is taken away
         with pytest.raises(Infrastructure, match=r"/store-pw cannot be read: ServiceRequestError\.$"):
             Secret(f"keyvault:{host}/store-pw").reveal()
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
