@@ -24,7 +24,7 @@ class Served(Displayed):
         ready = self.ready
         version = "" if ready.version is None else f" v{ready.version}"
         read = f"{plural(ready.tables, 'table')}, {plural(ready.features, 'feature')}, 1 round trip"
-        title = f"serving {ready.name}{version} on {ready.address}      {read}      stop: {self.stop}"
+        title = f"serving {ready.name}{version} on {ready.address}      stop: {self.stop}\n{read}"
         none = [] if Tokens().list() else ["no token opens it yet.   export FSTK_TOKEN=$(fstk token new NAME --only)"]
         return Sheet(title, (), (), [*none, *self.lines])
 

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.stores import share, spec, store  # noqa: F401  fixtures
+from tests.conftest import DATABRICKS
+
+if DATABRICKS is None:  # in the environment of databricks-connect there are no clients of stores
+    from tests.stores import share, spec, store  # noqa: F401  fixtures
 
 HERE = Path(__file__).parent
 _folders: list[Path] = []

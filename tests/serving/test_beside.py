@@ -55,7 +55,8 @@ def test_it_is_shown_and_ends(way: str, project: Project, token: str) -> None:
         assert notebook.stdout.readline() == "loading models:/churn@champion …\n"
         title = notebook.stdout.readline()
         assert title.startswith("serving churn v1 on http://127.0.0.1:")
-        assert "2 tables, 4 features, 1 round trip      stop: %fstk serve --stop" in title
+        assert title.endswith("      stop: %fstk serve --stop\n")
+        assert notebook.stdout.readline() == "2 tables, 4 features, 1 round trip\n"
         port = int(title.split("http://127.0.0.1:")[1].split()[0])
         curl = notebook.stdout.readline()
         assert curl.startswith(f"curl http://127.0.0.1:{port}/invocations -H")
