@@ -632,9 +632,9 @@ class Wire:
                     self.cut = None
                     server.shutdown(socket.SHUT_RDWR)
                     return
-                self._keep = ends and cut == "after"
+                self._keep = keep = ends and cut == "after"
                 server.sendall(said)
-                if self._keep:
+                if keep:  # the answer may be kept back already
                     until(lambda: self.cut is None)
                     return
 
