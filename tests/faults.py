@@ -23,7 +23,8 @@ from pathlib import Path
 
 import psutil
 
-from fstk.jobs.record import TEMPORARY, read_record
+from fstk.atomic import TEMPORARY
+from fstk.jobs.record import read_record
 
 FSTK = [sys.executable, "-c", "import sys; from fstk.cli.app import main; sys.exit(main())"]
 TASKS = ("a", "b", "c")

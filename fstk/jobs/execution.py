@@ -29,7 +29,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets import default
 
 from fstk.jobs.outputs import Outputs
-from fstk.jobs.record import Failure, Status, replace_file
+from fstk.jobs.record import Failure, Status, write_file
 from fstk.jobs.scrubber import Scrubber
 from fstk.journal import FOLDER_VARIABLE
 
@@ -99,7 +99,7 @@ class Execution:
     def save(self) -> None:
         """Write the notebook as it stands, without secrets."""
         self.outputs.settle()
-        replace_file(self.output, nbformat.writes(self.scrubber.clean(self._document)).encode())
+        write_file(self.output, nbformat.writes(self.scrubber.clean(self._document)).encode())
 
     def start(self, number: int) -> None:
         """Code cell ``number`` begins."""

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from fstk.atomic import TEMPORARY
 from fstk.errors import InvalidInput, LeaseHeld
-from fstk.jobs.record import TEMPORARY, RunRecord, read_record, write_record, writing
+from fstk.jobs.record import RunRecord, read_record, write_record, writing
 
 FILE = ".lease"
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
-from fstk.jobs.record import replace_file
+from fstk.jobs.record import write_file
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -21,7 +21,7 @@ class Message(msgspec.Struct, frozen=True):
 
     def send(self, folder: Path) -> None:
         """Write the message, whole or not at all."""
-        replace_file(folder / self.file, msgspec.json.encode(self))
+        write_file(folder / self.file, msgspec.json.encode(self))
 
 
 class Start(Message, frozen=True):

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import platform
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 import psutil
 
+from fstk.atomic import replace_file
 from fstk.display import Displayed, Sheet
 from fstk.errors import Infrastructure, InvalidInput
 from fstk.journal import Entry
@@ -34,8 +34,6 @@ Status = Literal[
     "not started",  # no kernel could be had
     "lost",  # the run itself vanished: its record says running, its process is gone
 ]
-TEMPORARY = ".part-"
-"""What the names of files begin with that are being written, or were when their writer died."""
 _SILENT = timedelta(minutes=2)  # a run on another machine that has not written for so long is lost
 
 
@@ -140,23 +138,14 @@ def this_process() -> dict[str, Any]:
 
 
 def write_record(path: Path, record: RunRecord) -> None:
-    """Write ``record`` as :func:`replace_file` does."""
-    replace_file(path, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+    """Write ``record``, whole or not at all; raises as :func:`write_file`."""
+    write_file(path, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, whole, whenever the power goes; who may read it is
-    what the umask says. Infrastructure: it cannot be written, and nothing is left of the attempt."""
-    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")  # as short for a name that is as long as may be
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file of a run as :func:`replace_file` does; Infrastructure: it cannot be written."""
     with writing(path.parent):
-        try:
-            with temporary.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        replace_file(path, content)
 
 
 @contextmanager

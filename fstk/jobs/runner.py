@@ -18,6 +18,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from fstk import journal, settings
+from fstk.atomic import TEMPORARY
 from fstk.display import Displayed, Sheet, line_of, short_path
 from fstk.errors import Infrastructure, InvalidInput, JobFailed
 from fstk.jobs.lease import hold
@@ -25,7 +26,6 @@ from fstk.jobs.messages import Closing, Start, receive
 from fstk.jobs.plan import PlannedTask, RunPlan, plan_run
 from fstk.jobs.progress import Lines
 from fstk.jobs.record import (
-    TEMPORARY,
     Failure,
     RunRecord,
     Status,

@@ -29,7 +29,6 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from pydantic import Field
 
-from fstk.columns.instants import instant, microseconds
 from fstk.errors import AccessDenied, FstkError, InvalidInput, StoreUnavailable, WriteConflict
 from fstk.online.keys import KeyCodec
 from fstk.online.store import (
@@ -37,6 +36,7 @@ from fstk.online.store import (
     Counts,
     OnlineTable,
     Row,
+    SecretReference,
     Ttl,
     Verdict,
     Wanted,
@@ -115,7 +115,7 @@ class AzureCosmosDBSpec:
     read_secret_prefix: str | None = Field(default=None, description="scope/prefix of a secret")
     _: KW_ONLY
     ttl: Ttl = None
-    key: str | None = Field(default=None, description="where a secret is kept, such as 'env:COSMOS_KEY'")
+    key: SecretReference = None
 
     def __post_init__(self) -> None:
         # None of it is repeated: it may hold a key.
@@ -754,20 +754,13 @@ def _said(error: AzureError, status: int) -> str:
 def _table(entry: dict[str, Any] | None) -> OnlineTable | None:
     if entry is None:
         return None
-    mark = None
-    if entry["mark"] is not None:
-        version, layout, seen_to, waiting, condition = json.loads(entry["mark"])
-        later = None if waiting is None else instant(waiting)
-        mark = Watermark(version, instant(seen_to), later, condition, layout)
+    mark = None if entry["mark"] is None else Watermark.of(json.loads(entry["mark"]))
     return OnlineTable.of(entry["name"], entry["generation"], entry["description"], mark)
 
 
 def _description(table: OnlineTable) -> dict[str, Any]:
     """Return the item of a table; texts of JSON, since versions are whole numbers beyond what the service's are."""
-    mark = table.watermark
-    if mark is not None:
-        waiting = None if mark.waiting is None else microseconds(mark.waiting)
-        mark = json.dumps([*mark.order, waiting, mark.filter_condition])
+    mark = None if table.watermark is None else json.dumps(table.watermark.kept)
     item = {"id": _table_id(table.name), "g": _TABLES, "name": table.name, "generation": table.generation}
     return {**item, "description": table.description, "mark": mark, "ttl": _NEVER}
 

@@ -38,7 +38,7 @@ class KeyCodec:
             if pa.types.is_nested(field.type):
                 raise UnsupportedType(f"key {field.name} is {keys[field.name]}: nested types cannot be keys online.")
         self._parts = [_Part(field.name, keys[field.name], field.type, *_form(field.type)) for field in self._types]
-        self._quick = {field.name: _quick(field.type) for field in self._types}
+        self._sure = [(part.name, _sure(part.arrow)) for part in self._parts]
 
     def encode(self, rows: pa.RecordBatch | pa.Table) -> list[bytes | None]:
         """Return one key per row; None for a row with a null in its key, which equals nothing."""
@@ -48,10 +48,9 @@ class KeyCodec:
     def encode_one(self, key: Mapping[str, Any], position: int, of: str = "keys") -> bytes | None:
         """Return the key of one dict of Python values, None when one of them is None; errors name it
         ``{of}[{position}]``. Nothing is coerced: ``1``, ``"1"``, ``1.0`` and ``True`` differ."""
-        if type(key) is dict and len(key) == len(self._quick):
-            texts: list[Any] = [quick(key[name]) if name in key else None for name, quick in self._quick.items()]
-            if None not in texts:
-                return "|".join(texts).encode()
+        plainest = type(key) is dict and len(key) == len(self._sure)
+        if plainest and all(name in key and sure(key[name]) for name, sure in self._sure):
+            return self._join([key[name] for name, _ in self._sure])
         where = f"{of}[{position}]"
         if not isinstance(key, Mapping):
             raise InvalidInput(f"{where} must be a dict of {', '.join(self.keys)}; got {type(key).__name__}.")
@@ -134,15 +133,14 @@ def _form(kind: pa.DataType) -> tuple[Any, Callable[[Any], Any], Callable[[Any],
     return datetime, microseconds, lambda value: f"t{value}"
 
 
-def _quick(kind: pa.DataType) -> Callable[[Any], str | None]:
-    """Return what spells the plainest values of a type as :func:`_form` does, without asking anything of Arrow; it
-    returns None for every other value."""
+def _sure(kind: pa.DataType) -> Callable[[Any], bool]:
+    """Return what tells the plainest values of a type, which need not be fitted to it, from all others."""
     if pa.types.is_integer(kind):
         bound = 2 ** (kind.bit_width - 1)
-        return lambda value: f"i{value}" if type(value) is int and -bound <= value < bound else None
+        return lambda value: type(value) is int and -bound <= value < bound
     if pa.types.is_string(kind):
-        return lambda value: f"s{len(value)}:{value}" if type(value) is str and value.isascii() else None
-    return lambda value: None
+        return lambda value: type(value) is str and value.isascii()
+    return lambda value: False
 
 
 def _single(value: float) -> float | None:

@@ -17,8 +17,8 @@ from urllib.parse import quote, unquote, urlencode
 
 from pydantic import Field
 
-from fstk.columns.instants import instant, microseconds
 from fstk.errors import InvalidInput, StoreUnavailable
+from fstk.online.address import Server
 from fstk.online.store import (
     NO_FLOOR,
     NO_TIME,
@@ -163,22 +163,13 @@ class PostgreSQLSpec:
         >>> PostgreSQLSpec.from_url("ann%40example.com@[::1]:6432/shop", None, {"schema": "rows"}).url
         'postgresql://ann%40example.com@[::1]:6432/shop?schema=rows'
         """
-        address, _, database = place.partition("/")
-        user, at, server = address.rpartition("@")
-        host, port = server, ""
-        if not server.endswith("]"):
-            host, _, port = server.partition(":") if server.count(":") < 2 else server.rpartition(":")
-        if ":" in user:
-            raise InvalidInput("a password is no part of it, only where it is kept: ?password=env:NAME")
-        if not host or not database or "/" in database or (at and not user):
+        server = Server.of(place, _PORT)
+        if not server.host or not server.path or "/" in server.path:
             raise InvalidInput("it names no host and database")
-        if not (port or str(_PORT)).isdecimal() or not 0 < int(port or _PORT) < 65536:
-            raise InvalidInput("its port is no number from 1 to 65535")
         if options.get("sslmode", _SSLMODE) not in get_args(SSLMode):
             raise InvalidInput(f"sslmode is one of {', '.join(get_args(SSLMode))}")
-        host = unquote(host.removeprefix("[").removesuffix("]"))
-        named: dict[str, Any] = {"port": int(port or _PORT), "user": unquote(user) or None, **options}
-        return cls(host, unquote(database), ttl=ttl, **named)
+        named: dict[str, Any] = {"port": server.port, "user": server.user, **options}
+        return cls(server.host, unquote(server.path), ttl=ttl, **named)
 
     @property
     def url(self) -> str:
@@ -281,13 +272,11 @@ class PostgreSQLStore:
             check_same(table.name, held, table)
             if held and held.watermark and watermark.order < held.watermark.order:
                 return
-            waiting = None if watermark.waiting is None else microseconds(watermark.waiting)
             change = (
                 "UPDATE {tables} SET version = %s, layout = %s, seen_to = %s, waiting = %s, filter_condition = %s "
                 "WHERE id = %s"
             )
-            values = *watermark.order, waiting, watermark.filter_condition, int(table.generation)
-            db.execute(self._sql(change), values)
+            db.execute(self._sql(change), (*watermark.kept, int(table.generation)))
 
         self._writing(work)
 
@@ -409,17 +398,13 @@ class PostgreSQLStore:
 
     def _table(self, db: Any, name: str, lock: str = "") -> OnlineTable | None:
         query = (
-            "SELECT id, description, version, seen_to, waiting, filter_condition, layout FROM {tables} WHERE name = %s "
+            "SELECT id, description, version, layout, seen_to, waiting, filter_condition FROM {tables} WHERE name = %s "
         )
         row = db.execute(self._sql(query + lock), (name,)).fetchone()
         if row is None:
             return None
-        generation, description, version, seen_to, waiting, filter_condition, layout = row
-        mark = None
-        if version is not None:
-            later = None if waiting is None else instant(waiting)
-            mark = Watermark(version, instant(seen_to), later, filter_condition, layout)
-        return OnlineTable.of(name, str(generation), description, mark)
+        generation, description, *kept = row
+        return OnlineTable.of(name, str(generation), description, Watermark.of(kept))
 
     def _reading(self, work: Callable[[Any], T]) -> T | None:
         """Return what ``work`` reads; None when nothing was ever published here."""

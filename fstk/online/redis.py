@@ -28,13 +28,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 from weakref import WeakKeyDictionary
 
 from pydantic import Field
 
-from fstk.columns.instants import instant, microseconds
 from fstk.errors import InvalidInput, StoreUnavailable, WriteConflict
+from fstk.online.address import Server
 from fstk.online.store import Counts, OnlineTable, Row, SecretReference, Ttl, Wanted, Watermark, check_same
 from fstk.optional import need
 from fstk.secret import Secret
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 _ENTRA = ("https://redis.azure.com/.default",)
 _RENEWED = 180.0  # seconds before a token ends
+_PORT = 6379
 _TIMEOUT = 5.0  # seconds for each part of an answer
 _CONNECT = 3.0
 _PATIENCE = 30.0  # seconds that a write waits for a restart or a fail-over
@@ -173,7 +174,7 @@ class RedisSpec:
     options: ClassVar[tuple[str, ...]] = ("cluster", "entra", "password")
 
     host: str = Field(description="the name or address of a server", pattern=r"^[^\s/@?#\[\]]+$")
-    port: int = Field(default=6379, description="a port, 1 to 65535", ge=1, le=65_535)
+    port: int = Field(default=_PORT, description="a port, 1 to 65535", ge=1, le=65_535)
     db: int = Field(default=0, kw_only=True, description="a whole number from 0", ge=0)
     ssl: bool = Field(default=False, kw_only=True, description="True or False")
     cluster: bool = Field(default=False, kw_only=True, description="True or False")
@@ -226,28 +227,21 @@ class TLSRedisSpec(RedisSpec):
 
 
 def _of_url(place: str, ttl: timedelta | None, options: Mapping[str, str], *, ssl: bool) -> RedisSpec:
-    try:
-        parts = urlsplit(f"//{place}")
-        port = parts.port
-    except ValueError:
-        raise InvalidInput("its host and port cannot be read") from None
-    if parts.password is not None:
-        raise InvalidInput("it holds no password, but says where that is kept: ?password=env:NAME")
-    database = parts.path.removeprefix("/") or "0"
-    if not parts.hostname or not re.fullmatch("[0-9]{1,9}", database):
+    server = Server.of(place, _PORT)
+    database = server.path or "0"
+    if not server.host or not re.fullmatch("[0-9]{1,9}", database):
         raise InvalidInput("after its host come a port and the number of a database, or neither")
     switches = {name: options.get(name, "false") for name in ("cluster", "entra")}
     if not {"true", "false"}.issuperset(switches.values()):
         raise InvalidInput("cluster and entra are true or false")
     on = {name: value == "true" for name, value in switches.items()}
-    user = unquote(parts.username) if parts.username else None
     try:
         return RedisSpec(
-            parts.hostname,
-            6379 if port is None else port,
+            server.host,
+            server.port,
             db=int(database),
             ssl=ssl,
-            username=user,
+            username=server.user,
             password=options.get("password"),
             ttl=ttl,
             **on,
@@ -426,7 +420,9 @@ class RedisStore:
             check_same(table.name, held, table)
             if held and held.watermark and watermark.order < held.watermark.order:
                 return
-            if not self._changed(table.name, {**_same(table), "watermark": was}, {"watermark": _text(watermark)}):
+            if not self._changed(
+                table.name, {**_same(table), "watermark": was}, {"watermark": json.dumps(watermark.kept)}
+            ):
                 self.complete(table, watermark)  # another publication was recorded since
                 return
             self._delete_dropped()
@@ -517,7 +513,9 @@ class RedisStore:
         generation, description, mark = self._one("HMGET", _table_key(name), "generation", "description", "watermark")
         if generation is None:
             return None, b""
-        return OnlineTable.of(name, generation.decode(), description, _mark(mark)), mark or b""
+        return OnlineTable.of(
+            name, generation.decode(), description, Watermark.of(json.loads(mark)) if mark else None
+        ), mark or b""
 
     def _changed(self, name: str, expected: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
         """Set fields of a table where the ``expected`` ones are as they were; tell whether they were."""
@@ -806,16 +804,3 @@ def _row(key: bytes, held: bytes | None) -> Row | None:
         return None
     _, event_time, version, layout = _HEADER.unpack_from(held)
     return Row(key, event_time - _SIGN, version - _SIGN, layout, held[_HEADER.size :])
-
-
-def _text(mark: Watermark) -> str:
-    waiting = None if mark.waiting is None else microseconds(mark.waiting)
-    return json.dumps([*mark.order, waiting, mark.filter_condition])
-
-
-def _mark(text: bytes | None) -> Watermark | None:
-    if text is None:
-        return None
-    version, layout, seen_to, waiting, filter_condition = json.loads(text)
-    later = None if waiting is None else instant(waiting)
-    return Watermark(version, instant(seen_to), later, filter_condition, layout)

@@ -14,7 +14,6 @@ from typing import ClassVar, Self
 from pydantic import Field
 
 from fstk import settings
-from fstk.columns.instants import instant, microseconds
 from fstk.errors import InvalidInput, StoreUnavailable
 from fstk.online.store import (
     NO_FLOOR,
@@ -68,7 +67,7 @@ CREATE TABLE fstk_floors (
     PRIMARY KEY (table_id, key)
 ) WITHOUT ROWID
 """
-_TABLE = "SELECT id, description, version, seen_to, waiting, filter_condition, layout FROM fstk_tables WHERE name = ?"
+_TABLE = "SELECT id, description, version, layout, seen_to, waiting, filter_condition FROM fstk_tables WHERE name = ?"
 
 
 @validated()
@@ -183,11 +182,10 @@ class SQLiteStore:
             check_same(table.name, held, table)
             if held and held.watermark and watermark.order < held.watermark.order:
                 return
-            waiting = None if watermark.waiting is None else microseconds(watermark.waiting)
             db.execute(
                 "UPDATE fstk_tables SET version = ?, layout = ?, seen_to = ?, waiting = ?, filter_condition = ? "
                 "WHERE id = ?",
-                (*watermark.order, waiting, watermark.filter_condition, int(table.generation)),
+                (*watermark.kept, int(table.generation)),
             )
 
     def get(self, wanted: Sequence[Wanted]) -> list[list[Row | None]]:
@@ -376,9 +374,5 @@ def _table(db: sqlite3.Connection, name: str) -> OnlineTable | None:
     row = db.execute(_TABLE, (name,)).fetchone()
     if row is None:
         return None
-    generation, description, version, seen_to, waiting, filter_condition, layout = row
-    mark = None
-    if version is not None:
-        later = None if waiting is None else instant(waiting)
-        mark = Watermark(version, instant(seen_to), later, filter_condition, layout)
-    return OnlineTable.of(name, str(generation), description, mark)
+    generation, description, *kept = row
+    return OnlineTable.of(name, str(generation), description, Watermark.of(kept))

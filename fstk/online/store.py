@@ -18,11 +18,11 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Literal, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 from pydantic import BeforeValidator, Field, ValidationInfo
 
-from fstk.columns.instants import microseconds
+from fstk.columns.instants import instant, microseconds
 from fstk.engines.base import Schema
 from fstk.errors import InvalidInput, WriteConflict
 from fstk.secret import Secret
@@ -115,6 +115,9 @@ class Counts(NamedTuple):
         return Counts(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
+Kept = tuple[int, int, int, int | None, str | None]
+
+
 @dataclass(frozen=True)
 class Watermark:
     """The last publication that was completed: everything up to it is in the store.
@@ -134,6 +137,20 @@ class Watermark:
     def order(self) -> tuple[int, int, int]:
         """``(version, layout, seen_to in microseconds)``: a watermark never goes back to a smaller one."""
         return self.version, self.layout, microseconds(self.seen_to)
+
+    @property
+    def kept(self) -> Kept:
+        """What a store keeps of it: :attr:`order`, then ``waiting`` in microseconds and ``filter_condition``;
+        :meth:`of` reads it."""
+        return *self.order, None if self.waiting is None else microseconds(self.waiting), self.filter_condition
+
+    @classmethod
+    def of(cls, kept: Sequence[Any]) -> Watermark | None:
+        """Return the watermark of what was :attr:`kept`; None where there is no version, since there was none."""
+        version, layout, seen_to, waiting, filter_condition = kept
+        if version is None:
+            return None
+        return cls(version, instant(seen_to), None if waiting is None else instant(waiting), filter_condition, layout)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 import stat
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import msgspec
 from filelock import FileLock
 
 from fstk import settings
+from fstk.atomic import replace_file
 from fstk.columns.length import read_length
 from fstk.errors import AccessDenied, InvalidInput, UnknownName, nearest
 
@@ -123,11 +123,7 @@ class Tokens:
             with FileLock(self.file.with_suffix(".lock"), mode=0o600):
                 held = self._read()
                 yield held
-                made = self.file.with_suffix(".new")
-                made.unlink(missing_ok=True)
-                with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
-                    opened.write(msgspec.json.encode(held))
-                made.replace(self.file)
+                replace_file(self.file, msgspec.json.encode(held), 0o600)
         except OSError as error:
             raise AccessDenied(f"{self.file} cannot be written: {error.strerror}.") from error
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fstk import warehouse
+from fstk.atomic import replace_file
 from fstk.errors import AccessDenied, Infrastructure, InvalidInput, InvalidName, TableExists, UnknownName, nearest
 from fstk.tables import local
 from fstk.tables.lock import exclusive
@@ -38,21 +37,13 @@ class Records:
         outer = local.enclosing(self._folder, path)
         if outer is not None:
             raise InvalidInput(f"{name} would lie inside the table at {outer}; choose a name outside it.")
-        temporary = path.with_name(f".{secrets.token_hex(8)}")
         with exclusive(warehouse.folder(self._folder, name), name), _told(name):
             if path.exists():
                 if path.read_text(encoding="utf-8") == text:
                     return
                 there = f"another {self._called} {name} is there"
                 raise TableExists(f"{there}; delete it first, or choose another name.")
-            try:
-                with temporary.open("x", encoding="utf-8") as file:
-                    file.write(text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
+            replace_file(path, text.encode())
 
     def read(self, name: str) -> str:
         """Return the text under a name; UnknownName gives the nearest. AccessDenied: it may not be read."""

@@ -13,9 +13,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fstk.atomic import TEMPORARY
 from fstk.errors import Infrastructure, InvalidInput, LeaseHeld
 from fstk.jobs.lease import hold
-from fstk.jobs.record import TEMPORARY, Failure, RunRecord, file_hash, read_record, this_process, write_record
+from fstk.jobs.record import Failure, RunRecord, file_hash, read_record, this_process, write_record
 from fstk.journal import Entry
 
 NOW = datetime(1998, 3, 31, 12, tzinfo=UTC)

@@ -92,7 +92,7 @@ def test_a_url_holds_what_a_spec_does() -> None:
     [
         ("postgresql://u:hunter2@h/d", "only where it is kept: ?password=env:NAME"),
         ("postgresql://u:hun@ter2@h/d", "only where it is kept"),
-        ("postgresql://u:hunter2/hunter2@h/d", "it names no host and database"),
+        ("postgresql://u:hunter2/hunter2@h/d", "its port is no number from 1 to 65535"),
         ("postgresql://u:hunter2?@h/d", "its options are ttl, password, sslmode, schema"),
         ("postgresql://h:hunter2/d", "its port is no number from 1 to 65535"),
         ("postgresql://h:0/d", "its port is no number"),
@@ -105,7 +105,7 @@ def test_a_url_holds_what_a_spec_does() -> None:
         ("postgresql://h", "it names no host and database"),
         ("postgresql://h/", "it names no host and database"),
         ("postgresql:///d", "it names no host and database"),
-        ("postgresql://@h/d", "it names no host and database"),
+        ("postgresql://@h/d", "before its @ there is no user"),
     ],
 )
 def test_a_url_that_names_no_store_is_refused_without_being_repeated(url: str, said: str) -> None:

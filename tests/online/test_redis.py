@@ -64,14 +64,14 @@ def test_a_url_says_what_a_spec_does(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("redis://:hunter2@localhost:6379", "it holds no password, but says where that is kept: ?password=env:NAME"),
+        ("redis://:hunter2@localhost:6379", "a password is no part of it, only where it is kept: ?password=env:NAME"),
         ("rediss://u:hunter2@host", "Write rediss://[user@]host[:port][/db] (with TLS)."),
         ("redis://host?password=hunter2", "not a reference to a secret (env:NAME"),
         ("redis://host?password=", "not a reference to a secret (env:NAME"),
         ("redis://hunter2@host", "needs a password; name where it is kept: password=env:NAME"),
-        ("redis://host:hunter2", "its host and port cannot be read"),
-        ("redis://host:65536", "its host and port cannot be read"),
-        ("redis://host:0", "port must be a port, 1 to 65535"),
+        ("redis://host:hunter2", "its port is no number from 1 to 65535"),
+        ("redis://host:65536", "its port is no number from 1 to 65535"),
+        ("redis://host:0", "its port is no number from 1 to 65535"),
         ("redis://host/hunter2", "the number of a database"),
         ("redis://", "after its host come a port"),
         ("redis://host/1?cluster=true", "a cluster has database 0 alone; got 1"),
