@@ -13,13 +13,14 @@ from fstk.cli.call import AsWidget, Call, Opened, call_of, opened
 from fstk.display import Displayed
 from fstk.errors import GateRefused
 
+Table = Annotated[str, Argument(metavar="TABLE", help="The table's name.")]
+To = Annotated[str | None, Option("--to", metavar="URL", help="The online store; by default that of the settings.")]
+
 
 def publish(
     context: Context,
-    table: Annotated[str, Argument(metavar="TABLE", help="The table's name.")],
-    to: Annotated[
-        str | None, Option("--to", metavar="URL", help="The online store; by default that of the settings.")
-    ] = None,
+    table: Table,
+    to: To = None,
     feature: Annotated[
         list[str] | None,
         Option("--feature", metavar="FEATURE", help="A feature to publish; may be repeated. Default: all."),
@@ -59,10 +60,8 @@ def publish(
 
 def parity(
     context: Context,
-    table: Annotated[str, Argument(metavar="TABLE", help="The table's name.")],
-    to: Annotated[
-        str | None, Option("--to", metavar="URL", help="The online store; by default that of the settings.")
-    ] = None,
+    table: Table,
+    to: To = None,
     sample: Annotated[
         int | None, Option("--sample", metavar="N", help="Compare so many keys, chosen at random. Default: all.")
     ] = None,

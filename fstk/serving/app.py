@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -30,7 +28,7 @@ from fstk.serving.deadline import DeadlinePassed, within
 from fstk.serving.door import Door
 from fstk.serving.endpoint import Answer, Endpoint
 from fstk.serving.metrics import CONTENT_TYPE, Metrics
-from fstk.serving.openapi import document
+from fstk.serving.openapi import Health, Refused, document
 from fstk.serving.refusal import Refusal, bad
 from fstk.serving.tokens import Tokens
 from fstk.tables.configured import open_catalog
@@ -39,6 +37,7 @@ LARGEST = 16 * 2**20
 """Bytes of a body."""
 _JSON = "application/json"
 _STORE_EVERY, _GRANTS_EVERY = 0.5, 5.0  # seconds; a reader asks the store itself after one
+_LOOK = 1.0  # seconds
 _log = logging.getLogger("fstk.serving")
 _CLOSE = {"Connection": "close"}
 _LATER = {"Retry-After": "1"}
@@ -168,18 +167,14 @@ class Service:
         """Answer whether requests can be served."""
         problems = list(self.problems)
         try:
-            self.endpoint.lookups.refresh()
+            self._look()
             status = HTTPStatus.OK
         except FstkError as error:
             _log.warning("not healthy: %s", error)
             problems.insert(0, "the online store does not have the features, or does not answer")
             status = HTTPStatus.SERVICE_UNAVAILABLE
-        said = {
-            "status": "ok" if status == HTTPStatus.OK else "unavailable",
-            "model": self.endpoint.name,
-            "version": self.endpoint.version,
-            "problems": problems,
-        }
+        word = "ok" if status == HTTPStatus.OK else "unavailable"
+        said = Health(word, self.endpoint.name, self.endpoint.version, problems)
         return Response(msgspec.json.encode(said), status, media_type=_JSON)
 
     async def measured(self, _: Request) -> Response:
@@ -194,13 +189,22 @@ class Service:
             return _refused(refusal)
         return Response(msgspec.json.encode(document(self.endpoint)), media_type=_JSON)
 
+    def _look(self) -> None:
+        """Ask the store what its tables are now. StoreUnavailable: it takes longer than all others, who wait for this
+        one loop, should wait for that; and what the store raises."""
+        try:
+            within(min(_LOOK, self._deadline), self.endpoint.lookups.refresh)
+        except DeadlinePassed as error:
+            self.endpoint.lookups.reopen()
+            raise StoreUnavailable("the online store does not answer.") from error
+
     async def keep_up(self) -> None:
         """Ask the store, and the catalog, again and again what is true now."""
         asked = time.monotonic()
         while True:
             await asyncio.sleep(_STORE_EVERY)
             try:
-                self.endpoint.lookups.refresh()
+                self._look()
                 if time.monotonic() - asked > _GRANTS_EVERY:
                     await asyncio.to_thread(self.door.refresh)
                     asked = time.monotonic()
@@ -268,8 +272,8 @@ def _plain(_: Request, error: Exception) -> Response:
 
 
 def _refused(refusal: Refusal) -> Response:
-    said: dict[str, Any] = {"error_code": refusal.status.name, "message": refusal.reason}
-    return Response(json.dumps(said), refusal.status, refusal.headers, _JSON)
+    said = Refused(refusal.status.name, refusal.reason)
+    return Response(msgspec.json.encode(said), refusal.status, refusal.headers, _JSON)
 
 
 def _is_json(types: list[str]) -> bool:

@@ -7,7 +7,6 @@ import sys
 
 import msgspec
 
-from fstk.errors import FstkError
 from fstk.serving.messages import Ready
 from fstk.serving.supervisor import Serving
 
@@ -29,9 +28,7 @@ def start(asked: Serving) -> Ready:
     ready = msgspec.json.decode(line, type=Ready) if line else Ready(error="the endpoint ended while it started.")
     if ready.error:
         process.wait()
-        error = FstkError(ready.error)
-        error.exit_code = ready.exit_code
-        raise error
+        raise ready.failure()
     _running.append(process)
     return ready
 

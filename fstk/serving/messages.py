@@ -6,6 +6,11 @@ from typing import Any
 
 import msgspec
 
+from fstk.errors import FstkError
+
+METRICS = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that names where workers keep their counts; prometheus_client reads it when it is imported."""
+
 
 class Order(msgspec.Struct, frozen=True):
     """What a worker is to serve, on the listening socket ``fd``."""
@@ -29,6 +34,12 @@ class Ready(msgspec.Struct, frozen=True):
     address: str = ""
     error: str = ""
     exit_code: int = 0
+
+    def failure(self) -> FstkError:
+        """Return the error of what is not served, with its exit code."""
+        failure = FstkError(self.error)
+        failure.exit_code = self.exit_code
+        return failure
 
 
 class News(msgspec.Struct, frozen=True):

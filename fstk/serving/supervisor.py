@@ -21,9 +21,8 @@ import msgspec
 
 from fstk.errors import FstkError, Infrastructure, InvalidInput
 from fstk.models.registry import Registry
-from fstk.serving.messages import News, Order, Ready
+from fstk.serving.messages import METRICS, News, Order, Ready
 
-_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 _THREADS = "OMP_NUM_THREADS"  # of one row more threads make no less time, but wait for each other
 _TICK = 0.2  # seconds
 _AGAIN, _LONGEST = 5.0, 60.0  # seconds until a start that failed is tried again, twice as long each time
@@ -140,7 +139,7 @@ class Supervisor:
                 self._look()
                 self._mend()
         except _Failed as failed:
-            raise _as_error(failed.said) from failed
+            raise failed.said.failure() from failed
         finally:
             self._end()
             for number, handler in before.items():
@@ -156,7 +155,7 @@ class Supervisor:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=[fd],
-            env={_THREADS: "1"} | os.environ | {_METRICS: self._metrics},
+            env={_THREADS: "1"} | os.environ | {METRICS: self._metrics},
         )
         worker = _Worker(process, model)
         self._workers.append(worker)
@@ -264,12 +263,6 @@ class Supervisor:
                 worker.process.kill()
             self._lose(worker)
         self._selector.close()
-
-
-def _as_error(said: Ready) -> FstkError:
-    error = FstkError(said.error.partition(": ")[2] or said.error)
-    error.exit_code = said.exit_code
-    return error
 
 
 def main() -> int:

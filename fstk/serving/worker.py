@@ -142,7 +142,7 @@ def main() -> int:
     try:
         app = create(order.model, store=order.store, deadline=order.deadline, most_waiting=order.most_waiting)
     except FstkError as error:
-        refused = Ready(error=f"{type(error).__name__}: {error}", exit_code=error.exit_code)
+        refused = Ready(error=str(error), exit_code=error.exit_code)
         said.write(msgspec.json.encode(refused) + b"\n")
         return error.exit_code
     service: Service = app.state.service

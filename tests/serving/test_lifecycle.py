@@ -90,10 +90,8 @@ def test_a_model_that_fails_is_500_with_an_id_whose_trace_is_in_the_log_alone(
 
 
 def test_a_model_that_takes_too_long_is_504_and_left(mood: int, token: str) -> None:
-    started = time.monotonic()
-    assert ask(mood, records(GOOD | {"amount": 61_000.0}), token).status == 504
+    assert ask(mood, records(GOOD | {"amount": 1e9}), token).status == 504  # the model would take eleven days
     assert ask(mood, records(GOOD), token).status == 200
-    assert time.monotonic() - started < 45  # the model itself would take a minute
 
 
 def test_a_body_that_does_not_come_is_408(mood: int, token: str) -> None:
