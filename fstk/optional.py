@@ -14,7 +14,7 @@ _MODULES = {
     "models": ("mlflow", "cloudpickle", "skops", "sqlalchemy"),
     "monitoring": ("evidently", "scipy"),
     "notebook": ("ipywidgets",),
-    "redis": ("redis", "redis_entraid"),
+    "redis": ("redis", "redis_entraid", "hiredis"),
     "cosmos": ("azure.cosmos", "azure.core.exceptions", "azure.identity"),
     "postgres": ("psycopg",),
     "keyvault": ("azure.keyvault.secrets",),

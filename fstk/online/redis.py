@@ -17,42 +17,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 import re
 import secrets
-import socket
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import quote, urlencode
-from weakref import WeakKeyDictionary
 
 from pydantic import Field
 
 from fstk.errors import InvalidInput, StoreUnavailable, WriteConflict
 from fstk.online.address import Server
+from fstk.online.redis_nodes import Nodes, command
 from fstk.online.store import Counts, OnlineTable, Row, SecretReference, Ttl, Wanted, Watermark, check_same
 from fstk.optional import need
-from fstk.secret import Secret
 from fstk.validated import validated
 
-if TYPE_CHECKING:
-    from redis import Connection, ConnectionPool
-
-_ENTRA = ("https://redis.azure.com/.default",)
-_RENEWED = 180.0  # seconds before a token ends
 _PORT = 6379
 _TIMEOUT = 5.0  # seconds for each part of an answer
-_CONNECT = 3.0
 _PATIENCE = 30.0  # seconds that a write waits for a restart or a fail-over
-_REDIRECTS = 16
-_SLOTS = 16_384
-_SENT = 200  # commands in one piece; the server begins while the next is made
-_SCANNED = 2_000  # keys in a portion, about a millisecond of the server's time
 _PACE = 0.005  # seconds between portions of a deletion
 _LINGER = 1.0  # seconds that closing waits for a deletion under way; the next drop or publication goes on with it
 _MICROSECOND = timedelta(microseconds=1)
@@ -136,10 +123,6 @@ if redis.call('HGET', KEYS[1], 'generation') == ARGV[1] then redis.call('DEL', K
 return 1
 """
 _TABLES, _DROPPED = b"fstk:tables", b"fstk:dropped"
-
-Address = tuple[str, int]
-Command = tuple[bytes, bytes]
-"""The key that it is about, and itself in Redis' protocol."""
 
 
 @validated()
@@ -259,81 +242,6 @@ def _url(spec: RedisSpec) -> str:
     return f"redis{'s' * spec.ssl}://{user}{host}:{spec.port}{f'/{spec.db}' if spec.db else ''}{query}"
 
 
-class _Password:
-    """A login that redis-py asks for at each connection."""
-
-    def __init__(self, username: str | None, reference: str) -> None:
-        self._user, self._secret = [] if username is None else [username], Secret(reference)
-
-    def get_credentials(self) -> tuple[str, ...]:
-        return (*self._user, self._secret.reveal())
-
-
-class _Entra:
-    """Logins by tokens of Microsoft Entra, each renewed before it ends.
-
-    redis-entraid's own provider renews from a thread that a notebook, whose loop runs already, would wait for without
-    end; here every connection is logged in again when it is used after the token was renewed.
-    """
-
-    def __init__(self) -> None:
-        provided = need("redis_entraid.identity_provider")
-        self._provider = provided.DefaultAzureCredentialProvider(provided.DefaultAzureCredential(), _ENTRA)
-        self._failed = need("redis.auth.err").RequestTokenErr
-        self._token: Any = None
-        self._lock = threading.Lock()
-        self._logins: WeakKeyDictionary[Connection, Any] = WeakKeyDictionary()
-
-    def get_credentials(self) -> tuple[str, ...]:
-        with self._lock:
-            if self._token is None or self._token.ttl() < _RENEWED * 1_000:
-                try:
-                    self._token = self._provider.request_token()
-                except self._failed as error:
-                    reason = next(iter(str(error).splitlines()), "no reason given").rstrip(".")
-                    raise StoreUnavailable(f"no token of Microsoft Entra: {reason}.   az login") from error
-            return self._token.try_get("oid"), self._token.get_value()
-
-    def log_in(self, connection: Connection) -> None:
-        """Log in again where the token is another than the last time."""
-        credentials = self.get_credentials()
-        if self._logins.get(connection) != credentials:
-            connection.send_command("AUTH", *credentials, check_health=False)
-            connection.read_response()
-            self._logins[connection] = credentials
-
-
-class _Flight:
-    """Commands on their way to one node, on a connection of their own until all were answered."""
-
-    def __init__(self, pool: ConnectionPool, commands: Sequence[Command], login: _Entra | None) -> None:
-        self._pool, self._due = pool, len(commands)
-        self._connection: Connection = pool.get_connection()
-        try:
-            if login is not None:
-                login.log_in(self._connection)
-            for start in range(0, len(commands), _SENT):
-                sent = b"".join([packed for _, packed in commands[start : start + _SENT]])
-                self._connection.send_packed_command([sent], check_health=False)
-        except BaseException:
-            self.close()
-            raise
-
-    def reply(self, error: type[Exception]) -> Any:
-        """Return the next reply; an ``error`` that the server answered is one."""
-        try:
-            found = self._connection.read_response()
-        except error as answered:
-            found = answered
-        self._due -= 1
-        return found
-
-    def close(self) -> None:
-        if self._due:
-            self._connection.disconnect()
-        self._pool.release(self._connection)
-
-
 class RedisStore:
     """The store of a spec; see :class:`fstk.online.store.OnlineStore`. Threads may share one object.
 
@@ -347,24 +255,9 @@ class RedisStore:
         self.url = _url(spec)
         self._spec, self._patience = spec, patience
         self._redis: Any = need("redis")
-        self._pools: dict[Address, ConnectionPool] = {}
-        self._seed: Address = (spec.host, spec.port)
-        self._nodes = [self._seed]  # of a cluster, those that answered last first
-        self._owners: list[Address | None] = []  # of each slot of a cluster; empty until it is asked
-        self._were: list[Address | None] = []  # when it was asked before
-        self._shaken = False  # a node was lost to a write, or replaced
+        self._nodes = Nodes(spec, self.url, timeout)
         self._sweep: threading.Thread | None = None
         self._full = ""  # what the server said when it refused a row
-        self._entra = _Entra() if spec.entra else None
-        self._settings: dict[str, Any] = {
-            "connection_class": self._redis.SSLConnection if spec.ssl else self._redis.Connection,
-            "db": spec.db,
-            "protocol": 2,
-            "socket_timeout": timeout,
-            "socket_connect_timeout": min(timeout, _CONNECT),
-            "retry": self._redis.retry.Retry(self._redis.backoff.NoBackoff(), 0),
-            "credential_provider": _Password(spec.username, spec.password) if spec.password else self._entra,
-        }
 
     def __enter__(self) -> Self:
         return self
@@ -372,13 +265,12 @@ class RedisStore:
     def __exit__(self, *_: object) -> None:
         if self._sweep is not None:
             self._sweep.join(_LINGER)
-        for pool in list(self._pools.values()):
-            pool.disconnect()
+        self._nodes.close()
 
     def names(self) -> list[str]:
         with self._translated():
-            names = sorted(name.decode() for name in self._one("SMEMBERS", _TABLES))
-            there = self._all([_command("EXISTS", _table_key(name)) for name in names])
+            names = sorted(name.decode() for name in self._nodes.one("SMEMBERS", _TABLES))
+            there = self._nodes.all([command("EXISTS", _table_key(name)) for name in names])
         return [name for name, is_there in zip(names, there, strict=True) if is_there]
 
     def table(self, name: str) -> OnlineTable | None:
@@ -391,11 +283,11 @@ class RedisStore:
             check_same(name, self.table(name), seen)
             new: dict[str, Any] = {"layouts": len(table.layouts), "description": table.description}
             if seen is None:
-                self._one("SADD", _TABLES, name)
+                self._nodes.one("SADD", _TABLES, name)
                 new |= {"generation": secrets.token_urlsafe(8), "rows": 0}
             elif seen.ttl is not None and (table.ttl is None or table.ttl > seen.ttl):
-                for keys in self._scanned(_prefix(seen)):
-                    self._all([_command("PERSIST", key) for key in keys])
+                for keys in self._nodes.scanned(_prefix(seen)):
+                    self._nodes.all([command("PERSIST", key) for key in keys])
             if not self._changed(name, _same(seen), new):
                 raise self._conflict(name, seen)
             recorded = self.table(name)
@@ -410,7 +302,7 @@ class RedisStore:
         return Counts(said.count(2) + said.count(3), said.count(1), said.count(0), said.count(None))
 
     def complete(self, table: OnlineTable, watermark: Watermark) -> None:
-        if self._shaken:
+        if self._nodes.shaken:
             raise StoreUnavailable(
                 f"online store {self.url} lost a node while {table.name} was being published, and perhaps rows that it "
                 "had acknowledged; publish again."
@@ -429,12 +321,12 @@ class RedisStore:
 
     def get(self, wanted: Sequence[Wanted]) -> list[list[Row | None]]:
         # The rows of a dropped table may still lie there.
-        commands = [_command("HGET", _table_key(table.name), b"generation") for table, _ in wanted]
+        commands = [command("HGET", _table_key(table.name), b"generation") for table, _ in wanted]
         for table, keys in wanted:
             prefix = _prefix(table)
-            commands += [_command("GET", prefix + key) for key in keys]
+            commands += [command("GET", prefix + key) for key in keys]
         with self._translated():
-            found = iter(self._all(commands))
+            found = iter(self._nodes.all(commands))
         there = [next(found) == table.generation.encode() for table, _ in wanted]
         rows = [[_row(key, next(found)) for key in keys] for _, keys in wanted]
         return [of if is_there else [None] * len(of) for of, is_there in zip(rows, there, strict=True)]
@@ -443,10 +335,10 @@ class RedisStore:
         prefix = _prefix(table)
         seen: set[bytes] = set()  # a scan may meet a key twice
         with self._translated():
-            for found in self._scanned(prefix):
+            for found in self._nodes.scanned(prefix):
                 new = list(set(found) - seen)
                 seen.update(new)
-                sizes = self._all([_command("STRLEN", key) for key in new])
+                sizes = self._nodes.all([command("STRLEN", key) for key in new])
                 portion = [key[len(prefix) :] for key, size in zip(new, sizes, strict=True) if size > _FLOOR.size]
                 if portion:
                     yield portion
@@ -466,7 +358,7 @@ class RedisStore:
         short, still count until then.
         """
         with self._translated():
-            flat = self._one("HGETALL", _table_key(table.name))
+            flat = self._nodes.one("HGETALL", _table_key(table.name))
             held = dict(zip(flat[::2], flat[1::2], strict=True))
             if held.get(b"generation") != table.generation.encode():
                 return 0
@@ -475,14 +367,14 @@ class RedisStore:
                 return int(held[b"rows"])
             counted = sum(map(len, self.keys(table)))
             expected = table.generation, held[b"rows"], counted, len(held)
-            self._one("EVAL", _table_key(table.name), *expected, *marks, script=_COUNTED)
+            self._nodes.one("EVAL", _table_key(table.name), *expected, *marks, script=_COUNTED)
             return counted
 
     def drop(self, table: OnlineTable) -> None:
         """Remove the table, at once; its rows, which no one reads any more, are deleted in the background."""
         with self._translated():
-            self._one("SADD", _DROPPED, table.generation)
-            self._one("EVAL", _table_key(table.name), table.generation, script=_DROP)
+            self._nodes.one("SADD", _DROPPED, table.generation)
+            self._nodes.one("EVAL", _table_key(table.name), table.generation, script=_DROP)
             self._delete_dropped()
 
     def notes(self, table: OnlineTable, rows: int) -> list[str]:
@@ -497,7 +389,7 @@ class RedisStore:
         """See :class:`fstk.online.store.Doubted`."""
         try:
             with self._translated():
-                found = re.search(rb"maxmemory_policy:(\S+)", self._one("INFO", b"memory"))
+                found = re.search(rb"maxmemory_policy:(\S+)", self._nodes.one("INFO", b"memory"))
         except StoreUnavailable as error:
             return f"Whether Redis evicts rows is not known: {error}"
         policy = found[1].decode() if found else "noeviction"
@@ -510,7 +402,8 @@ class RedisStore:
 
     def _table(self, name: str) -> tuple[OnlineTable | None, bytes]:
         """What is known of a table, and its watermark as it is kept."""
-        generation, description, mark = self._one("HMGET", _table_key(name), "generation", "description", "watermark")
+        key = _table_key(name)
+        generation, description, mark = self._nodes.one("HMGET", key, "generation", "description", "watermark")
         if generation is None:
             return None, b""
         return OnlineTable.of(
@@ -521,7 +414,7 @@ class RedisStore:
         """Set fields of a table where the ``expected`` ones are as they were; tell whether they were."""
         pairs = [part for pair in (*expected.items(), *new.items()) for part in pair]
         arguments = _table_key(name), len(expected), *pairs
-        return bool(self._one("EVAL", *arguments, script=_CHANGE, patience=self._patience))
+        return bool(self._nodes.one("EVAL", *arguments, script=_CHANGE, patience=self._patience))
 
     def _conflict(self, name: str, seen: OnlineTable | None) -> WriteConflict:
         try:
@@ -545,196 +438,26 @@ class RedisStore:
             except full as error:
                 self._full = str(error)
                 return [None] * len(arguments)
-            commands = [_command("EVALSHA", *one, script=digest) for one in arguments]
-            replies, twice = self._replies(commands, self._patience, [_command("SCRIPT", b"LOAD", script)])
-            said = [None if isinstance(reply, full) else self._right(reply) for reply in replies]
+            commands = [command("EVALSHA", *one, script=digest) for one in arguments]
+            replies, twice = self._nodes.replies(commands, self._patience, [command("SCRIPT", b"LOAD", script)])
+            said = [None if isinstance(reply, full) else self._nodes.right(reply) for reply in replies]
             self._full = next((str(reply) for reply in replies if isinstance(reply, full)), self._full)
             closing = "open:" if twice else mark  # what was sent twice may have been done the first time
             told = table.generation, len(table.layouts), closing, added(said)
             same = 1
             with suppress(full):  # the mark stays
-                same = self._one("EVAL", _table_key(name), *told, script=_CLOSE, patience=self._patience)
+                same = self._nodes.one("EVAL", _table_key(name), *told, script=_CLOSE, patience=self._patience)
             if not same:
                 # What the batch wrote after a drop is deleted as the rest is.
-                if self._one("HGET", _table_key(name), "generation") != table.generation.encode():
-                    self._one("SADD", _DROPPED, table.generation)
+                if self._nodes.one("HGET", _table_key(name), "generation") != table.generation.encode():
+                    self._nodes.one("SADD", _DROPPED, table.generation)
                 raise self._conflict(name, table)
         return said
 
-    def _scanned(self, prefix: bytes) -> Iterator[list[bytes]]:
-        """Yield the keys that begin with ``prefix``, which has no wildcard, a portion at a time; some twice."""
-        if self._spec.cluster and not self._owners:
-            self._ask_owners()
-        for address in dict.fromkeys(self._owners) if self._spec.cluster else [self._seed]:
-            cursor = b"0"
-            while address is not None:
-                command = _command("SCAN", cursor, "MATCH", prefix + b"*", "COUNT", _SCANNED)
-                cursor, found = self._right(self._at(address, command))
-                if found:
-                    yield found
-                if cursor == b"0":
-                    break
-
     def _delete_dropped(self) -> None:
-        if self._one("SCARD", _DROPPED) and not (self._sweep and self._sweep.is_alive()):
+        if self._nodes.one("SCARD", _DROPPED) and not (self._sweep and self._sweep.is_alive()):
             self._sweep = threading.Thread(target=_delete_dropped, args=(self._spec,), daemon=True)
             self._sweep.start()
-
-    def _one(self, name: str, key: bytes, *arguments: Any, script: str = "", patience: float = 0.0) -> Any:
-        return self._right(self._replies([_command(name, key, *arguments, script=script)], patience)[0][0])
-
-    def _all(self, commands: Sequence[Command]) -> list[Any]:
-        return [self._right(reply) for reply in self._replies(commands)[0]]
-
-    def _right(self, reply: Any) -> Any:
-        if isinstance(reply, self._redis.ResponseError):
-            raise reply
-        return reply
-
-    def _at(self, address: Address, command: Command) -> Any:
-        flight = _Flight(self._pool(address), [command], self._entra)
-        try:
-            return flight.reply(self._redis.ResponseError)
-        finally:
-            flight.close()
-
-    def _replies(
-        self, commands: Sequence[Command], patience: float = 0.0, before: Sequence[Command] = ()
-    ) -> tuple[list[Any], bool]:
-        """Return the reply to each command, an error that the server answered being one, and whether any was sent twice
-        for want of a reply. All go at once, to each node its own, after the commands ``before``.
-
-        Redirections are followed. For want of a connection, or of a node that may answer, commands are sent once more,
-        and again while ``patience`` lasts.
-        """
-        redis, replies, twice = self._redis.exceptions, [None] * len(commands), False
-        left: dict[int, Address | None] = dict.fromkeys(range(len(commands)))
-        until, pause, rounds = time.monotonic() + patience, 0.05, 0
-        while left:
-            left, trouble = self._round(commands, left, before, replies)
-            rounds += 1
-            if trouble is None:
-                if rounds > _REDIRECTS:
-                    raise StoreUnavailable(f"online store {self.url} sends from node to node without end.")
-                continue
-            twice = twice or not isinstance(trouble, redis.ResponseError)
-            self._shaken |= patience > 0 and isinstance(trouble, (redis.ConnectionError, redis.ClusterDownError))
-            once_more = rounds == 1 and not isinstance(trouble, redis.TimeoutError)
-            if isinstance(trouble, redis.AuthenticationError) or not (once_more or time.monotonic() < until):
-                raise trouble
-            if not once_more:
-                time.sleep(pause * random.uniform(0.5, 1.0))
-                pause = min(2 * pause, 1.0)
-            if self._owners:
-                self._were, self._owners = self._owners, []
-        return replies, twice
-
-    def _round(
-        self, commands: Sequence[Command], left: dict[int, Address | None], before: Sequence[Command], replies: list
-    ) -> tuple[dict[int, Address | None], Exception | None]:
-        """Send what is ``left`` and fill in ``replies``; return what is to be sent again, with the node that is to be
-        asked for it out of turn, and what went wrong, if that was more than a redirection."""
-        redis, again, trouble = self._redis.exceptions, {}, None
-        lost = (redis.ConnectionError, redis.TimeoutError)
-        waits = (redis.ClusterDownError, redis.TryAgainError, redis.ReadOnlyError)
-        flights: list[tuple[_Flight, list[int], bool]] = []
-        try:
-            groups = self._grouped(commands, left)
-        except lost as error:
-            return left, error
-        try:
-            for (address, out_of_turn), indices in groups.items():
-                first = [(b"", b"*1\r\n$6\r\nASKING\r\n")] if out_of_turn else []
-                try:
-                    sent = [*before, *(one for i in indices for one in (*first, commands[i]))]
-                    flights.append((_Flight(self._pool(address), sent, self._entra), indices, out_of_turn))
-                except lost as error:
-                    again, trouble = again | dict.fromkeys(indices), error
-                    self._nodes.sort(key=address.__eq__)  # to the end
-            for flight, indices, out_of_turn in flights:
-                done = 0
-                try:
-                    for _ in before:
-                        self._right(flight.reply(redis.ResponseError))
-                    for i in indices:
-                        if out_of_turn:
-                            flight.reply(redis.ResponseError)
-                        reply = flight.reply(redis.ResponseError)
-                        done += 1
-                        if not isinstance(reply, redis.ResponseError):
-                            replies[i] = reply
-                        elif isinstance(reply, redis.MovedError) and self._spec.cluster:
-                            self._owners[reply.slot_id], again[i] = self._reached(*reply.node_addr), None
-                        elif isinstance(reply, redis.AskError) and self._spec.cluster:
-                            again[i] = self._reached(*reply.node_addr)
-                        elif isinstance(reply, redis.NoScriptError):
-                            again[i] = None
-                        elif isinstance(reply, waits):
-                            again[i], trouble = None, reply
-                        else:
-                            replies[i] = reply
-                except lost as error:
-                    again, trouble = again | dict.fromkeys(indices[done:]), error
-        finally:
-            for flight, _, _ in flights:
-                flight.close()
-        return again, trouble
-
-    def _grouped(
-        self, commands: Sequence[Command], left: dict[int, Address | None]
-    ) -> dict[tuple[Address, bool], list[int]]:
-        """Return what is left by the node that is asked for it, and whether that is out of turn."""
-        if not self._spec.cluster:
-            return {(self._seed, False): list(left)}
-        if not self._owners:
-            self._ask_owners()
-        slot_of = self._redis.crc.key_slot
-        groups: dict[tuple[Address, bool], list[int]] = {}
-        for i, named in left.items():
-            owner = self._owners[slot_of(commands[i][0])] if named is None else named
-            if owner is None:
-                raise self._redis.exceptions.ConnectionError("not all slots of the cluster have a node")
-            groups.setdefault((owner, named is not None), []).append(i)
-        return groups
-
-    def _ask_owners(self) -> None:
-        """Learn from the first node that answers which node has which slots."""
-        redis = self._redis.exceptions
-        trouble: Exception | None = None
-        for address in list(self._nodes):
-            try:
-                ranges = self._right(self._at(address, _command("CLUSTER", b"SLOTS")))
-            except (redis.ConnectionError, redis.TimeoutError) as error:
-                trouble = error
-                continue
-            owners: list[Address | None] = [None] * _SLOTS
-            nodes = [address]
-            for first, last, *holders in ranges:
-                there = [self._reached(host.decode() if host else address[0], port) for host, port, *_ in holders]
-                owners[first : last + 1] = there[:1] * (last + 1 - first)
-                nodes += there
-            self._nodes, self._owners = list(dict.fromkeys([*nodes, self._seed])), owners
-            self._shaken |= bool(self._were) and owners != self._were
-            return
-        assert trouble is not None
-        raise trouble
-
-    def _reached(self, host: str, port: int) -> Address:
-        """The address by which a node is to be reached: nodes tell numbers, their certificates may have names alone."""
-        if self._spec.ssl and host in self._numbers():
-            return self._spec.host, port
-        return host, port
-
-    def _numbers(self) -> set[str]:
-        try:
-            return {str(found[4][0]) for found in socket.getaddrinfo(self._spec.host, None)}
-        except OSError:  # the name is not known any more; what was told will have to do
-            return set()
-
-    def _pool(self, address: Address) -> ConnectionPool:
-        if address not in self._pools:
-            self._pools[address] = self._redis.ConnectionPool(host=address[0], port=address[1], **self._settings)
-        return self._pools[address]
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -756,11 +479,11 @@ class RedisStore:
 def _delete_dropped(spec: RedisSpec) -> None:
     """Delete the rows of dropped tables, pausing after each portion; what a fault leaves, the next call deletes."""
     with RedisStore(spec) as store, suppress(StoreUnavailable), store._translated():
-        for generation in store._one("SMEMBERS", _DROPPED):
-            for keys in store._scanned(_rows_of(generation)):
-                store._all([_command("UNLINK", key) for key in keys])
+        for generation in store._nodes.one("SMEMBERS", _DROPPED):
+            for keys in store._nodes.scanned(_rows_of(generation)):
+                store._nodes.all([command("UNLINK", key) for key in keys])
                 time.sleep(_PACE)
-            store._one("SREM", _DROPPED, generation)
+            store._nodes.one("SREM", _DROPPED, generation)
 
 
 def _table_key(name: str) -> bytes:
@@ -774,13 +497,6 @@ def _rows_of(generation: bytes) -> bytes:
 def _prefix(table: OnlineTable) -> bytes:
     """What the keys of a table's rows begin with."""
     return _rows_of(table.generation.encode())
-
-
-def _command(name: str, key: bytes, *arguments: bytes | str | int, script: str = "") -> Command:
-    """Return a command; of EVAL and EVALSHA ``script`` is the script or its digest."""
-    parts = [name.encode(), *((script.encode(), b"1") if script else ()), key]
-    parts += [part if isinstance(part, bytes) else str(part).encode() for part in arguments]
-    return key, b"*%d\r\n%b" % (len(parts), b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]))
 
 
 def _same(table: OnlineTable | None) -> dict[str, Any]:

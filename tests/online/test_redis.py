@@ -29,7 +29,8 @@ from fstk.errors import InvalidInput, StoreUnavailable, UnknownTable, WriteConfl
 from fstk.online.parity import check_parity
 from fstk.online.publish import publish
 from fstk.online.read import read_online
-from fstk.online.redis import RedisSpec, RedisStore, _Flight, _prefix
+from fstk.online.redis import RedisSpec, RedisStore, _prefix
+from fstk.online.redis_nodes import Nodes, _Flight
 from fstk.online.spec import spec_of
 from fstk.online.store import Counts, OnlineTable, Row, Watermark
 from fstk.tables.spec import FeatureTable
@@ -186,8 +187,8 @@ def test_nodes_told_by_number_are_reached_by_the_name_that_their_certificate_has
         with RedisStore(RedisSpec("localhost", port, ssl=True, cluster=True), patience=60) as store:
             table = store.put_table(TABLE, None)
             assert store.write(table, _rows(10)) == Counts(written=10)
-            assert store._reached("127.0.0.1", 8500) == ("localhost", 8500)
-            assert store._reached("192.0.2.7", 8500) == ("192.0.2.7", 8500)
+            assert store._nodes._reached("127.0.0.1", 8500) == ("localhost", 8500)
+            assert store._nodes._reached("192.0.2.7", 8500) == ("192.0.2.7", 8500)
 
 
 @pytest.mark.server
@@ -482,9 +483,9 @@ def test_the_rows_of_a_dropped_table_are_deleted_and_those_written_to_it_since(s
         kept = store.put_table(replace(TABLE, name="kept"), None)
         store.write(kept, _rows(10))
         store.write(table, _rows(5_000))
-        sent, dropped = RedisStore._replies, iter([True])
+        sent, dropped = Nodes.replies, iter([True])
 
-        def dropping(self: RedisStore, commands: Any, *arguments: Any) -> Any:
+        def dropping(self: Nodes, commands: Any, *arguments: Any) -> Any:
             if len(commands) == 20 and next(dropped, False):
                 other.drop(table)
                 assert other._sweep is not None
@@ -492,7 +493,7 @@ def test_the_rows_of_a_dropped_table_are_deleted_and_those_written_to_it_since(s
             return sent(self, commands, *arguments)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(RedisStore, "_replies", dropping)
+            patch.setattr(Nodes, "replies", dropping)
             with pytest.raises(WriteConflict, match="was dropped"):
                 store.write(table, _rows(20, 2))
         store.complete(kept, Watermark(1, T0, None, None, 0))
