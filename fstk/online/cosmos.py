@@ -11,25 +11,36 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-import random
 import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from concurrent.futures import FIRST_EXCEPTION, wait
 from dataclasses import KW_ONLY, replace
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
-from threading import Condition, Lock
+from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from pydantic import Field
 
 from fstk.errors import AccessDenied, FstkError, InvalidInput, StoreUnavailable, WriteConflict
+from fstk.online.cosmos_client import (
+    NO_CONTAINER,
+    WORKERS,
+    Answer,
+    Client,
+    client_of,
+    detail_of,
+    headers_of,
+    no_login,
+    page_of,
+    passes,
+    said_of,
+    status_of,
+)
 from fstk.online.keys import KeyCodec
 from fstk.online.store import (
     NO_FLOOR,
@@ -46,19 +57,15 @@ from fstk.online.store import (
     verdict,
 )
 from fstk.optional import need
-from fstk.secret import Secret, azure_login
+from fstk.secret import Secret
 from fstk.validated import validated
 
 if TYPE_CHECKING:
     from azure.core.exceptions import AzureError
-    from azure.cosmos import ContainerProxy, CosmosClient
+    from azure.cosmos import ContainerProxy
 
-WORKERS = 10
-"""Requests under way at once at most: as many as the client keeps connections."""
 _PATIENCE, _PATIENCE_READING = 30.0, 5.0  # seconds without success until a busy service counts as unavailable
-_CONNECT_SECONDS, _ANSWER_SECONDS = 5, 15
 _ROUNDS = 100  # at items that others write at the same time: a round that fails is a success of theirs
-_PAGE = 1_000  # items of a query's answer
 
 _ID_BYTES = 100  # the service takes 1,023, but 101 as the partition key of a container that was made long ago
 _ITEM_BYTES = 2 * 1024 * 1024
@@ -71,11 +78,9 @@ _NEVER = -1
 
 _TABLES, _DROPPED = "tables", "dropped"  # in place of a generation
 _NO_ROW = -(10**12)  # seconds, of an item that keeps only a floor: before every instant
-_NO_CONTAINER = 1003  # says a 404 of what is in it; any other such code says that the item may well be there
-_NOTHING = (HTTPStatus.NOT_FOUND, _NO_CONTAINER)
+_NOTHING = (HTTPStatus.NOT_FOUND, NO_CONTAINER)
 _CHANGED = (HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED)
 _TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-_BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GONE, HTTPStatus.TOO_MANY_REQUESTS, 449}  # and all from 500 on
 _INDEXED = {"indexingMode": "consistent", "includedPaths": [{"path": "/g/?"}], "excludedPaths": [{"path": "/*"}]}
 T = TypeVar("T")
 R = TypeVar("R")
@@ -449,7 +454,7 @@ class CosmosStore:
     def _read(self, item: str, *missing: int) -> dict[str, Any] | None:
         return self._ask(lambda container: container.read_item(item, item), HTTPStatus.NOT_FOUND, *missing).body
 
-    def _create(self, item: dict[str, Any], again: Callable[[], object] | None = None) -> _Answer:
+    def _create(self, item: dict[str, Any], again: Callable[[], object] | None = None) -> Answer:
         return self._ask(partial(_created, item, {}), HTTPStatus.CONFLICT, _TOO_LARGE, again=again)
 
     def _replace(self, held: dict[str, Any], item: dict[str, Any]) -> bool:
@@ -459,7 +464,7 @@ class CosmosStore:
 
     def _patch(
         self, item: str, changes: Mapping[str, Any], again: Callable[[], object] | None = None, **condition: Any
-    ) -> _Answer:
+    ) -> Answer:
         sets = [{"op": "set", "path": f"/{name}", "value": value} for name, value in changes.items()]
         patch = partial(_patched, item, sets, condition)
         return self._ask(patch, *_CHANGED, _TOO_LARGE, again=again)
@@ -470,7 +475,7 @@ class CosmosStore:
     def _query(self, what: str, g: str) -> Iterator[list[Any]]:
         """Yield what a query of one ``g`` selects, a page at a time, from one physical partition after the other."""
         parameters = [{"name": "@g", "value": g}]
-        select = partial(_page, f"SELECT {what} FROM c WHERE c.g = @g", parameters)
+        select = partial(page_of, f"SELECT {what} FROM c WHERE c.g = @g", parameters)
         ranges = self._ask(lambda container: list(container.read_feed_ranges()), *_NOTHING).body
         for part in ranges or ():
             token = None
@@ -493,12 +498,12 @@ class CosmosStore:
             wait(futures)
         return [future.result() for future in futures if not future.cancelled()]
 
-    def _client(self) -> _Client:
-        return _client(self._spec.account_uri, self._spec.secret(reading=not self._writes))
+    def _client(self) -> Client:
+        return client_of(self._spec.account_uri, self._spec.secret(reading=not self._writes))
 
     def _ask(
         self, do: Callable[[ContainerProxy], Any], *expected: int, again: Callable[[], object] | None = None
-    ) -> _Answer:
+    ) -> Answer:
         """Send a request, and send it anew while the service is busy; ``again`` is told of that.
 
         An answer with one of the ``expected`` codes has no body.
@@ -520,15 +525,15 @@ class CosmosStore:
                     refused = error
                 else:
                     client.let_through()
-                    return _Answer(HTTPStatus.OK, found, self._spend(_headers(found)))
-            self._spend(_headers(refused))
-            status = _status(refused)
-            if status in expected and (_detail(refused) or status) in expected:
-                return _Answer(status, None, 0.0)
+                    return Answer(HTTPStatus.OK, found, self._spend(headers_of(found)))
+            self._spend(headers_of(refused))
+            status = status_of(refused)
+            if status in expected and (detail_of(refused) or status) in expected:
+                return Answer(status, None, 0.0)
             if status == HTTPStatus.UNAUTHORIZED and not renewed:
                 client.renew()  # keys are changed while a process lives
                 renewed = True
-            elif _passes(refused, status):
+            elif passes(refused, status):
                 if again is not None:
                     again()
                 if not client.pause(refused, max(asked, client.succeeded) + patience):
@@ -548,150 +553,17 @@ class CosmosStore:
 
     def _unavailable(self, error: AzureError, waited: str = "") -> FstkError:
         """Return what to raise for an answer that is none."""
-        status = _status(error)
-        store, said = f"online store {self.url}", _said(error, status)
+        status = status_of(error)
+        store, said = f"online store {self.url}", said_of(error, status)
         secret = self._spec.secret(reading=not self._writes)
         if status == HTTPStatus.UNAUTHORIZED and secret is not None:
             return AccessDenied(f"{store}: the account does not know the key in {secret.reference}.")
-        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or _no_login(error):
+        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or no_login(error):
             cure = " Log in (az login), or name the account's key: key=env:NAME." if secret is None else ""
             return AccessDenied(f"{store} refused: {said}.{cure}")
         if status == HTTPStatus.NOT_FOUND and not waited:
             return StoreUnavailable(f"{store} is not there: the account has no such database and container.")
         return StoreUnavailable(f"{store} did not answer{waited}: {said}.")
-
-
-class _Answer(NamedTuple):
-    """What was answered to a request, and what it cost; ``body`` None where the answer is a code that was expected."""
-
-    status: int
-    body: Any
-    units: float
-
-
-class _Page(NamedTuple):
-    """A page of a query's answer, and what asks for the next."""
-
-    items: list[Any]
-    token: str | None
-    headers: Mapping[str, str]
-
-    def get_response_headers(self) -> Mapping[str, str]:
-        return self.headers
-
-
-class _Client:
-    """The client of one account by one login, for all stores of this process; its workers, and how many may ask at
-    once: half as many after a refusal, one more after as many answers as there may be."""
-
-    def __init__(self, uri: str, secret: Secret | None) -> None:
-        self.pool = ThreadPoolExecutor(WORKERS, "fstk-cosmos")
-        self.succeeded = 0.0
-        self.refusal: AzureError | None = None  # since then
-        self._uri, self._secret = uri, secret
-        self._azure: CosmosClient | None = None
-        self._connecting = Lock()
-        self._changed = Condition()
-        self._limit, self._asking = float(WORKERS), 0
-        self._pause_ends, self._refusals = 0.0, 0
-
-    def azure(self) -> CosmosClient:
-        with self._connecting:
-            if self._azure is None:
-                self._azure = self._login()
-            return self._azure
-
-    def _login(self) -> CosmosClient:
-        made = need("azure.cosmos").CosmosClient
-        login = azure_login() if self._secret is None else self._secret.reveal()
-        try:
-            # All waiting is ours: the client's own sleeps in a worker, and knows nothing of the other workers.
-            return made(
-                self._uri,
-                login,
-                retry_total=0,
-                retry_throttle_total=-1,
-                connection_timeout=_CONNECT_SECONDS,
-                read_timeout=_ANSWER_SECONDS,
-                no_response_on_write=True,
-            )
-        except ValueError:
-            if self._secret is None:
-                raise
-            raise AccessDenied(f"what {self._secret.reference} holds is no key of {self._uri}.") from None
-
-    def container(self, database: str, container: str) -> ContainerProxy:
-        return self.azure().get_database_client(database).get_container_client(container)
-
-    def renew(self) -> None:
-        """Log in anew for the next request: keys are changed while a process lives."""
-        with self._connecting:
-            self._azure = None
-
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait until one more may ask."""
-        with self._changed:
-            while self._asking >= int(self._limit) or (pause := self._pause_ends - time.monotonic()) > 0:
-                self._changed.wait(None if self._asking >= int(self._limit) else pause)
-            self._asking += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._asking -= 1
-                self._changed.notify_all()
-
-    def let_through(self) -> None:
-        with self._changed:
-            self.succeeded = time.monotonic()
-            self.refusal = None
-            self._limit = min(WORKERS, self._limit + 1 / self._limit)
-            self._refusals = 0
-
-    def pause(self, error: AzureError, until: float) -> bool:
-        """Let nobody ask for as long as the service says, or for a moment; False where that ends after ``until``."""
-        now = time.monotonic()
-        with self._changed:
-            self.refusal = error
-            if now >= self._pause_ends:  # those that were under way were refused with the first
-                self._limit = max(1.0, self._limit / 2)
-                self._refusals += 1
-            moment = min(2.0, 0.025 * 2**self._refusals) * random.uniform(0.5, 1)
-            told = _headers(error).get("x-ms-retry-after-ms")
-            ends = now + (moment if told is None else float(told) / 1_000)
-            if ends > until:
-                return False
-            self._pause_ends = max(self._pause_ends, ends)
-            return True
-
-
-_CLIENTS: dict[tuple[int, str, Secret | None], _Client] = {}
-_CLIENTS_LOCK = Lock()
-
-
-def _client(uri: str, secret: Secret | None) -> _Client:
-    known = os.getpid(), uri, secret  # a process that was forked has none of its parent's connections and threads
-    with _CLIENTS_LOCK:
-        if known not in _CLIENTS:
-            _CLIENTS[known] = _Client(uri, secret)
-        return _CLIENTS[known]
-
-
-def _page(
-    query: str, parameters: list[dict[str, Any]], part: dict[str, Any], token: str | None, container: ContainerProxy
-) -> _Page:
-    heads: list[Mapping[str, str]] = []  # the client's own token is of whichever thread asked last
-    asked: Any = container.query_items(
-        query,
-        parameters=parameters,
-        feed_range=part,
-        max_item_count=_PAGE,
-        response_hook=lambda headers, _: heads.append(headers),
-    )
-    items = list(next(asked.by_page(token), ()))
-    units = sum(float(head.get("x-ms-request-charge", 0)) for head in heads)
-    return _Page(items, heads[-1].get("x-ms-continuation"), {"x-ms-request-charge": str(units)})
 
 
 def _created(item: dict[str, Any], options: Mapping[str, Any], container: ContainerProxy) -> Any:
@@ -706,49 +578,6 @@ def _unless_changed(etag: str) -> dict[str, Any]:
     from azure.core import MatchConditions
 
     return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
-
-
-def _headers(answer: Any) -> Mapping[str, str]:
-    """Return the headers of an answer or an error, as far as it has any."""
-    found = getattr(answer, "get_response_headers", dict)() or getattr(answer, "headers", None)
-    return found or {}
-
-
-def _status(error: AzureError) -> int:
-    """Return the code of an answer, 0 where there was none."""
-    return getattr(error, "status_code", None) or 0
-
-
-def _detail(error: AzureError) -> int:
-    """Return what a 404 says beside its code, 0 where that is all."""
-    return (_status(error) == HTTPStatus.NOT_FOUND and getattr(error, "sub_status", None)) or 0
-
-
-def _passes(error: AzureError, status: int) -> bool:
-    """Whether the same request may be answered later."""
-    if _detail(error):
-        return _detail(error) != _NO_CONTAINER
-    if status:
-        return status in _BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return not _no_login(error) and "CERTIFICATE_VERIFY_FAILED" not in str(error)
-
-
-def _no_login(error: AzureError) -> bool:
-    from azure.core.exceptions import ClientAuthenticationError
-
-    return isinstance(error, ClientAuthenticationError)
-
-
-def _said(error: AzureError, status: int) -> str:
-    """Return what was answered, on one line."""
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return "its certificate is not signed by anybody that is trusted here (REQUESTS_CA_BUNDLE names whom to trust)"
-    text = str(getattr(error, "http_error_message", None) or error)
-    with suppress(ValueError, AttributeError):
-        text = json.loads(text).get("message", text)
-    line = (text.strip().splitlines() or [""])[0][:200].rstrip(".")
-    known = [f"{status} {HTTPStatus(status).phrase}"] if status in list(HTTPStatus) else []
-    return ", ".join([*known, *([line] if line else [])])
 
 
 def _table(entry: dict[str, Any] | None) -> OnlineTable | None:

@@ -23,7 +23,9 @@ from hypothesis import strategies as st
 
 from fstk.errors import AccessDenied, InvalidInput, MissingPackage, StoreUnavailable, WriteConflict
 from fstk.online import cosmos as module
-from fstk.online.cosmos import WORKERS, AzureCosmosDBSpec, CosmosStore
+from fstk.online import cosmos_client as clients
+from fstk.online.cosmos import AzureCosmosDBSpec, CosmosStore
+from fstk.online.cosmos_client import WORKERS
 from fstk.online.publish import publish
 from fstk.online.spec import open_store, spec_of
 from fstk.online.store import NO_FLOOR, Counts, OnlineTable, Row, Watermark
@@ -245,7 +247,7 @@ def test_what_does_not_pass_counts_what_is_unwritten_and_publishing_again_ends_t
 
 
 def test_after_a_refusal_half_as_many_ask_at_once() -> None:
-    client = module._Client(ACCOUNT, None)
+    client = clients.Client(ACCOUNT, None)
     refusal: Any = type("Refusal", (), {"headers": {"x-ms-retry-after-ms": "50"}})()
     asking, most, guard = 0, 0, threading.Lock()
 
@@ -407,8 +409,8 @@ def test_a_server_that_is_not_there_is_told_within_a_time(monkeypatch: pytest.Mo
 def test_a_server_that_is_silent_is_told_within_a_time(
     cosmos: Peer, spec: AzureCosmosDBSpec, table: OnlineTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_CLIENTS", {})
-    monkeypatch.setattr(module, "_ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(clients, "_CLIENTS", {})
+    monkeypatch.setattr(clients, "_ANSWER_SECONDS", 0.3)
     cosmos.faults(CREATE | {"drop": "never", "times": -1})
     store = CosmosStore(spec, patience_seconds=0.2)
     with pytest.raises(StoreUnavailable, match=r"did not answer for 0\.2 s.*timed out.* 30 of the 30 rows"):
@@ -418,7 +420,7 @@ def test_a_server_that_is_silent_is_told_within_a_time(
 
 def test_a_certificate_that_nobody_signed_is_refused(cosmos: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
-    monkeypatch.setattr(module, "_CLIENTS", {})
+    monkeypatch.setattr(clients, "_CLIENTS", {})
     with pytest.raises(StoreUnavailable, match="its certificate is not signed by anybody that is trusted here"):
         cosmos.spec().open().names()
 
@@ -431,7 +433,7 @@ def test_a_key_that_was_changed_is_read_anew_and_a_wrong_one_is_not_told(
     cosmos.faults({"status": 401, "times": -1})
     with pytest.raises(AccessDenied, match=f"the account does not know the key in env:{KEY}"):
         store.table("s.t")
-    monkeypatch.setattr(module, "_CLIENTS", {})
+    monkeypatch.setattr(clients, "_CLIENTS", {})
     monkeypatch.setenv(KEY, "hunter2 is no base64")
     with pytest.raises(AccessDenied, match=f"what env:{KEY} holds is no key") as refused:
         store.table("s.t")
@@ -453,7 +455,7 @@ def test_without_a_key_the_login_is_the_identity_of_where_this_runs(cosmos: Peer
 
 def test_without_any_login_there_is_a_way_to_one(cosmos: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
-    monkeypatch.setattr(module, "_CLIENTS", {})
+    monkeypatch.setattr(clients, "_CLIENTS", {})
     with pytest.raises(AccessDenied, match=r"refused: .*Log in \(az login\), or name the account's key") as refused:
         replace(cosmos.spec(), key=None).open().names()
     assert "\n" not in str(refused.value)
