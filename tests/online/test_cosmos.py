@@ -251,31 +251,31 @@ def test_after_a_refusal_half_as_many_ask_at_once() -> None:
     refusal: Any = type("Refusal", (), {"headers": {"x-ms-retry-after-ms": "50"}})()
     asking, most, guard = 0, 0, threading.Lock()
 
-    def ask() -> None:
+    def ask(all_there: threading.Barrier) -> None:
         nonlocal asking, most
         with client.turn():
             with guard:
                 asking += 1
                 most = max(most, asking)
-            time.sleep(0.002)
+            all_there.wait(30)  # so many ask at once, or this fails
             with guard:
                 asking -= 1
 
-    def most_at_once() -> int:
+    def at_once(number: int) -> bool:
         nonlocal most
-        most = 0
-        for future in [client.pool.submit(ask) for _ in range(60)]:
-            future.result(timeout=30)
-        return most
+        most, all_there = 0, threading.Barrier(number)
+        for future in [client.pool.submit(ask, all_there) for _ in range(60)]:
+            future.result(timeout=60)
+        return most == number
 
-    assert 5 < most_at_once() <= WORKERS
+    assert at_once(WORKERS)
     for limit in (5, 2, 1, 1):
         assert client.pause(refusal, time.monotonic() + 30)
         assert client.pause(refusal, time.monotonic() + 30)  # sent with the first, and counted with it
-        assert most_at_once() <= limit
+        assert at_once(limit)
     for _ in range(100):
         client.let_through()
-    assert 5 < most_at_once() <= WORKERS
+    assert at_once(WORKERS)
     client.pool.shutdown()
 
 
