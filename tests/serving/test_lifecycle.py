@@ -67,6 +67,12 @@ def waited(found: Callable[[], Any]) -> Any:
     return value
 
 
+def connected(port: int) -> list[Any]:
+    """The connections of this process to a port."""
+    those = psutil.Process().net_connections()
+    return [one for one in those if one.raddr and one.raddr.port == port and one.status == psutil.CONN_ESTABLISHED]
+
+
 def worker_of(port: int) -> psutil.Process:
     """The one worker of the server on ``port``, both of which this process started."""
     for process in psutil.Process().children():
@@ -186,8 +192,7 @@ def test_sigterm_finishes_what_is_in_flight(project: Project, token: str) -> Non
             kept.request("GET", "/ping")
             kept.getresponse().read()
             slow = [pool.submit(ask, port, records(GOOD | {"amount": 3000.0}), token) for _ in range(3)]
-            waited(lambda: sum(one.running() for one in slow) == 3)
-            time.sleep(1.0)  # they are on their way
+            waited(lambda: len(connected(port)) == 4)
         assert [one.result().status for one in slow] == [200, 200, 200]
 
 
