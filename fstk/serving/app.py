@@ -1,6 +1,7 @@
 """The endpoint as an ASGI application: :func:`create`. Single-threaded; the model and the store are called on the loop.
 
-``fstk serve`` runs it in workers; any other ASGI server can run what ``create`` returns.
+``fstk serve`` runs it in workers; any other ASGI server can run what ``create`` returns, which then follows its model's
+alias by itself.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import msgspec
@@ -21,12 +23,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fstk.errors import FstkError, StoreUnavailable
+from fstk.models.registry import LoggedModel, Registry
 from fstk.models.score import open_model
-from fstk.online.spec import spec_of
+from fstk.online.spec import OnlineSpec, spec_of
 from fstk.serving.body import parse
 from fstk.serving.deadline import DeadlinePassed, within
 from fstk.serving.door import Door
 from fstk.serving.endpoint import Answer, Endpoint
+from fstk.serving.messages import kept
 from fstk.serving.metrics import CONTENT_TYPE, Metrics
 from fstk.serving.openapi import Health, Refused, document
 from fstk.serving.refusal import Refusal, bad
@@ -38,6 +42,8 @@ LARGEST = 16 * 2**20
 _JSON = "application/json"
 _STORE_EVERY, _GRANTS_EVERY = 0.5, 5.0  # seconds; a reader asks the store itself after one
 _LOOK = 1.0  # seconds
+_WARM = 60.0  # seconds that a row of the warm-up may take
+_LONGEST = 60.0  # seconds between two attempts at a model that cannot be served
 _log = logging.getLogger("fstk.serving")
 _CLOSE = {"Connection": "close"}
 _LATER = {"Retry-After": "1"}
@@ -45,30 +51,61 @@ _LATER = {"Retry-After": "1"}
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-class Service:
-    """One endpoint and its door; ``problems`` are what /health tells beside, ``closing`` lets every answer be the last
-    of its connection."""
+@dataclass(frozen=True)
+class Served:
+    """An endpoint and the door to the tables that it reads; a request has both of one model."""
 
-    def __init__(self, endpoint: Endpoint, door: Door, deadline: float, most_waiting: int) -> None:
-        self.endpoint = endpoint
-        self.door = door
+    endpoint: Endpoint
+    door: Door
+
+    def warm(self) -> None:
+        """Answer rows of nobody, so that the first request meets a model that has predicted and a store that was read.
+        A failure is the requests' to tell: a made-up row may be one that the model refuses."""
+        for row in self.endpoint.examples():
+            body = msgspec.json.encode({"dataframe_records": [row]})
+            try:
+                within(_WARM, lambda body=body: self.endpoint.answer(parse(body, self.endpoint.decimals)))
+            except DeadlinePassed:
+                self.endpoint.lookups.reopen()
+            except Exception as error:  # noqa: BLE001 whatever a model raises
+                _log.info("while warming up: %r", error)
+
+
+class Service:
+    """What is served now; ``problems`` are what /health tells beside, ``closing`` lets every answer be the last of its
+    connection."""
+
+    def __init__(self, served: Served, deadline: float, most_waiting: int) -> None:
         self.metrics = Metrics()
         self.problems: list[str] = []
         self.closing = False
         self._deadline = deadline
         self._most_waiting = most_waiting
         self._waiting = self._arrived = 0
+        self.served = served
+        self._tell_model(1)
+
+    def take_up(self, served: Served) -> None:
+        """Serve another model from the next request on."""
+        self._tell_model(0)
+        self.served.endpoint.lookups.reopen()
+        self.served = served
+        self._tell_model(1)
+
+    def _tell_model(self, value: int) -> None:
+        endpoint = self.served.endpoint
         version = "" if endpoint.version is None else str(endpoint.version)
-        self.metrics.model.labels(endpoint.name, version).set(1)
+        self.metrics.model.labels(endpoint.name, version).set(value)
 
     async def invoke(self, request: Request) -> Response:
         """Answer a request for predictions."""
         started = time.perf_counter()
         self._arrived += 1
+        served = self.served
         try:
-            self._admit(request)
+            self._admit(request, served)
             body = await self._body(request, started)
-            response = await self._answered(body, started)
+            response = await self._answered(served.endpoint, body, started)
         except Refusal as refusal:
             response = _refused(refusal)
         status = str(response.status_code)
@@ -78,13 +115,13 @@ class Service:
             response.headers["Connection"] = "close"
         return response
 
-    async def _answered(self, body: bytes, started: float) -> Response:
+    async def _answered(self, endpoint: Endpoint, body: bytes, started: float) -> Response:
         self._waiting += 1
         try:
             if self._waiting > self._most_waiting:
                 raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests are waiting", _LATER)
             await self._all_arrived()
-            return self._told(self._computed(body, started))
+            return self._told(self._computed(endpoint, body, started))
         finally:
             self._waiting -= 1
 
@@ -97,12 +134,12 @@ class Service:
             if seen == self._arrived:
                 return
 
-    def _computed(self, body: bytes, started: float) -> Answer:
+    def _computed(self, endpoint: Endpoint, body: bytes, started: float) -> Answer:
         try:
             left = self._deadline - (time.perf_counter() - started)
-            return within(left, lambda: self.endpoint.answer(parse(body, self.endpoint.decimals)))
+            return within(left, lambda: endpoint.answer(parse(body, endpoint.decimals)))
         except DeadlinePassed as error:
-            self.endpoint.lookups.reopen()  # a connection may have been left in the middle of an answer
+            endpoint.lookups.reopen()  # a connection may have been left in the middle of an answer
             raise Refusal(HTTPStatus.GATEWAY_TIMEOUT, "the deadline of a request has passed") from error
         except StoreUnavailable as error:
             _log.warning("503: %s", error)
@@ -115,10 +152,10 @@ class Service:
             reason = f"the model failed; its error is in the server's log under {number}"
             raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, reason) from error
 
-    def _admit(self, request: Request) -> None:
-        self.door.admit(request)
-        name = request.path_params.get("name", self.endpoint.name)
-        if name != self.endpoint.name:
+    def _admit(self, request: Request, served: Served) -> None:
+        served.door.admit(request)
+        name = request.path_params.get("name", served.endpoint.name)
+        if name != served.endpoint.name:
             raise Refusal(HTTPStatus.NOT_FOUND, "no endpoint of that name is served here")
         if not _is_json(request.headers.getlist("content-type")) or "content-encoding" in request.headers:
             raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body must be {_JSON} in UTF-8, uncompressed")
@@ -174,7 +211,7 @@ class Service:
             problems.insert(0, "the online store does not have the features, or does not answer")
             status = HTTPStatus.SERVICE_UNAVAILABLE
         word = "ok" if status == HTTPStatus.OK else "unavailable"
-        said = Health(word, self.endpoint.name, self.endpoint.version, problems)
+        said = Health(word, self.served.endpoint.name, self.served.endpoint.version, problems)
         return Response(msgspec.json.encode(said), status, media_type=_JSON)
 
     async def measured(self, _: Request) -> Response:
@@ -183,19 +220,21 @@ class Service:
 
     async def described(self, request: Request) -> Response:
         """Answer with the OpenAPI document, to who may ask for predictions."""
+        served = self.served
         try:
-            self.door.admit(request)
+            served.door.admit(request)
         except Refusal as refusal:
             return _refused(refusal)
-        return Response(msgspec.json.encode(document(self.endpoint)), media_type=_JSON)
+        return Response(msgspec.json.encode(document(served.endpoint)), media_type=_JSON)
 
     def _look(self) -> None:
         """Ask the store what its tables are now. StoreUnavailable: it takes longer than all others, who wait for this
         one loop, should wait for that; and what the store raises."""
+        lookups = self.served.endpoint.lookups
         try:
-            within(min(_LOOK, self._deadline), self.endpoint.lookups.refresh)
+            within(min(_LOOK, self._deadline), lookups.refresh)
         except DeadlinePassed as error:
-            self.endpoint.lookups.reopen()
+            lookups.reopen()
             raise StoreUnavailable("the online store does not answer.") from error
 
     async def keep_up(self) -> None:
@@ -206,10 +245,55 @@ class Service:
             try:
                 self._look()
                 if time.monotonic() - asked > _GRANTS_EVERY:
-                    await asyncio.to_thread(self.door.refresh)
+                    await asyncio.to_thread(self.served.door.refresh)
                     asked = time.monotonic()
             except Exception as error:  # noqa: BLE001 whatever it was, the next time may do
                 _log.warning("%s", error)
+
+    async def follow(self, source: Source, every: float) -> None:
+        """Ask again and again which version the model's address means, and take that up; one that cannot be served
+        leaves what is, and /health tells."""
+        pause = every
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                found = await asyncio.to_thread(source.find)
+            except Exception as error:  # noqa: BLE001 whatever it was, the next time may do
+                _log.warning("the registry is not asked: %s", error)
+                continue
+            if found.version != self.served.endpoint.version:
+                try:
+                    self.take_up(await asyncio.to_thread(source.opened, found.uri, self.served.door))
+                except Exception:  # noqa: BLE001 whatever it was, the next time may do
+                    _log.exception("%s cannot be served", found.uri)
+                    self.problems = [kept(found.uri)]
+                    pause = min(2 * pause, _LONGEST)
+                    continue
+            self.problems = []
+            pause = every
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where what is served comes from: a model's address, as MLflow's registry at ``registry_uri`` knows it, and an
+    online store."""
+
+    model: str
+    registry_uri: str | None
+    store: OnlineSpec
+
+    def find(self) -> LoggedModel:
+        """Return what the address means now; raises UnknownModel."""
+        return Registry(self.registry_uri).find(self.model)
+
+    def opened(self, model: str, door: Door | None) -> Served:
+        """Return what answers for the model at one version's address, warm, behind a door that knows what ``door``
+        does; raises as :func:`create`."""
+        endpoint = Endpoint(open_model(model, self.registry_uri), self.store)
+        tables = endpoint.lookups.tables
+        served = Served(endpoint, Door(Tokens(), open_catalog(), tables) if door is None else door.of(tables))
+        served.warm()
+        return served
 
 
 def create(
@@ -219,6 +303,7 @@ def create(
     registry_uri: str | None = None,
     deadline: float = 10.0,
     most_waiting: int = 100,
+    every: float | None = 5.0,
 ) -> Starlette:
     """Return the application that answers for a model, with its lookups from an online store.
 
@@ -228,6 +313,8 @@ def create(
         registry_uri: MLflow's registry; None is where MLflow is set to.
         deadline: seconds that a request may take.
         most_waiting: how many requests may wait for their turn; more are answered 503 at once.
+        every: seconds between two questions to the registry whether the alias means another version now, which is then
+            loaded beside the one that answers; None never asks.
 
     Raises:
         UnknownModel, UntrustedModel, InvalidInput: no model that can be served.
@@ -236,18 +323,20 @@ def create(
 
     In a module of one's own, ``app = create("models:/churn_model@champion")`` is what any ASGI server takes.
     """
-    opened = open_model(model, registry_uri)
-    endpoint = Endpoint(opened, spec_of(store))
-    door = Door(Tokens(), open_catalog(), endpoint.lookups.tables)
-    service = Service(endpoint, door, deadline, most_waiting)
+    source = Source(model, registry_uri, spec_of(store))
+    found = source.find()
+    service = Service(source.opened(found.uri, None), deadline, most_waiting)
 
     @asynccontextmanager
     async def living(_: Starlette) -> AsyncIterator[None]:
         gc.collect()
         gc.freeze()  # what is here now stays; a collection need not go through it
-        keeping = asyncio.create_task(service.keep_up())
+        tasks = [asyncio.create_task(service.keep_up())]
+        if every is not None and found.uri != model:
+            tasks.append(asyncio.create_task(service.follow(source, every)))
         yield
-        keeping.cancel()
+        for task in tasks:
+            task.cancel()
 
     routes = [
         Route("/invocations", service.invoke, methods=["POST"]),

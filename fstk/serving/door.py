@@ -35,6 +35,12 @@ class Door:
         self._tables: dict[str, FeatureTable | None] = {name: catalog.get(name) for name in tables}
         self._failures = _Failures()
 
+    def of(self, tables: list[str]) -> Door:
+        """Return the door to other tables, which knows the same tokens and failures; raises as the class."""
+        other = Door(self._tokens, self._catalog, tables)
+        other._failures = self._failures
+        return other
+
     def refresh(self) -> None:
         """Ask the catalog again; a table that is gone is nobody's to read. Raises what the catalog raises."""
         self._tables = {name: self._asked(name) for name in self._tables}

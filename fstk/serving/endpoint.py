@@ -80,6 +80,11 @@ class Endpoint:
         """Return a row that could be asked for, as JSON values."""
         return {name: example(kind) for name, kind in (self.keys | self.required).items()}
 
+    def examples(self) -> list[dict[str, Any]]:
+        """Return two such rows, by which all that answers is at work once: one that holds the features itself, and one
+        whose features are looked up."""
+        return [{name: example(kind) for name, kind in self.columns.items()}, self.example()]
+
     def answer(self, rows: Rows) -> Answer:
         """Return the predictions of a request. Refusal: it is not as the model's record says. StoreUnavailable: the
         store did not answer. ModelFailed. FstkError: what is stored does not fit the model."""

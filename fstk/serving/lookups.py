@@ -13,7 +13,7 @@ from fstk.columns.instants import given
 from fstk.engines.types import arrow_type
 from fstk.errors import FstkError, StoreUnavailable, TypeMismatch, UnknownName
 from fstk.models.score import fits
-from fstk.online.reader import KeyState, OnlineReader
+from fstk.online.reader import KeyState, OnlineReader, Status
 from fstk.online.spec import OnlineSpec
 from fstk.online.store import OnlineTable
 from fstk.serving.body import ABSENT
@@ -155,13 +155,14 @@ class _Asked:
         times = None if join.label_time is None else columns.get(join.label_time)
         values = [_NOTHING] * self._number
         for place, row, state in zip(self.places, rows, states, strict=True):
-            if state.status == "present" and self._visible(state, now if times is None else _moment(times[place], now)):
+            status = self._status(state, now if times is None else _moment(times[place], now))
+            if status == "present":
                 values[place] = row
                 if state.event_time is not None:
                     age = (now - state.event_time).total_seconds()
                     found.ages[join.table] = max(found.ages.get(join.table, age), age)
             else:
-                (found.expired if state.status == "expired" else found.missing)[join.table] += 1
+                (found.expired if status == "expired" else found.missing)[join.table] += 1
         for output in join.outputs:
             default = output.default
             filled = [default if (value := row.get(output.feature)) is None else value for row in values]
@@ -170,13 +171,15 @@ class _Asked:
                 filled = [kept if mine is ABSENT else mine for mine, kept in zip(own, filled, strict=True)]
             found.columns[output.name] = filled
 
-    def _visible(self, state: KeyState, at: datetime | None) -> bool:
-        """Tell whether a row of the instant ``at`` may see the stored row, as in a training set."""
-        if state.event_time is None:
-            return True
+    def _status(self, state: KeyState, at: datetime | None) -> Status:
+        """Return what a stored row is to a row of the instant ``at``, by the rules of a training set: of a later time
+        it is none, and past the look-back it has expired."""
+        if state.status != "present" or state.event_time is None:
+            return state.status
         if at is None or state.event_time > at:
-            return False
-        return self.join.lookback is None or (at - state.event_time) // _MICROSECOND <= self.join.lookback
+            return "missing"
+        lookback = self.join.lookback
+        return "present" if lookback is None or (at - state.event_time) // _MICROSECOND <= lookback else "expired"
 
 
 def _moment(value: Any, now: datetime) -> datetime | None:

@@ -46,3 +46,8 @@ class News(msgspec.Struct, frozen=True):
     """What /health is to tell beside its own findings."""
 
     problems: tuple[str, ...]
+
+
+def kept(model: str) -> str:
+    """Return what /health tells of a ``model`` that was to be taken up."""
+    return f"{model} cannot be served; what was served before goes on. The reason is in the log."

@@ -21,7 +21,7 @@ import msgspec
 
 from fstk.errors import FstkError, Infrastructure, InvalidInput
 from fstk.models.registry import Registry
-from fstk.serving.messages import METRICS, News, Order, Ready
+from fstk.serving.messages import METRICS, News, Order, Ready, kept
 
 _THREADS = "OMP_NUM_THREADS"  # of one row more threads make no less time, but wait for each other
 _TICK = 0.2  # seconds
@@ -208,7 +208,7 @@ class Supervisor:
         print(f"{worker.model} cannot be served: {why}", file=sys.stderr, flush=True)
         self._next_start = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _LONGEST)
-        self._tell((f"{worker.model} cannot be served; what was served before goes on. The reason is in the log.",))
+        self._tell((kept(worker.model),))
 
     def _tell(self, problems: tuple[str, ...]) -> None:
         self._problems = problems

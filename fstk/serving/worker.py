@@ -140,7 +140,9 @@ def main() -> int:
     with open(_ORDERS, "rb", buffering=0, closefd=False) as orders:
         order = msgspec.json.decode(orders.readline(), type=Order)
     try:
-        app = create(order.model, store=order.store, deadline=order.deadline, most_waiting=order.most_waiting)
+        app = create(
+            order.model, store=order.store, deadline=order.deadline, most_waiting=order.most_waiting, every=None
+        )  # another version is another worker's
     except FstkError as error:
         refused = Ready(error=str(error), exit_code=error.exit_code)
         said.write(msgspec.json.encode(refused) + b"\n")
@@ -158,7 +160,7 @@ def main() -> int:
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=int(order.deadline) + 5,
     )
-    served = service.endpoint
+    served = service.served.endpoint
     ready = Ready(served.name, served.version, len(served.lookups.tables), served.lookups.features, served.example())
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         server = Server(config, service)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+PATIENCE = 240.0
 GOOD = {"customer_id": 1, "amount": 2.0, "cohort": "old", "region": "n"}
 
 
@@ -68,6 +71,15 @@ def raw(port: int, *parts: bytes) -> bytes:
         except OSError:
             pass
         return got
+
+
+def waited(found: Callable[[], Any]) -> Any:
+    """Return what is found, in time."""
+    pause, end = threading.Event(), time.monotonic() + PATIENCE
+    while not (value := found()):
+        assert time.monotonic() < end
+        pause.wait(0.2)
+    return value
 
 
 def records(*rows: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -104,13 +104,19 @@ class Project:
             for table in ("s.customers", "s.cohorts"):
                 fe.publish_table(source_table_name=table)
 
-    def log(self, name: str = "churn", model: Any = None, alias: str | None = "champion", **given: Any) -> Any:
+    def log(
+        self,
+        name: str = "churn",
+        model: Any = None,
+        alias: str | None = "champion",
+        lookups: Sequence[FeatureLookup] = LOOKUPS,
+    ) -> Any:
         """Fit a model and register it."""
         mlflow = importlib.import_module("mlflow")
         with self.inside() as fe:
             exclude = ["at", "cohort", "region"]
             training_set = fe.create_training_set(
-                df=labels(), feature_lookups=LOOKUPS, label="y", exclude_columns=exclude
+                df=labels(), feature_lookups=lookups, label="y", exclude_columns=exclude
             )
             rows = training_set.to_pandas()
             if model is None:
@@ -124,7 +130,6 @@ class Project:
                 flavor=flavor,
                 training_set=training_set,
                 registered_model_name=name,
-                **given,
             )
             if alias:
                 mlflow.MlflowClient().set_registered_model_alias(name, alias, str(version.version))

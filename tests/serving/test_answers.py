@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -19,7 +21,7 @@ from fstk.serving.endpoint import Endpoint
 from fstk.tables.configured import open_catalog
 from tests.generated import examples
 from tests.serving.asking import GOOD, ask, records
-from tests.serving.project import INSTANT, Project, day
+from tests.serving.project import INSTANT, LOOKUPS, Project, day
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -45,6 +47,17 @@ def spelling(project: Project) -> Endpoint:
         project.log("spells", spells())
     with project.inside():
         return Endpoint(open_model("models:/spells/1", None), spec_of(None))
+
+
+@pytest.fixture(scope="module")
+def recent(project: Project) -> Endpoint:
+    """The same, of customers' rows of five days at most."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importlib.import_module("mlflow").models, "infer_pip_requirements", lambda *_, **__: [])
+        customers, cohorts = LOOKUPS
+        project.log("recent", spells(), lookups=[replace(customers, lookback_window=dt.timedelta(days=5)), cohorts])
+    with project.inside():
+        return Endpoint(open_model("models:/recent/1", None), spec_of(None))
 
 
 def spelt(endpoint: Endpoint, *rows: dict[str, Any]) -> list[str]:
@@ -116,6 +129,27 @@ def test_a_row_newer_than_the_request_says_is_not_seen(spelling: Endpoint) -> No
     for at, seen in (("2024-01-09T00:00:00Z", True), ("2024-01-08T23:59:59.999999Z", False)):
         answer = spelling.answer(parse(json.dumps(records(GOOD | {"at": at})).encode()))
         assert (" float 1.8 " in answer.predictions[0], answer.found.missing.total()) == (seen, 1 - seen)
+
+
+def test_a_row_past_the_look_back_is_not_seen_and_counted_as_expired(recent: Endpoint, project: Project) -> None:
+    last, moment = day(8) + dt.timedelta(days=5), dt.timedelta(microseconds=1)
+    instants = [last - moment, last, last + moment]
+    rows = [GOOD | {"at": at.isoformat()} for at in instants] + [GOOD]
+    answer = recent.answer(parse(json.dumps(records(*rows)).encode()))
+    assert (answer.found.expired, answer.found.missing) == ({"s.customers": 2}, {})
+    table = pa.table(
+        {
+            "customer_id": pa.array([1] * 4, pa.int32()),
+            "amount": [2.0] * 4,
+            "cohort": ["old"] * 4,
+            "region": ["n"] * 4,
+            "at": pa.array([*instants, dt.datetime.now(dt.UTC)], INSTANT),
+        }
+    )
+    with project.inside():
+        batch = score_batch("models:/recent/1", table, "string", engine=DirectEngine(), catalog=open_catalog())
+    assert answer.predictions == batch.column("prediction").to_pylist()
+    assert ["int -1" in one for one in answer.predictions] == [False, False, True, True]
 
 
 def test_a_thousand_rows_are_one_round_trip(spelling: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The application beside its requests: a store that hangs keeps nobody waiting."""
+"""The application beside its requests: a store that hangs keeps nobody waiting, a model is warm, its alias followed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from fstk.errors import UnknownModel
 from fstk.serving import app
-from fstk.serving.app import Service
+from fstk.serving.app import Served, Service
+from fstk.serving.body import Rows
 
 
 class Hanging:
@@ -35,9 +37,13 @@ def lookups() -> Hanging:
 
 @pytest.fixture
 def service(lookups: Hanging) -> Service:
-    endpoint: Any = SimpleNamespace(name="churn", version=3, lookups=lookups)
+    return Service(served(3, lookups), 0.05, 4)
+
+
+def served(version: int, lookups: Any, **more: Any) -> Served:
+    endpoint: Any = SimpleNamespace(name="churn", version=version, lookups=lookups, **more)
     door: Any = SimpleNamespace(refresh=lambda: None)
-    return Service(endpoint, door, 0.05, 4)
+    return Served(endpoint, door)
 
 
 def test_a_store_that_hangs_is_told_by_health(service: Service, lookups: Hanging) -> None:
@@ -62,3 +68,64 @@ def test_a_store_that_hangs_does_not_hold_up_all_else(
         keeping.cancel()
 
     asyncio.run(alive())
+
+
+def test_a_row_that_fails_or_takes_for_ever_does_not_keep_a_model_from_being_warm(
+    lookups: Hanging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "_WARM", 0.05)
+    asked: list[dict[str, list[Any]]] = []
+
+    def answer(rows: Rows) -> None:
+        asked.append(rows.columns)
+        if len(asked) == 1:
+            raise ValueError("no such customer")
+        threading.Event().wait()
+
+    examples = lambda: [{"key": 1, "spend": 1.0}, {"key": 1}]  # noqa: E731
+    served(3, lookups, answer=answer, examples=examples, decimals=False).warm()
+    assert asked == [{"key": [1], "spend": [1.0]}, {"key": [1]}]
+    assert lookups.left == 1
+
+
+def test_an_alias_that_moves_is_followed_and_one_that_cannot_be_is_told(
+    service: Service, lookups: Hanging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Any] = [
+        UnknownModel("no registered model churn."),
+        SimpleNamespace(version=4, uri="models:/churn/4"),
+        SimpleNamespace(version=3, uri="models:/churn/3"),
+        SimpleNamespace(version=5, uri="models:/churn/5"),
+    ]
+    seen: list[tuple[int | None, list[str]]] = []
+    opened: list[tuple[str, Any]] = []
+
+    def find() -> Any:
+        seen.append((service.served.endpoint.version, service.problems))
+        one = found.pop(0) if found else SimpleNamespace(version=5)
+        if isinstance(one, Exception):
+            raise one
+        return one
+
+    def open_(uri: str, door: Any) -> Served:
+        opened.append((uri, door))
+        if uri.endswith("4"):
+            raise OSError("gone")
+        return served(5, lookups)
+
+    source: Any = SimpleNamespace(find=find, opened=open_)
+
+    async def followed() -> None:
+        following = asyncio.create_task(service.follow(source, 0.0))
+        while len(seen) < 6:
+            await asyncio.sleep(0)
+        following.cancel()
+
+    door = service.served.door
+    asyncio.run(followed())
+    problem = "models:/churn/4 cannot be served; what was served before goes on. The reason is in the log."
+    assert seen == [(3, []), (3, []), (3, [problem]), (3, []), (5, []), (5, [])]
+    assert opened == [("models:/churn/4", door), ("models:/churn/5", door)]
+    counted = service.metrics.exposed().decode()
+    assert 'fstk_model_info{name="churn",version="3"} 0.0' in counted
+    assert 'fstk_model_info{name="churn",version="5"} 1.0' in counted

@@ -9,23 +9,22 @@ import re
 import shutil
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import deltalake
 import psutil
 import pytest
 from sklearn.dummy import DummyRegressor
 
 from tests.notebook.tables import write
-from tests.serving.asking import GOOD, Said, ask, records
+from tests.serving.asking import GOOD, Said, ask, records, waited
 from tests.serving.project import Project, cohorts
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 DEADLINE = 3.0
-PATIENCE = 240.0
 
 
 def moody() -> Any:
@@ -56,15 +55,6 @@ def mood(project: Project) -> Iterator[int]:
     store = f"sqlite:///{project.folder}/own.db"
     with project.served(model="models:/moods/1", store=store, deadline=DEADLINE, most_waiting=4) as port:
         yield port
-
-
-def waited(found: Callable[[], Any]) -> Any:
-    """Return what is found, in time."""
-    pause, end = threading.Event(), time.monotonic() + PATIENCE
-    while not (value := found()):
-        assert time.monotonic() < end
-        pause.wait(0.2)
-    return value
 
 
 def connected(port: int) -> list[Any]:
@@ -165,7 +155,9 @@ def test_a_body_of_a_gigabyte_without_a_length_costs_less_than_20_megabytes(mood
     assert ask(mood, records(GOOD), token).status == 200
 
 
-def test_grants_of_a_table_decide_and_a_table_that_is_gone_is_nobodys(mood: int, project: Project, token: str) -> None:
+def test_grants_of_a_table_decide_until_they_are_revoked_and_a_table_that_is_gone_is_nobodys(
+    mood: int, project: Project, token: str
+) -> None:
     folder = project.folder / "fstk-warehouse" / "s" / "cohorts"
     aside = folder.with_name("aside")
     named, _ = project.tokens.new("ann")
@@ -179,6 +171,10 @@ def test_grants_of_a_table_decide_and_a_table_that_is_gone_is_nobodys(mood: int,
         assert ask(mood, records(GOOD), grouped).status == 200
         said = ask(mood, records(GOOD), token)
         assert (said.status, "s.cohorts" in said.reason) == (403, False)
+        left = {"fstk.grants": json.dumps({"SELECT": ["team"]})}
+        deltalake.DeltaTable(folder).alter.set_table_properties(left, raise_if_not_exists=False)
+        waited(lambda: ask(mood, records(GOOD), named).status == 403)
+        assert ask(mood, records(GOOD), grouped).status == 200
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         aside.rename(folder)
