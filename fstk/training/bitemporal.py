@@ -8,7 +8,7 @@ ever formed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from fstk.columns.instants import instants
 from fstk.engines.base import CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION
-from fstk.training.kernel import SHOWN, Matches, Side, duplicate_keys, row_texts, sides, with_outputs
+from fstk.training.kernel import SHOWN, Matches, Side, duplicate_keys, row_texts, rows_seen, sides, with_outputs
 from fstk.training.resolve import Join
 
 _NEVER, _ALWAYS = np.iinfo(np.int64).max, np.iinfo(np.int64).min
@@ -35,6 +35,10 @@ class _Versions:
     until: np.ndarray
     doubled: np.ndarray
 
+    def of(self, kept: np.ndarray) -> _Versions:
+        """Return the ``kept`` ones."""
+        return _Versions(*(getattr(self, one.name)[kept] for one in fields(self)))
+
 
 def as_known_join(labels: pa.Table, changes: pa.Table, join: Join) -> pa.Table:
     """Return ``labels`` with the join's outputs as they could be known at each label's time (RULES, point-in-time
@@ -44,16 +48,25 @@ def as_known_join(labels: pa.Table, changes: pa.Table, join: Join) -> pa.Table:
     the label time. ``changes`` are the table's columns with those of ``CHANGE_FEED``. ``join.label_time`` is never None
     here; for a table without a time column it is compared with commit times alone.
     """
-    return with_outputs(labels, changes, find_known(labels, changes, join), join)
+
+    def seen(valued: np.ndarray | None) -> np.ndarray:
+        return find_known(labels, changes, join, valued=valued).row
+
+    return with_outputs(labels, changes, rows_seen(changes, join, seen), join)
 
 
-def find_known(labels: pa.Table, changes: pa.Table, join: Join, *, later: bool = False) -> Matches:
-    """Return what each label sees; a row comes "later" when its time or its commit is after the label."""
+def find_known(
+    labels: pa.Table, changes: pa.Table, join: Join, *, later: bool = False, valued: np.ndarray | None = None
+) -> Matches:
+    """Return what each label sees; a row comes "later" when its time or its commit is after the label. Row versions
+    that ``valued`` leaves out still end those that they replaced, and are not seen themselves."""
     asking, stored, _ = sides(labels, changes, join)
     matches = Matches.none(asking)
     if not len(asking.usable) or not len(stored.usable):
         return matches
     versions = _versions(changes, stored, join)
+    if valued is not None:
+        versions = versions.of(valued[versions.row])
     rows = asking.usable[np.lexsort((asking.time[asking.usable], asking.entity[asking.usable]))]
     label_times, rank = np.unique(asking.time[rows], return_inverse=True)
     bits = len(label_times).bit_length()

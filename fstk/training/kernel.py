@@ -7,8 +7,9 @@ leave no room for the keys are first replaced by their ranks.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -91,30 +92,55 @@ def as_of_join(
     """Return ``labels`` with the join's outputs: of each label's keys the newest row with feature time ≤ label time
     and within the look-back, whole; nulls where there is none; defaults in place of nulls.
 
-    Rows, their order and the columns of ``labels`` stay as they are. DuplicateKeys when a label's row is not the only
-    one with its keys and time.
+    Where the join skips nulls, a feature's row is the newest that has a value of it. Rows, their order and the columns
+    of ``labels`` stay as they are. DuplicateKeys when a label's row is not the only one with its keys and time.
     """
-    matches = find(labels, features, join, threads=threads, part_rows=part_rows)
-    return with_outputs(labels, features, matches, join, threads=threads)
+    asking, stored, entities = sides(labels, features, join)
+
+    def seen(valued: np.ndarray | None) -> np.ndarray:
+        able = stored if valued is None else replace(stored, entity=np.where(valued, stored.entity, -1))
+        return _found(asking, able, entities, features, join, threads=threads, part_rows=part_rows).row
+
+    return with_outputs(labels, features, rows_seen(features, join, seen), join, threads=threads)
+
+
+def rows_seen(features: pa.Table, join: Join, seen: Callable[[np.ndarray | None], np.ndarray]) -> list[np.ndarray]:
+    """Return for each output of ``join`` the feature row of each label, −1 for none. ``seen`` finds them among all
+    rows (None) or among those of a mask; outputs that are null in the same rows share one search."""
+    every = seen(None)
+    if join.nulls == "keep":
+        return [every] * len(join.outputs)
+    found: dict[bytes, np.ndarray] = {}
+    rows = []
+    for output in join.outputs:
+        column = features.column(output.feature)
+        if not column.null_count:
+            rows.append(every)
+            continue
+        valued = column.is_valid().to_numpy()
+        same = np.packbits(valued).tobytes()
+        if same not in found:
+            found[same] = seen(valued)
+        rows.append(found[same])
+    return rows
 
 
 def with_outputs(
     labels: pa.Table,
     features: pa.Table,
-    matches: Matches,
+    rows: Sequence[np.ndarray],
     join: Join,
     array_bytes: int = _ARRAY_BYTES,
     threads: int = 1,
 ) -> pa.Table:
-    """Return ``labels`` with the outputs of ``join`` taken from the rows that were found."""
-    rows = pa.array(matches.row, mask=matches.row < 0)
+    """Return ``labels`` with the outputs of ``join``, each taken from its ``rows``, −1 for none."""
 
-    def output_of(output: Output) -> pa.ChunkedArray:
-        column = _taken(features.column(output.feature), rows, array_bytes)
+    def output_of(output: Output, row: np.ndarray) -> pa.ChunkedArray:
+        column = _taken(features.column(output.feature), pa.array(row, mask=row < 0), array_bytes)
         return column if output.default is None else pc.fill_null(column, pa.scalar(output.default, column.type))
 
     with ThreadPoolExecutor(threads) as pool:  # Arrow takes without Python's lock, a column on one core
-        columns = list(pool.map(output_of, join.outputs))
+        columns = list(pool.map(output_of, join.outputs, rows))
     for output, column in zip(join.outputs, columns, strict=True):
         labels = labels.append_column(output.name, column)
     return labels
@@ -140,6 +166,19 @@ def find(
 ) -> Matches:
     """Return what each label sees, with ``later`` also what comes after it; raises as :func:`as_of_join`."""
     asking, stored, entities = sides(labels, features, join)
+    return _found(asking, stored, entities, features, join, later, threads, part_rows)
+
+
+def _found(
+    asking: Side,
+    stored: Side,
+    entities: int,
+    features: pa.Table,
+    join: Join,
+    later: bool = False,
+    threads: int = 1,
+    part_rows: int = _PART_ROWS,
+) -> Matches:
     matches = Matches.none(asking)
     if not len(asking.usable) or not len(stored.usable):
         return matches

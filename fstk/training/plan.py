@@ -160,7 +160,7 @@ def plan_training_set(
                 f"{lookup.lookback_window} in another; the lookups of one table share one."
             )
         outputs = columns.add(join)
-        key = (join.table, join.label_keys, join.label_time)
+        key = (join.table, join.label_keys, join.label_time, join.nulls)
         shared = joins.get(key)
         joins[key] = replace(join, outputs=(*shared.outputs, *outputs) if shared else outputs)
         joined.append(list(joins).index(key))
@@ -255,7 +255,10 @@ def _excluded(columns: Sequence[str], schema: Schema, label: str | None) -> tupl
 def _condition(join: Join) -> str:
     pairs = zip(join.label_keys, join.table_keys, strict=True)
     keys = ", ".join(label if label == key else f"{label} = {key}" for label, key in pairs)
-    return keys if join.label_time is None else f"{keys}; {join.table_time} ≤ {join.label_time}"
+    if join.label_time is None:
+        return keys
+    value = "; newest value that is not null" if join.nulls == "skip" else ""
+    return f"{keys}; {join.table_time} ≤ {join.label_time}{value}"
 
 
 def _join_from_json(data: Mapping[str, Any]) -> Join:

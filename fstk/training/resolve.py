@@ -14,7 +14,7 @@ from fstk.engines.base import Schema, TableVersion
 from fstk.engines.types import TIME_TYPES, arrow_type
 from fstk.errors import InvalidInput, TypeMismatch, UnknownColumn, UnsupportedType, nearest
 from fstk.tables.spec import FeatureTable
-from fstk.training.spec import FeatureLookup
+from fstk.training.spec import FeatureLookup, Nulls
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Join:
     lookback: int | None
     outputs: tuple[Output, ...]
     keys_known_unique: bool
+    nulls: Nulls = "keep"
 
     @property
     def source(self) -> TableVersion:
@@ -77,6 +78,7 @@ def resolve(lookup: FeatureLookup, labels: Schema, table: FeatureTable, own: Con
         lookback=lookup.lookback,
         outputs=_outputs(lookup, table, own),
         keys_known_unique=table.written_by_fstk,
+        nulls=lookup.nulls,
     )
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from fstk.columns.values import decoded, encoded, plain
 from fstk.errors import InvalidInput, NameCollision
 from fstk.warehouse import table_name as canonical
 
 MICROSECOND = dt.timedelta(microseconds=1)
+
+Nulls = Literal["keep", "skip"]
+"""What a lookup makes of a null in the newest row: a value like any other, or none yet."""
 
 
 @dataclass(frozen=True, init=False)
@@ -27,6 +30,9 @@ class FeatureLookup:
             column: a feature row is seen when its time is not after this one.
         lookback_window: how old a feature row may be at most, inclusive; None for no limit, zero for equal times only.
         default_values: output name → value that stands for its nulls, missing or stored.
+        nulls: ``"keep"`` takes the newest row that a label may see whole, nulls and all; ``"skip"`` takes of each
+            feature the newest value that is not null among the rows that the label may see, each with its own time
+            (RULES, point-in-time join 11).
 
     Raises:
         InvalidInput: an argument of another shape than described.
@@ -55,6 +61,7 @@ class FeatureLookup:
     timestamp_lookup_key: str | None
     lookback_window: dt.timedelta | None
     default_values: dict[str, Any]
+    nulls: Nulls
 
     def __init__(
         self,
@@ -66,12 +73,14 @@ class FeatureLookup:
         timestamp_lookup_key: str | Sequence[str] | None = None,
         lookback_window: dt.timedelta | None = None,
         default_values: Mapping[str, Any] | None = None,
+        nulls: Nulls = "keep",
     ) -> None:
         name = canonical(table_name)
         times = _names(timestamp_lookup_key, "timestamp_lookup_key", name)
         if times is not None and len(times) > 1:
             raise InvalidInput(f"timestamp_lookup_key of {name} must be one column; got {', '.join(times)}.")
         _check_lookback(lookback_window, times, name)
+        _check_nulls(nulls, times, name)
         names = _names(feature_names, "feature_names", name)
         renames = _mapping(rename_outputs, "rename_outputs", name)
         for old, new in renames.items():
@@ -87,6 +96,7 @@ class FeatureLookup:
             "timestamp_lookup_key": times[0] if times else None,
             "lookback_window": lookback_window,
             "default_values": {k: plain(v) for k, v in _mapping(default_values, "default_values", name).items()},
+            "nulls": nulls,
         }
         if not values["lookup_key"]:
             raise InvalidInput(f"lookup_key of {name} must be a column of the labels or a list of columns; got None.")
@@ -112,6 +122,7 @@ class FeatureLookup:
             "timestamp_lookup_key": self.timestamp_lookup_key,
             "lookback_microseconds": self.lookback,
             "default_values": {name: encoded(value) for name, value in self.default_values.items()},
+            "nulls": self.nulls,
         }
 
     @classmethod
@@ -155,6 +166,15 @@ def _check_lookback(window: Any, times: tuple[str, ...] | None, table: str) -> N
         raise InvalidInput(f"lookback_window of {table} must not be negative; got {window}.")
     if times is None:
         raise InvalidInput(f"lookback_window of {table} needs a timestamp_lookup_key to look back from.")
+
+
+def _check_nulls(nulls: str, times: tuple[str, ...] | None, table: str) -> None:
+    if nulls not in get_args(Nulls):
+        raise InvalidInput(f"nulls of {table} must be 'keep' or 'skip'; got {nulls!r}.")
+    if nulls == "skip" and times is None:
+        raise InvalidInput(
+            f"nulls='skip' of {table} needs a timestamp_lookup_key: only rows of several times have an older value."
+        )
 
 
 def _check_outputs(names: tuple[str, ...], renames: dict[str, str], table: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from fstk.columns.length import read_length
 from fstk.errors import InvalidInput
 from fstk.training.functions import FeatureFunction
-from fstk.training.spec import FeatureLookup
+from fstk.training.spec import FeatureLookup, Nulls
 from fstk.verbs.text import statements
 from fstk.windows.spec import Aggregate
 
@@ -19,7 +19,7 @@ _NAMED = re.compile(r"(?P<expression>.*\S)\s+as\s+`?(?P<name>\w+)`?", re.IGNOREC
 _COLUMN = r"(?:`[^`]+`|[^\s,()`]+)"
 _LOOKUP = re.compile(
     r"(?P<table>[\w.]+)(?:\s*\((?P<features>[^()]*)\))?"
-    rf"\s+on\s+(?P<keys>{_COLUMN}(?:\s*,\s*{_COLUMN})*)(?:\s+within\s+(?P<within>\w+))?",
+    rf"\s+on\s+(?P<keys>{_COLUMN}(?:\s*,\s*{_COLUMN})*)(?:\s+within\s+(?P<within>\w+))?(?P<skip>\s+skip\s+nulls)?",
     re.IGNORECASE,
 )
 _FUNCTION = re.compile(r"expr\s+(?P<rest>.+)", re.IGNORECASE | re.DOTALL)
@@ -53,6 +53,7 @@ class LookupLine:
     features: tuple[str, ...] | None
     renames: dict[str, str]
     within: timedelta | None
+    nulls: Nulls = "keep"
 
     def at(self, time: str | None) -> FeatureLookup:
         """Return the lookup with the labels' time column, None for a table that has no time column."""
@@ -63,11 +64,13 @@ class LookupLine:
             rename_outputs=self.renames or None,
             timestamp_lookup_key=time,
             lookback_window=self.within,
+            nulls=self.nulls,
         )
 
 
 def lookup(line: str) -> LookupLine:
-    """Read ``TABLE (FEATURE as NAME, …) on KEY, … within 30d``; without the list, or with ``*`` in it, all features."""
+    """Read ``TABLE (FEATURE as NAME, …) on KEY, … within 30d skip nulls``; without the list, or with ``*`` in it, all
+    features."""
     read = _LOOKUP.fullmatch(line)
     if read is None:
         raise InvalidInput(f"cannot read the lookup {line!r}.   Write it as in: {_AS_LOOKUP}")
@@ -80,7 +83,8 @@ def lookup(line: str) -> LookupLine:
             renames[renamed["expression"]] = renamed["name"]
     every = read["features"] is None or "*" in names
     features, keys = None if every else tuple(names), tuple(_items(read["keys"]))
-    return LookupLine(read["table"], keys, features, renames, _within(read["within"]))
+    nulls: Nulls = "skip" if read["skip"] else "keep"
+    return LookupLine(read["table"], keys, features, renames, _within(read["within"]), nulls)
 
 
 def function(line: str) -> FeatureFunction | None:

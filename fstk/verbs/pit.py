@@ -166,6 +166,7 @@ def _code(one: FeatureLookup | FeatureFunction) -> str:
         ("rename_outputs", one.rename_outputs or None),
         ("timestamp_lookup_key", one.timestamp_lookup_key),
         ("lookback_window", one.lookback_window),
+        ("nulls", None if one.nulls == "keep" else one.nulls),
     ):
         if value is not None:
             arguments.append(f"{name}={literal(value)}")
