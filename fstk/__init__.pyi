@@ -16,6 +16,7 @@ from .windows.calendar import Calendar
 from .windows.features import WindowedFeatures
 from .windows.presets import create_time_windowed_features
 from .windows.spec import Aggregate
+from .windows.spine import Spine
 
 __version__: str
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "RedisSpec",
     "SQLiteSpec",
     "Secret",
+    "Spine",
     "TrainingSet",
     "WindowedFeatures",
     "connect",

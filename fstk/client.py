@@ -27,6 +27,7 @@ from fstk.training.feature_spec import FeatureSpec
 from fstk.training.functions import FeatureFunction
 from fstk.training.spec import FeatureLookup
 from fstk.training.training_set import TrainingSet, create_training_set
+from fstk.windows.spine import Spine, labels_of
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -240,12 +241,13 @@ class FeatureEngineeringClient:
     def create_training_set(
         self,
         *,
-        df: DataFrameLike,
+        df: DataFrameLike | None = None,
         feature_lookups: Sequence[FeatureLookup | FeatureFunction] | None = None,
-        label: str | None,
+        label: str | None = None,
         exclude_columns: Sequence[str] | None = None,
         as_known: bool = False,
         feature_spec: str | None = None,
+        spine: Spine | None = None,
     ) -> TrainingSet:
         """Plan labels joined with the features that each could know at its own instant; computes no row yet.
 
@@ -259,6 +261,7 @@ class FeatureEngineeringClient:
             as_known: let a feature row count only from the Delta commit that wrote it, so that a backfill cannot leak.
             feature_spec: the name of a set that :meth:`create_feature_spec` made, in place of ``feature_lookups``; what
                 it excludes is excluded, too.
+            spine: in place of ``df``, the entities that a table knew at the instants of a calendar.
 
         Returns:
             The plan, at the tables' newest versions; its rows come from ``load_df()`` (Spark), ``to_pandas()``,
@@ -284,6 +287,12 @@ class FeatureEngineeringClient:
             feature_lookups = found.features
             exclude_columns = list(dict.fromkeys([*found.exclude_columns, *(exclude_columns or ())]))
         assert feature_lookups is not None
+        if (df is None) == (spine is None):
+            raise InvalidInput(
+                "give df, the labels, or spine, whose entities and instants are the labels: one of the two."
+            )
+        if spine is not None:
+            df = labels_of(spine, self._catalog.get(spine.table), self._session)
         return create_training_set(
             df, feature_lookups, label, exclude_columns, catalog=self._catalog, session=self._session, as_known=as_known
         )

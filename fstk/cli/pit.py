@@ -8,6 +8,7 @@ from typer import Argument, Context, Option
 
 from fstk.cli.call import AsWidget, Opened, call_of, opened
 from fstk.display import Displayed
+from fstk.errors import InvalidInput
 
 
 def pit(
@@ -16,6 +17,13 @@ def pit(
     label: Annotated[str | None, Option(metavar="COLUMN", help="The labels' column to be predicted.")] = None,
     at: Annotated[
         str | None, Option(metavar="COLUMN", help="The labels' time; no row after it is seen. For tables with a time.")
+    ] = None,
+    spine: Annotated[
+        str | None,
+        Option(
+            metavar="START,END,EVERY",
+            help="The labels are the entities that the feature table LABELS knew on this calendar.",
+        ),
     ] = None,
     every: Annotated[bool, Option("--all", help="Look at all labels, not at a sample.")] = False,
     as_known: Annotated[
@@ -40,12 +48,16 @@ def pit(
     expr amount / nullif(spend, 0) as ratio
     """
     if widget:
+        if spine is not None:
+            raise InvalidInput(
+                "--spine and --widget do not go together; bind the training set with -o, or leave --widget out."
+            )
         lookups = call_of(context).cell
         return opened(context, "JoinPreview", labels=labels, label=label, at=at, lookups=lookups, as_known=as_known)
     from fstk.verbs.pit import parse
 
     call = call_of(context)
-    request = parse(call.namespace, call.text, labels, label, at, as_known)
+    request = parse(call.namespace, call.text, labels, label, at, as_known, spine)
     if output is not None:
         call.bind(output, request.training_set())
     return request.code() if code else request.preview(every=every, one=one, bound=output)

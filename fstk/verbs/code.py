@@ -40,6 +40,14 @@ def listed(items: Sequence[str]) -> str:
     return "\n".join(["[", *(f"        {item}," for item in items), "    ]"])
 
 
+def datetime_import(values: Sequence[Any]) -> list[str]:
+    """Return the lines that :func:`literal` of ``values`` needs before it: an import and an empty line, or none."""
+    kinds = {type(value).__name__ for value in values if isinstance(value, date | timedelta)}
+    if not kinds:
+        return []
+    return [f"from datetime import {', '.join(sorted(kinds | ({'UTC'} if 'datetime' in kinds else set())))}", ""]
+
+
 def literal(value: Any) -> str:
     """Return a value as source text, as ``from datetime import UTC, date, datetime, timedelta`` makes it read; text
     stands in double quotes, as everywhere in this project."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import date, datetime
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,20 +25,30 @@ from fstk.training.functions import FeatureFunction
 from fstk.training.plan import TrainingPlan, plan_training_set
 from fstk.training.spec import FeatureLookup
 from fstk.training.training_set import TrainingSet, create_training_set
-from fstk.verbs.code import Code, call, listed, literal
+from fstk.verbs.code import Code, call, datetime_import, listed, literal
 from fstk.verbs.lines import LookupLine, function, lookup, required_statements
 from fstk.verbs.names import frame_or_name
+from fstk.verbs.windows import read_calendar
+from fstk.windows.spine import Spine, labels_of
 
 _EXAMPLE = "feature_store.customer_features on customer_id"
 _SAMPLE = 2_000  # labels that a preview looks at
 
 
+class _Given(NamedTuple):
+    """How Python gives the labels: by which ``argument``, as which ``code``, in which ``moments`` stand."""
+
+    argument: str
+    code: str
+    moments: tuple[date | datetime, ...] = ()
+
+
 @dataclass(frozen=True)
 class PitRequest:
-    """A training set as it was asked for; ``labels_code`` is how Python names the labels."""
+    """A training set as it was asked for; ``given`` is how Python gives the labels."""
 
     labels: Any
-    labels_code: str
+    given: _Given
     features: tuple[FeatureLookup | FeatureFunction, ...]
     label: str | None
     as_known: bool
@@ -67,22 +78,33 @@ class PitRequest:
     def code(self) -> Code:
         lookups = [_code(one) for one in self.features]
         kinds = sorted({"FeatureLookup"} | {type(one).__name__ for one in self.features})
-        arguments = [("df", self.labels_code), ("feature_lookups", listed(lookups)), ("label", literal(self.label))]
+        kinds += ["Spine"] if self.given.argument == "spine" else []
+        arguments = [
+            (self.given.argument, self.given.code),
+            ("feature_lookups", listed(lookups)),
+            ("label", literal(self.label)),
+        ]
         arguments += [("as_known", "True")] if self.as_known else []
-        aged = any(isinstance(one, FeatureLookup) and one.lookback is not None for one in self.features)
-        delta = ["from datetime import timedelta", ""] if aged else []
+        windows = [one.lookback_window for one in self.features if isinstance(one, FeatureLookup)]
+        first = datetime_import([*self.given.moments, *windows])
         imports = f"from fstk import {', '.join(['FeatureEngineeringClient', *kinds])}"
         made = f"training_set = {call('fe.create_training_set', arguments)}"
-        return Code("\n".join([*delta, imports, "", "fe = FeatureEngineeringClient()", made]))
+        return Code("\n".join([*first, imports, "", "fe = FeatureEngineeringClient()", made]))
 
 
 def parse(
-    namespace: Mapping[str, Any] | None, text: str, labels: str, label: str | None, at: str | None, as_known: bool
+    namespace: Mapping[str, Any] | None,
+    text: str,
+    labels: str,
+    label: str | None,
+    at: str | None,
+    as_known: bool,
+    spine: str | None = None,
 ) -> PitRequest:
     """Return the request that the words of ``fstk pit`` and the lines of ``text`` make; ``namespace`` is that of a
     notebook's cells, None in a terminal. Raises InvalidInput and its kinds."""
-    found = frame_or_name(labels, namespace or {})
-    code = f"fe.read_table(name={literal(found)})" if isinstance(found, str) else labels
+    given, frame, time = _labels(labels, namespace or {}) if spine is None else _spine(labels, spine)
+    at = at or time
     lines = [function(line) or lookup(line) for line in required_statements(text, namespace, _EXAMPLE)]
     catalog = open_catalog()
     tables = {line.table: catalog.get(line.table) for line in lines if isinstance(line, LookupLine)}
@@ -98,15 +120,27 @@ def parse(
                 "sees the future."
             )
         features.append(line.at(at if time is not None else None))
-    return PitRequest(_frame(found), code, tuple(features), label, as_known, tuple(tables.values()))
+    return PitRequest(frame, given, tuple(features), label, as_known, tuple(tables.values()))
 
 
-def _frame(found: Any) -> Any:
-    """Return labels as a Spark frame or as Arrow; a table of the warehouse is read without a JVM."""
+def _labels(labels: str, variables: Mapping[str, Any]) -> tuple[_Given, Any, str | None]:
+    """Return how Python gives the labels, their Spark or Arrow frame, and their time if it is known; a table of the
+    warehouse is read without a JVM."""
+    found = frame_or_name(labels, variables)
     if not isinstance(found, str):
-        return engine_for(found).frame(found, "labels")
+        return _Given("df", labels), engine_for(found).frame(found, "labels"), None
     table = local_table(found) or TableVersion(found, None)
-    return engine_for(tables={table: None}).read(table)
+    code = f"fe.read_table(name={literal(found)})"
+    return _Given("df", code), engine_for(tables={table: None}).read(table), None
+
+
+def _spine(name: str, calendar: str) -> tuple[_Given, Any, str | None]:
+    """Return the same of a spine, whose time is called as its table's."""
+    table, moments = open_catalog().get(name), read_calendar(calendar, "--spine")
+    spine = Spine(table.name, moments.start, moments.end, moments.every)
+    arguments = ", ".join(literal(one) for one in (spine.table, spine.start, spine.end))
+    code = f"Spine({arguments}, every={literal(spine.every)})"
+    return _Given("spine", code, (spine.start, spine.end)), labels_of(spine, table), table.timeseries_column
 
 
 def sample_labels(labels: Any, columns: list[str], every: bool) -> tuple[pa.Table, int]:

@@ -16,7 +16,7 @@ from fstk.tables.configured import local_table, open_catalog
 from fstk.tables.provenance import source_tags
 from fstk.tables.report import WriteReport
 from fstk.tables.spec import FeatureTable
-from fstk.verbs.code import Code, call, listed, literal
+from fstk.verbs.code import Code, call, datetime_import, listed, literal
 from fstk.verbs.lines import aggregate, required_statements
 from fstk.verbs.names import columns_of, frame_or_name
 from fstk.windows import run
@@ -89,10 +89,7 @@ class WindowsRequest:
         first = []
         if isinstance(self.points, Calendar):
             names.insert(1, "Calendar")
-            moments = [self.points.start, self.points.end]
-            kinds = {"datetime" if isinstance(moment, datetime) else "date" for moment in moments}
-            kinds |= {"UTC"} if "datetime" in kinds else set()
-            first = [f"from datetime import {', '.join(sorted(kinds))}", ""]
+            first = datetime_import([self.points.start, self.points.end])
         aggregates = [f"Aggregate({literal(one.expression)}, name={literal(one.name)})" for one in features.aggregates]
         arguments = [
             ("source", self.source_code),
@@ -189,7 +186,7 @@ def parse(
     source_code = literal(found) if isinstance(found, str) else source
     if calendar is not None:
         own = known or _CALENDAR_TIME
-        moments = _calendar(calendar)
+        moments = read_calendar(calendar, "--calendar")
         code = f"Calendar({literal(moments.start)}, {literal(moments.end)}, every={literal(moments.every)})"
         return WindowsRequest(features, moments, name, existing, own, own, source_code, code)
     if points is None:
@@ -213,15 +210,16 @@ def _length(text: str) -> str | int | None:
     return None if text == "lifetime" else int(text) if text.isdigit() else text
 
 
-def _calendar(text: str) -> Calendar:
+def read_calendar(text: str, option: str) -> Calendar:
+    """Read ``START,END,EVERY``; raises InvalidInput, which names the option."""
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != 3:
-        raise InvalidInput(f"--calendar takes START,END,EVERY, as in 1997-01-08,1998-04-01,7d; got {text!r}.")
-    return Calendar(_moment(parts[0]), _moment(parts[1]), parts[2])
+        raise InvalidInput(f"{option} takes START,END,EVERY, as in 1997-01-08,1998-04-01,7d; got {text!r}.")
+    return Calendar(_moment(parts[0], option), _moment(parts[1], option), parts[2])
 
 
-def _moment(text: str) -> date | datetime:
+def _moment(text: str, option: str) -> date | datetime:
     try:
         return date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
     except ValueError as error:
-        raise InvalidInput(f"--calendar: {text!r} is no date (1997-01-08) or instant (1997-01-08T06:00Z).") from error
+        raise InvalidInput(f"{option}: {text!r} is no date (1997-01-08) or instant (1997-01-08T06:00Z).") from error

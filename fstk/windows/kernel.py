@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -75,21 +76,9 @@ class WindowKernel:
         """Return features at ``range(*instants)`` (µs) for every entity that had an event before the instant, after
         the columns ``entity`` (the keys) and ``time``."""
         (rows,) = number_entities([(events, self.event_entity, self.event_time)])
-        known = np.flatnonzero(rows.entity >= 0)
-        entities = int(rows.entity.max(initial=-1)) + 1
-        first = np.full(entities, np.iinfo(np.int64).max)
-        np.minimum.at(first, rows.entity[known], rows.time[known])
-        example = np.zeros(entities, np.int64)
-        example[rows.entity[known]] = known
         calendar = np.arange(*instants, dtype=np.int64)
-        start = np.searchsorted(calendar, first, side="right")
-        number = len(calendar) - start
-        entity_of = np.repeat(np.arange(entities), number)
-        begins = np.cumsum(number) - number
-        at = calendar[np.arange(len(entity_of)) - np.repeat(begins - start, number)]
-        keys = events.select(list(self.event_entity)).take(pa.array(example[entity_of]))
-        points = pa.table([*keys.columns, pa.array(at).view(INSTANT)], names=[*entity, time])
-        return self._with_features(points, events, rows, Rows(entity_of, at))
+        points, point_rows = entities_on(calendar, events, self.event_entity, rows, "before")
+        return self._with_features(points.rename_columns([*entity, time]), events, rows, point_rows)
 
     def _with_features(self, points: pa.Table, events: pa.Table, event_rows: Rows, point_rows: Rows) -> pa.Table:
         lengths = [length for _, length in self.windows]
@@ -144,6 +133,26 @@ def _keep(events: pa.Table, counted: Counted) -> np.ndarray | None:
         return keep
     passes = integers(events.column(condition)) == 1  # null does not pass
     return passes if keep is None else keep & passes
+
+
+def entities_on(
+    calendar: np.ndarray, events: pa.Table, keys: Sequence[str], rows: Rows, known: Literal["before", "by then"]
+) -> tuple[pa.Table, Rows]:
+    """Return a row for each entity and each instant of ``calendar`` (µs, ascending) that it had an event before, or not
+    after: the ``keys`` of the events, then the instant."""
+    usable = np.flatnonzero(rows.entity >= 0)
+    entities = int(rows.entity.max(initial=-1)) + 1
+    first = np.full(entities, np.iinfo(np.int64).max)
+    np.minimum.at(first, rows.entity[usable], rows.time[usable])
+    example = np.zeros(entities, np.int64)
+    example[rows.entity[usable]] = usable
+    start = np.searchsorted(calendar, first, side="right" if known == "before" else "left")
+    number = len(calendar) - start
+    entity_of = np.repeat(np.arange(entities), number)
+    begins = np.cumsum(number) - number
+    at = calendar[np.arange(len(entity_of)) - np.repeat(begins - start, number)]
+    found = events.select(list(keys)).take(pa.array(example[entity_of]))
+    return found.append_column("at", pa.array(at).view(INSTANT)), Rows(entity_of, at)
 
 
 def _put(results: Sequence[np.ndarray], points: np.ndarray, words: Sequence[np.ndarray]) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from fstk import FeatureFunction, FeatureLookup
+from fstk import FeatureEngineeringClient, FeatureFunction, FeatureLookup, Spine
 from fstk.errors import BadExpression, InvalidInput, UnknownColumn, UnknownName, UnknownTable
 from fstk.previews.join import TrainingSetPreview, preview
 from fstk.previews.loaded import LoadedJoin
@@ -310,3 +310,40 @@ def test_times_without_a_zone_and_dates_are_drawn_too(labelled: InteractiveShell
         labelled.user_ns["asked"] = pa.table({"k": ["a"], "on": pa.array([dt.date(1997, 1, 6)])})
         text = shown(labelled, f"%%fstk pit asked --at on\nfeature_store.{name} on k\n")
         assert f"k a · label 1997-01-06 · feature_store.{name} · matched, age 1 d" in text
+
+
+def test_a_spine_makes_the_labels_in_a_cell(labelled: InteractiveShell) -> None:
+    name = "feature_store.customer_features"
+    head = f"%%fstk pit {name} --spine 1997-01-08,1997-04-01,30d"
+    seen: TrainingSetPreview = result(labelled, f"{head} -o everybody\n{name} on customer_id within 30d skip nulls\n")
+    assert seen.summary.lookups[0].statuses["matched"] == seen.total > 0
+    text = str(result(labelled, f"{head} --code\n{name} on customer_id within 30d skip nulls\n").text)
+    assert 'spine=Spine("feature_store.customer_features", date(1997, 1, 8), date(1997, 4, 1), every="30d")' in text
+    assert 'nulls="skip"' in text
+    exec(text, said := {})  # what a person would paste
+    assert said["training_set"].to_arrow().equals(labelled.user_ns["everybody"].to_arrow())
+    error = refused(labelled, f"%%fstk pit {name} --spine 1997\n{name} on customer_id\n")
+    assert "--spine takes START,END,EVERY" in str(error)
+
+
+def test_features_of_everybody_as_of_each_instant(filled: Path) -> None:
+    fe = FeatureEngineeringClient()
+    name = "feature_store.customer_features"
+    lookup = FeatureLookup(
+        name, "customer_id", timestamp_lookup_key=(time := fe.get_table(name=name).timeseries_column)
+    )
+    spine = Spine(name, dt.date(1997, 1, 1), dt.date(1997, 4, 1), every="30d")
+    rows = fe.create_training_set(spine=spine, feature_lookups=[lookup]).to_arrow()
+    explained = fe.create_training_set(spine=spine, feature_lookups=[lookup]).explain().to_arrow()
+    assert rows.num_rows
+    assert set(explained.column("status").to_pylist()) == {"matched"}
+    assert rows.column_names[:2] == ["customer_id", time]
+
+
+def test_labels_come_from_one_place(filled: Path) -> None:
+    fe = FeatureEngineeringClient()
+    spine = Spine("feature_store.customer_features", dt.date(1997, 1, 1), dt.date(1997, 1, 2))
+    lookup = FeatureLookup("feature_store.regions", "region")
+    for given_ in ({}, {"df": labels(), "spine": spine}):
+        with pytest.raises(InvalidInput, match="give df, the labels, or spine"):
+            fe.create_training_set(**given_, feature_lookups=[lookup], label=None)  # type: ignore[arg-type]
