@@ -64,10 +64,10 @@ class Newest:
         waiting = np.flatnonzero(valid & later)
         if len(waiting):
             waiting = waiting[[np.argmin(event[order[waiting]])]]
-        taken = order[np.concatenate([picked, waiting])]
-        out = rows.select(self.columns).take(pa.array(taken))
+        taken = np.sort(order[np.concatenate([picked, waiting])])
+        out = _taken(rows.select(self.columns), taken)
         out = out.append_column(EVENT_TIME, pa.array(event[taken]))
-        return out.append_column(WAITING, pa.array(np.arange(len(taken)) >= len(picked)))
+        return out.append_column(WAITING, pa.array(np.isin(taken, order[waiting])))
 
     def _identities(self, rows: pa.Table, kept: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
         parts = [ordinals(rows.column(key)) for key in self.keys]
@@ -91,6 +91,17 @@ class Newest:
             shown = rows.select(names).take(pa.array(tied[:_SHOWN])).to_pylist()
             keys = "; ".join(", ".join(f"{name}={value}" for name, value in row.items()) for row in shown)
             raise DuplicateKeys(f"{len(tied):,} keys of {self.table} have two newest rows: {keys}. Remove one of each.")
+
+
+def _taken(rows: pa.Table, wanted: np.ndarray) -> pa.Table:
+    """Return the rows at the ascending places ``wanted``; batches of which every row is wanted are not copied."""
+    taken, start = [], 0
+    for batch in rows.to_batches():
+        first, last = np.searchsorted(wanted, (start, start + batch.num_rows))
+        every = last - first == batch.num_rows
+        taken.append(batch if every else batch.take(pa.array(wanted[first:last] - start)))
+        start += batch.num_rows
+    return pa.Table.from_batches(taken, rows.schema)
 
 
 def _repeats(parts: Sequence[np.ndarray]) -> np.ndarray:

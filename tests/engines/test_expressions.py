@@ -249,3 +249,11 @@ def test_no_rows_no_error() -> None:
     empty = direct().select(_rows(1).slice(0, 0), {"a": "i / 0", "b": "CASE WHEN s = 'a' THEN m ELSE 1 END"})
     assert empty.num_rows == 0
     assert empty.schema.field("b").type == pa.decimal128(12, 2)
+
+
+def test_a_column_as_it_is_is_not_copied() -> None:
+    table = pa.table({"x": pa.chunked_array([[1, 2], [3]])})
+    found = direct().select(table, {"same": "x", "more": "x + 1"})
+    assert found.to_pydict() == {"same": [1, 2, 3], "more": [2, 3, 4]}
+    [one, two] = ([chunk.buffers()[1].address for chunk in of.chunks] for of in (found["same"], table["x"]))
+    assert one == two

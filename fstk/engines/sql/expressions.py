@@ -22,7 +22,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from fstk.columns.arrays import whole
+from fstk.columns.arrays import Column, whole
 from fstk.columns.instants import day_numbers
 from fstk.engines.base import Schema
 from fstk.engines.sql.arithmetic import negated, operation
@@ -55,12 +55,13 @@ _BOUNDS = {"tinyint": 2**7, "smallint": 2**15, "int": 2**31, "bigint": 2**63}
 
 @dataclass(frozen=True)
 class _Value:
-    """One expression: its Spark type, how to compute it for the rows of a table, and its value when it is a number as
-    written (whose digits decide the type of decimal arithmetic)."""
+    """One expression: its Spark type, how to compute it for the rows of a table, its value when it is a number as
+    written (whose digits decide the type of decimal arithmetic), and the column's name when it is nothing else."""
 
     kind: str
     run: Callable[[pa.Table], pa.Array]
     number: decimal.Decimal | None = None
+    column: str | None = None
 
 
 class Compiled(NamedTuple):
@@ -84,11 +85,16 @@ def compiled(columns: Schema, text: str) -> Compiled:
 def evaluate(table: pa.Table, expressions: Mapping[str, str]) -> pa.Table:
     """Return one column per entry of ``expressions``: output name → expression over the columns of ``table``; raises as
     :func:`compiled` and what it returns."""
-    table = table.combine_chunks()
     kinds = schema_of(table.schema)
-    columns = [compiled(kinds, text) for text in expressions.values()]
-    arrays = [column.run(table) for column in columns]
-    return pa.table(arrays, schema=pa.schema([(n, a.type) for n, a in zip(expressions, arrays, strict=True)]))
+    columns = [_evaluated(table, _Tree(kinds, text).value()) for text in expressions.values()]
+    return pa.table(columns, schema=pa.schema([(n, c.type) for n, c in zip(expressions, columns, strict=True)]))
+
+
+def _evaluated(table: pa.Table, value: _Value) -> Column:
+    """Return the values of one expression; a column that is wanted as it is stays in its chunks, uncopied."""
+    if value.column is not None and table.column(value.column).type == arrow_type(value.kind):
+        return table.column(value.column)
+    return cast(value.run(table), value.kind)
 
 
 class _Tree:
@@ -167,7 +173,7 @@ class _Tree:
             raise BadExpression(f"column {node.name} is ambiguous: {', '.join(found)}.")
         if not found:
             raise UnknownColumn(f"no column {node.name} for {self.text!r}.{nearest(node.name, self.kinds)}")
-        return _Value(self.kinds[found[0]], lambda table: whole(table.column(found[0])))
+        return _Value(self.kinds[found[0]], lambda table: whole(table.column(found[0])), column=found[0])
 
     def literal(self, node: exp.Expr, sign: str = "") -> _Value:
         if isinstance(node, exp.Null):
