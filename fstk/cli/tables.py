@@ -1,11 +1,12 @@
-"""``fstk tables``, ``fstk show`` and ``fstk tag``: what feature tables there are, and their tags."""
+"""``fstk tables``, ``fstk show``, ``fstk tag`` and ``fstk grant``: what feature tables there are, and their rights."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Argument, Context, Option
 
+from fstk.cli.call import call_of
 from fstk.display import Displayed
 from fstk.errors import InvalidInput
 
@@ -39,3 +40,24 @@ def tag(
     from fstk.verbs import tables as catalog
 
     return catalog.tag(table, {key: value for key, _, value in pairs}, delete or [])
+
+
+def grant(
+    context: Context,
+    statement: Annotated[
+        str | None, Argument(metavar="STATEMENT", help="By default what stands below %%fstk, or on standard input.")
+    ] = None,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Say what would change, and which models, feature sets, endpoints it touches.")
+    ] = False,
+) -> Displayed:
+    """Grant, revoke and show rights on tables, as in Databricks SQL.
+
+    GRANT SELECT ON TABLE feature_store.customer_features TO `data-scientists`, REVOKE … FROM …, SHOW GRANTS ON TABLE …;
+    several with ; between. Unity Catalog carries them out. On a local warehouse they are recorded in the table, end
+    with it, and are asked by fstk serve: without SELECT a token gets 403. Nothing else is protected there: who may read
+    the warehouse's folder reads its tables.
+    """
+    from fstk.verbs import grant as rights
+
+    return rights.grant(call_of(context).text if statement is None else statement, dry_run=dry_run)

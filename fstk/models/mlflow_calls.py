@@ -92,8 +92,19 @@ def store(registry: str | None = None) -> Iterator[None]:
         mlflow = need("mlflow")
         for address in dict.fromkeys((mlflow.get_tracking_uri(), registry or mlflow.get_registry_uri())):
             if address.startswith(_SQLITE):
-                _ready(Path(address.removeprefix(_SQLITE).partition("?")[0]).absolute())
+                _ready(_file(address))
         yield
+
+
+def is_made(registry: str | None) -> bool:
+    """Tell whether ``registry``, None for where MLflow is set to, is more than the name of a file; to be called as
+    MLflow is."""
+    address = registry or need("mlflow").get_registry_uri()
+    return not address.startswith(_SQLITE) or _file(address).exists()
+
+
+def _file(address: str) -> Path:
+    return Path(address.removeprefix(_SQLITE).partition("?")[0]).absolute()
 
 
 def _ready(file: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fstk.errors import UnknownModel, nearest
-from fstk.models.mlflow_calls import store
+from fstk.models.mlflow_calls import is_made, quiet, store
 from fstk.optional import need
 
 DIGEST = "fstk.digest"
@@ -85,11 +85,29 @@ class Registry:
             made = client.create_model_version(name, model_uri, run_id, tags=tags, model_id=model_id)
             return _found(made)
 
-    def fetch(self, found: LoggedModel, into: Path) -> Path:
-        """Bring the model's files into ``into``; return their folder."""
+    def current(self) -> list[tuple[LoggedModel, tuple[str, ...]]]:
+        """Return the versions that fstk logged and that an address without a number leads to, the newest and those of
+        an alias, each with its aliases. Nothing is made where there is no registry yet."""
+        with quiet():
+            if not is_made(self._uri):
+                return []
+        with store(self._uri):
+            found = []
+            for model in self._client().search_registered_models():
+                numbers = {int(version.version): version for version in self._versions(model.name)}
+                aliases = dict(self._client().get_registered_model(model.name).aliases)
+                for number in sorted({max(numbers, default=0), *map(int, aliases.values())} & numbers.keys()):
+                    if DIGEST in numbers[number].tags:
+                        own = sorted(alias for alias, of in aliases.items() if int(of) == number)
+                        found.append((_found(numbers[number]), tuple(own)))
+            return found
+
+    def fetch(self, found: LoggedModel, into: Path, file: str = "") -> Path:
+        """Bring the model's files, or one of them, into ``into``; return their folder."""
         with store(self._uri):
             artifacts = need("mlflow.artifacts")
-            return Path(artifacts.download_artifacts(found.uri, dst_path=str(into), registry_uri=self._uri))
+            address = f"{found.uri}/{file}" if file else found.uri
+            return Path(artifacts.download_artifacts(address, dst_path=str(into), registry_uri=self._uri))
 
     def _client(self) -> Any:
         return need("mlflow").MlflowClient(registry_uri=self._uri)

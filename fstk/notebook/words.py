@@ -12,6 +12,8 @@ from typing import Any
 from fstk.errors import InvalidInput, NaiveDatetime, UnknownName, nearest
 from fstk.verbs.text import SHELL, uncommented
 
+_QUOTED = re.compile(r"""\\.|'[^']*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
+_ESCAPED = re.compile(r"\\([\s\S])")
 _VARIABLE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 
@@ -25,10 +27,16 @@ def split(line: str, cell: str | None = None) -> tuple[list[str], str | None]:
         more, _, cell = cell.partition("\n")
         line = f"{line.rstrip()[:-1]} {more}"
     try:
-        return shlex.split(uncommented(_VARIABLE.sub(r"{{\1}}", line), SHELL)), cell
+        return shlex.split(_QUOTED.sub(_unescaped, uncommented(_VARIABLE.sub(r"{{\1}}", line), SHELL))), cell
     except ValueError as error:
         hint = "Put a word that holds a quote in quotes."
         raise InvalidInput(f"cannot read {line.strip()!r}: {error}. {hint}") from error
+
+
+def _unescaped(quoted: re.Match[str]) -> str:
+    """Take backslashes from before ``$`` and backquotes in double quotes, as shells do and :mod:`shlex` does not."""
+    text = quoted[0]
+    return _ESCAPED.sub(lambda one: one[one[1] in "$`"], text) if text.startswith('"') else text
 
 
 def insert(text: str, namespace: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from fstk.serving.refusal import Refusal
 from fstk.serving.tokens import Token, Tokens
 from fstk.tables.catalog import Catalog
 from fstk.tables.grants import may_select
-from fstk.tables.spec import FeatureTable
+from fstk.tables.spec import Grants
 
 _IN_THE_ADDRESS = {"access_token", "token"}
 _FREE = 10  # failures in a row before a client is told to wait
@@ -32,7 +32,7 @@ class Door:
     def __init__(self, tokens: Tokens, catalog: Catalog, tables: list[str]) -> None:
         self._tokens = tokens
         self._catalog = catalog
-        self._tables: dict[str, FeatureTable | None] = {name: catalog.get(name) for name in tables}
+        self._grants = {name: catalog.grants(name) for name in tables}
         self._failures = _Failures()
 
     def of(self, tables: list[str]) -> Door:
@@ -43,7 +43,7 @@ class Door:
 
     def refresh(self) -> None:
         """Ask the catalog again; a table that is gone is nobody's to read. Raises what the catalog raises."""
-        self._tables = {name: self._asked(name) for name in self._tables}
+        self._grants = {name: self._asked(name) for name in self._grants}
 
     def admit(self, request: Request) -> None:
         """Raise the Refusal of a request without a valid token (401; 429 after many), or of one whose principal may not
@@ -54,8 +54,9 @@ class Door:
             self._refuse(client)
         else:
             self._failures.forget(client)
-            if not all(table and may_select(table, holder.principal, holder.groups) for table in self._tables.values()):
-                raise Refusal(HTTPStatus.FORBIDDEN, "this principal may not read every table that the model reads")
+            if not all(may_select(grants, holder.principal, holder.groups) for grants in self._grants.values()):
+                reason = "this principal may not SELECT from every table that the model reads; see fstk grant -h"
+                raise Refusal(HTTPStatus.FORBIDDEN, reason)
 
     def _holder(self, request: Request) -> Token | None:
         given = request.headers.getlist("authorization")
@@ -78,11 +79,11 @@ class Door:
         reason = "a valid token is needed, in the header Authorization: Bearer …"
         raise Refusal(HTTPStatus.UNAUTHORIZED, reason, {"WWW-Authenticate": "Bearer"})
 
-    def _asked(self, name: str) -> FeatureTable | None:
+    def _asked(self, name: str) -> Grants:
         try:
-            return self._catalog.get(name)
+            return self._catalog.grants(name)
         except UnknownTable:
-            return None
+            return {}
 
 
 class _Failures:

@@ -28,11 +28,12 @@ from fstk.errors import (
 )
 from fstk.journal import note
 from fstk.tables import sql
+from fstk.tables.grants import GrantStatement
 from fstk.tables.history import Version, choose, only_fstk, read_history
 from fstk.tables.plan import check_mode, plan_create
-from fstk.tables.properties import from_properties, tag_property
+from fstk.tables.properties import from_properties, grants_property, tag_property
 from fstk.tables.report import WriteReport
-from fstk.tables.spec import FeatureTable, TableDefinition, check_tag, define, read_schema
+from fstk.tables.spec import FeatureTable, Grants, TableDefinition, check_tag, define, read_schema
 from fstk.tables.write import Target, change, column_types, merge
 
 if TYPE_CHECKING:
@@ -134,6 +135,20 @@ class Catalog(ABC):
             if key not in tags:
                 raise UnknownName(f"{name} has no tag {key!r}.{nearest(str(key), tags)}")
             self._delete_tag(session_for(session=self._engine), name, key)
+
+    def grants(self, name: str) -> Grants:
+        """Return to whom each privilege of a table is granted; raises UnknownTable."""
+        return self.get(name).grants
+
+    def grant(self, statement: GrantStatement) -> None:
+        """Carry out GRANT or REVOKE; one that changes nothing makes no new version. UnknownTable: no such table."""
+        name = self.get(statement.table).name
+        with self._writing(name):
+            before = self.get(name).grants
+            after = statement.applied(before)
+            if after != before:
+                recorded = sql.set_properties(self._sql(name), grants_property(after))
+                change(session_for(session=self._engine), name, recorded)
 
     def versions(self, name: str) -> list[Version]:
         """Return the versions that are kept, newest first."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from fstk.engines.base import Schema
 from fstk.errors import DamagedTable
-from fstk.tables.spec import FeatureTable, TableDefinition
+from fstk.tables.spec import FeatureTable, Grants, TableDefinition
 
 _KEYS = "fstk.primary_keys"
 _TIME = "fstk.timeseries_column"
@@ -53,18 +53,23 @@ def from_properties(
     if lost:
         raise DamagedTable(f"{name}: its properties name the key {lost[0]!r}, which is no column of it.")
     tags = {key.removeprefix(_TAG): value for key, value in properties.items() if key.startswith(_TAG)}
-    return replace(table, tags=tags, select_grants=_select_grants(properties.get(_GRANTS)))
+    return replace(table, tags=tags, grants=_grants(properties.get(_GRANTS, "{}")))
 
 
-def _select_grants(text: str | None) -> tuple[str, ...] | None:
-    """Return those to whom SELECT is granted, of ``{"SELECT": [name, …]}``; of what is not of that form no one."""
-    if text is None:
-        return None
+def grants_property(grants: Grants) -> dict[str, str]:
+    """Return the property that records grants."""
+    return {_GRANTS: json.dumps(grants)}
+
+
+def _grants(text: str) -> Grants:
+    """Return what :func:`grants_property` recorded; of what is not of its form nothing is granted."""
     try:
-        named = json.loads(text)["SELECT"]
-    except (ValueError, TypeError, KeyError):
-        return ()
-    return tuple(name for name in named if isinstance(name, str)) if isinstance(named, list) else ()
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    lists = found.items() if isinstance(found, dict) else ()
+    named = {privilege: names for privilege, names in lists if isinstance(names, list)}
+    return {privilege: tuple(one for one in names if isinstance(one, str)) for privilege, names in named.items()}
 
 
 def tag_property(key: str) -> str:

@@ -17,6 +17,9 @@ from fstk.errors import InvalidInput, InvalidName, UnknownColumn, UnsupportedTyp
 from fstk.tables.report import WriteReport
 from fstk.warehouse import table_name
 
+Grants = Mapping[str, tuple[str, ...]]
+"""To which principals, users and groups, each privilege is granted."""
+
 OWN = "__fstk_"
 """What the names of fstk's passing columns begin with."""
 
@@ -65,8 +68,7 @@ class FeatureTable(Displayed, TableDefinition):
         location: the Delta folder, None in Unity Catalog.
         written_by_fstk: whether every commit of rows came from fstk, so that keys are known to be unique.
         report: what the ``create_table`` that returned this object wrote; None of a table that was looked up.
-        select_grants: who may read it at an endpoint, principals and groups; None while nobody was granted anything,
-            and any valid token will do.
+        grants: privilege → principals to whom it is granted; Unity Catalog's are kept there, and not here.
 
     >>> table = fe.get_table(name="shop.spend")
     >>> table.keys, table.features, table.rows
@@ -78,7 +80,7 @@ class FeatureTable(Displayed, TableDefinition):
     location: str | None = None
     written_by_fstk: bool = False
     report: WriteReport | None = field(default=None, compare=False)
-    select_grants: tuple[str, ...] | None = None
+    grants: Grants = field(default_factory=dict)
 
     @property
     def features(self) -> list[str]:

@@ -18,7 +18,8 @@ from fstk.engines.spark_errors import translated
 from fstk.engines.types import quoted_name
 from fstk.tables import sql
 from fstk.tables.catalog import Catalog
-from fstk.tables.spec import TableDefinition
+from fstk.tables.grants import GrantStatement
+from fstk.tables.spec import Grants, TableDefinition
 from fstk.tables.write import change, merge
 
 if TYPE_CHECKING:
@@ -44,6 +45,22 @@ class UnityCatalog(Catalog):
                 here = self._session().sql("SELECT current_catalog(), current_schema()").collect()[0]
             name = ".".join([*list(here)[:missing], name])
         return warehouse.table_name(name)
+
+    def grants(self, name: str) -> Grants:
+        """Return the rights on a table as Unity Catalog tells them, those that its schema and catalog pass on, too."""
+        name = self.full_name(name)
+        asked = GrantStatement("SHOW GRANTS", (), name, None).sql(name)
+        found: dict[str, tuple[str, ...]] = {}
+        with translated(f"reading the grants of {name}"):
+            for row in session_for(session=self._engine).sql(asked).collect():
+                found[row.ActionType] = (*found.get(row.ActionType, ()), row.Principal)
+        return found
+
+    def grant(self, statement: GrantStatement) -> None:
+        """Let Unity Catalog carry out GRANT or REVOKE."""
+        name = self.full_name(statement.table)
+        with translated(f"changing {name}"):
+            session_for(session=self._engine).sql(statement.sql(name))
 
     def _session(self) -> SparkSession:
         return session_for(session=self._engine).session

@@ -43,14 +43,22 @@ class FeatureSpec(Displayed):
     features: tuple[FeatureLookup | FeatureFunction, ...]
     exclude_columns: tuple[str, ...] = ()
 
+    @property
+    def lookups(self) -> list[FeatureLookup]:
+        """The features that are looked up.
+
+        >>> [one.table_name for one in fe.create_feature_spec(name="shop.recent", features=[lookup]).lookups]
+        ['shop.spend']
+        """
+        return [one for one in self.features if isinstance(one, FeatureLookup)]
+
     def display(self) -> Sheet:
         """Return one line per feature that is named."""
         rows = [row for one in self.features for row in _rows(one)]
-        lookups = [one for one in self.features if isinstance(one, FeatureLookup)]
-        functions = len(self.features) - len(lookups)
+        functions = len(self.features) - len(self.lookups)
         more = f" · {plural(functions, 'function')}" if functions else ""
         notes = [f"excluded: {', '.join(self.exclude_columns)}"] if self.exclude_columns else []
-        title = f"{self.name} · {plural(len(lookups), 'feature lookup')}{more}"
+        title = f"{self.name} · {plural(len(self.lookups), 'feature lookup')}{more}"
         return Sheet(title, ("feature", "of", "by"), rows, notes)
 
     def to_json(self) -> str:

@@ -35,7 +35,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["rnu"], "UnknownName: fstk has no verb 'rnu'. Nearest: run, runs.   See them all: fstk -h"),
+        (["rnu"], "UnknownName: fstk has no verb 'rnu'. Nearest: run, runs, grant.   See them all: fstk -h"),
         (["run"], "InvalidInput: Missing argument 'NOTEBOOK|JOB'.   How it is used: fstk run -h"),
         (["run", "x", "--resme"], "InvalidInput: No such option: --resme (Possible options: --resume)."),
         (["run", "x", "y"], "InvalidInput: Got unexpected extra argument"),
@@ -67,7 +67,7 @@ def test_help_is_shown_and_nothing_done(typed: Typed, words: list[str]) -> None:
 def test_the_installed_command_is_this_one(tmp_path: Path) -> None:
     done = subprocess.run([FSTK, "rnu"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "UnknownName: fstk has no verb 'rnu'. Nearest: run, runs.   See them all: fstk -h\n"
+    assert done.stderr == "UnknownName: fstk has no verb 'rnu'. Nearest: run, runs, grant.   See them all: fstk -h\n"
 
 
 def test_every_verb_has_help(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ TASKS = (
 )
 SERVING = r"""
 export FSTK_TOKEN=$(.venv/bin/fstk token new me --only)
+.venv/bin/fstk grant "GRANT SELECT ON TABLE feature_store.customer_features TO me; GRANT SELECT ON TABLE feature_store.cohort_features TO me"
 .venv/bin/fstk serve models:/churn_model@champion &
 curl 127.0.0.1:8000/invocations -H "Authorization: Bearer $FSTK_TOKEN" -H "Content-Type: application/json" -d '{"dataframe_records": [{"customer_id": 17, "cohort": "1996-12-30"}]}'
 """  # noqa: E501 as README has it
@@ -185,7 +186,8 @@ def test_the_model_answers_over_http_as_readme_says(project: Path, first: str) -
     program = "import sys; from fstk.cli.app import main; sys.exit(main())"
     begin = f"set -e; fstk() {{ exec {sys.executable} -c '{program}' \"$@\"; }}\n"
     wait = f"curl -sS --retry 300 --retry-delay 1 --retry-connrefused 127.0.0.1:{port}/ping\ncurl -sS "
-    lines = SERVING.replace(".venv/bin/fstk", "fstk").replace("curl ", wait).replace(":8000", f":{port}")
+    in_turn = re.sub(r"^(.*fstk grant .*)$", r"(\1)", SERVING, flags=re.MULTILINE)
+    lines = in_turn.replace(".venv/bin/fstk", "fstk").replace("curl ", wait).replace(":8000", f":{port}")
     done = subprocess.run(
         ["bash", "-c", begin + lines.replace("@champion", f"@champion --port {port}") + "kill %1; wait %1"],
         cwd=project,

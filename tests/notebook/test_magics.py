@@ -44,6 +44,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
         (r"show a\ b \#c", ["show", "a b", "#c"]),
         (r"show a\ #b", ["show", "a #b"]),
         (r"show a\\ # a backslash", ["show", "a\\"]),
+        (r'grant "TO \`a-b\` \$x \" \\"', ["grant", 'TO `a-b` $x " \\']),
+        (r"""grant 'TO \`a' "it's\`" \"\`""", ["grant", r"TO \`a", "it's`", '"`']),
         ("tag t k ''", ["tag", "t", "k", ""]),
         ("show {{table}} {{ table }} x{{n}}y", ["show", "a.b", "a.b", "x7y"]),
         ("tag t k {{words}} '{{words}}'", ["tag", "t", "k", "two 'words'", "two 'words'"]),

@@ -22,6 +22,8 @@ from fstk.serving.tokens import Tokens
 from tests.notebook.tables import write
 from tests.processes import server
 
+READERS = "tests"
+"""Who may read the tables: the principal and the group of this name."""
 INSTANT = pa.timestamp("us", "UTC")
 START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
 LOOKUPS = [
@@ -98,8 +100,9 @@ class Project:
     def fill(self) -> None:
         """Make the tables and publish them."""
         warehouse = self.folder / "fstk-warehouse" / "s"
-        write(warehouse / "customers", customers(), primary_keys=json.dumps(["customer_id"]), timeseries_column="as_of")
-        write(warehouse / "cohorts", cohorts(), primary_keys=json.dumps(["cohort", "region"]))
+        keys, grants = json.dumps(["customer_id"]), json.dumps({"SELECT": [READERS]})
+        write(warehouse / "customers", customers(), primary_keys=keys, timeseries_column="as_of", grants=grants)
+        write(warehouse / "cohorts", cohorts(), primary_keys=json.dumps(["cohort", "region"]), grants=grants)
         with self.inside() as fe:
             for table in ("s.customers", "s.cohorts"):
                 fe.publish_table(source_table_name=table)

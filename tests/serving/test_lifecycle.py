@@ -21,7 +21,7 @@ from sklearn.dummy import DummyRegressor
 
 from tests.notebook.tables import write
 from tests.serving.asking import GOOD, Said, ask, records, waited
-from tests.serving.project import Project, cohorts
+from tests.serving.project import READERS, Project, cohorts
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 DEADLINE = 3.0
@@ -161,19 +161,19 @@ def test_grants_of_a_table_decide_until_they_are_revoked_and_a_table_that_is_gon
     folder = project.folder / "fstk-warehouse" / "s" / "cohorts"
     aside = folder.with_name("aside")
     named, _ = project.tokens.new("ann")
-    grouped, _ = project.tokens.new("ben", ("team",))
+    grouped, _ = project.tokens.new("ben", ("team", READERS))
     folder.rename(aside)
     try:
         waited(lambda: ask(mood, records(GOOD), token).status == 403)
         keys = json.dumps(["cohort", "region"])
-        write(folder, cohorts(), primary_keys=keys, grants=json.dumps({"SELECT": ["ann", "team"]}))
-        waited(lambda: ask(mood, records(GOOD), named).status == 200)
-        assert ask(mood, records(GOOD), grouped).status == 200
-        said = ask(mood, records(GOOD), token)
+        write(folder, cohorts(), primary_keys=keys, grants=json.dumps({"SELECT": [READERS]}))
+        waited(lambda: ask(mood, records(GOOD), grouped).status == 200)
+        assert ask(mood, records(GOOD), token).status == 200
+        said = ask(mood, records(GOOD), named)
         assert (said.status, "s.cohorts" in said.reason) == (403, False)
         left = {"fstk.grants": json.dumps({"SELECT": ["team"]})}
         deltalake.DeltaTable(folder).alter.set_table_properties(left, raise_if_not_exists=False)
-        waited(lambda: ask(mood, records(GOOD), named).status == 403)
+        waited(lambda: ask(mood, records(GOOD), token).status == 403)
         assert ask(mood, records(GOOD), grouped).status == 200
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.serving.asking import GOOD, ask, raw, records
-from tests.serving.project import Project
+from tests.serving.project import READERS, Project
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -115,7 +115,7 @@ def test_a_token_in_the_address_is_refused_even_beside_a_good_header(port: int, 
 
 
 def test_a_revoked_token_and_one_past_its_end_open_nothing(port: int, project: Project) -> None:
-    shown, kept = project.tokens.new("leaver")
+    shown, kept = project.tokens.new("leaver", (READERS,))
     assert ask(port, records(GOOD), shown).status == 200
     project.tokens.revoke(kept.id)
     assert ask(port, records(GOOD), shown).status == 401

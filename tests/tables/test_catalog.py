@@ -29,6 +29,7 @@ from fstk.errors import (
 from fstk.tables import local, lock
 from fstk.tables.configured import open_catalog
 from fstk.tables.folder import FolderCatalog
+from fstk.tables.grants import read_statements
 from fstk.tables.report import WriteReport
 from fstk.tables.unity import TAG, UnityCatalog
 from tests.tables.reading import rows
@@ -313,6 +314,7 @@ class StatementsOfDatabricks:
         self._session = engine.session
         self.statements: list[str] = []
         self.tables: list[str] = []
+        self.granted = False
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._session, name)
@@ -321,6 +323,12 @@ class StatementsOfDatabricks:
         self.statements.append(text)
         if "SET TAGS" in text:
             return None
+        if text.startswith(("GRANT", "REVOKE")):
+            self.granted = text.startswith("GRANT")
+            return None
+        if text.startswith("SHOW GRANTS"):
+            given = f"array('ann', 'ben{'`' if self.granted else ''}')"
+            return self._session.sql(f"SELECT explode({given}) AS Principal, 'SELECT' AS ActionType")
         if "system.information_schema" in text:
             assert args == {"tag": TAG}
             return self._session.sql("SELECT explode(array('" + "','".join(self.tables) + "')) AS name")
@@ -358,6 +366,10 @@ def test_unity_catalog_runs_its_statements(remote: SparkSession) -> None:
         assert any(s.endswith("UNSET TAGS ('team')") for s in session.statements)
         assert catalog.get(name).tags == {}
         assert [v.operation for v in catalog.versions(name)][-2:] == ["MERGE", "CREATE TABLE"]
+        [statement] = read_statements(f"GRANT SELECT ON {name} TO `ben```")
+        catalog.grant(statement)
+        assert session.statements[-1] == f"GRANT SELECT ON TABLE `spark_catalog`.`default`.`{name}` TO `ben```"
+        assert catalog.grants(name) == {"SELECT": ("ann", "ben`")}
         catalog.drop(name)
         with pytest.raises(UnknownTable):
             catalog.get(name)
