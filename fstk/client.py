@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from fstk import journal
-from fstk.columns.typing import ColumnNames, DataFrameLike, EntityKeys, SchemaLike
+from fstk.columns.typing import ColumnNames, DataFrameLike, EntityKeys, Nulls, SchemaLike
 from fstk.engines.choice import session_for
 from fstk.engines.connect import adopt
 from fstk.errors import InvalidInput
@@ -479,6 +479,7 @@ class FeatureEngineeringClient:
         mode: str = "merge",
         filter_condition: str | None = None,
         features: Sequence[str] | None = None,
+        nulls: Nulls | None = None,
         name: str | None = None,
         online_store_spec: OnlineSpec | None = None,
         as_of: datetime | date | None = None,
@@ -497,6 +498,9 @@ class FeatureEngineeringClient:
             mode: ``"merge"``, the only one.
             filter_condition: a Spark SQL condition over the table's columns; only rows for which it is true are seen.
             features: names of the features to publish, None for all; keys and time are always published.
+            nulls: ``"skip"`` publishes of each feature the newest value that is not null, with its own time, as lookups
+                with ``nulls="skip"`` find it; ``"keep"`` the newest row whole. None goes on as the table is online,
+                which is ``"keep"`` at first.
             name, online_store_spec: the older client's words for ``source_table_name`` and ``online_store``.
             as_of: the last event time that may be published: a datetime with a time zone, or a date, which is its
                 midnight UTC; None is now. It may lie in the future.
@@ -527,6 +531,7 @@ class FeatureEngineeringClient:
             mode=mode,
             filter_condition=filter_condition,
             features=features,
+            nulls=nulls,
             as_of=as_of,
             prune=prune,
             dry_run=dry_run,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typer import Argument, Context, Option
 
@@ -28,6 +28,10 @@ def publish(
     where: Annotated[
         str | None, Option("--where", metavar="CONDITION", help="Only rows for which this SQL condition is true.")
     ] = None,
+    nulls: Annotated[
+        Literal["keep", "skip"] | None,
+        Option(help="skip: of each feature the newest value that is not null. By default as the table is online."),
+    ] = None,
     prune: Annotated[
         bool, Option("--prune", help="Remove the online rows of keys that no row of the table has, too.")
     ] = False,
@@ -46,7 +50,7 @@ def publish(
         return opened(context, "PublishPanel", table=table, to=to, features=feature, where=where, prune=prune)
     from fstk.verbs.publish import PublishRequest
 
-    request = PublishRequest(table, to, None if feature is None else tuple(feature), where, dry_run, prune)
+    request = PublishRequest(table, to, None if feature is None else tuple(feature), where, dry_run, prune, nulls)
     if code:
         return request.code()
     call = call_of(context)

@@ -13,8 +13,9 @@ from fstk.columns.arrays import integers, whole
 from fstk.columns.instants import instants
 from fstk.columns.ordinals import ordinals
 from fstk.engines.base import CHANGE_TYPE, COMMIT_VERSION
+from fstk.engines.types import INSTANT
 from fstk.errors import DuplicateKeys, NullKeys
-from fstk.online.store import NO_TIME
+from fstk.online.store import NO_TIME, TIMES
 
 EVENT_TIME = "__fstk_event_time"
 WAITING = "__fstk_waiting"
@@ -34,6 +35,9 @@ class Newest:
     Rows with a null event time are never picked. One further row comes out with :data:`WAITING` true if any event
     time lies after ``until``: it holds the earliest of them, and is no row to publish. A row with a null key raises
     NullKeys, two rows of one key and the event time that was picked DuplicateKeys.
+
+    With ``skip_nulls`` each column that is no key has its newest value that is not null among the key's rows up to
+    then, and :data:`fstk.online.store.TIMES` follows the columns.
     """
 
     table: str
@@ -41,6 +45,7 @@ class Newest:
     time: str | None
     columns: tuple[str, ...]
     until: int
+    skip_nulls: bool = False
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         kept = _flags(rows, KEEP, lambda column: pc.fill_null(column, False))
@@ -66,8 +71,41 @@ class Newest:
             waiting = waiting[[np.argmin(event[order[waiting]])]]
         taken = np.sort(order[np.concatenate([picked, waiting])])
         out = _taken(rows.select(self.columns), taken)
+        if self.skip_nulls:
+            out = self._filled(out, taken, rows, order[timely], np.cumsum(~same_key)[timely], event)
         out = out.append_column(EVENT_TIME, pa.array(event[taken]))
         return out.append_column(WAITING, pa.array(np.isin(taken, order[waiting])))
+
+    def _filled(
+        self,
+        out: pa.Table,
+        taken: np.ndarray,
+        rows: pa.Table,
+        timely: np.ndarray,
+        entity: np.ndarray,
+        event: np.ndarray,
+    ) -> pa.Table:
+        """Put older values in place of the nulls of ``out``, the rows ``taken``, ascending: among them is the last of
+        each ``entity`` of ``timely``, the rows that may be seen in order of entity and time."""
+        newest = np.flatnonzero(np.append(entity[1:] != entity[:-1], len(entity) > 0))
+        place_of = np.searchsorted(taken, timely[newest])
+        features = [name for name in self.columns if name not in self.keys]
+        times = np.zeros((out.num_rows, len(features)), np.int64)
+        older = np.zeros(times.shape, bool)
+        for place, name in enumerate(features):
+            column = rows.column(name)
+            valued = whole(pc.is_valid(column)).to_numpy(zero_copy_only=False)[timely]
+            last = np.maximum.accumulate(np.where(valued, np.arange(len(timely)), -1))[newest]
+            filled = np.flatnonzero((last >= 0) & (entity[last] == entity[newest]) & (last != newest))
+            found = timely[last[filled]]
+            row = np.arange(out.num_rows)
+            row[place_of[filled]] = out.num_rows + np.arange(len(filled))
+            values = pa.chunked_array([*out.column(name).chunks, *column.take(pa.array(found)).chunks], column.type)
+            out = out.set_column(out.column_names.index(name), name, values.take(pa.array(row)))
+            times[place_of[filled], place], older[place_of[filled], place] = event[found], True
+        values = pa.array(times.ravel(), mask=~older.ravel()).view(INSTANT)
+        ends = pa.array(np.arange(out.num_rows + 1, dtype=np.int32) * len(features))
+        return out.append_column(TIMES, pa.ListArray.from_arrays(ends, values, mask=pa.array(~older.any(axis=1))))
 
     def _identities(self, rows: pa.Table, kept: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
         parts = [ordinals(rows.column(key)) for key in self.keys]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 
+from fstk.columns.typing import Nulls
 from fstk.engines.base import Schema
 from fstk.errors import InvalidInput, SchemaChange, TypeMismatch, UnknownColumn, nearest
 from fstk.online.codec import RowCodec
 from fstk.online.keys import KeyCodec
-from fstk.online.store import OnlineTable
+from fstk.online.store import TIMES, TIMES_TYPE, OnlineTable
 from fstk.tables.spec import FeatureTable
 
 Extent = Literal["nothing", "changes", "everything"]
@@ -42,19 +43,28 @@ def plan_publication(
     filter_condition: str | None,
     until: datetime,
     ttl: timedelta | None,
+    nulls: Nulls | None = None,
 ) -> PublishPlan:
     """Decide what to publish of ``table`` to a store that holds ``held``, or refuse it."""
     if ttl is not None and table.timeseries_column is None:
         raise InvalidInput(f"{table.name} has no time column, so its rows cannot expire; leave out ttl.")
+    if nulls is not None and nulls not in get_args(Nulls):
+        raise InvalidInput(f"nulls must be 'keep' or 'skip'; got {nulls!r}.")
+    if nulls == "skip" and table.timeseries_column is None:
+        raise InvalidInput(f"{table.name} has no time column, so no value is older than another; leave out nulls.")
     keys = {key: table.schema[key] for key in table.primary_keys}
     chosen = _chosen(table, features, held)
     KeyCodec(keys)
-    RowCodec(chosen)
+    skip = nulls == "skip" or (nulls is None and held is not None and held.nulls == "skip")
+    if not skip and held is not None and held.nulls == "skip":
+        raise SchemaChange(f"online {table.name} skips nulls; {_cure(table)}")
+    layout = {**chosen, TIMES: TIMES_TYPE} if skip else chosen
+    RowCodec(layout)
     if held is None:
-        target = OnlineTable(table.name, "", source, keys, table.timeseries_column, (chosen,), ttl, None)
+        target = OnlineTable(table.name, "", source, keys, table.timeseries_column, (layout,), ttl, None)
         return PublishPlan(None, target, table.version, "everything", 0, "never published")
     _refuse_changes(table, source, held, keys, chosen)
-    layouts = held.layouts if set(chosen) == set(held.features) else (*held.layouts, chosen)
+    layouts = held.layouts if set(layout) == set(held.layout) else (*held.layouts, layout)
     target = replace(held, layouts=layouts, ttl=held.ttl if ttl is None else ttl)
     extent, since, reason = _extent(table, target, filter_condition, until)
     return PublishPlan(held, target, table.version, extent, since, reason)
@@ -75,7 +85,7 @@ def _chosen(table: FeatureTable, features: Sequence[str] | None, held: OnlineTab
 
 
 def _refuse_changes(table: FeatureTable, source: str, held: OnlineTable, keys: Schema, chosen: Schema) -> None:
-    cure = f"drop_online_table(name={table.name!r}, …) first, then publish."
+    cure = _cure(table)
     if held.source != source:
         raise SchemaChange(f"online {table.name} was published from another table of that name; {cure}")
     if list(held.keys.items()) != list(keys.items()) or held.timeseries_column != table.timeseries_column:
@@ -94,6 +104,10 @@ def _refuse_changes(table: FeatureTable, source: str, held: OnlineTable, keys: S
             raise TypeMismatch(f"feature {name} of {table.name} is {chosen[name]}, but {kind} online; {cure}")
 
 
+def _cure(table: FeatureTable) -> str:
+    return f"drop_online_table(name={table.name!r}, …) first, then publish."
+
+
 def _spelled(columns: Schema) -> str:
     return ", ".join(f"{name} {kind}" for name, kind in columns.items())
 
@@ -105,7 +119,8 @@ def _extent(
     if mark is None:
         return "everything", 0, "no publication was completed yet"
     if mark.layout != len(target.layouts) - 1:
-        return "everything", 0, "features were added"
+        began = target.nulls == "skip" and TIMES not in target.layouts[mark.layout]
+        return "everything", 0, "nulls are skipped from now on" if began else "features were added"
     if mark.filter_condition != filter_condition:
         return "everything", 0, "another filter condition than last time"
     if mark.waiting is not None and mark.waiting <= until:
@@ -114,4 +129,6 @@ def _extent(
         return "everything", 0, f"version {mark.version} is online already"
     if mark.version == table.version:
         return "nothing", 0, f"version {mark.version} is online"
+    if target.nulls == "skip":
+        return "everything", 0, "older rows count where nulls are skipped"
     return "changes", mark.version + 1, f"versions {mark.version + 1} to {table.version}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from fstk import journal
 from fstk.columns.instants import given
+from fstk.columns.typing import Nulls
 from fstk.display import Displayed, Sheet
 from fstk.engines.base import Engine
 from fstk.engines.spark import SparkEngine
@@ -98,6 +99,7 @@ def publish(
     mode: str = "merge",
     filter_condition: str | None = None,
     features: Sequence[str] | None = None,
+    nulls: Nulls | None = None,
     as_of: datetime | date | None = None,
     prune: bool = False,
     dry_run: bool = False,
@@ -128,7 +130,7 @@ def publish(
     check_filter(reader, table, filter_condition)
     identity = reader.identity(table.at())
     chosen = partial(plan_publication, table, identity, features=features, filter_condition=filter_condition)
-    plan = partial(chosen, until=until, ttl=spec.ttl)
+    plan = partial(chosen, until=until, ttl=spec.ttl, nulls=nulls)
     with spec.open() as online:
         planned = plan(online.table(table.name)) if dry_run else _recorded(online, table.name, plan, _ATTEMPTS)
         if prune and planned.extent != "everything":

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Self
 
 from fstk.columns.instants import given, instant, microseconds
@@ -15,7 +16,7 @@ from fstk.errors import InvalidInput, StoreUnavailable, UnknownColumn, UnknownTa
 from fstk.online.codec import RowCodec
 from fstk.online.keys import KeyCodec
 from fstk.online.spec import OnlineSpec, open_store
-from fstk.online.store import OnlineStore, OnlineTable, Row
+from fstk.online.store import TIMES, OnlineStore, OnlineTable, Row
 from fstk.warehouse import table_name
 
 _KNOWN_FOR = 1.0  # seconds
@@ -26,11 +27,13 @@ Status = Literal["present", "missing", "expired"]
 
 class KeyState(NamedTuple):
     """What became of one key: an expired row reads as missing, and its event time still tells how old it is;
-    ``source_version`` is the version of the feature table that the row was published from."""
+    ``source_version`` is the version of the feature table that the row was published from. ``older`` has the time of
+    each value that is older than its row, as values may be where nulls are skipped."""
 
     status: Status
     event_time: datetime | None
     source_version: int | None = None
+    older: Mapping[str, datetime] = MappingProxyType({})
 
 
 class OnlineRows(Displayed, list[dict[str, Any]]):
@@ -230,16 +233,25 @@ class _Table:
         expired = self._ttl is not None and now - row.event_time > self._ttl
         return KeyState("expired" if expired else "present", instant(row.event_time), row.version)
 
-    def fill(self, row: dict[str, Any], stored: Row) -> None:
-        """Write the features wanted into ``row``, None where the layout lacks one."""
+    def fill(self, row: dict[str, Any], stored: Row, now: int) -> dict[str, datetime]:
+        """Write the features wanted into ``row``, None where the layout lacks one or where its own time has expired;
+        return the times of values that are older than the row."""
         codec = self._codecs.get(stored.layout)
         if codec is None:
             codec = self._codecs[stored.layout] = RowCodec(self.table.layouts[stored.layout])
         if codec.names == self.features:
             codec.decode(stored.value, row)
-        else:
-            values = codec.decode(stored.value)
-            row.update((name, values.get(name)) for name in self.features)
+            return {}
+        values = codec.decode(stored.value)
+        row.update((name, values.get(name)) for name in self.features)
+        times = values.get(TIMES)
+        if times is None:
+            return {}
+        older = {name: at for name, at in zip(codec.names, times, strict=False) if at is not None and name in row}
+        for name, at in older.items():
+            if self._ttl is not None and now - microseconds(at) > self._ttl:
+                row[name] = None
+        return older
 
 
 _MISSING = KeyState("missing", None)
@@ -266,7 +278,8 @@ class _Asked:
             state = of.state(one, now)
             row = {name: key[name] for name in names}
             if one is not None and state.status == "present":
-                of.fill(row, one)
+                older = of.fill(row, one, now)
+                state = state._replace(older=older) if older else state
             else:
                 row.update(dict.fromkeys(of.features))
             rows.append(row)

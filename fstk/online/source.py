@@ -104,10 +104,11 @@ class Source:
         expressions = {name: quoted_name(name) for name in names}
         if self.filter_condition is not None:
             expressions[KEEP] = self.filter_condition
-        newest = Newest(self.table.name, tuple(keys), time, (*keys, *features), microseconds(self.until))
-        schema = {**keys, **features, EVENT_TIME: "bigint", WAITING: "boolean"}
+        until, skip = microseconds(self.until), self.target.nulls == "skip"
+        newest = Newest(self.table.name, tuple(keys), time, (*keys, *features), until, skip_nulls=skip)
+        schema = {**keys, **self.target.layout, EVENT_TIME: "bigint", WAITING: "boolean"}
         picked = self.engine.map(self.engine.select(frame, expressions), list(keys), newest, schema)
-        codecs = KeyCodec(keys), RowCodec(features)
+        codecs = KeyCodec(keys), RowCodec(self.target.layout)
         total = pc.sum(pc.invert(picked.column(WAITING))).as_py() if isinstance(picked, pa.Table) else None
         waiting: datetime | None = None
         for batch in self.engine.batches(picked):

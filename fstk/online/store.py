@@ -23,6 +23,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Protocol, Self, runtime_
 from pydantic import BeforeValidator, Field, ValidationInfo
 
 from fstk.columns.instants import instant, microseconds
+from fstk.columns.typing import Nulls
 from fstk.engines.base import Schema
 from fstk.errors import InvalidInput, WriteConflict
 from fstk.secret import Secret
@@ -44,6 +45,8 @@ SecretReference = Annotated[str | None, BeforeValidator(_checked)]
 """Where a secret is kept, as a spec's argument: what is no reference is refused without being repeated."""
 
 NO_TIME = 0
+TIMES, TIMES_TYPE = "__fstk_times", "array<timestamp>"
+"""Column of a layout that skips nulls: the time of each value before it, in order, null where it is the row's own."""
 """Event time of the rows of a static table: they are ordered by source version alone."""
 
 
@@ -159,7 +162,8 @@ class OnlineTable:
 
     ``generation`` is given by the store and never again: a table that was dropped and published anew has another.
     ``source`` identifies the offline table itself, ``keys`` gives the entity keys and their types in order,
-    ``layouts`` the feature columns, oldest layout first. ``ttl`` None means that rows never expire. ``watermark`` is
+    ``layouts`` the columns of a row's value, oldest layout first: the features and, where nulls are skipped,
+    :data:`TIMES`. ``ttl`` None means that rows never expire. ``watermark`` is
     None until a first publication is completed.
     """
 
@@ -175,7 +179,17 @@ class OnlineTable:
     @property
     def features(self) -> Schema:
         """The feature columns as they are published now."""
+        return {name: kind for name, kind in self.layout.items() if name != TIMES}
+
+    @property
+    def layout(self) -> Schema:
+        """The columns of a row's value as they are published now."""
         return self.layouts[-1]
+
+    @property
+    def nulls(self) -> Nulls:
+        """What a null in a key's newest row is."""
+        return "skip" if TIMES in self.layout else "keep"
 
     @property
     def description(self) -> str:

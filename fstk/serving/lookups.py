@@ -85,6 +85,11 @@ class Lookups:
         return self._reader
 
     def _check(self, join: Join, table: OnlineTable) -> None:
+        if join.nulls != table.nulls:
+            raise TypeMismatch(
+                f"the model was trained with nulls={join.nulls!r} of {join.table}; online they are "
+                f"{'skipped' if table.nulls == 'skip' else 'kept'}: publish_table(…, nulls={join.nulls!r})."
+            )
         stored = table.keys | table.features
         trained = {key: self._key_types[name] for name, key in zip(join.label_keys, join.table_keys, strict=True)}
         same = trained.keys() == table.keys.keys()
@@ -155,9 +160,11 @@ class _Asked:
         times = None if join.label_time is None else columns.get(join.label_time)
         values = [_NOTHING] * self._number
         for place, row, state in zip(self.places, rows, states, strict=True):
-            status = self._status(state, now if times is None else _moment(times[place], now))
+            at = now if times is None else _moment(times[place], now)
+            status = self._status(state, at)
             if status == "present":
-                values[place] = row
+                past = {name for name, time in state.older.items() if not self._recent(time, at)}
+                values[place] = {name: value for name, value in row.items() if name not in past} if past else row
                 if state.event_time is not None:
                     age = (now - state.event_time).total_seconds()
                     found.ages[join.table] = max(found.ages.get(join.table, age), age)
@@ -178,8 +185,11 @@ class _Asked:
             return state.status
         if at is None or state.event_time > at:
             return "missing"
+        return "present" if self._recent(state.event_time, at) else "expired"
+
+    def _recent(self, time: datetime, at: datetime | None) -> bool:
         lookback = self.join.lookback
-        return "present" if lookback is None or (at - state.event_time) // _MICROSECOND <= lookback else "expired"
+        return lookback is None or (at is not None and (at - time) // _MICROSECOND <= lookback)
 
 
 def _moment(value: Any, now: datetime) -> datetime | None:

@@ -8,13 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from fstk.columns.typing import Nulls
 from fstk.columns.values import fitted
 from fstk.display import plural
 from fstk.engines.base import Schema, TableVersion
 from fstk.engines.types import TIME_TYPES, arrow_type
 from fstk.errors import InvalidInput, TypeMismatch, UnknownColumn, UnsupportedType, nearest
 from fstk.tables.spec import FeatureTable
-from fstk.training.spec import FeatureLookup, Nulls
+from fstk.training.spec import FeatureLookup
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
+from fstk.columns.typing import Nulls
 from fstk.columns.values import decoded, encoded, plain
 from fstk.errors import InvalidInput, NameCollision
 from fstk.warehouse import table_name as canonical
 
 MICROSECOND = dt.timedelta(microseconds=1)
-
-Nulls = Literal["keep", "skip"]
-"""What a lookup makes of a null in the newest row: a value like any other, or none yet."""
 
 
 @dataclass(frozen=True, init=False)

@@ -9,9 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 from fstk.columns.length import read_length
+from fstk.columns.typing import Nulls
 from fstk.errors import InvalidInput
 from fstk.training.functions import FeatureFunction
-from fstk.training.spec import FeatureLookup, Nulls
+from fstk.training.spec import FeatureLookup
 from fstk.verbs.text import statements
 from fstk.windows.spec import Aggregate
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fstk.columns.typing import Nulls
 from fstk.online.publish import Progress, PublishReport, publish
 from fstk.tables.configured import open_catalog
 from fstk.verbs.code import Code, call, literal
@@ -19,6 +20,7 @@ class PublishRequest:
     where: str | None
     dry_run: bool = False
     prune: bool = False
+    nulls: Nulls | None = None
 
     def run(self, progress: Progress | None) -> PublishReport:
         """Publish, or say what would be written; raises as :func:`fstk.online.publish.publish`."""
@@ -28,6 +30,7 @@ class PublishRequest:
             self.to,
             features=self.features,
             filter_condition=self.where,
+            nulls=self.nulls,
             prune=self.prune,
             dry_run=self.dry_run,
             progress=progress,
@@ -39,6 +42,7 @@ class PublishRequest:
             "online_store": self.to,
             "features": self.features,
             "filter_condition": self.where,
+            "nulls": self.nulls,
             "prune": self.prune or None,
             "dry_run": self.dry_run or None,
         }
