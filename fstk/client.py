@@ -5,10 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fstk import journal
 from fstk.columns.typing import ColumnNames, DataFrameLike, EntityKeys, Nulls, SchemaLike
+from fstk.columns.zones import Unclear
 from fstk.engines.choice import session_for
 from fstk.engines.connect import adopt
 from fstk.errors import InvalidInput
@@ -18,9 +20,11 @@ from fstk.online.publish import PublishReport, publish
 from fstk.online.read import drop_online_table, read_online
 from fstk.online.reader import OnlineReader, OnlineRows
 from fstk.online.spec import OnlineSpec
+from fstk.sources.load import create_source
 from fstk.tables.catalog import Catalog
 from fstk.tables.configured import open_catalog
 from fstk.tables.report import WriteReport
+from fstk.tables.source import Reading, Source, Sources, all_sources
 from fstk.tables.spec import FeatureTable
 from fstk.training import feature_spec as specs
 from fstk.training.feature_spec import FeatureSpec
@@ -212,6 +216,126 @@ class FeatureEngineeringClient:
         []
         """
         self._catalog.drop(name)
+
+    def create_source(
+        self,
+        *,
+        name: str,
+        df: DataFrameLike | None = None,
+        path: str | Path | Sequence[str | Path] | None = None,
+        query: str | None = None,
+        event_time: str | None = None,
+        entity: ColumnNames | None = None,
+        key: ColumnNames | None = None,
+        timestamp_zone: str | None = None,
+        time_format: str | None = None,
+        types: Mapping[str, str] | None = None,
+        null_values: Sequence[str] = (),
+        rename: Mapping[str, str] | None = None,
+        unclear_times: Unclear = "refuse",
+    ) -> Source:
+        """Keep events as a source: a row each, repeated ones too, apart from the feature tables; the same again changes
+        nothing.
+
+        What a source has once is known by the content of its file or frame; with ``key``, event by event. Values are
+        never guessed: whatever does not say what it means is counted, with the argument that settles it, before
+        anything is written. ``WindowedFeatures(source=name)`` reads a source by its name.
+
+        Args:
+            name: one to three parts with dots between; lower-cased.
+            df: events as a frame, of Spark too: all of its rows pass through this process.
+            path: a CSV, TSV (``.gz`` too) or Parquet file, a Delta table's folder, a folder of files, or several.
+            query: a Spark SQL query whose rows are the events.
+            event_time: the column of the event's time: a time, or text in ISO 8601 or of ``time_format``.
+            entity: the column, or columns, of whom it happened to. It and ``event_time`` may be left out where the
+                source is there; all further arguments are as its loads before said them unless they are given.
+            key: the columns by which an event is known again. An event of a key that is there is left, and refused
+                where it differs.
+            timestamp_zone: the zone whose clocks the event time shows, such as ``"Europe/London"``; None takes times
+                without a zone as UTC.
+            time_format: how the event time is written, as ``strftime`` has it, such as ``"%d/%m/%Y %H:%M"``.
+            types: column → Spark SQL type, for columns that a file or frame has as something else.
+            null_values: texts that mean null.
+            rename: a file's column → the source's.
+            unclear_times: what clock times mean that the zone skipped or had twice: ``"refuse"``, ``"earlier"`` or
+                ``"later"``.
+
+        Returns:
+            The source as it stands; shown, it says what was appended and what is worth a look.
+
+        Raises, with nothing written:
+            InvalidInput: values that have to be settled, as a table of counts and cures; a file that cannot be read;
+                local times that are none; no event time or entity of a new source.
+            TableExists: a feature table or another source is there. SchemaChange: a column of the source is missing.
+            UnknownColumn, TypeMismatch, InvalidName, UnknownName: a column, type, name or zone that is none.
+            NullKeys, DuplicateKeys: an event without its key, or of a key that is there with other values.
+
+        >>> visits = pd.DataFrame({"customer_id": [1, 1], "at": at[:1].repeat(2), "page": ["home", "home"]})
+        >>> fe.create_source(name="shop.visits", df=visits, event_time="at", entity="customer_id")
+        shop.visits v0 · source · 2 events of customer_id
+          column       type       role
+          customer_id  bigint     entity
+          at           timestamp  event time
+          page         string
+        appended 2 events of df
+        folder: ...
+        >>> fe.create_source(name="shop.visits", df=visits).notes
+        ('df is there already (2 events)',)
+        """
+        reading = Reading(
+            types=dict(types or {}),
+            time_format=time_format,
+            null_values=tuple(null_values),
+            rename=dict(rename or {}),
+            zone=timestamp_zone,
+            unclear_times=unclear_times,
+        )
+        return create_source(
+            name,
+            df=df,
+            path=path,
+            query=query,
+            event_time=event_time,
+            entity=entity,
+            key=key,
+            reading=reading,
+            session=self._session,
+        )
+
+    def get_source(self, *, name: str) -> Source:
+        """Return what is known of a source: its event time, entity, key, columns, and what was appended.
+
+        Raises:
+            UnknownTable: there is none of that name; the message gives the nearest.
+
+        >>> visits = pd.DataFrame({"customer_id": [1], "at": at[:1]})
+        >>> _ = fe.create_source(name="shop.visits", df=visits, event_time="at", entity="customer_id")
+        >>> [(load.name, load.rows) for load in fe.get_source(name="shop.visits").loads]
+        [('df', 1)]
+        """
+        return Sources().get(name)
+
+    def list_sources(self) -> list[Source]:
+        """Return all sources, in the order of their names.
+
+        >>> fe.list_sources()
+        []
+        """
+        return all_sources()
+
+    def drop_source(self, *, name: str) -> None:
+        """Remove a source and its events for good; features that were made of them stay.
+
+        Raises:
+            UnknownTable: there is none of that name. WriteConflict: another writer is at it.
+
+        >>> visits = pd.DataFrame({"customer_id": [1], "at": at[:1]})
+        >>> _ = fe.create_source(name="shop.visits", df=visits, event_time="at", entity="customer_id")
+        >>> fe.drop_source(name="shop.visits")
+        >>> fe.list_sources()
+        []
+        """
+        Sources().drop(name)
 
     def set_feature_table_tag(self, *, name: str, key: str, value: str) -> None:
         """Set a tag of a feature table, a name and a text; the same value again makes no new version.

@@ -20,6 +20,7 @@ from fstk.online.publish import PublishReport, publish
 from fstk.online.read import read_online
 from fstk.online.reader import OnlineReader, OnlineRows
 from fstk.online.spec import spec_of
+from fstk.tables.source import Source
 from fstk.training.feature_spec import FeatureSpec
 from fstk.training.training_set import Explanation
 from tests.notebook.tables import write
@@ -40,6 +41,7 @@ def public() -> Iterator[tuple[str, Any]]:
         OnlineReader,
         OnlineRows,
         PublishReport,
+        Source,
         check_parity,
         publish,
         read_online,

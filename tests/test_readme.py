@@ -22,6 +22,7 @@ ONLINE = (
     "fstk parity feature_store.customer_features --to redis://127.0.0.1:6379 --sample 100",
     "fstk publish feature_store.customer_features --to redis://127.0.0.1:6379 --prune",
 )
+LOAD = ".venv/bin/fstk load orders.csv as shop.orders --time ordered_at --entity customer_id --tz Europe/London"
 RUN_BY = {
     "make demo": "tests/demo/test_demo.py",
     "make test": ".ci/run",
@@ -34,6 +35,7 @@ RUN_BY = {
     """curl 127.0.0.1:8000/invocations -H "Authorization: Bearer $FSTK_TOKEN" -H "Content-Type: application/json" -d """
     """'{"dataframe_records": [{"customer_id": 17, "cohort": "1996-12-30"}]}'""": "tests/demo/test_demo.py",
     ".venv/bin/fstk runs churn": "tests/demo/test_demo.py",
+    LOAD: "tests/demo/test_demo.py",
     ".venv/bin/fstk tables": "tests/demo/test_demo.py",
     ".venv/bin/fstk show feature_store.customer_features": "tests/demo/test_demo.py",
     ".venv/bin/fstk doctor": "tests/demo/test_demo.py",
@@ -100,12 +102,14 @@ def test_the_commands_of_online_stores_answer_as_it_says(
 
 @pytest.mark.spark
 def test_the_journey_runs_as_written(purchases: Path) -> None:
+    (purchases / "orders.csv").write_text("customer_id,ordered_at,amount\n17,2024-07-01 12:30,9.5\n")
     program = purchases / "journey.py"
     program.write_text("\n".join(blocks("python")))
     done = subprocess.run(
         [sys.executable, program], cwd=purchases, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
+    assert "shop.orders v0 · source · 1 event of customer_id" in done.stdout
     assert "4 labels × 1 lookup · 0 saw the future" in done.stdout
     assert "prediction" in done.stdout
     assert "share_of_month" in done.stdout

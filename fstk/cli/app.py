@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from fstk import __version__
-from fstk.cli import lint, pit, publish, run, serve, start, tables, windows
+from fstk.cli import lint, load, pit, publish, run, serve, start, tables, windows
 from fstk.cli.call import Call
 from fstk.errors import FstkError, InvalidInput, UnknownName, nearest
 
@@ -29,6 +29,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("runs")(run.runs)
 app.command("demo")(start.demo)
+app.command("load")(load.load)
 app.command("tables")(tables.tables)
 app.command("show")(tables.show)
 app.command("tag")(tables.tag)

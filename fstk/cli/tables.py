@@ -1,4 +1,4 @@
-"""``fstk tables``, ``fstk show``, ``fstk tag`` and ``fstk grant``: what feature tables there are, and their rights."""
+"""``fstk tables``, ``show``, ``tag`` and ``grant``: what feature tables and sources there are, tags and rights."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from fstk.errors import InvalidInput
 
 
 def tables() -> Displayed:
-    """List the feature tables."""
+    """List the feature tables, and the sources."""
     from fstk.verbs import tables as catalog
 
     return catalog.tables()
 
 
 def show(table: Annotated[str, Argument(metavar="TABLE", help="The table's name.")]) -> Displayed:
-    """Show a table: keys, columns, tags."""
+    """Show a feature table or a source: keys, columns, tags."""
     from fstk.verbs import tables as catalog
 
     return catalog.show(table)

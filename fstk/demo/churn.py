@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fstk import settings, warehouse
+from fstk import settings
 from fstk.client import FeatureEngineeringClient
 from fstk.demo import cdnow
 from fstk.display import Displayed, Sheet, short_path
-from fstk.engines.choice import session_for
 from fstk.errors import InvalidInput
 from fstk.jobs.runner import JobRun, run_job
 from fstk.online.reader import OnlineRows
+from fstk.sources.load import create_source
 from fstk.tables.configured import local_table
 
 TABLE = "transactions"
@@ -61,11 +61,8 @@ def run() -> Demo:
 
 
 def load() -> bool:
-    """Write the purchases as the Delta table ``transactions`` of the warehouse; return whether they were missing."""
+    """Keep the purchases as the source ``transactions``; return whether they were missing."""
     if local_table(TABLE) is not None:
         return False
-    folder = warehouse.folder(settings.load().warehouse, TABLE)
-    engine = session_for()
-    engine.frame(cdnow.purchases(), TABLE).write.format("delta").save(str(folder))
-    engine.session.stop()  # the job's notebooks have sessions of their own, and the memory is theirs
+    create_source(TABLE, df=cdnow.purchases(), event_time="purchased_at", entity="customer_id")
     return True

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from fstk.errors import InvalidInput, TableExists, UnsupportedTable
 from fstk.tables import local
 from fstk.tables.catalog import Catalog
 from fstk.tables.history import Version
-from fstk.tables.lock import PATIENCE, exclusive
+from fstk.tables.lock import PATIENCE
 from fstk.tables.spec import FeatureTable, TableDefinition
 from fstk.tables.write import create
 
@@ -72,14 +71,8 @@ class FolderCatalog(Catalog):
     def _folder(self, name: str) -> Path:
         return warehouse.folder(self.warehouse, name)
 
-    @contextmanager
-    def _writing(self, name: str) -> Iterator[None]:
-        warehouse.ready_warehouse(self.warehouse)
-        outer = local.enclosing(self.warehouse, self._folder(name))
-        if outer is not None:
-            raise InvalidInput(f"{name} would lie inside the table at {outer}; choose a name outside it.")
-        with exclusive(self._folder(name), name, self._patience):
-            yield
+    def _writing(self, name: str) -> AbstractContextManager[None]:
+        return local.writing(self.warehouse, name, self._folder(name), self._patience)
 
     def _create(self, engine: SparkEngine, definition: TableDefinition, frame: DataFrame) -> int:
         """Create the table beside its place and move it there whole: one interrupted half-way is never seen."""
@@ -99,10 +92,14 @@ class FolderCatalog(Catalog):
         return counts.rows
 
     def _remove(self, name: str) -> None:
-        folder = self._folder(name)
-        gone = _aside(folder, "dropped")
-        folder.rename(gone)  # at once, so that no reader meets half a table
-        shutil.rmtree(gone)
+        remove(self._folder(name))
+
+
+def remove(folder: Path) -> None:
+    """Remove a table's folder, for the lock's holder."""
+    gone = _aside(folder, "dropped")
+    folder.rename(gone)  # at once, so that no reader meets half a table
+    shutil.rmtree(gone)
 
 
 def _path(folder: Path) -> str:

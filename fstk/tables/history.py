@@ -47,10 +47,11 @@ class Version(Displayed):
         return Sheet("", ("version", "time (UTC)", "operation", "rows", "run"), [row])
 
 
-def commit_mark() -> tuple[str, str]:
-    """Return a new name of a write, to know it again, and what its commit carries as Delta's ``userMetadata``."""
+def commit_mark(**more: Any) -> tuple[str, str]:
+    """Return a new name of a write, to know it again, and what its commit carries as Delta's ``userMetadata``, ``more``
+    with it."""
     write = uuid.uuid4().hex
-    return write, json.dumps({"fstk": installed("fstk"), "run": run_id(), "write": write})
+    return write, json.dumps({"fstk": installed("fstk"), "run": run_id(), "write": write, **more})
 
 
 def read_history(entries: Iterable[Mapping[str, Any]]) -> list[Version]:
@@ -66,12 +67,13 @@ def only_fstk(versions: list[Version]) -> bool:
 
 
 def _version(entry: Mapping[str, Any]) -> Version:
-    mark = _mark(entry.get("userMetadata"))
+    mark = read_mark(entry.get("userMetadata"))
     metrics = entry.get("operationMetrics") or {}
     operation = str(entry.get("operation") or "")
     inserted, updated = _number(metrics, "numTargetRowsInserted"), _number(metrics, "numTargetRowsUpdated")
     if operation in {"CREATE TABLE AS SELECT", "WRITE"}:
         inserted = _number(metrics, "numOutputRows")
+        inserted = _number(metrics, "num_added_rows") if inserted is None else inserted
     counted = [count for count in (inserted, updated) if count is not None]
     return Version(
         version=int(entry["version"]),
@@ -87,7 +89,8 @@ def _version(entry: Mapping[str, Any]) -> Version:
     )
 
 
-def _mark(text: Any) -> dict[str, Any]:
+def read_mark(text: Any) -> dict[str, Any]:
+    """Return what :func:`commit_mark` wrote, empty for what others did."""
     try:
         mark = json.loads(text or "{}")
     except ValueError:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import deltalake
 import pyarrow as pa
@@ -14,11 +16,12 @@ from deltalake.exceptions import TableNotFoundError
 from fstk.engines.buckets import stored_rows
 from fstk.engines.delta import answered, open_delta
 from fstk.engines.types import schema_of
-from fstk.errors import AccessDenied, DamagedTable, FstkError, InvalidName
-from fstk.tables.history import Version, only_fstk, read_history
-from fstk.tables.properties import from_properties
+from fstk.errors import AccessDenied, DamagedTable, FstkError, InvalidInput, InvalidName
+from fstk.tables.history import Version, only_fstk, read_history, read_mark
+from fstk.tables.lock import PATIENCE, exclusive
+from fstk.tables.properties import KEPT, from_properties
 from fstk.tables.spec import FeatureTable
-from fstk.warehouse import table_name
+from fstk.warehouse import ready_warehouse, table_name
 
 LOG = "_delta_log"
 
@@ -54,6 +57,18 @@ def enclosing(warehouse: Path, folder: Path) -> Path | None:
     return next((parent for parent in above if (parent / LOG).exists()), None)
 
 
+@contextmanager
+def writing(warehouse: Path, name: str, folder: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Hold the lock of what is to be written at ``folder``, in a warehouse that is made where it is not there.
+    InvalidInput: it cannot be written, or the folder lies inside a table; WriteConflict: another writer is at it."""
+    ready_warehouse(warehouse)
+    outer = enclosing(warehouse, folder)
+    if outer is not None:
+        raise InvalidInput(f"{name} would lie inside the table at {outer}; choose a name outside it.")
+    with exclusive(folder, name, patience):
+        yield
+
+
 def read(name: str, folder: Path) -> FeatureTable | None:
     """Return the feature table at a folder, None when no feature table is there; raises DamagedTable, AccessDenied, and
     UnsupportedTable for one whose log only Spark reads."""
@@ -82,6 +97,26 @@ def newest(name: str, folder: Path) -> int:
 def history(name: str, folder: Path) -> list[Version]:
     """Return the versions of the Delta table at a folder, newest first; raises as :func:`read`."""
     return _history(name, _open(name, folder))
+
+
+def marks(name: str, folder: Path) -> list[dict[str, Any]]:
+    """Return what each commit of the Delta table at a folder says of itself, newest first; raises as :func:`read`."""
+    with _answered(name):
+        return [read_mark(entry.get("userMetadata")) for entry in _open(name, folder).history()]
+
+
+def append(name: str, folder: Path, rows: pa.Table, mark: str) -> None:
+    """Append rows to the Delta table at a folder, which is made where it is not there, in one commit with ``mark``; new
+    columns are added. For the holder of :func:`writing`. Raises as :func:`read`."""
+    with _answered(name):
+        deltalake.write_deltalake(
+            folder,
+            rows,
+            mode="append",
+            schema_mode="merge" if is_table(folder) else None,
+            configuration=KEPT,
+            commit_properties=deltalake.CommitProperties(custom_metadata={"userMetadata": mark}),
+        )
 
 
 def file_sizes(folder: Path, name: str) -> dict[str, list[int]]:

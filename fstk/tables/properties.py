@@ -18,12 +18,15 @@ _GRANTS = "fstk.grants"
 # Incremental publishing and "as known at" read the change data feed from the first version on, so nothing of the
 # history may be cleaned away; commit times are kept in the commits, for those of the files are lost by a copy. Delta's
 # conflict check must see two inserts of one key, which only Serializable promises.
+KEPT = {
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
+}
 DELTA = {
     "delta.enableChangeDataFeed": "true",
     "delta.enableInCommitTimestamps": "true",
     "delta.isolationLevel": "Serializable",
-    "delta.logRetentionDuration": "interval 36500 days",
-    "delta.deletedFileRetentionDuration": "interval 36500 days",
+    **KEPT,
 }
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from fstk import warehouse
 from fstk.atomic import replace_file
-from fstk.errors import AccessDenied, Infrastructure, InvalidInput, InvalidName, TableExists, UnknownName, nearest
+from fstk.errors import AccessDenied, Infrastructure, InvalidName, TableExists, UnknownName, nearest
 from fstk.tables import local
-from fstk.tables.lock import exclusive
 
 _LONGEST = 255  # of a file's name, on most file systems
 
@@ -33,11 +32,7 @@ class Records:
         """Keep a text under a name; the same text again changes nothing. TableExists: another is there. InvalidInput:
         the folder cannot be written. WriteConflict: another writer is at it."""
         path = self._path(name)
-        warehouse.ready_warehouse(self._folder)
-        outer = local.enclosing(self._folder, path)
-        if outer is not None:
-            raise InvalidInput(f"{name} would lie inside the table at {outer}; choose a name outside it.")
-        with exclusive(warehouse.folder(self._folder, name), name), _told(name):
+        with local.writing(self._folder, name, warehouse.folder(self._folder, name)), _told(name):
             if path.exists():
                 if path.read_text(encoding="utf-8") == text:
                     return

@@ -151,11 +151,10 @@ def define(
     ``FeatureEngineeringClient.create_table`` for arguments and errors.
     """
     name = table_name(name)
-    schema = {column: _canonical(column, kind) for column, kind in schema.items()}
-    _check_columns(name, schema)
+    schema = checked_schema(name, schema)
     time = _time_column(timeseries_column, timestamp_keys)
-    keys = tuple(key for key in _names("primary_keys", primary_keys) if key != time)
-    partitions = _names("partition_columns", partition_columns) if partition_columns else ()
+    keys = tuple(key for key in column_names("primary_keys", primary_keys) if key != time)
+    partitions = column_names("partition_columns", partition_columns) if partition_columns else ()
     if not keys:
         raise InvalidInput(f"{name}: primary_keys must name at least one column beside the time column.")
     for argument, columns in (
@@ -186,6 +185,14 @@ def define(
     for key, value in (tags or {}).items():
         check_tag(key, value)
     return TableDefinition(name, keys, time, schema, partitions, description, dict(tags or {}))
+
+
+def checked_schema(name: str, schema: Schema) -> Schema:
+    """Return columns and types as fstk spells them; InvalidName, UnsupportedType name the column of the table ``name``
+    that no Delta table may have."""
+    schema = {column: _canonical(column, kind) for column, kind in schema.items()}
+    _check_columns(name, schema)
+    return schema
 
 
 def check_tag(key: str, value: str) -> None:
@@ -270,7 +277,7 @@ def _untyped(kind: pa.DataType) -> bool:
 
 def _time_column(named: ColumnNames | None, older: ColumnNames | None) -> str | None:
     both = {"timeseries_column": named, "timestamp_keys": older}
-    given = {_names(argument, value) for argument, value in both.items() if value}
+    given = {column_names(argument, value) for argument, value in both.items() if value}
     if len(given) > 1:
         raise InvalidInput(f"timeseries_column {named!r} and timestamp_keys {older!r} disagree; give one of them.")
     columns = given.pop() if given else ()
@@ -279,7 +286,8 @@ def _time_column(named: ColumnNames | None, older: ColumnNames | None) -> str | 
     return columns[0] if columns else None
 
 
-def _names(argument: str, value: ColumnNames) -> tuple[str, ...]:
+def column_names(argument: str, value: ColumnNames) -> tuple[str, ...]:
+    """Return a column's name, or several, as a tuple; InvalidInput names ``argument``: no text, or one twice."""
     names = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
     for name in names:
         if not isinstance(name, str):

@@ -17,6 +17,7 @@ from fstk.previews.join import lint_join
 from fstk.previews.loaded import LoadedJoin, rows_among
 from fstk.tables.configured import open_catalog
 from fstk.tables.provenance import event_sources
+from fstk.tables.source import find_source
 from fstk.tables.spec import FeatureTable
 from fstk.training.training_set import TrainingSet
 from fstk.verbs.pit import sample_labels
@@ -46,6 +47,8 @@ def _named(name: str, namespace: Mapping[str, Any]) -> LintReport:
     if Path(name).suffix in (".ipynb", ".sql", ".py"):
         return LintReport.of(_file(Path(name)))
     try:
+        if find_source(name) is not None:
+            return LintReport.of([])  # events are what they are; what is made of them is looked at
         return LintReport.of(_table(open_catalog().get(name)))
     except UnknownTable as error:
         sets = [known for known, one in namespace.items() if isinstance(one, TrainingSet)]

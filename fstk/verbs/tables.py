@@ -1,37 +1,42 @@
-"""What feature tables there are, and their tags. Looking reads metadata only and never starts Spark."""
+"""What feature tables and sources there are, and tags. Looking reads metadata only and never starts Spark."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fstk.display import Displayed, Sheet
+from fstk.display import Displayed, Sheet, Stacked
 from fstk.tables.configured import open_catalog
+from fstk.tables.source import Source, all_sources, find_source
 from fstk.tables.spec import FeatureTable
 
 
 @dataclass(frozen=True, repr=False)
-class TableList(Displayed):
-    """The feature tables of a catalog, in the order of their names, and why others cannot be read."""
+class TableList(Stacked):
+    """The feature tables of a catalog and its sources, in the order of their names, and why others cannot be read."""
 
     tables: tuple[FeatureTable, ...]
     faults: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
 
-    def display(self) -> Sheet:
+    def parts(self) -> list[Displayed]:
         rows = [(t.name, t.version, t.rows, ", ".join(t.keys), len(t.features)) for t in self.tables]
         none = [] if rows or self.faults else ["no feature tables yet.   See one being made: fstk demo"]
         notes = [*none, *self.faults]
-        return Sheet("", ("table", "version", "rows", "keys", "features") if rows else (), rows, notes)
+        shown = Sheet("", ("table", "version", "rows", "keys", "features") if rows else (), rows, notes)
+        events = [(s.name, s.version, s.rows, ", ".join(s.entity), s.event_time) for s in self.sources]
+        columns = ("source", "version", "events", "entity", "event time")
+        return [shown, *([Sheet("", columns, events)] if events else [])]
 
 
 def tables() -> TableList:
     tables, faults = open_catalog().survey()
-    return TableList(tuple(tables), tuple(map(str, faults)))
+    return TableList(tuple(tables), tuple(map(str, faults)), tuple(all_sources()))
 
 
-def show(name: str) -> FeatureTable:
-    """Return one feature table; raises UnknownTable with the nearest names."""
-    return open_catalog().get(name)
+def show(name: str) -> FeatureTable | Source:
+    """Return one feature table or source; raises UnknownTable with the nearest names."""
+    return find_source(name) or open_catalog().get(name)
 
 
 def tag(name: str, setting: Mapping[str, str], deleting: Sequence[str]) -> FeatureTable:

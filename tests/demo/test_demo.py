@@ -161,7 +161,11 @@ def test_the_older_form_of_the_model_address_scores_alike(project: Path, first: 
 
 
 def test_the_commands_that_readme_names(project: Path, first: str) -> None:
+    (project / "orders.csv").write_text("customer_id,ordered_at,amount\n17,2024-07-01 12:30,9.5\n")
+    line = "fstk load orders.csv as shop.orders --time ordered_at --entity customer_id --tz Europe/London"
+    assert "source · 1 event of customer_id" in fstk(project, line).stdout
     tables = fstk(project, "fstk tables")
+    assert "transactions" in tables.stdout.partition("source")[2]
     assert "feature_store.customer_features" in tables.stdout
     shown = fstk(project, "fstk show feature_store.customer_features")
     assert "total_spend_90d" in shown.stdout
