@@ -6,25 +6,32 @@ plans, kernel, help and completion read it from here.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 
-from fstk.columns.arrays import decimals, masked
+from fstk.columns.arrays import decimals, doubles, masked
 from fstk.engines.types import TIME_TYPES, arrow_type, spark_type
-from fstk.errors import NumericOverflow, UnsupportedType
+from fstk.errors import BadExpression, NumericOverflow, UnsupportedType
 from fstk.windows.arguments import Argument, Windows
-from fstk.windows.exact import Floats, int64, int128, reaches, sums
-from fstk.windows.reduce import deviations, distinct, extremes
+from fstk.windows.exact import Floats, Integers, int64, int128, reaches, sums
+from fstk.windows.ranks import distinct, most_frequent, smallest
+from fstk.windows.reduce import deviations, extremes, picked, slopes, variances
 
 _NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
 _COMPARED = (*_NUMBERS, "string", "boolean", *TIME_TYPES)
 KEYS = (*_COMPARED, "binary")
 """Types of an entity column, and of what distinct values are counted of."""
+_ANY = (KEYS, "numbers, strings, bytes, dates, timestamps or booleans")
+_MOST_ITEMS = 1000  # of an array
+_SECOND = 1e6  # in microseconds
+_DAY = 86_400e6
+_LATEST = 1 << 62
 
 
 def is_of(spark: str, kinds: Sequence[str]) -> bool:
@@ -42,6 +49,7 @@ class AggregateFunction(ABC):
     valued: ClassVar[bool] = True  # needs the argument's values, not only to know which are null
     fewest: ClassVar[int] = 1  # with fewer values in a window the result is null
     takes: ClassVar[tuple[Sequence[str], str]] = (_NUMBERS, "numbers")  # the argument's Spark types, and words for them
+    parameter: ClassVar[str] = ""  # what a second argument is called
 
     def written(self, argument: str) -> str:
         return f"{self.name}({'distinct ' if self.distinct else ''}{argument})"
@@ -51,7 +59,13 @@ class AggregateFunction(ABC):
         """How messages write it: by its name alone where that tells all."""
         if self.star:
             return (f"{self.name}(*)", self.written("x"))
+        if self.parameter:
+            return (f"{self.name}(x, {self.parameter})",)
         return (self.written("x") if self.distinct else self.name,)
+
+    def of_parameter(self, text: str) -> Self:
+        """Return the function of a second argument as it was written; BadExpression says what it must be."""
+        raise BadExpression(f"{self.name} takes one argument, not {text!r} too.")
 
     def accepts(self, argument: str) -> bool:
         return is_of(argument, self.takes[0])
@@ -115,7 +129,7 @@ class CountDistinct(AggregateFunction):
     """``count(distinct x)``."""
 
     name, distinct, fewest = "count", True, 0
-    takes = (KEYS, "numbers, strings, bytes, dates, timestamps or booleans")
+    takes = _ANY
 
     def result(self, argument: pa.DataType) -> pa.DataType:
         return pa.int64()
@@ -124,7 +138,7 @@ class CountDistinct(AggregateFunction):
         _ = argument.ordinals
 
     def compute(self, windows: Windows) -> Sequence[np.ndarray]:
-        return (distinct(windows.entity, windows.ordinals, windows.spans),)
+        return (distinct(windows.ranked, windows.spans),)
 
 
 class Sum(AggregateFunction):
@@ -163,9 +177,10 @@ class Avg(AggregateFunction):
         return (windows.rounded / (windows.spans.length * 10.0**windows.argument.scale),)
 
 
-class _Extreme(AggregateFunction):
-    better: ClassVar[np.ufunc]
-    takes = (_COMPARED, "numbers, strings, dates, timestamps or booleans")
+class _OneOf(AggregateFunction):
+    """One of the values of a window, of its type."""
+
+    takes = _ANY
 
     def result(self, argument: pa.DataType) -> pa.DataType:
         return argument
@@ -176,11 +191,16 @@ class _Extreme(AggregateFunction):
     def prepare(self, argument: Argument) -> None:
         _ = argument.ordinals
 
-    def compute(self, windows: Windows) -> Sequence[np.ndarray]:
-        return (extremes(windows.ordinals, windows.spans, self.better),)
-
     def finish(self, argument: Argument, words: Sequence[np.ndarray], counted: np.ndarray) -> pa.Array:
         return argument.ordinals.decode(words[0], counted >= self.fewest)
+
+
+class _Extreme(_OneOf):
+    better: ClassVar[np.ufunc]
+    takes = (_COMPARED, "numbers, strings, dates, timestamps or booleans")
+
+    def compute(self, windows: Windows) -> Sequence[np.ndarray]:
+        return (extremes(windows.ordinals, windows.spans, self.better),)
 
 
 class Min(_Extreme):
@@ -195,18 +215,209 @@ class Max(_Extreme):
     name, better = "max", np.maximum
 
 
-class Stddev(AggregateFunction):
-    """``stddev(x)``: of the sample, so of two values at least; NaN where one is NaN or infinite."""
+class Mode(_OneOf):
+    """``mode(x)``: the most frequent value, of equals the smallest."""
 
-    name, fewest = "stddev", 2
+    name = "mode"
 
     def compute(self, windows: Windows) -> Sequence[np.ndarray]:
-        spread = deviations(windows.numbers, windows.spans, windows.spans.length) / 10.0**windows.argument.scale
-        return (spread if windows.special is None else np.where(windows.special == 0.0, spread, np.nan),)
+        return (most_frequent(windows.ranked, windows.spans),)
 
 
-AGGREGATES: tuple[AggregateFunction, ...] = (Count(), CountDistinct(), Sum(), Avg(), Min(), Max(), Stddev())
-"""All of them, in the order in which messages name them."""
+class First(_OneOf):
+    """``first(x)``: the oldest value; of one instant's the smallest."""
+
+    name = "first"
+
+    def compute(self, windows: Windows) -> Sequence[np.ndarray]:
+        return (picked(windows.in_order, windows.spans.low),)
+
+
+class Last(_OneOf):
+    """``last(x)``: the newest value; of one instant's the greatest."""
+
+    name = "last"
+
+    def compute(self, windows: Windows) -> Sequence[np.ndarray]:
+        newest = picked(windows.in_order, windows.spans.high - 1)
+        return (np.broadcast_to(newest, windows.spans.low.shape),)
+
+
+@dataclass(frozen=True)
+class _Several(_OneOf):
+    """``number`` values of a window at most, as an array in the order of time, those of one instant by value."""
+
+    number: int = 3
+    parameter = "n"
+
+    def written(self, argument: str) -> str:
+        return f"{self.name}({argument}, {self.number})"
+
+    def of_parameter(self, text: str) -> Self:
+        if not re.fullmatch(r"[1-9]\d{0,3}", text) or int(text) > _MOST_ITEMS:
+            raise BadExpression(f"{self.name}(x, n): n is a whole number from 1 to {_MOST_ITEMS:,}; got {text!r}.")
+        return replace(self, number=int(text))
+
+    def result(self, argument: pa.DataType) -> pa.DataType:
+        return pa.list_(argument)
+
+    def words(self, argument: pa.DataType) -> tuple[type, ...]:
+        return (np.int64,) * self.number
+
+    def finish(self, argument: Argument, words: Sequence[np.ndarray], counted: np.ndarray) -> pa.Array:
+        length = np.minimum(counted, self.number)
+        items = np.stack(words, axis=1)[np.arange(self.number) < length[:, None]]
+        values = argument.ordinals.decode(items, np.ones(len(items), bool))
+        ends = pa.array(np.concatenate([[0], np.cumsum(length)]), pa.int32())
+        return pa.ListArray.from_arrays(ends, values, mask=pa.array(length == 0))
+
+
+class FirstN(_Several):
+    """``first_n(x, n)``: the oldest values."""
+
+    name = "first_n"
+
+    def compute(self, windows: Windows) -> Sequence[np.ndarray]:
+        return [picked(windows.in_order, windows.spans.low + item) for item in range(self.number)]
+
+
+class LastN(_Several):
+    """``last_n(x, n)``: the newest values."""
+
+    name = "last_n"
+
+    def compute(self, windows: Windows) -> Sequence[np.ndarray]:
+        begin = np.maximum(windows.spans.low, windows.spans.high - self.number)
+        return [picked(windows.in_order, begin + item) for item in range(self.number)]
+
+
+class _Since(AggregateFunction):
+    """Seconds from an event to the point; of an argument from an event where it is not null."""
+
+    star, valued = True, False
+
+    def prepare(self, argument: Argument) -> None:
+        pass
+
+    def finish(self, argument: Argument, words: Sequence[np.ndarray], counted: np.ndarray) -> pa.Array:
+        return masked(words[0], counted >= self.fewest)
+
+
+class SinceLast(_Since):
+    """``since_last(*)``: from the newest event of the window."""
+
+    name = "since_last"
+
+    def compute(self, windows: Windows) -> Sequence[np.ndarray]:
+        seconds = (windows.asked - picked(windows.time, windows.spans.high - 1)) / _SECOND
+        return (np.broadcast_to(seconds, windows.spans.low.shape),)
+
+
+class SinceFirst(_Since):
+    """``since_first(*)``: from the oldest event of the window."""
+
+    name = "since_first"
+
+    def compute(self, windows: Windows) -> Sequence[np.ndarray]:
+        return ((windows.asked - picked(windows.time, windows.spans.low)) / _SECOND,)
+
+
+@dataclass(frozen=True)
+class Percentile(AggregateFunction):
+    """``percentile(x, p)``: between the two nearest values in proportion, in Spark's arithmetic."""
+
+    name, parameter = "percentile", "p"
+    share: float = 0.5
+
+    def written(self, argument: str) -> str:
+        return f"{self.name}({argument}, {self.share!r})"
+
+    def of_parameter(self, text: str) -> Self:
+        if not re.fullmatch(r"\d*\.?\d+", text) or not 0 <= float(text) <= 1:
+            raise BadExpression(f"{self.name}(x, p): p is a number from 0 to 1, such as 0.25; got {text!r}.")
+        return replace(self, share=float(text))
+
+    def prepare(self, argument: Argument) -> None:
+        _ = argument.ordinals
+
+    def compute(self, windows: Windows) -> Sequence[np.ndarray]:
+        place = (windows.spans.length - 1) * self.share
+        below, above = np.floor(place), np.ceil(place)
+        found = smallest(windows.ranked, windows.spans, np.stack([below, above]).astype(np.int64))
+        values = windows.argument.ordinals.decode(found.ravel(), np.ones(found.size, bool))
+        low, high = doubles(values).to_numpy(zero_copy_only=False).reshape(found.shape)
+        return (np.where(found[0] == found[1], low, (above - place) * low + (place - below) * high),)
+
+
+class Median(Percentile):
+    """``median(x)``."""
+
+    name, parameter = "median", ""
+
+    def written(self, argument: str) -> str:
+        return f"{self.name}({argument})"
+
+
+class _Spread(AggregateFunction):
+    """How far values are apart, NaN where one is NaN or infinite; ``fewest`` is 2 for a sample."""
+
+    root: ClassVar[bool] = False
+
+    def compute(self, windows: Windows) -> Sequence[np.ndarray]:
+        count, scale = np.maximum(windows.spans.length, self.fewest).astype(np.float64), windows.argument.scale
+        divisor = count * (count - 1.0 if self.fewest == 2 else count)
+        if self.root:
+            return (windows.finite(deviations(windows.spread, divisor) / 10.0**scale),)
+        return (windows.finite(variances(windows.spread, divisor) / 100.0**scale),)
+
+
+class Stddev(_Spread):
+    """``stddev(x)``: of the sample."""
+
+    name, fewest, root = "stddev", 2, True
+
+
+class StddevPop(_Spread):
+    """``stddev_pop(x)``: of the values themselves."""
+
+    name, root = "stddev_pop", True
+
+
+class VarSamp(_Spread):
+    """``var_samp(x)``: of the sample."""
+
+    name, fewest = "var_samp", 2
+
+
+class VarPop(_Spread):
+    """``var_pop(x)``: of the values themselves."""
+
+    name = "var_pop"
+
+
+class Slope(AggregateFunction):
+    """``slope(x)``: by least squares on time, per day; null with fewer than two instants, NaN as deviations are."""
+
+    name, fewest = "slope", 2
+
+    def words(self, argument: pa.DataType) -> tuple[type, ...]:
+        return np.float64, np.bool_
+
+    def compute(self, windows: Windows) -> Sequence[np.ndarray]:
+        times = Integers(windows.time - windows.time.min(initial=_LATEST))
+        unit = _DAY / 10.0**windows.argument.scale
+        slope, known = slopes(times, windows.numbers, windows.spans, windows.spans.length, unit)
+        return windows.finite(slope), known
+
+    def finish(self, argument: Argument, words: Sequence[np.ndarray], counted: np.ndarray) -> pa.Array:
+        return masked(words[0], words[1] & (counted >= self.fewest))
+
+
+AGGREGATES: tuple[AggregateFunction, ...] = (
+    *(Count(), CountDistinct(), Sum(), Avg(), Min(), Max(), Stddev(), StddevPop(), VarSamp(), VarPop()),
+    *(Median(), Percentile(), Mode(), First(), Last(), FirstN(), LastN(), SinceLast(), SinceFirst(), Slope()),
+)
+"""All of them, in the order in which messages name them; what takes a second argument with some."""
 
 
 def _refuse_unless(fits: np.ndarray, kind: str, wider: str) -> None:

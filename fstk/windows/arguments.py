@@ -12,6 +12,8 @@ from fstk.columns.arrays import INT64_DIGITS, decimal_words, floats, integers, w
 from fstk.columns.ordinals import Ordinals, ordinals
 from fstk.windows.bounds import Part
 from fstk.windows.exact import Floats, Integers, Numbers, Spans, WideIntegers, rounded, sums, width_for
+from fstk.windows.ranks import Ranked
+from fstk.windows.reduce import Scientific, spread
 
 Counted = tuple[str | None, str | None]
 """What decides which rows count: the column whose nulls do not, and the column of a filter; None for neither."""
@@ -53,20 +55,24 @@ class Argument:
 
 @dataclass(frozen=True)
 class View:
-    """The rows of a part that count for an argument, ordered by entity and time, and the windows over them."""
+    """The rows of a part that count for an argument, ordered by entity and ``time``, with the windows of points
+    at the instants ``asked``."""
 
     rows: np.ndarray
     entity: np.ndarray
+    time: np.ndarray
+    asked: np.ndarray
     spans: Spans
 
     @staticmethod
     def of(part: Part, keep: np.ndarray | None) -> View:
         if keep is None:
-            return View(part.events, part.entity, part.spans)
+            return View(part.events, part.entity, part.time, part.asked, part.spans)
         kept = keep[part.events]
         before = np.zeros(len(kept) + 1, np.int64)
         np.cumsum(kept, out=before[1:])
-        return View(part.events[kept], part.entity[kept], Spans(before[part.spans.low], before[part.spans.high]))
+        spans = Spans(before[part.spans.low], before[part.spans.high])
+        return View(part.events[kept], part.entity[kept], part.time[kept], part.asked, spans)
 
 
 class Windows:
@@ -76,16 +82,42 @@ class Windows:
     """
 
     def __init__(self, argument: Argument, view: View) -> None:
-        self.argument, self.entity, self.spans, self._rows = argument, view.entity, view.spans, view.rows
+        self.argument, self.spans, self._view = argument, view.spans, view
+
+    @property
+    def time(self) -> np.ndarray:
+        """The rows' instants in µs."""
+        return self._view.time
+
+    @property
+    def asked(self) -> np.ndarray:
+        """The points' instants in µs."""
+        return self._view.asked
 
     @cached_property
     def ordinals(self) -> np.ndarray:
-        return self.argument.ordinals.values[self._rows]
+        return self.argument.ordinals.values[self._view.rows]
+
+    @cached_property
+    def ranked(self) -> Ranked:
+        """The rows' ordinals in the order of values."""
+        return Ranked(self._view.entity, self.ordinals)
+
+    @cached_property
+    def in_order(self) -> np.ndarray:
+        """The rows' ordinals by entity, time and value: no window divides the rows of one instant."""
+        entity, time = self._view.entity, self.time
+        new = (entity[1:] != entity[:-1]) | (time[1:] != time[:-1])
+        if new.all():
+            return self.ordinals
+        moment = np.concatenate([[0], np.cumsum(new)])
+        return self.ordinals[np.lexsort((self.ordinals, moment))]
 
     @cached_property
     def _raw(self) -> Numbers | np.ndarray:
         numbers = self.argument.numbers
-        return numbers[self._rows] if isinstance(numbers, np.ndarray) else numbers.take(self._rows)
+        rows = self._view.rows
+        return numbers[rows] if isinstance(numbers, np.ndarray) else numbers.take(rows)
 
     @cached_property
     def numbers(self) -> Numbers:
@@ -102,6 +134,15 @@ class Windows:
         kinds = [np.isnan(self._raw), self._raw == np.inf, self._raw == -np.inf]
         nan, up, down = (count > 0 for count in sums([kind.astype(np.int64) for kind in kinds], self.spans))
         return np.where(nan | (up & down), np.nan, np.where(up, np.inf, np.where(down, -np.inf, 0.0)))
+
+    @cached_property
+    def spread(self) -> Scientific:
+        """n·Σx² − (Σx)² of n finite numbers."""
+        return spread(self.numbers, self.spans, self.spans.length)
+
+    def finite(self, values: np.ndarray) -> np.ndarray:
+        """Return the values of the windows, NaN where a window holds NaN or an infinity."""
+        return values if self.special is None else np.where(self.special == 0.0, values, np.nan)
 
     @cached_property
     def narrow(self) -> np.ndarray | None:

@@ -33,11 +33,13 @@ class Rows:
 @dataclass(frozen=True)
 class Part:
     """Row numbers of points of some entities, and of all events that their windows may hold, ordered by ``entity`` and
-    time; ``spans`` are the points' windows over the positions of ``events``."""
+    ``time``; ``asked`` are the points' instants, ``spans`` their windows over the positions of ``events``."""
 
     events: np.ndarray
     entity: np.ndarray
+    time: np.ndarray
     points: np.ndarray
+    asked: np.ndarray
     spans: Spans
 
 
@@ -161,7 +163,8 @@ def lay_out(events: Rows, points: Rows, pair: Pair, lengths: Sequence[int | None
     for length in lengths:
         place = 0 if length is None else places.of(point_time - min(length, _ROOM) + (closed == "right"))
         low.append(np.searchsorted(key, start + place))
-    return Part(event_rows[order], entity[order], point_rows[point_order], Spans(np.stack(low), high))
+    event_rows, point_rows = event_rows[order], point_rows[point_order]
+    return Part(event_rows, entity[order], events.time[event_rows], point_rows, point_time, Spans(np.stack(low), high))
 
 
 def _order(key: np.ndarray) -> np.ndarray:

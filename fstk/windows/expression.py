@@ -18,7 +18,11 @@ from fstk.windows.aggregates import AGGREGATES, AggregateFunction
 FUNCTIONS = tuple(dict.fromkeys(function.name for function in AGGREGATES))
 """What an aggregate may call."""
 _ALLOWED = f"Allowed: {', '.join(form for function in AGGREGATES for form in function.forms)}."
-_INSTEAD = {"mean": "avg", "std": "stddev", "stddev_samp": "stddev", "count_if": "count(*) filter (where …)"}
+_INSTEAD = {"mean": "avg", "std": "stddev", "stddev_samp": "stddev", "variance": "var_samp", "first_value": "first"}
+_INSTEAD |= {"last_value": "last", "percentile_cont": "percentile", "count_if": "count(*) filter (where …)"}
+_STARRED = ", ".join(f"{function.name}(*)" for function in AGGREGATES if function.star)
+_OPENING = (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE)
+_CLOSING = (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE)
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,14 @@ def parse(text: str) -> Parsed:
     function = next((one for one in AGGREGATES if (one.name, one.distinct) == (name, distinct)), None)
     if function is None:
         raise BadExpression(f"{text!r}: distinct goes with count only.")
+    if function.parameter:
+        comma = _comma(inside)
+        if comma is None:
+            raise BadExpression(f"{text!r}: {name} takes two arguments, as in {function.written('amount')}.")
+        function, inside = function.of_parameter(_slice(text, inside[comma + 1 :])), inside[:comma]
     if len(inside) == 1 and inside[0].token_type == TokenType.STAR:
         if not function.star:
-            raise BadExpression(f"{text!r}: * goes with count(*) only.")
+            raise BadExpression(f"{text!r}: * goes with {_STARRED} only.")
         return Parsed(function, None, filtered, condition)
     argument = scalar(_slice(text, inside), repr(text))
     return Parsed(function, argument.text, filtered, tuple(dict.fromkeys(argument.columns + condition)))
@@ -90,6 +99,16 @@ def _closing(tokens: list[Token], opening: int, text: str) -> int:
         if depth == 0:
             return position
     raise BadExpression(f"{text!r}: a parenthesis is not closed.")
+
+
+def _comma(tokens: list[Token]) -> int | None:
+    """Return where the last comma outside of brackets is."""
+    depth, found = 0, None
+    for position, token in enumerate(tokens):
+        depth += (token.token_type in _OPENING) - (token.token_type in _CLOSING)
+        if depth == 0 and token.token_type == TokenType.COMMA:
+            found = position
+    return found
 
 
 def _slice(text: str, tokens: list[Token]) -> str:

@@ -1,4 +1,4 @@
-"""Windows reduced to one number each: distinct values, extremes, standard deviations."""
+"""Windows reduced to one number each: extremes, variances, deviations, slopes."""
 
 from __future__ import annotations
 
@@ -6,49 +6,10 @@ from itertools import pairwise, zip_longest
 
 import numpy as np
 
-from fstk.windows.exact import Digits, Numbers, Spans, magnitudes, normal, scientific, sums
+from fstk.windows.exact import Digits, Integers, Numbers, Spans, magnitudes, normal, scientific, sums
 
 # Products of two digits below 2^27, up to 128 of them, stay below 2^61.
 _WIDTH = 27
-
-
-def distinct(entity: np.ndarray, values: np.ndarray, spans: Spans) -> np.ndarray:
-    """Return how many different ``values`` each window holds; rows are grouped by ``entity``, windows are in one.
-
-    A row counts when the row before it of the same value lies outside the window.
-    """
-    return _below(_previous(entity, values), spans, spans.low + 1)
-
-
-def _previous(entity: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return one plus the position of the row before with the same entity and value; 0 when there is none."""
-    order = np.lexsort((values, entity))  # stable: equal pairs stay in the order of their rows
-    same = (entity[order[1:]] == entity[order[:-1]]) & (values[order[1:]] == values[order[:-1]])
-    previous = np.zeros(len(values), np.int64)
-    previous[order[1:]] = np.where(same, order[:-1] + 1, 0)
-    return previous
-
-
-def _below(numbers: np.ndarray, spans: Spans, limit: np.ndarray) -> np.ndarray:
-    """Return how many of each window's ``numbers`` (0 ≤ number ≤ rows) are below its ``limit`` (≤ rows + 1).
-
-    A wavelet matrix, walked while it is built: bit by bit from the highest, numbers with a 0 are moved before those
-    with a 1, and each window follows the half that its limit points to, counting the numbers it leaves below.
-    """
-    count = np.zeros(limit.shape, np.int64)
-    low, high = spans.low, np.broadcast_to(spans.high, limit.shape)
-    for bit in reversed(range((len(numbers) + 1).bit_length())):
-        ones = (numbers >> bit) & 1
-        zeros_before = np.zeros(len(numbers) + 1, np.int64)
-        np.cumsum(1 - ones, out=zeros_before[1:])
-        zero_low, zero_high = zeros_before[low], zeros_before[high]
-        up = (limit >> bit) & 1 == 1
-        count += np.where(up, zero_high - zero_low, 0)
-        zeros = zeros_before[-1]
-        low = np.where(up, zeros + low - zero_low, zero_low)
-        high = np.where(up, zeros + high - zero_high, zero_high)
-        numbers = np.concatenate([numbers[ones == 0], numbers[ones == 1]])
-    return count
 
 
 def extremes(values: np.ndarray, spans: Spans, better: np.ufunc) -> np.ndarray:
@@ -70,23 +31,58 @@ def extremes(values: np.ndarray, spans: Spans, better: np.ufunc) -> np.ndarray:
     return out.reshape(spans.low.shape)
 
 
-def deviations(numbers: Numbers, spans: Spans, count: np.ndarray) -> np.ndarray:
-    """Return the sample standard deviation of each window of ``count`` values; meaningless where ``count`` < 2.
+Scientific = tuple[np.ndarray, np.ndarray]
+"""Fractions and powers: each number is fraction · 2^power, rounded once."""
 
-    With n rows, S = Σx and Q = Σx², n·Q − S² is exact in integers, so nothing cancels: values around 1e16 that differ
-    by 1 are as right as any, 1e300 and 1e-300 neither overflow nor vanish.
+
+def picked(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Return the values at positions, anything where there is none."""
+    return values[np.clip(positions, 0, len(values) - 1)] if len(values) else np.zeros(positions.shape, values.dtype)
+
+
+def spread(numbers: Numbers, spans: Spans, count: np.ndarray) -> Scientific:
+    """Return n·Σx² − (Σx)² of each window of n = ``count`` values.
+
+    It is exact in integers, so nothing cancels: values around 1e16 that differ by 1 are as right as any, 1e300 and
+    1e-300 neither overflow nor vanish.
     """
     digits = numbers.digits(_WIDTH)
     size, _ = magnitudes(digits, _WIDTH)
-    excess = [digit * count for digit in _grown(sums(_product(size, size), spans))]
     total, _ = magnitudes(_grown(sums(digits, spans)), _WIDTH)
-    places = zip_longest(excess, _product(total, total), fillvalue=np.zeros_like(count))
-    fraction, power = scientific([a - b for a, b in places], _WIDTH)
-    power = power + 2 * numbers.exponent
+    fraction, power = _excess(sums(_product(size, size), spans), count, _product(total, total))
+    return fraction, power + 2 * numbers.exponent
+
+
+def variances(spread: Scientific, divisor: np.ndarray) -> np.ndarray:
+    """Return ``spread`` / ``divisor``."""
+    fraction, power = spread
+    return np.ldexp(fraction / divisor, power)
+
+
+def deviations(spread: Scientific, divisor: np.ndarray) -> np.ndarray:
+    """Return √(``spread`` / ``divisor``)."""
+    fraction, power = spread
     odd = power & 1
-    pairs = np.maximum(count, 2).astype(np.float64)
-    variance = np.ldexp(fraction, odd) / (pairs * (pairs - 1.0))
-    return np.ldexp(np.sqrt(variance), (power - odd) // 2)
+    return np.ldexp(np.sqrt(np.ldexp(fraction, odd) / divisor), (power - odd) // 2)
+
+
+def slopes(
+    times: Integers, numbers: Numbers, spans: Spans, count: np.ndarray, unit: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the slope of ``numbers`` on ``times`` (≥ 0) by least squares in each window of ``count`` rows, per
+    ``unit`` of time, and whether there are two different times at least."""
+    below, below_power = spread(times, spans, count)
+    moments, digits = times.digits(_WIDTH), numbers.digits(_WIDTH)
+    total = _product(_grown(sums(moments, spans)), _grown(sums(digits, spans)))
+    above, power = _excess(sums(_product(moments, digits), spans), count, total)
+    return np.ldexp(above / below * unit, power + numbers.exponent - below_power), below > 0
+
+
+def _excess(products: Digits, count: np.ndarray, total: Digits) -> Scientific:
+    """Return ``count`` · ``products`` − ``total``."""
+    grown = [digit * count for digit in _grown(products)]
+    places = zip_longest(grown, total, fillvalue=np.zeros_like(count))
+    return scientific([a - b for a, b in places], _WIDTH)
 
 
 def _grown(digits: Digits) -> Digits:

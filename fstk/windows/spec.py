@@ -24,10 +24,11 @@ class Aggregate:
     """One aggregate: a Spark SQL ``expression`` over the source's columns, and the ``name`` its features begin with.
 
     Args:
-        expression: ``count(*)``, ``count(x)``, ``count(distinct x)``, ``sum(x)``, ``avg(x)``, ``min(x)``, ``max(x)`` or
-            ``stddev(x)`` (of the sample), each with an optional ``FILTER (WHERE condition)``. x and the condition are
-            any deterministic scalar expressions; nulls are skipped by all but ``count(*)``. A function that only the
-            session knows is taken at its word that it is one.
+        expression: ``count``, ``sum``, ``avg``, ``min``, ``max``, ``stddev``, ``stddev_pop``, ``var_samp``,
+            ``var_pop``, ``median``, ``mode``, ``first``, ``last`` or ``slope`` of x, ``count(*)``,
+            ``count(distinct x)``, ``percentile(x, p)``, ``first_n(x, n)``, ``last_n(x, n)``, ``since_last(*)`` or
+            ``since_first(*)``, each with an optional ``FILTER (WHERE condition)``; docs/windows.md has the rule of
+            each. x and the condition are any deterministic scalar expressions; nulls are skipped by all but ``(*)``.
         name: its features are called ``{name}_{window}``, as in ``txn_count_7d``.
 
     Raises:

@@ -152,7 +152,8 @@ def _expression(aggregate: Mapping[str, Any]) -> str:
     elif aggregate["function"] == "count_distinct":
         text = f"count(distinct {_argument(aggregate)})"
     else:
-        text = f"{aggregate['function']}({_argument(aggregate)})"
+        second = next((f", {aggregate[name]}" for name in ("p", "n", "parameter") if name in aggregate), "")
+        text = f"{aggregate['function']}({_argument(aggregate)}{second})"
     condition = aggregate.get("where", aggregate.get("filter"))
     if condition is None:
         return text
@@ -203,8 +204,10 @@ def _column_of_points(case: Mapping[str, Any]) -> str | None:
 def _type(function: str, column: str | None) -> str:
     if function in ("count", "count_distinct"):
         return "bigint"
-    if function in ("min", "max"):
+    if function in ("min", "max", "mode", "first", "last"):
         return column or ""
+    if function in ("first_n", "last_n"):
+        return f"array<{column}>"
     if function == "sum" and column in ("tinyint", "smallint", "int", "bigint"):
         return "bigint"
     decimal = re.fullmatch(r"decimal\((\d+), ?(\d+)\)", column or "")

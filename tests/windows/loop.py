@@ -43,14 +43,21 @@ def window(
     ]
 
 
-def aggregate(written: str, rows: Sequence[Event], filtered: bool) -> Any:
-    """One aggregate of x, as it is written, over the rows of a window."""
+def aggregate(written: str, rows: Sequence[Event], filtered: bool, point: int | None = None) -> Any:
+    """One aggregate of x, as it is written, over the rows of the window of a point."""
     if filtered:
         rows = [row for row in rows if row[3] is True]
-    if written == "count(*)":
-        return len(rows)
-    values = [row[2] for row in rows if row[2] is not None]
-    return _RULES[written](values) if values or written.startswith("count") else None
+    if written.endswith("(*)"):
+        rows, written = [(*row[:2], 0, None) for row in rows], written.replace("*", "x")
+    rows = [row for row in rows if row[2] is not None]
+    if not rows and not written.startswith("count"):
+        return None
+    name, _, number = written.removesuffix(")").partition(", ")
+    if number:
+        return _WITH_NUMBER[name](rows, Fraction(number))
+    if written in _IN_TIME:
+        return _IN_TIME[written](rows, point)
+    return _RULES[written]([row[2] for row in rows])
 
 
 def _least(values: list[Any]) -> Any:
@@ -73,14 +80,55 @@ def _mean(values: list[Any]) -> float:
     return total / len(values) if isinstance(total, float) else float(Fraction(total) / len(values))
 
 
-def _deviation(values: list[Any]) -> float | None:
-    if len(values) < 2:
+def _infinite(values: list[Any]) -> bool:
+    return any(isinstance(value, float) and not math.isfinite(value) for value in values)
+
+
+def _variance(values: list[Any], less: int, of: Callable[[Fraction], float]) -> float | None:
+    if len(values) <= less:
         return None
-    if any(isinstance(value, float) and not math.isfinite(value) for value in values):
+    if _infinite(values):
         return math.nan
     numbers = [Fraction(value) for value in values]
     mean = sum(numbers, Fraction(0)) / len(numbers)
-    return root(sum(((number - mean) * (number - mean) for number in numbers), Fraction(0)) / (len(numbers) - 1))
+    return of(sum(((number - mean) * (number - mean) for number in numbers), Fraction(0)) / (len(numbers) - less))
+
+
+def _rank(value: Any) -> tuple[bool, Any]:
+    """What sorts values: NaN after all numbers."""
+    return (True, 0) if value != value else (False, value)
+
+
+def _percentile(values: list[Any], share: Fraction) -> float:
+    ordered = sorted(values, key=_rank)
+    place = (len(ordered) - 1) * float(share)
+    below, above = math.floor(place), math.ceil(place)
+    if ordered[below] == ordered[above]:
+        return float(ordered[below])
+    return (above - place) * float(ordered[below]) + (place - below) * float(ordered[above])
+
+
+def _mode(values: list[Any]) -> Any:
+    times = [(sum(_rank(other) == _rank(value) for other in values), value) for value in values]
+    most = max(count for count, _ in times)
+    return min((value for count, value in times if count == most), key=_rank)
+
+
+def _in_time(rows: Sequence[Event]) -> list[Any]:
+    return [row[2] for row in sorted(rows, key=lambda row: (row[1], _rank(row[2])))]
+
+
+def _slope(rows: Sequence[Event]) -> float | None:
+    times = [Fraction(row[1] or 0, 86_400_000_000) for row in rows]
+    if len(set(times)) < 2:
+        return None
+    if _infinite([row[2] for row in rows]):
+        return math.nan
+    values = [Fraction(row[2]) for row in rows]
+    n, zero = len(rows), Fraction(0)
+    mean, middle = sum(times, zero) / n, sum(values, zero) / n
+    both = sum(((t - mean) * (x - middle) for t, x in zip(times, values, strict=True)), zero)
+    return as_double(both / sum(((t - mean) ** 2 for t in times), zero))
 
 
 def as_double(number: Fraction) -> float:
@@ -107,5 +155,23 @@ _RULES: Mapping[str, Callable[[list[Any]], Any]] = {
     "avg(x)": _mean,
     "min(x)": _least,
     "max(x)": lambda values: next((value for value in values if value != value), None) or max(values),
-    "stddev(x)": _deviation,
+    "stddev(x)": lambda values: _variance(values, 1, root),
+    "stddev_pop(x)": lambda values: _variance(values, 0, root),
+    "var_samp(x)": lambda values: _variance(values, 1, as_double),
+    "var_pop(x)": lambda values: _variance(values, 0, as_double),
+    "median(x)": lambda values: _percentile(values, Fraction(1, 2)),
+    "mode(x)": _mode,
+}
+# Those that look at the rows' instants, and at the point's.
+_IN_TIME: Mapping[str, Callable[[Sequence[Event], Any], Any]] = {
+    "first(x)": lambda rows, _: _in_time(rows)[0],
+    "last(x)": lambda rows, _: _in_time(rows)[-1],
+    "since_last(x)": lambda rows, point: (point - max(row[1] or 0 for row in rows)) / 1e6,
+    "since_first(x)": lambda rows, point: (point - min(row[1] or 0 for row in rows)) / 1e6,
+    "slope(x)": lambda rows, _: _slope(rows),
+}
+_WITH_NUMBER: Mapping[str, Callable[[Sequence[Event], Fraction], Any]] = {
+    "percentile(x": lambda rows, share: _percentile([row[2] for row in rows], share),
+    "first_n(x": lambda rows, number: _in_time(rows)[: int(number)],
+    "last_n(x": lambda rows, number: _in_time(rows)[-int(number) :],
 }

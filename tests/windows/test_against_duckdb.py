@@ -9,7 +9,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fstk.windows.aggregates import Avg, Count, CountDistinct, Max, Min, Stddev, Sum
+from fstk.windows.aggregates import (
+    Avg,
+    Count,
+    CountDistinct,
+    First,
+    FirstN,
+    Last,
+    LastN,
+    Max,
+    Median,
+    Min,
+    Mode,
+    Percentile,
+    SinceFirst,
+    SinceLast,
+    Stddev,
+    StddevPop,
+    Sum,
+    VarPop,
+    VarSamp,
+)
 from fstk.windows.kernel import Reduction, WindowKernel
 from tests.generated import examples
 
@@ -21,6 +41,10 @@ _CLOSED = {
     "both": "e.at >= p.at - {d} AND e.at <= p.at",
     "right": "e.at > p.at - {d} AND e.at <= p.at",
 }
+_LIST = "list(e.pieces ORDER BY e.at, e.pieces)"
+_MODE = (  # DuckDB's own takes any of equals
+    "list_sort(list_transform(map_entries(histogram({})), lambda e: {{'n': -e.value::BIGINT, 'it': e.key}}))[1].it"
+)
 _AGGREGATES = {
     "n": (Count(), None, None, "count(e.at)"),
     "n_big": (Count(), None, "big", "count(e.at) FILTER (WHERE e.big)"),
@@ -38,6 +62,19 @@ _AGGREGATES = {
     "shops": (CountDistinct(), "shop", None, "count(DISTINCT e.shop)"),
     "sizes": (CountDistinct(), "pieces", "big", "count(DISTINCT e.pieces) FILTER (WHERE e.big)"),
     "any_big": (Max(), "big", None, "max(e.big)"),
+    "spread_all": (StddevPop(), "amount", "big", "stddev_pop(e.amount) FILTER (WHERE e.big)"),
+    "variance": (VarSamp(), "pieces", None, "var_samp(e.pieces)"),
+    "variance_all": (VarPop(), "amount", None, "var_pop(e.amount)"),
+    "middle": (Median(), "amount", None, "quantile_cont(e.amount, 0.5)"),
+    "high_price": (Percentile(0.9), "amount", "big", "quantile_cont(e.amount, 0.9) FILTER (WHERE e.big)"),
+    "oldest": (First(), "amount", None, "arg_min(e.amount, (e.at, e.amount)) FILTER (WHERE e.amount IS NOT NULL)"),
+    "newest": (Last(), "shop", None, "arg_max(e.shop, (e.at, e.shop)) FILTER (WHERE e.shop IS NOT NULL)"),
+    "three": (FirstN(3), "pieces", None, f"({_LIST} FILTER (WHERE e.pieces IS NOT NULL))[:3]"),
+    "last_two": (LastN(2), "pieces", "big", f"({_LIST} FILTER (WHERE e.big AND e.pieces IS NOT NULL))[-2:]"),
+    "recency": (SinceLast(), None, None, "(any_value(p.at) - max(e.at)) / 1e6"),
+    "tenure": (SinceFirst(), None, "big", "(any_value(p.at) - min(e.at) FILTER (WHERE e.big)) / 1e6"),
+    "usual": (Mode(), "shop", None, _MODE.format("e.shop")),
+    "usual_pieces": (Mode(), "pieces", None, _MODE.format("e.pieces")),
 }
 
 

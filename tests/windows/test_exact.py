@@ -23,7 +23,8 @@ from fstk.windows.exact import (
     sums,
     width_for,
 )
-from fstk.windows.reduce import deviations, distinct, extremes
+from fstk.windows.ranks import Ranked, distinct
+from fstk.windows.reduce import deviations, extremes, spread
 from tests.generated import examples
 from tests.windows.loop import as_double, root
 
@@ -113,7 +114,7 @@ def test_deviations_lose_nothing_to_cancellation(
     for numbers, values in columns:
         spans, pairs = data.draw(_spans(len(values)))
         with np.errstate(over="ignore"):
-            found = deviations(numbers, spans, spans.length)[0]
+            found = deviations(spread(numbers, spans, spans.length), _pairs(spans.length))[0]
         for (a, b), value in zip(pairs, found.tolist(), strict=True):
             if b - a > 1:
                 inside = [Fraction(v) for v in values[a:b]]
@@ -135,7 +136,11 @@ def test_extremes_and_distinct_values(data: st.DataObject, rows: list[tuple[int,
     edge = int((entity == 0).sum())  # windows lie within one entity
     cut = [(a, min(b, edge)) if a < edge else (a, b) for a, b in pairs]
     inner = Spans(np.array([[a for a, _ in cut]]), np.array([b for _, b in cut]))
-    assert distinct(entity, values, inner)[0].tolist() == [len(set(values[a:b])) for a, b in cut]
+    assert distinct(Ranked(entity, values), inner)[0].tolist() == [len(set(values[a:b])) for a, b in cut]
+
+
+def _pairs(count: np.ndarray) -> np.ndarray:
+    return np.maximum(count, 2) * (np.maximum(count, 2) - 1.0)
 
 
 def _words(values: list[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fstk.errors import BadExpression
-from fstk.windows.aggregates import Avg, Count, CountDistinct, Max, Min, Stddev, Sum
+from fstk.windows.aggregates import (
+    AGGREGATES,
+    AggregateFunction,
+    Avg,
+    Count,
+    CountDistinct,
+    LastN,
+    Max,
+    Min,
+    Percentile,
+    SinceLast,
+    Stddev,
+    Sum,
+)
 from fstk.windows.expression import Parsed, parse
 
 
@@ -36,6 +51,10 @@ from fstk.windows.expression import Parsed, parse
         ),
         ("max(unix_timestamp(at))", Parsed(Max(), "unix_timestamp(at)", None, ("at",))),
         ("sum(greatest(a, b))", Parsed(Sum(), "greatest(a, b)", None, ("a", "b"))),
+        ("percentile(coalesce(a, b), .25)", Parsed(Percentile(0.25), "coalesce(a, b)", None, ("a", "b"))),
+        ("last_n(a[0], 12)", Parsed(LastN(12), "a[0]", None, ("a",))),
+        ("since_last(*)", Parsed(SinceLast(), None, None, ())),
+        ("since_last(a)", Parsed(SinceLast(), "a", None, ("a",))),
         ("count(user)", Parsed(Count(), "user", None, ("user",))),
         ("sum(`current_date`)", Parsed(Sum(), "`current_date`", None, ("current_date",))),
     ],
@@ -53,8 +72,8 @@ def test_what_is_read(text: str, wanted: Parsed) -> None:
         ("sum(amount", "parenthesis"),
         ("sum('a)", "not SQL"),
         ("sum()", "sum takes an argument"),
-        ("sum(*)", r"count\(\*\) only"),
-        ("count(distinct *)", r"count\(\*\) only"),
+        ("sum(*)", r"\* goes with count\(\*\), since_last\(\*\), since_first\(\*\) only"),
+        ("count(distinct *)", r"count\(\*\)"),
         ("sum(distinct amount)", "distinct goes with count"),
         ("sum(a, b)", "'a, b' is not one"),
         ("count(distinct a, b)", "'a, b' is not one"),
@@ -65,8 +84,16 @@ def test_what_is_read(text: str, wanted: Parsed) -> None:
         ("sum(a) filter (where a > 1) filter (where b)", "after the aggregate"),
         ("sum(a) filter (a > 1)", "after the aggregate"),
         ("sum(a) filter (where)", "not one SQL"),
-        ("first(a)", "first is not an aggregate"),
-        ("median(a)", "median is not"),
+        ("any_value(a)", "any_value is not an aggregate"),
+        ("variance(a)", "Write var_samp"),
+        ("percentile(a)", r"two arguments, as in percentile\(amount, 0.5\)"),
+        ("percentile(a, 1.5)", "from 0 to 1, such as 0.25; got '1.5'"),
+        ("percentile(a, b)", "from 0 to 1"),
+        ("percentile(a, 0.5, 0.5)", "'a, 0.5' is not one"),
+        ("first_n(a, 0)", "from 1 to 1,000; got '0'"),
+        ("last_n(a, 1001)", "from 1 to 1,000"),
+        ("last_n(*, 3)", r"\* goes with"),
+        ("first(a, true)", "'a, true' is not one"),
         ("mean(a)", "Write avg"),
         ("stddev_samp(a)", "Write stddev"),
         ("my_aggregate(a)", "my_aggregate is not"),
@@ -106,3 +133,13 @@ def test_what_is_refused_by_name(text: str, named: str) -> None:
         parse(text)
     assert isinstance(caught.value, ValueError)
     assert len(str(caught.value).splitlines()) <= 3
+
+
+def test_the_page_on_windows_lists_every_aggregate() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "windows.md").read_text()
+    missing = [form for function in AGGREGATES for form in _in_full(function) if f"`{form}`" not in page]
+    assert missing == []
+
+
+def _in_full(function: AggregateFunction) -> list[str]:
+    return [form if "(" in form else f"{form}(x)" for form in function.forms]

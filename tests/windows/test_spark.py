@@ -116,14 +116,14 @@ def test_a_batch_of_examples_equals_the_loop(spark_engine: SparkEngine, closed: 
         for length in features.lengths:
             inside = loop.window(by_example.get(example, []), (example, key), at, length.micros, closed)
             for name, (rule, text) in _AGGREGATES.items():
-                wanted = loop.aggregate(rule, inside, "filter" in text)
+                wanted = loop.aggregate(rule, inside, "filter" in text, at)
                 value = row[f"{name}_{length.name}"]
-                same = (
-                    value == wanted
-                    or (value != value and wanted != wanted)
-                    or math.isclose(value, wanted, rel_tol=1e-15)
-                )
-                assert same, (name, length.name, point, value, wanted)
+                pairs = zip(value, wanted, strict=True) if isinstance(wanted, list) else [(value, wanted)]
+                assert all(_alike(*pair) for pair in pairs), (name, length.name, point, value, wanted)
+
+
+def _alike(value: Any, wanted: Any) -> bool:
+    return value == wanted or (value != value and wanted != wanted) or math.isclose(value, wanted, rel_tol=1e-15)
 
 
 @pytest.mark.transport
