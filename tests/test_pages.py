@@ -32,7 +32,8 @@ def run(example: doctest.DocTest) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_snippet_of_a_page_answers_as_written(page: Path) -> None:
     blocks = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    assert {language for language, _ in blocks} <= {"python", "sql"}  # tests/online/test_postgres.py runs the SQL
+    others = {"sql", "bash", "json"}  # which tests/online/test_postgres.py and tests/serving run
+    assert {language for language, _ in blocks} <= {"python", *others}
     python = [text for language, text in blocks if language == "python"]
     assert all(text.startswith(">>> ") for text in python)
     run(doctest.DocTestParser().get_doctest("\n".join(python), {}, page.name, str(page), 0))

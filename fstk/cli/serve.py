@@ -1,4 +1,4 @@
-"""``fstk serve`` and ``fstk token``: a model over HTTP, and who may ask it."""
+"""``fstk serve`` and ``fstk token``: a model, or a feature set, over HTTP, and who may ask it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ def serve(
     model: Annotated[
         str | None, Argument(metavar="MODEL", help="models:/NAME@ALIAS, models:/NAME/VERSION or runs:/ID/PATH.")
     ] = None,
+    features: Annotated[
+        str | None, Option("--features", metavar="NAME", help="Serve a feature spec, without a model.")
+    ] = None,
     store: Annotated[
         str | None, Option("--store", metavar="URL", help="The online store; by default that of the settings.")
     ] = None,
@@ -27,24 +30,25 @@ def serve(
     workers: Annotated[int, Option("--workers", metavar="N", help="How many processes answer.")] = 2,
     stop: Annotated[bool, Option("--stop", help="Stop what this notebook serves.")] = False,
 ) -> Displayed | None:
-    """Serve a model over HTTP, with its features from the online store.
+    """Serve a model, or a feature spec, over HTTP, with features from the online store.
 
     POST /invocations takes dataframe_records, dataframe_split, instances or inputs as JSON, with a token of fstk token
-    in the header Authorization: Bearer …, and answers {"predictions": […]}. GET /ping, /health, /metrics, and with a
-    token /openapi.json. In a notebook it serves beside it, and ends with its kernel.
+    in the header Authorization: Bearer …, and answers {"predictions": […]}. A feature spec answers with its features,
+    and with the status of each row in each table, its age in seconds and source version. GET /ping, /health, /metrics,
+    and with a token /openapi.json. In a notebook it serves beside it, and ends with its kernel.
     """
     from fstk.verbs import serve as serving
 
     beside = call_of(context).in_notebook
     if stop:
-        if not beside or model is not None:
+        if not beside or model is not None or features is not None:
             raise InvalidInput("--stop stops what a notebook serves, and takes no model; in a terminal it is Ctrl-C.")
         return serving.stop()
-    if model is None:
-        raise InvalidInput("fstk serve takes a MODEL, such as models:/churn_model@champion.")
+    if (model is None) == (features is None):
+        raise InvalidInput("fstk serve takes a MODEL, such as models:/churn_model@champion, or --features NAME.")
     if beside:
-        return serving.ServeRequest(model, store, host, port or 0, workers).beside()
-    serving.ServeRequest(model, store, host, 8000 if port is None else port, workers).run()
+        return serving.ServeRequest(model, features, store, host, port or 0, workers).beside()
+    serving.ServeRequest(model, features, store, host, 8000 if port is None else port, workers).run()
     return None
 
 

@@ -56,8 +56,7 @@ class ModelRecord:
     @property
     def key_types(self) -> Schema:
         """The columns of a request by which features are looked up, with their Spark types."""
-        keys = [key for join in self.plan.joins for key in join.label_keys]
-        return {key: self.plan.labels[key] for key in dict.fromkeys(keys)}
+        return self.plan.key_types
 
     @property
     def lookups(self) -> list[FeatureLookup]:
@@ -82,12 +81,6 @@ class ModelRecord:
     def functions(self) -> list[FeatureFunction]:
         """The functions of the training set, over columns themselves."""
         return [FeatureFunction(one.expression, one.name) for one in self.plan.functions]
-
-    @property
-    def function_columns(self) -> Schema:
-        """The columns of a request that functions read, with their Spark types; what is looked up is not among them."""
-        read = [column for one in self.plan.functions for column in one.columns]
-        return {column: self.plan.labels[column] for column in dict.fromkeys(read) if column in self.plan.labels}
 
     @property
     def hidden(self) -> list[str]:

@@ -1,7 +1,7 @@
 """The endpoint as an ASGI application: :func:`create`. Single-threaded; the model and the store are called on the loop.
 
 ``fstk serve`` runs it in workers; any other ASGI server can run what ``create`` returns, which then follows its model's
-alias by itself.
+alias, or its feature set, by itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 
 import msgspec
@@ -23,52 +22,27 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fstk.errors import FstkError, StoreUnavailable
-from fstk.models.registry import LoggedModel, Registry
-from fstk.models.score import open_model
-from fstk.online.spec import OnlineSpec, spec_of
+from fstk.online.spec import spec_of
 from fstk.serving.body import parse
 from fstk.serving.deadline import DeadlinePassed, within
-from fstk.serving.door import Door
 from fstk.serving.endpoint import Answer, Endpoint
 from fstk.serving.messages import kept
 from fstk.serving.metrics import CONTENT_TYPE, Metrics
 from fstk.serving.openapi import Health, Refused, document
 from fstk.serving.refusal import Refusal, bad
-from fstk.serving.tokens import Tokens
-from fstk.tables.configured import open_catalog
+from fstk.serving.source import Served, Source
 
 LARGEST = 16 * 2**20
 """Bytes of a body."""
 _JSON = "application/json"
 _STORE_EVERY, _GRANTS_EVERY = 0.5, 5.0  # seconds; a reader asks the store itself after one
 _LOOK = 1.0  # seconds
-_WARM = 60.0  # seconds that a row of the warm-up may take
 _LONGEST = 60.0  # seconds between two attempts at a model that cannot be served
 _log = logging.getLogger("fstk.serving")
 _CLOSE = {"Connection": "close"}
 _LATER = {"Retry-After": "1"}
 
 Handler = Callable[[Request], Awaitable[Response]]
-
-
-@dataclass(frozen=True)
-class Served:
-    """An endpoint and the door to the tables that it reads; a request has both of one model."""
-
-    endpoint: Endpoint
-    door: Door
-
-    def warm(self) -> None:
-        """Answer rows of nobody, so that the first request meets a model that has predicted and a store that was read.
-        A failure is the requests' to tell: a made-up row may be one that the model refuses."""
-        for row in self.endpoint.examples():
-            body = msgspec.json.encode({"dataframe_records": [row]})
-            try:
-                within(_WARM, lambda body=body: self.endpoint.answer(parse(body, self.endpoint.decimals)))
-            except DeadlinePassed:
-                self.endpoint.lookups.reopen()
-            except Exception as error:  # noqa: BLE001 whatever a model raises
-                _log.info("while warming up: %r", error)
 
 
 class Service:
@@ -86,7 +60,7 @@ class Service:
         self._tell_model(1)
 
     def take_up(self, served: Served) -> None:
-        """Serve another model from the next request on."""
+        """Serve another version from the next request on."""
         self._tell_model(0)
         self.served.endpoint.lookups.reopen()
         self.served = served
@@ -98,7 +72,7 @@ class Service:
         self.metrics.model.labels(endpoint.name, version).set(value)
 
     async def invoke(self, request: Request) -> Response:
-        """Answer a request for predictions."""
+        """Answer a request for predictions, or feature vectors."""
         started = time.perf_counter()
         self._arrived += 1
         served = self.served
@@ -137,7 +111,7 @@ class Service:
     def _computed(self, endpoint: Endpoint, body: bytes, started: float) -> Answer:
         try:
             left = self._deadline - (time.perf_counter() - started)
-            return within(left, lambda: endpoint.answer(parse(body, endpoint.decimals)))
+            return within(left, lambda: endpoint.answer(parse(body, endpoint.features.decimals)))
         except DeadlinePassed as error:
             endpoint.lookups.reopen()  # a connection may have been left in the middle of an answer
             raise Refusal(HTTPStatus.GATEWAY_TIMEOUT, "the deadline of a request has passed") from error
@@ -181,8 +155,9 @@ class Service:
         return b"".join(parts)
 
     def _told(self, answer: Answer) -> Response:
-        metrics, found = self.metrics, answer.found
-        metrics.store.observe(answer.store_seconds)
+        metrics, featured = self.metrics, answer.featured
+        found = featured.found
+        metrics.store.observe(featured.store_seconds)
         for counted, counts in ((metrics.missing, found.missing), (metrics.expired, found.expired)):
             for table, number in counts.items():
                 counted.labels(table).inc(number)
@@ -192,9 +167,9 @@ class Service:
             "X-Fstk-Missing": str(found.missing.total()),
             "X-Fstk-Expired": str(found.expired.total()),
         }
-        if answer.ignored:
-            headers["X-Fstk-Ignored"] = str(answer.ignored)
-        return Response(msgspec.json.encode({"predictions": answer.predictions}), 200, headers, _JSON)
+        if featured.ignored:
+            headers["X-Fstk-Ignored"] = str(featured.ignored)
+        return Response(msgspec.json.encode(answer.told), 200, headers, _JSON)
 
     async def ping(self, _: Request) -> Response:
         """Answer that the process lives; asks neither store nor model."""
@@ -211,7 +186,8 @@ class Service:
             problems.insert(0, "the online store does not have the features, or does not answer")
             status = HTTPStatus.SERVICE_UNAVAILABLE
         word = "ok" if status == HTTPStatus.OK else "unavailable"
-        said = Health(word, self.served.endpoint.name, self.served.endpoint.version, problems)
+        endpoint = self.served.endpoint
+        said = Health(word, endpoint.version, problems, **{endpoint.kind: endpoint.name})
         return Response(msgspec.json.encode(said), status, media_type=_JSON)
 
     async def measured(self, _: Request) -> Response:
@@ -219,7 +195,7 @@ class Service:
         return Response(self.metrics.exposed(), media_type=CONTENT_TYPE)
 
     async def described(self, request: Request) -> Response:
-        """Answer with the OpenAPI document, to who may ask for predictions."""
+        """Answer with the OpenAPI document, to who may ask anything."""
         served = self.served
         try:
             served.door.admit(request)
@@ -251,88 +227,75 @@ class Service:
                 _log.warning("%s", error)
 
     async def follow(self, source: Source, every: float) -> None:
-        """Ask again and again which version the model's address means, and take that up; one that cannot be served
-        leaves what is, and /health tells."""
+        """Ask again and again which version is meant, and take that up; one that cannot be served leaves what is, and
+        /health tells."""
         pause = every
         while True:
             await asyncio.sleep(pause)
             try:
                 found = await asyncio.to_thread(source.find)
             except Exception as error:  # noqa: BLE001 whatever it was, the next time may do
-                _log.warning("the registry is not asked: %s", error)
+                _log.warning("what is to be served cannot be looked up: %s", error)
                 continue
             if found.version != self.served.endpoint.version:
                 try:
-                    self.take_up(await asyncio.to_thread(source.opened, found.uri, self.served.door))
+                    self.take_up(await asyncio.to_thread(source.opened, found.subject, self.served.door))
                 except Exception:  # noqa: BLE001 whatever it was, the next time may do
-                    _log.exception("%s cannot be served", found.uri)
-                    self.problems = [kept(found.uri)]
+                    _log.exception("%s cannot be served", found.subject.called)
+                    self.problems = [kept(found.subject.called)]
                     pause = min(2 * pause, _LONGEST)
                     continue
             self.problems = []
             pause = every
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where what is served comes from: a model's address, as MLflow's registry at ``registry_uri`` knows it, and an
-    online store."""
-
-    model: str
-    registry_uri: str | None
-    store: OnlineSpec
-
-    def find(self) -> LoggedModel:
-        """Return what the address means now; raises UnknownModel."""
-        return Registry(self.registry_uri).find(self.model)
-
-    def opened(self, model: str, door: Door | None) -> Served:
-        """Return what answers for the model at one version's address, warm, behind a door that knows what ``door``
-        does; raises as :func:`create`."""
-        endpoint = Endpoint(open_model(model, self.registry_uri), self.store)
-        tables = endpoint.lookups.tables
-        served = Served(endpoint, Door(Tokens(), open_catalog(), tables) if door is None else door.of(tables))
-        served.warm()
-        return served
-
-
 def create(
-    model: str,
+    model: str | None = None,
     *,
+    features: str | None = None,
     store: str | None = None,
     registry_uri: str | None = None,
     deadline: float = 10.0,
     most_waiting: int = 100,
     every: float | None = 5.0,
 ) -> Starlette:
-    """Return the application that answers for a model, with its lookups from an online store.
+    """Return the application that answers for a model, or a feature set, with its lookups from an online store.
 
     Args:
         model: ``models:/name/version``, ``models:/name@alias`` or ``runs:/id/path``.
+        features: in place of a model the name of a feature set, as ``create_feature_spec`` was given it.
         store: URL of the online store; None is the setting ``FSTK_ONLINE_STORE``.
         registry_uri: MLflow's registry; None is where MLflow is set to.
         deadline: seconds that a request may take.
         most_waiting: how many requests may wait for their turn; more are answered 503 at once.
-        every: seconds between two questions to the registry whether the alias means another version now, which is then
-            loaded beside the one that answers; None never asks.
+        every: seconds between two questions whether the alias means another version now, or the name another set,
+            which is then loaded beside the one that answers; None never asks.
 
     Raises:
-        UnknownModel, UntrustedModel, InvalidInput: no model that can be served.
-        UnknownTable, UnknownColumn, TypeMismatch: a table is not online, or not as the model was trained on it.
+        UnknownModel, UntrustedModel, UnknownName, InvalidInput: nothing that can be served.
+        UnknownTable, UnknownColumn, TypeMismatch: a table is not online, or not as the model or set has it.
         StoreUnavailable: the store does not answer.
 
     In a module of one's own, ``app = create("models:/churn_model@champion")`` is what any ASGI server takes.
     """
-    source = Source(model, registry_uri, spec_of(store))
-    found = source.find()
-    service = Service(source.opened(found.uri, None), deadline, most_waiting)
+    source = Source(model, features, registry_uri, spec_of(store))
+    subject = source.find().subject
+    following = source if source.moves(subject) else None
+    return application(source.opened(subject), deadline, most_waiting, following, every)
+
+
+def application(
+    served: Served, deadline: float, most_waiting: int, source: Source | None = None, every: float | None = None
+) -> Starlette:
+    """Return the application that answers for what is served, and what ``source`` means later; see :func:`create`."""
+    service = Service(served, deadline, most_waiting)
 
     @asynccontextmanager
     async def living(_: Starlette) -> AsyncIterator[None]:
         gc.collect()
         gc.freeze()  # what is here now stays; a collection need not go through it
         tasks = [asyncio.create_task(service.keep_up())]
-        if every is not None and found.uri != model:
+        if source is not None and every is not None:
             tasks.append(asyncio.create_task(service.follow(source, every)))
         yield
         for task in tasks:

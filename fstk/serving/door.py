@@ -1,4 +1,4 @@
-"""Who is let in: a bearer token, and SELECT on every table that the model reads."""
+"""Who is let in: a bearer token, and SELECT on every table that is read for an answer."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Door:
         else:
             self._failures.forget(client)
             if not all(may_select(grants, holder.principal, holder.groups) for grants in self._grants.values()):
-                reason = "this principal may not SELECT from every table that the model reads; see fstk grant -h"
+                reason = "this principal may not SELECT from every table that is read for an answer; see fstk grant -h"
                 raise Refusal(HTTPStatus.FORBIDDEN, reason)
 
     def _holder(self, request: Request) -> Token | None:

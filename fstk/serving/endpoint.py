@@ -1,146 +1,103 @@
-"""A request's columns → predictions: keys checked, features looked up, the model called. Knows nothing of HTTP but its
-refusals."""
+"""What is served: a model that answers with predictions, or a feature set that answers with its features."""
 
 from __future__ import annotations
 
-import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
+import msgspec
 import pyarrow as pa
 
 from fstk.engines.base import Schema
-from fstk.engines.types import arrow_type
 from fstk.errors import InvalidInput
 from fstk.models.kernel import Scorer, together
 from fstk.models.rows import RowFrames
 from fstk.models.score import OpenedModel
+from fstk.online.reader import KeyState, Status
 from fstk.online.spec import OnlineSpec
-from fstk.serving.body import ABSENT, Rows
-from fstk.serving.lookups import Found, Lookups
-from fstk.serving.refusal import bad
-from fstk.serving.values import example, reader
+from fstk.serving.body import Rows
+from fstk.serving.features import Featured, Features
+from fstk.training.plan import TrainingPlan
+from fstk.training.resolve import Join
 
 
 class ModelFailed(Exception):
     """The model raised; its own error is the cause."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """Predictions, one a row, what was found of the features, how many columns of the request the model has no use for,
-    and how many seconds the store took."""
+class Predictions(msgspec.Struct, frozen=True):
+    """What a model answers: one prediction a row."""
 
     predictions: list[Any]
-    found: Found
-    ignored: int
-    store_seconds: float
 
 
-class Endpoint:
-    """A model and its lookups, resolved once. Raises as :class:`Lookups`."""
+class Lookup(msgspec.Struct, frozen=True):
+    """What was found for one row in one table, by which of the row's columns: an expired row counts as missing, but
+    tells its age in seconds; the version of the feature table that it was published from is ``source_version``."""
+
+    table: str
+    by: list[str]
+    status: Status
+    age: float | None
+    source_version: int | None
+
+
+class Vectors(msgspec.Struct, frozen=True):
+    """What a feature set answers: the features of each row, and what was found for it in each table; a table of which
+    the request holds every feature itself is not asked, and not told."""
+
+    predictions: list[dict[str, Any]]
+    lookups: list[list[Lookup]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is told, and the features that it was made of."""
+
+    told: Predictions | Vectors
+    featured: Featured
+
+
+class Endpoint(ABC):
+    """What is served under a name, at a version: its ``features`` are what a request asks for, ``answers`` the Spark
+    type of a prediction, or those of a vector's features."""
+
+    kind: Literal["model", "features"]
+
+    def __init__(self, name: str, version: int | str | None, features: Features, answers: str | Schema) -> None:
+        self.name = name
+        self.version = version
+        self.features = features
+        self.lookups = features.lookups
+        self.answers = answers
+
+    @abstractmethod
+    def answer(self, rows: Rows) -> Answer:
+        """Return the answer to a request. Refusal: it is not as it must be. StoreUnavailable: the store did not answer.
+        ModelFailed. FstkError: what is stored does not fit."""
+
+
+class ModelEndpoint(Endpoint):
+    """A model and its lookups, resolved once. Raises as :class:`fstk.serving.lookups.Lookups`."""
+
+    kind = "model"
 
     def __init__(self, opened: OpenedModel, store: OnlineSpec) -> None:
         record = opened.record
+        whole = [name for name in record.inputs if not record.dtypes[name].holds_nulls]
+        features = Features(record.plan, store, record.inputs, whole)
         answers = "double" if record.answers == "void" else record.answers  # not known of models of the first form
-        self.name = opened.found.name or "model"
-        self.version = opened.found.version
-        self.answers = answers
+        super().__init__(opened.found.name or "model", opened.found.version, features, answers)
         self._scorer = Scorer(opened.model, opened.name, record, answers)
         self._frames = RowFrames(self._scorer)
         self._predict = self._scorer.loaded()
-        self.lookups = Lookups(record.plan.joins, store, record.key_types)
-        looked_up = {output.name: output.type for join in record.plan.joins for output in join.outputs}
-        times = {join.label_time: record.plan.labels[join.label_time] for join in record.plan.joins if join.label_time}
-        self.keys: Schema = record.key_types
-        self._computed: Schema = {one.name: one.type for one in record.plan.functions}
-        made = looked_up | self._computed
-        asked = record.inputs | record.function_columns
-        self.required: Schema = {name: kind for name, kind in asked.items() if name not in made}
-        self.optional: Schema = {name: kind for name, kind in (made | times).items() if name not in self.required}
-        self._readers = {name: reader(kind, name in self.keys) for name, kind in self.columns.items()}
-        self.whole = {name for name in self.required if name in record.inputs and not record.dtypes[name].holds_nulls}
-        read = [column for one in record.plan.functions for column in one.columns if column not in self._computed]
-        self._read_by_functions = {name: arrow_type(record.plan.types[name]) for name in read}
-        self._functions = record.compiled()
         self._inputs = list(record.inputs)
-        self._spelling = {name.lower(): name for name in self._readers}
-
-    @property
-    def columns(self) -> Schema:
-        """The columns that a request may have: keys first, then those that it must have, then the others."""
-        return self.keys | self.required | self.optional
-
-    @property
-    def decimals(self) -> bool:
-        """Whether a number's digits count."""
-        return any("decimal" in kind for kind in self.columns.values())
-
-    def example(self) -> dict[str, Any]:
-        """Return a row that could be asked for, as JSON values."""
-        return {name: example(kind) for name, kind in (self.keys | self.required).items()}
-
-    def examples(self) -> list[dict[str, Any]]:
-        """Return two such rows, by which all that answers is at work once: one that holds the features itself, and one
-        whose features are looked up."""
-        return [{name: example(kind) for name, kind in self.columns.items()}, self.example()]
 
     def answer(self, rows: Rows) -> Answer:
-        """Return the predictions of a request. Refusal: it is not as the model's record says. StoreUnavailable: the
-        store did not answer. ModelFailed. FstkError: what is stored does not fit the model."""
-        columns = {name: self._read(name, rows) for name in self._readers if name in rows.columns}
-        ignored = self._ignored(rows)
-        for name, kind in self.required.items():
-            if name not in columns or ABSENT in columns[name]:
-                raise bad(f"column {name} ({kind}) is missing")
-            if name in self.whole and None in columns[name]:
-                raise bad(f"column {name} ({kind}) must not be null, as it never was when the model was trained")
-        started = time.perf_counter()
-        try:
-            found = self.lookups.read(columns, rows.number)
-        except KeyError as error:
-            raise bad(f"key {error.args[0]} ({self.keys[error.args[0]]}) is missing") from error
-        took = time.perf_counter() - started
-        columns |= found.columns
-        predictions = self._predicted(columns | self._calculated(columns, rows.number), rows.number)
-        return Answer(predictions.to_pylist(), found, ignored, took)
-
-    def _read(self, name: str, rows: Rows) -> list[Any]:
-        read = self._readers[name]
-        values = rows.columns[name]
-        made = []
-        for place, value in enumerate(values):
-            try:
-                made.append(value if value is None or value is ABSENT else read(value))
-            except ValueError as error:
-                kind = "key" if name in self.keys else "column"
-                raise bad(f"{kind} {name}, row {place + 1}, {error}") from error
-        return made
-
-    def _ignored(self, rows: Rows) -> int:
-        unknown = [name for name in rows.columns if name not in self._readers]
-        for name in unknown:
-            if name.lower() in self._spelling:
-                raise bad(f"column {self._spelling[name.lower()]} is spelt in another case; names are compared exactly")
-        return len(unknown)
-
-    def _calculated(self, columns: dict[str, list[Any]], number: int) -> dict[str, list[Any]]:
-        """Return the columns of the model's functions that the request does not hold."""
-        own = [name for name in self._computed if name in columns]
-        for name in own:
-            if ABSENT in columns[name]:
-                raise bad(f"column {name} must be in every row, or in none")
-        if len(own) == len(self._computed):
-            return {}
-        kinds = self._read_by_functions | {name: arrow_type(self._computed[name]) for name in own}
-        rows = {name: pa.array(columns[name], kind) for name, kind in kinds.items()}
-        try:
-            found = self._functions(pa.table(rows or {"": pa.nulls(number)}))
-        except (InvalidInput, ArithmeticError) as error:
-            raise bad(
-                "a function of the model cannot be computed: a division by zero, or a number too large"
-            ) from error
-        return {name: found.column(name).to_pylist() for name in self._computed if name not in own}
+        featured = self.features.read(rows)
+        return Answer(Predictions(self._predicted(featured.columns, rows.number).to_pylist()), featured)
 
     def _predicted(self, columns: dict[str, list[Any]], number: int) -> pa.Array:
         places, parts = [], []
@@ -152,3 +109,35 @@ class Endpoint:
             places.append(place)
             parts.append(self._scorer.typed(predicted, len(place)))
         return together(places, parts)
+
+
+class FeatureSetEndpoint(Endpoint):
+    """A named set of lookups and functions. Raises as :class:`fstk.serving.lookups.Lookups`; InvalidInput: the set
+    leaves out all of its features."""
+
+    kind = "features"
+
+    def __init__(self, name: str, version: str, plan: TrainingPlan, store: OnlineSpec) -> None:
+        vector = {column: kind for column, kind in plan.schema.items() if column not in plan.labels}
+        if not vector:
+            raise InvalidInput(f"feature spec {name} leaves out all of its features; there is nothing to answer.")
+        super().__init__(name, version, Features(plan, store, {}, ()), vector)
+
+    def answer(self, rows: Rows) -> Answer:
+        featured = self.features.read(rows)
+        columns = zip(*(featured.columns[name] for name in self.answers), strict=True)
+        vectors = [dict(zip(self.answers, values, strict=True)) for values in columns]
+        found = featured.found
+        joins = self.lookups.joins
+        lookups = [
+            [_lookup(join, state, found.at) for join, state in zip(joins, states, strict=True) if state is not None]
+            for states in (zip(*found.states, strict=True) if joins else [()] * rows.number)
+        ]
+        return Answer(Vectors(vectors, lookups), featured)
+
+
+def _lookup(join: Join, state: KeyState, at: datetime) -> Lookup:
+    if state.status == "missing":
+        return Lookup(join.table, list(join.label_keys), "missing", None, None)
+    age = None if state.event_time is None else (at - state.event_time).total_seconds()
+    return Lookup(join.table, list(join.label_keys), state.status, age, state.source_version)

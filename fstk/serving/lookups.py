@@ -1,4 +1,4 @@
-"""What a model's record says is to be looked up, by a reader of the online store that stays open."""
+"""What a plan says is to be looked up, by a reader of the online store that stays open."""
 
 from __future__ import annotations
 
@@ -20,30 +20,33 @@ from fstk.serving.body import ABSENT
 from fstk.training.resolve import Join
 
 _MICROSECOND = timedelta(microseconds=1)
-_GONE = "the online store no longer has what the model looks up."
+_GONE = "the online store no longer has what is looked up here."
 _NOTHING: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
 class Found:
     """The values of each feature, one a row; of each table how many rows were missing and expired, and the age in
-    seconds of the oldest row that was used."""
+    seconds, as of ``at``, of the oldest row that was used. ``states`` hold for each join what became of each row's key,
+    None where the request holds all that it would find."""
 
+    at: datetime
     columns: dict[str, list[Any]] = field(default_factory=dict)
     missing: Counter[str] = field(default_factory=Counter)
     expired: Counter[str] = field(default_factory=Counter)
     ages: dict[str, float] = field(default_factory=dict)
+    states: list[list[KeyState | None]] = field(default_factory=list)
 
 
 class Lookups:
-    """The joins of a model's record against the tables of an online store.
+    """The joins of a plan against the tables of an online store.
 
-    UnknownTable, UnknownColumn, TypeMismatch: what is online is not what the model was trained on. StoreUnavailable:
-    the store does not answer, or a first publication is under way.
+    UnknownTable, UnknownColumn, TypeMismatch: what is online is not what was planned with. StoreUnavailable: the store
+    does not answer, or a first publication is under way.
     """
 
     def __init__(self, joins: tuple[Join, ...], spec: OnlineSpec, key_types: Mapping[str, str]) -> None:
-        self._joins = [join for join in joins if join.outputs]
+        self.joins = [join for join in joins if join.outputs]
         self._spec = spec
         self._key_types = key_types
         self._reader: OnlineReader | None = None
@@ -52,12 +55,12 @@ class Lookups:
     @property
     def tables(self) -> list[str]:
         """The feature tables that are read, each once."""
-        return list(dict.fromkeys(join.table for join in self._joins))
+        return list(dict.fromkeys(join.table for join in self.joins))
 
     @property
     def features(self) -> int:
         """How many features are looked up."""
-        return sum(len(join.outputs) for join in self._joins)
+        return sum(len(join.outputs) for join in self.joins)
 
     def reopen(self) -> None:
         """Leave the connections to the store as they are; the next read makes new ones."""
@@ -77,41 +80,43 @@ class Lookups:
     def _open(self) -> OnlineReader:
         if self._reader is None:
             wanted: dict[str, list[str]] = {}
-            for join in self._joins:
+            for join in self.joins:
                 wanted.setdefault(join.table, []).extend(output.feature for output in join.outputs)
             self._reader = OnlineReader({name: list(dict.fromkeys(all_)) for name, all_ in wanted.items()}, self._spec)
-            for join in self._joins:
+            for join in self.joins:
                 self._check(join, self._reader.tables[join.table])
         return self._reader
 
     def _check(self, join: Join, table: OnlineTable) -> None:
         if join.nulls != table.nulls:
             raise TypeMismatch(
-                f"the model was trained with nulls={join.nulls!r} of {join.table}; online they are "
+                f"nulls of {join.table} are {join.nulls!r} to what is served; online they are "
                 f"{'skipped' if table.nulls == 'skip' else 'kept'}: publish_table(…, nulls={join.nulls!r})."
             )
         stored = table.keys | table.features
         trained = {key: self._key_types[name] for name, key in zip(join.label_keys, join.table_keys, strict=True)}
         same = trained.keys() == table.keys.keys()
         if not same or any(arrow_type(kind) != arrow_type(stored[key]) for key, kind in trained.items()):
-            raise TypeMismatch(f"the model was trained with the keys {trained} of {join.table}; online: {table.keys}.")
+            raise TypeMismatch(
+                f"the keys of {join.table} are {trained} to what is served; online they are {table.keys}."
+            )
         for output in join.outputs:
             kind = stored[output.feature]
             if not fits(arrow_type(kind), arrow_type(output.type)):
                 one = f"{output.feature} of {join.table}"
-                raise TypeMismatch(f"the model was trained with {one} as {output.type}; online it is {kind}.")
+                raise TypeMismatch(f"{one} is {output.type} to what is served; online it is {kind}.")
 
     def read(self, columns: Mapping[str, list[Any]], number: int) -> Found:
         """Return the features of ``number`` rows in one round trip. ``columns`` hold keys and times; a feature among
         them stands for the stored one where it is not ABSENT. KeyError: a key is missing. StoreUnavailable: the store
         did not answer, or has other tables by now."""
         now = datetime.now(UTC)
-        asked = [_Asked(join, columns, number) for join in self._joins]
+        asked = [_Asked(join, columns, number) for join in self.joins]
         wanted: dict[str, list[dict[str, Any]]] = {}
         for one in asked:
             one.start = len(wanted.setdefault(one.join.table, []))
             wanted[one.join.table] += one.keys
-        found = Found()
+        found = Found(now)
         if not any(wanted.values()):
             read = {}
         else:
@@ -159,9 +164,12 @@ class _Asked:
         join = self.join
         times = None if join.label_time is None else columns.get(join.label_time)
         values = [_NOTHING] * self._number
+        seen: list[KeyState | None] = [None] * self._number
+        found.states.append(seen)
         for place, row, state in zip(self.places, rows, states, strict=True):
             at = now if times is None else _moment(times[place], now)
             status = self._status(state, at)
+            seen[place] = state if status == state.status else state._replace(status=status)
             if status == "present":
                 past = {name for name, time in state.older.items() if not self._recent(time, at)}
                 values[place] = {name: value for name, value in row.items() if name not in past} if past else row

@@ -12,10 +12,18 @@ METRICS = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names where workers keep their counts; prometheus_client reads it when it is imported."""
 
 
+class Subject(msgspec.Struct, frozen=True):
+    """What is served, and what messages call it: a model by its address, or a feature set as its own text."""
+
+    called: str
+    model: str = ""
+    features: str = ""
+
+
 class Order(msgspec.Struct, frozen=True):
     """What a worker is to serve, on the listening socket ``fd``."""
 
-    model: str
+    subject: Subject
     store: str | None
     fd: int
     deadline: float
@@ -27,7 +35,7 @@ class Ready(msgspec.Struct, frozen=True):
     told once all workers are ready."""
 
     name: str = ""
-    version: int | None = None
+    version: int | str | None = None
     tables: int = 0
     features: int = 0
     example: dict[str, Any] = {}

@@ -32,7 +32,7 @@ class Metrics:
         )
         self.model = Gauge(
             "fstk_model_info",
-            "The model that answers.",
+            "The model, or feature set, that answers.",
             ["name", "version"],
             multiprocess_mode="livemax",
             registry=here,

@@ -1,4 +1,5 @@
-"""What the endpoint takes and gives, as an OpenAPI document: msgspec's schemas of the model's own columns."""
+"""What the endpoint takes and gives, as an OpenAPI document: msgspec's schemas of the columns that a model, or
+feature set, has."""
 
 from __future__ import annotations
 
@@ -12,13 +13,13 @@ import pyarrow as pa
 
 from fstk.engines.base import Schema
 from fstk.engines.types import arrow_type
-from fstk.serving.endpoint import Endpoint
+from fstk.serving.endpoint import Endpoint, Lookup
 
 _REF = "#/components/schemas/{name}"
 _REFUSALS = {
-    "400": "the body is not as the model's record says",
+    "400": "the body is not as what is served takes it",
     "401": "no valid token",
-    "403": "the principal may not read a table that the model reads",
+    "403": "the principal may not read a table that is read for an answer",
     "408": "the body did not come in time",
     "413": "the body has more than 16 MiB",
     "415": "the body is not JSON in UTF-8",
@@ -37,18 +38,20 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """Whether requests can be served, by which model, and what else is to be known."""
+    """Whether requests can be served, by which model or feature set, and what else is to be known."""
 
     status: str
-    model: str
-    version: int | None
+    version: int | str | None
     problems: list[str]
+    model: str | msgspec.UnsetType = msgspec.UNSET
+    features: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def document(endpoint: Endpoint) -> dict[str, Any]:
     """Return the document, as JSON values."""
-    needed = [name for name in endpoint.required if name in endpoint.whole]
-    row = _struct("Row", endpoint.columns, needed, [*endpoint.required])
+    features = endpoint.features
+    needed = [name for name in features.required if name in features.whole]
+    row = _struct("Row", features.columns, needed, [*features.required])
     cell = Any
     split = msgspec.defstruct("Split", [("columns", list[str]), ("data", list[list[cell]])])
     bodies = [
@@ -57,15 +60,15 @@ def document(endpoint: Endpoint) -> dict[str, Any]:
         msgspec.defstruct("Instances", [("instances", Annotated[list[row], msgspec.Meta(min_length=1)])]),
         msgspec.defstruct("Inputs", [("inputs", dict[str, list[cell]])]),
     ]
-    answer = msgspec.defstruct("Predictions", [("predictions", list[_python(arrow_type(endpoint.answers)) | None])])
+    answer, what = _told(endpoint)
     _, schemas = msgspec.json.schema_components([*bodies, answer, Refused, Health], ref_template=_REF)
     asked = {"oneOf": [{"$ref": _REF.format(name=body.__name__)} for body in bodies]}
     refusals = {status: _answer(why, "Refused") for status, why in _REFUSALS.items()}
     invoke = {
-        "summary": "Predictions for one or more rows, their features looked up",
+        "summary": f"{what} for one or more rows, their features looked up",
         "security": [{"token": []}],
         "requestBody": {"required": True, "content": {"application/json": {"schema": asked}}},
-        "responses": {"200": _answer("one prediction for each row", "Predictions"), **refusals},
+        "responses": {"200": _answer(f"{what}, one for each row", answer.__name__), **refusals},
     }
     alive = {"responses": {"200": {"description": "alive", "content": {"application/json": {"schema": {}}}}}}
     health = {"200": _answer("requests can be served", "Health"), "503": _answer("they cannot", "Health")}
@@ -86,6 +89,16 @@ def document(endpoint: Endpoint) -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _told(endpoint: Endpoint) -> tuple[type[msgspec.Struct], str]:
+    """Return the struct of an answer, and what it holds."""
+    if isinstance(endpoint.answers, str):
+        one = _python(arrow_type(endpoint.answers)) | None
+        return msgspec.defstruct("Predictions", [("predictions", list[one])]), "Predictions"
+    vector = _struct("Vector", endpoint.answers, (), endpoint.answers)
+    fields = [("predictions", list[vector]), ("lookups", list[list[Lookup]])]
+    return msgspec.defstruct("Vectors", fields), "Feature vectors"
 
 
 def _answer(why: str, schema: str) -> dict[str, Any]:

@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 import msgspec
 
 from fstk.errors import FstkError, Infrastructure, InvalidInput
-from fstk.models.registry import Registry
-from fstk.serving.messages import METRICS, News, Order, Ready, kept
+from fstk.online.spec import spec_of
+from fstk.serving.messages import METRICS, News, Order, Ready, Subject, kept
+from fstk.serving.source import Source
 
 _THREADS = "OMP_NUM_THREADS"  # of one row more threads make no less time, but wait for each other
 _TICK = 0.2  # seconds
@@ -31,10 +32,11 @@ _PATIENCE = 600.0  # seconds until a worker that says nothing is given up
 
 @dataclass(frozen=True)
 class Serving:
-    """What ``fstk serve`` was asked for; ``port`` 0 is any free one, ``every`` are the seconds between two questions to
-    the registry whether the model has another version now."""
+    """What ``fstk serve`` was asked for: a model by its address or a feature set by its name; ``port`` 0 is any free
+    one, ``every`` are the seconds between two questions whether the model, or the set, is another now."""
 
-    model: str
+    model: str | None = None
+    features: str | None = None
     store: str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
@@ -42,6 +44,11 @@ class Serving:
     deadline: float = 10.0
     most_waiting: int = 100
     every: float = 5.0
+
+    @property
+    def called(self) -> str:
+        """What was asked for, in messages."""
+        return self.model or f"feature spec {self.features}"
 
 
 class _Failed(Exception):
@@ -55,7 +62,7 @@ class _Failed(Exception):
 @dataclass
 class _Worker:
     process: subprocess.Popen[bytes]
-    model: str
+    subject: Subject
     started: float = field(default_factory=time.monotonic)
     ready: Ready | None = None
     leaving: bool = False
@@ -111,19 +118,21 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         if until is not None:
             self._selector.register(until, selectors.EVENT_READ)
-        self._name = ""
-        self._wanted: int | None = None  # the version that the model's address means, None where it has none
-        self._model = asked.model  # what served last
+        self._wanted: int | str | None = None  # the version that is to be served, None where there is none
+        self._newest = self._served = Subject(asked.called, asked.model or "")  # of that version; what served last
         self._problems: tuple[str, ...] = ()
         self._pause, self._next_start, self._next_look = _AGAIN, 0.0, 0.0
         self._stopping = False
+        self._source = Source(asked.model, asked.features, None, spec_of(asked.store))
 
     def run(self, announce: Callable[[Ready], None]) -> None:
         """Serve until a signal says to end; see :func:`serve`."""
         before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
+            if self._asked.features is not None:
+                self._newest = self._source.find().subject
             for _ in range(self._asked.workers):
-                self._start(self._model)
+                self._start(self._newest)
             while not self._stopping and not all(worker.ready for worker in self._workers):
                 self._listen(first=True)
             if not self._stopping:
@@ -132,8 +141,11 @@ class Supervisor:
                 assert ready is not None
                 address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
                 announce(msgspec.structs.replace(ready, address=address))
-                self._name, self._wanted = ready.name, ready.version
-                self._model = self._address()
+                self._wanted = ready.version
+                if self._asked.model is not None and ready.version is not None:
+                    pinned = f"models:/{ready.name}/{ready.version}"
+                    self._newest = Subject(pinned, pinned)
+                self._served = self._newest
             while not self._stopping:
                 self._listen(first=False)
                 self._look()
@@ -148,7 +160,7 @@ class Supervisor:
     def _stop(self, *_: object) -> None:
         self._stopping = True
 
-    def _start(self, model: str) -> None:
+    def _start(self, subject: Subject) -> None:
         fd = self._listening.fileno()
         process = subprocess.Popen(
             [sys.executable, "-m", "fstk.serving.worker"],
@@ -157,11 +169,11 @@ class Supervisor:
             pass_fds=[fd],
             env={_THREADS: "1"} | os.environ | {METRICS: self._metrics},
         )
-        worker = _Worker(process, model)
+        worker = _Worker(process, subject)
         self._workers.append(worker)
         assert process.stdout is not None
         self._selector.register(process.stdout, selectors.EVENT_READ, worker)
-        worker.tell(Order(model, self._asked.store, fd, self._asked.deadline, self._asked.most_waiting))
+        worker.tell(Order(subject, self._asked.store, fd, self._asked.deadline, self._asked.most_waiting))
 
     def _listen(self, first: bool) -> None:
         """Hear what workers say, and see who has ended. _Failed, of the ``first`` workers alone: one cannot serve."""
@@ -205,10 +217,10 @@ class Supervisor:
         self._workers.remove(worker)
 
     def _fail(self, worker: _Worker, why: str) -> None:
-        print(f"{worker.model} cannot be served: {why}", file=sys.stderr, flush=True)
+        print(f"{worker.subject.called} cannot be served: {why}", file=sys.stderr, flush=True)
         self._next_start = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, _LONGEST)
-        self._tell((kept(worker.model),))
+        self._tell((kept(worker.subject.called),))
 
     def _tell(self, problems: tuple[str, ...]) -> None:
         self._problems = problems
@@ -217,18 +229,18 @@ class Supervisor:
                 worker.tell(News(problems))
 
     def _look(self) -> None:
-        """Ask the registry, now and then, which version the model's address means."""
-        fixed = self._wanted is None or self._asked.model.endswith(f"/{self._wanted}")
+        """Find out, now and then, which version the model's address, or the set's name, means."""
+        fixed = self._wanted is None or (self._asked.model or "").endswith(f"/{self._wanted}")
         if fixed or time.monotonic() < self._next_look:
             return
         try:
-            found = Registry(None).find(self._asked.model).version
+            found, newest = self._source.find()
         except FstkError as error:
-            print(f"the registry is not asked: {error}", file=sys.stderr, flush=True)
-            found = self._wanted
+            print(f"{self._asked.called} cannot be looked up: {error}", file=sys.stderr, flush=True)
+            found, newest = self._wanted, self._newest
         self._next_look = time.monotonic() + self._asked.every
         if found != self._wanted:
-            self._wanted, self._next_start, self._pause = found, 0.0, _AGAIN
+            self._wanted, self._newest, self._next_start, self._pause = found, newest, 0.0, _AGAIN
             self._tell(())
 
     def _mend(self) -> None:
@@ -241,16 +253,13 @@ class Supervisor:
         elif len(staying) > len(serving) or time.monotonic() < self._next_start:
             return
         elif len(serving) < self._asked.workers and self._problems:
-            self._start(self._model)
+            self._start(self._served)
         elif old or len(serving) < self._asked.workers:
-            self._start(self._address())
+            self._start(self._newest)
         else:
-            self._model = self._address()
+            self._served = self._newest
             if self._problems:
                 self._tell(())
-
-    def _address(self) -> str:
-        return self._asked.model if self._wanted is None else f"models:/{self._name}/{self._wanted}"
 
     def _end(self) -> None:
         for worker in self._workers:

@@ -22,8 +22,10 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fstk.errors import FstkError
-from fstk.serving.app import Service, create
+from fstk.online.spec import spec_of
+from fstk.serving.app import Service, application
 from fstk.serving.messages import News, Order, Ready
+from fstk.serving.source import opened
 
 _IDLE = 2.0  # seconds in which a client that keeps its connection is told to make a new one
 _HEAD = 64 * 1024  # bytes of a request before its body
@@ -140,13 +142,12 @@ def main() -> int:
     with open(_ORDERS, "rb", buffering=0, closefd=False) as orders:
         order = msgspec.json.decode(orders.readline(), type=Order)
     try:
-        app = create(
-            order.model, store=order.store, deadline=order.deadline, most_waiting=order.most_waiting, every=None
-        )  # another version is another worker's
+        served = opened(order.subject, spec_of(order.store))
     except FstkError as error:
         refused = Ready(error=str(error), exit_code=error.exit_code)
         said.write(msgspec.json.encode(refused) + b"\n")
         return error.exit_code
+    app = application(served, order.deadline, order.most_waiting)  # another version is another worker's
     service: Service = app.state.service
     config = uvicorn.Config(
         app,
@@ -160,8 +161,9 @@ def main() -> int:
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=int(order.deadline) + 5,
     )
-    served = service.served.endpoint
-    ready = Ready(served.name, served.version, len(served.lookups.tables), served.lookups.features, served.example())
+    endpoint = served.endpoint
+    lookups, example = endpoint.lookups, endpoint.features.example()
+    ready = Ready(endpoint.name, endpoint.version, len(lookups.tables), lookups.features, example)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         server = Server(config, service)
         listening = socket.socket(fileno=order.fd)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from fstk.display import Displayed, Sheet, plural
-from fstk.errors import DamagedTable, FstkError, InvalidInput, shown
+from fstk.errors import BadExpression, DamagedTable, FstkError, InvalidInput, TypeMismatch, shown
 from fstk.tables.configured import open_records
 from fstk.tables.records import Records
-from fstk.training.functions import FeatureFunction, over_columns
-from fstk.training.plan import plan_training_set
+from fstk.training.functions import FeatureFunction, Function, kind_here, over_columns
+from fstk.training.plan import TrainingPlan, plan_training_set
 from fstk.training.spec import FeatureLookup
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 KIND = "features"
 CALLED = "feature spec"
 _FORMAT = 1
+_KINDS = ("double", "string", "timestamp", "date", "boolean")
 _DAMAGE = (ValueError, KeyError, TypeError, AttributeError, FstkError)
 
 
@@ -60,6 +63,16 @@ class FeatureSpec(Displayed):
         notes = [f"excluded: {', '.join(self.exclude_columns)}"] if self.exclude_columns else []
         title = f"{self.name} · {plural(len(self.lookups), 'feature lookup')}{more}"
         return Sheet(title, ("feature", "of", "by"), rows, notes)
+
+    @property
+    def tables(self) -> list[str]:
+        """The feature tables that are looked up in, each once."""
+        return list(dict.fromkeys(one.table_name for one in self.lookups))
+
+    @property
+    def digest(self) -> str:
+        """What tells this set from one that another call made under its name."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
 
     def to_json(self) -> str:
         """Return the set as the text of its file.
@@ -111,7 +124,7 @@ def create(
         raise InvalidInput(f"exclude_columns must be a list of column names; got {exclude_columns!r}.")
     records = _records(session)
     spec = FeatureSpec(records.full_name(name), tuple(features), tuple(excluded))
-    _check(spec, {one.table_name: catalog.get(one.table_name) for one in features if isinstance(one, FeatureLookup)})
+    _check(spec, {name: catalog.get(name) for name in spec.tables})
     records.create(spec.name, spec.to_json())
     return spec
 
@@ -148,10 +161,52 @@ def _feature(data: Mapping[str, Any]) -> FeatureLookup | FeatureFunction:
     return FeatureFunction.from_json(data) if "expression" in data else FeatureLookup.from_json(data)
 
 
+def requested(spec: FeatureSpec, tables: Mapping[str, FeatureTable]) -> TrainingPlan:
+    """Return the plan of a set for requests that hold just what it asks for: keys of the tables' own types, times as
+    timestamps, and what else its functions read as the first of double, string, timestamp, date and boolean of which
+    they can all be computed. BadExpression: this process computes them of none."""
+    labels, free = _labels(spec, tables)
+    draft = plan_training_set(labels, spec.features, tables, None, kind_of=_unknown)
+    unknown = {*free, *(one.name for one in draft.functions)}
+    known = {name: kind for name, kind in draft.types.items() if name not in unknown}
+    typed = _typed(draft.functions, known) or {}
+    labels |= {name: typed[name] for name in free if name in typed}
+    excluded = [name for name in spec.exclude_columns if name in draft.schema]
+    return plan_training_set(labels, spec.features, tables, None, excluded)
+
+
+def _typed(functions: Sequence[Function], types: Schema) -> Schema | None:
+    """Return ``types`` with those that the columns of functions may have, too, so that this process computes them."""
+    if not functions:
+        return types
+    first = functions[0]
+    free = [column for column in first.columns if column not in types]
+    for kinds in product(_KINDS, repeat=len(free)):
+        tried = types | dict(zip(free, kinds, strict=True))
+        try:
+            kind = kind_here({column: tried[column] for column in first.columns}, first.expression)
+        except (BadExpression, TypeMismatch):
+            continue
+        found = _typed(functions[1:], tried | {first.name: kind})
+        if found is not None:
+            return found
+    return None
+
+
 def _check(spec: FeatureSpec, tables: Mapping[str, FeatureTable]) -> None:
-    """Refuse what no labels could ever be joined with: the set is planned with labels that have all that it asks for,
-    of the tables' own types, and of doubles where the types are any request's to say."""
-    lookups = [one for one in spec.features if isinstance(one, FeatureLookup)]
+    """Refuse what no labels could ever be joined with; the types of what only functions read are any request's to
+    say."""
+    labels, _ = _labels(spec, tables)
+    plan_training_set(labels, spec.features, tables, None, kind_of=_unknown)
+
+
+def _unknown(columns: Schema, expression: str) -> str:
+    return _KINDS[0]
+
+
+def _labels(spec: FeatureSpec, tables: Mapping[str, FeatureTable]) -> tuple[Schema, list[str]]:
+    """Return labels that have all that a set asks for, and which of them only functions read, whose type is a guess."""
+    lookups = spec.lookups
     functions = [one for one in spec.features if isinstance(one, FeatureFunction)]
     labels: Schema = {}
     for one in lookups:
@@ -163,11 +218,12 @@ def _check(spec: FeatureSpec, tables: Mapping[str, FeatureTable]) -> None:
             labels.setdefault(one.timestamp_lookup_key, "timestamp")
     known = {name.lower() for name in plan_training_set(labels, lookups, tables, None).schema}
     known |= {one.output_name.lower() for one in functions}
+    free: list[str] = []
     for one in functions:
         asked = [column for column in over_columns(one).columns if column.lower() not in known]
         known |= {column.lower() for column in asked}
-        labels |= dict.fromkeys(asked, "double")
-    plan_training_set(labels, spec.features, tables, None, kind_of=lambda columns, expression: "double")
+        free += asked
+    return labels | dict.fromkeys(free, _KINDS[0]), free
 
 
 def _rows(one: FeatureLookup | FeatureFunction) -> Iterator[tuple[str, str, str]]:

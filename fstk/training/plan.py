@@ -54,6 +54,19 @@ class TrainingPlan(Displayed):
         return [name for name in self.schema if name in looked_up]
 
     @property
+    def key_types(self) -> Schema:
+        """The columns by which features are looked up, with their Spark types."""
+        keys = [key for join in self.joins for key in join.label_keys]
+        return {key: self.labels[key] for key in dict.fromkeys(keys)}
+
+    @property
+    def function_columns(self) -> Schema:
+        """The columns of the labels that functions read, with their Spark types; what is looked up is not among
+        them."""
+        read = [column for one in self.functions for column in one.columns]
+        return {column: self.labels[column] for column in dict.fromkeys(read) if column in self.labels}
+
+    @property
     def label_columns(self) -> Schema:
         """The label columns that the joins, the functions or the training set need, in order."""
         read = {column for join in self.joins for column in join.label_columns}

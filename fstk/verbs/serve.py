@@ -22,7 +22,7 @@ class Served(Displayed):
 
     def display(self) -> Sheet:
         ready = self.ready
-        version = "" if ready.version is None else f" v{ready.version}"
+        version = f" v{ready.version}" if isinstance(ready.version, int) else ""
         read = f"{plural(ready.tables, 'table')}, {plural(ready.features, 'feature')}, 1 round trip"
         title = f"serving {ready.name}{version} on {ready.address}      stop: {self.stop}\n{read}"
         none = [] if Tokens().list() else ["no token opens it yet.   export FSTK_TOKEN=$(fstk token new NAME --only)"]
@@ -30,7 +30,7 @@ class Served(Displayed):
 
     @property
     def lines(self) -> list[str]:
-        """A line for a terminal and one for Python that ask for a prediction."""
+        """A line for a terminal and one for Python that ask for an answer."""
         body = json.dumps({"dataframe_records": [self.ready.example]})
         address = f"{self.ready.address}/invocations"
         curl = f"curl {address} -H 'Authorization: Bearer '$FSTK_TOKEN -H 'Content-Type: application/json' -d '{body}'"
@@ -52,9 +52,10 @@ class Stopped(Displayed):
 
 @dataclass(frozen=True)
 class ServeRequest:
-    """An endpoint as it was asked for; a store of None is the settings'."""
+    """An endpoint as it was asked for, of a model or a feature set; a store of None is the settings'."""
 
-    model: str
+    model: str | None
+    features: str | None
     store: str | None
     host: str
     port: int
@@ -74,8 +75,9 @@ class ServeRequest:
         need("uvicorn")
         need("prometheus_client")
         need("mlflow")
-        print(f"loading {self.model} …", flush=True)
-        return Serving(self.model, self.store, self.host, self.port, self.workers)
+        asked = Serving(self.model, self.features, self.store, self.host, self.port, self.workers)
+        print(f"loading {asked.called} …", flush=True)
+        return asked
 
 
 def stop() -> Stopped:

@@ -241,7 +241,7 @@ def test_spark_gives_the_same_bits(shelf: Shelf, logged: ModelVersion, spark_eng
 def test_what_a_model_keeps_of_its_functions(shelf: Shelf, logged: ModelVersion, tmp_path: Path) -> None:
     record = logged.record
     assert {one.output_name: one.expression for one in record.functions} == FUNCTIONS
-    assert record.function_columns == {name: kind for name, kind in REQUEST.items() if name not in ("k", "when")}
+    assert record.plan.function_columns == {name: kind for name, kind in REQUEST.items() if name not in ("k", "when")}
     assert record.hidden == ["spend", "price", "city", "ratio"]
     assert "ratio" not in record.inputs
     assert record.inputs["doubled"] == "double"
@@ -316,5 +316,5 @@ def test_another_type_than_the_trained_one_is_refused(shelf: Shelf, logged: Mode
 def test_a_model_without_functions_has_none(shelf: Shelf) -> None:
     df = table([CALM | {"amount": 4.0}])
     record = ModelRecord(create_training_set(df, [LOOKUP], None, catalog=shelf).plan, False, {})
-    assert (record.functions, record.function_columns, record.hidden) == ([], {}, [])
+    assert (record.functions, record.plan.function_columns, record.hidden) == ([], {}, [])
     assert record.compiled()(df) is df

@@ -146,5 +146,5 @@ def test_an_endpoint_looks_back_from_each_values_own_time(made: Made, tmp_path: 
 def test_a_model_of_the_other_rule_is_refused(made: Made, tmp_path: Path, trained: Any, published: Any) -> None:
     spec = SQLiteSpec(tmp_path / "online.db")
     publish(filled(made), spec, nulls=published)
-    with pytest.raises(TypeMismatch, match=f"trained with nulls='{trained}' of s.t; online"):
+    with pytest.raises(TypeMismatch, match=f"nulls of s.t are '{trained}' to what is served; online"):
         lookups(spec, trained)

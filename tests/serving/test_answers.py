@@ -17,7 +17,7 @@ from fstk.engines.direct import DirectEngine
 from fstk.models.score import open_model, score_batch
 from fstk.online.spec import spec_of
 from fstk.serving.body import parse
-from fstk.serving.endpoint import Endpoint
+from fstk.serving.endpoint import ModelEndpoint
 from fstk.tables.configured import open_catalog
 from tests.generated import examples
 from tests.serving.asking import GOOD, ask, records
@@ -40,28 +40,28 @@ def spells() -> Any:
 
 
 @pytest.fixture(scope="module")
-def spelling(project: Project) -> Endpoint:
+def spelling(project: Project) -> ModelEndpoint:
     """An endpoint, in this process, of a model that spells its rows."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(importlib.import_module("mlflow").models, "infer_pip_requirements", lambda *_, **__: [])
         project.log("spells", spells())
     with project.inside():
-        return Endpoint(open_model("models:/spells/1", None), spec_of(None))
+        return ModelEndpoint(open_model("models:/spells/1", None), spec_of(None))
 
 
 @pytest.fixture(scope="module")
-def recent(project: Project) -> Endpoint:
+def recent(project: Project) -> ModelEndpoint:
     """The same, of customers' rows of five days at most."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(importlib.import_module("mlflow").models, "infer_pip_requirements", lambda *_, **__: [])
         customers, cohorts = LOOKUPS
         project.log("recent", spells(), lookups=[replace(customers, lookback_window=dt.timedelta(days=5)), cohorts])
     with project.inside():
-        return Endpoint(open_model("models:/recent/1", None), spec_of(None))
+        return ModelEndpoint(open_model("models:/recent/1", None), spec_of(None))
 
 
-def spelt(endpoint: Endpoint, *rows: dict[str, Any]) -> list[str]:
-    return endpoint.answer(parse(json.dumps(records(*rows)).encode())).predictions
+def spelt(endpoint: ModelEndpoint, *rows: dict[str, Any]) -> list[Any]:
+    return endpoint.answer(parse(json.dumps(records(*rows)).encode())).told.predictions
 
 
 FORMS: list[dict[str, Any]] = [
@@ -99,7 +99,7 @@ def test_the_four_forms_are_answered_alike_at_both_addresses(
         assert said.headers["x-fstk-missing"] == said.headers["x-fstk-expired"] == "0"
 
 
-def test_an_unknown_entity_gets_defaults_and_is_counted(port: int, token: str, spelling: Endpoint) -> None:
+def test_an_unknown_entity_gets_defaults_and_is_counted(port: int, token: str, spelling: ModelEndpoint) -> None:
     rows = [GOOD | {"customer_id": 99}, GOOD | {"cohort": "none"}, GOOD | {"cohort": None}, GOOD]
     said = ask(port, records(*rows), token)
     assert (said.status, said.headers["x-fstk-missing"]) == (200, "3")
@@ -110,33 +110,33 @@ def test_an_unknown_entity_gets_defaults_and_is_counted(port: int, token: str, s
     assert row.startswith("int 99 float 2.0 float nan int -1 NoneType None float 40.0customer_id:int32 amount:float64")
 
 
-def test_a_stored_null_becomes_the_default_too(spelling: Endpoint) -> None:
+def test_a_stored_null_becomes_the_default_too(spelling: ModelEndpoint) -> None:
     assert " float nan int -1 NoneType None " in spelt(spelling, GOOD | {"customer_id": 9})[0]
 
 
-def test_what_the_request_holds_stands_for_what_is_stored(spelling: Endpoint) -> None:
+def test_what_the_request_holds_stands_for_what_is_stored(spelling: ModelEndpoint) -> None:
     mine, stored, null = spelt(spelling, GOOD | {"spend": 7.25}, GOOD, GOOD | {"spend": None})
     assert (" float 7.25 " in mine, " float 1.8 " in stored, " float nan " in null) == (True, True, True)
 
 
-def test_a_key_is_not_asked_for_where_the_request_holds_all_that_it_finds(spelling: Endpoint) -> None:
+def test_a_key_is_not_asked_for_where_the_request_holds_all_that_it_finds(spelling: ModelEndpoint) -> None:
     asked = {"customer_id": 1, "amount": 2.0, "size": 3}
     answer = spelling.answer(parse(json.dumps(records(asked)).encode()))
-    assert (answer.found.missing.total(), " float 3.0" in answer.predictions[0]) == (0, True)
+    assert (answer.featured.found.missing.total(), " float 3.0" in answer.told.predictions[0]) == (0, True)
 
 
-def test_a_row_newer_than_the_request_says_is_not_seen(spelling: Endpoint) -> None:
+def test_a_row_newer_than_the_request_says_is_not_seen(spelling: ModelEndpoint) -> None:
     for at, seen in (("2024-01-09T00:00:00Z", True), ("2024-01-08T23:59:59.999999Z", False)):
         answer = spelling.answer(parse(json.dumps(records(GOOD | {"at": at})).encode()))
-        assert (" float 1.8 " in answer.predictions[0], answer.found.missing.total()) == (seen, 1 - seen)
+        assert (" float 1.8 " in answer.told.predictions[0], answer.featured.found.missing.total()) == (seen, 1 - seen)
 
 
-def test_a_row_past_the_look_back_is_not_seen_and_counted_as_expired(recent: Endpoint, project: Project) -> None:
+def test_a_row_past_the_look_back_is_not_seen_and_counted_as_expired(recent: ModelEndpoint, project: Project) -> None:
     last, moment = day(8) + dt.timedelta(days=5), dt.timedelta(microseconds=1)
     instants = [last - moment, last, last + moment]
     rows = [GOOD | {"at": at.isoformat()} for at in instants] + [GOOD]
     answer = recent.answer(parse(json.dumps(records(*rows)).encode()))
-    assert (answer.found.expired, answer.found.missing) == ({"s.customers": 2}, {})
+    assert (answer.featured.found.expired, answer.featured.found.missing) == ({"s.customers": 2}, {})
     table = pa.table(
         {
             "customer_id": pa.array([1] * 4, pa.int32()),
@@ -148,11 +148,11 @@ def test_a_row_past_the_look_back_is_not_seen_and_counted_as_expired(recent: End
     )
     with project.inside():
         batch = score_batch("models:/recent/1", table, "string", engine=DirectEngine(), catalog=open_catalog())
-    assert answer.predictions == batch.column("prediction").to_pylist()
-    assert ["int -1" in one for one in answer.predictions] == [False, False, True, True]
+    assert answer.told.predictions == batch.column("prediction").to_pylist()
+    assert ["int -1" in one for one in answer.told.predictions] == [False, False, True, True]
 
 
-def test_a_thousand_rows_are_one_round_trip(spelling: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thousand_rows_are_one_round_trip(spelling: ModelEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     store: Any = spelling.lookups._open()._store
     get = store.get
@@ -177,7 +177,7 @@ FEATURES = {
 
 @settings(max_examples=examples(15))
 @given(data=st.data())
-def test_the_endpoint_answers_as_score_batch(data: st.DataObject, spelling: Endpoint, project: Project) -> None:
+def test_the_endpoint_answers_as_score_batch(data: st.DataObject, spelling: ModelEndpoint, project: Project) -> None:
     number = data.draw(st.integers(1, 4))
     own = data.draw(st.sets(st.sampled_from(sorted(FEATURES))))
     known = st.fixed_dictionaries(

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from fstk.errors import UnknownModel
-from fstk.serving import app
-from fstk.serving.app import Served, Service
+from fstk.serving import app, source
+from fstk.serving.app import Service
 from fstk.serving.body import Rows
+from fstk.serving.messages import Subject
+from fstk.serving.source import Meant, Served
 
 
 class Hanging:
@@ -41,7 +43,7 @@ def service(lookups: Hanging) -> Service:
 
 
 def served(version: int, lookups: Any, **more: Any) -> Served:
-    endpoint: Any = SimpleNamespace(name="churn", version=version, lookups=lookups, **more)
+    endpoint: Any = SimpleNamespace(kind="model", name="churn", version=version, lookups=lookups, **more)
     door: Any = SimpleNamespace(refresh=lambda: None)
     return Served(endpoint, door)
 
@@ -73,7 +75,7 @@ def test_a_store_that_hangs_does_not_hold_up_all_else(
 def test_a_row_that_fails_or_takes_for_ever_does_not_keep_a_model_from_being_warm(
     lookups: Hanging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "_WARM", 0.05)
+    monkeypatch.setattr(source, "_WARM", 0.05)
     asked: list[dict[str, list[Any]]] = []
 
     def answer(rows: Rows) -> None:
@@ -83,7 +85,7 @@ def test_a_row_that_fails_or_takes_for_ever_does_not_keep_a_model_from_being_war
         threading.Event().wait()
 
     examples = lambda: [{"key": 1, "spend": 1.0}, {"key": 1}]  # noqa: E731
-    served(3, lookups, answer=answer, examples=examples, decimals=False).warm()
+    served(3, lookups, answer=answer, features=SimpleNamespace(examples=examples, decimals=False)).warm()
     assert asked == [{"key": [1], "spend": [1.0]}, {"key": [1]}]
     assert lookups.left == 1
 
@@ -93,30 +95,30 @@ def test_an_alias_that_moves_is_followed_and_one_that_cannot_be_is_told(
 ) -> None:
     found: list[Any] = [
         UnknownModel("no registered model churn."),
-        SimpleNamespace(version=4, uri="models:/churn/4"),
-        SimpleNamespace(version=3, uri="models:/churn/3"),
-        SimpleNamespace(version=5, uri="models:/churn/5"),
+        Meant(4, Subject("models:/churn/4")),
+        Meant(3, Subject("models:/churn/3")),
+        Meant(5, Subject("models:/churn/5")),
     ]
-    seen: list[tuple[int | None, list[str]]] = []
+    seen: list[tuple[int | str | None, list[str]]] = []
     opened: list[tuple[str, Any]] = []
 
     def find() -> Any:
         seen.append((service.served.endpoint.version, service.problems))
-        one = found.pop(0) if found else SimpleNamespace(version=5)
+        one = found.pop(0) if found else Meant(5, Subject("models:/churn/5"))
         if isinstance(one, Exception):
             raise one
         return one
 
-    def open_(uri: str, door: Any) -> Served:
-        opened.append((uri, door))
-        if uri.endswith("4"):
+    def open_(subject: Subject, door: Any) -> Served:
+        opened.append((subject.called, door))
+        if subject.called.endswith("4"):
             raise OSError("gone")
         return served(5, lookups)
 
-    source: Any = SimpleNamespace(find=find, opened=open_)
+    meant: Any = SimpleNamespace(find=find, opened=open_)
 
     async def followed() -> None:
-        following = asyncio.create_task(service.follow(source, 0.0))
+        following = asyncio.create_task(service.follow(meant, 0.0))
         while len(seen) < 6:
             await asyncio.sleep(0)
         following.cancel()
