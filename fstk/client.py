@@ -16,6 +16,7 @@ from fstk.engines.connect import adopt
 from fstk.errors import InvalidInput
 from fstk.models.log import ModelVersion, log_model
 from fstk.models.score import score_batch
+from fstk.models.users import users_told
 from fstk.online.publish import PublishReport, publish
 from fstk.online.read import drop_online_table, read_online
 from fstk.online.reader import OnlineReader, OnlineRows
@@ -87,6 +88,7 @@ class FeatureEngineeringClient:
         description: str | None = None,
         tags: Mapping[str, str] | None = None,
         timestamp_keys: ColumnNames | None = None,
+        redefine: bool = False,
     ) -> FeatureTable:
         """Create a feature table from ``df``, or empty from ``schema``; the same call again changes nothing.
 
@@ -105,6 +107,7 @@ class FeatureEngineeringClient:
             description: a text; the table's comment.
             tags: names and texts.
             timestamp_keys: the older client's word for ``timeseries_column``.
+            redefine: let features of a table that is there mean another thing, as in :meth:`write_table`.
 
         Returns:
             The table as it stands; shown, it begins with what this call did, which ``report`` counts.
@@ -126,11 +129,21 @@ class FeatureEngineeringClient:
         written: 2 inserted, 0 updated, 0 unchanged
         folder: ...
         """
-        return self._catalog.create(
-            name, primary_keys, df, timeseries_column, schema, partition_columns, description, tags, timestamp_keys
-        )
+        with users_told():
+            return self._catalog.create(
+                name,
+                primary_keys,
+                df,
+                timeseries_column,
+                schema,
+                partition_columns,
+                description,
+                tags,
+                timestamp_keys,
+                redefine=redefine,
+            )
 
-    def write_table(self, *, name: str, df: DataFrameLike, mode: str = "merge") -> WriteReport:
+    def write_table(self, *, name: str, df: DataFrameLike, mode: str = "merge", redefine: bool = False) -> WriteReport:
         """Merge ``df`` into a feature table by its keys: insert new ones, update changed rows, leave the rest.
 
         Args:
@@ -138,12 +151,16 @@ class FeatureEngineeringClient:
             df: rows with all key columns. Further columns become new features, null in the rows that are there; a
                 static table keeps what a frame lacks, a time-series table needs every feature.
             mode: ``"merge"``, the only one.
+            redefine: let features that ``WindowedFeatures.compute`` defines otherwise than they were change meaning,
+                under whatever was trained on them.
 
         Returns:
             Rows inserted, updated and unchanged, and the version before and after; the same when nothing differed.
 
         Raises, with nothing written:
             UnknownTable: there is none of that name; the message gives the nearest.
+            Redefined: a feature would change its meaning; the message tells it before and after, rows that differ, and
+                the models and online tables that are known to use the table.
             DuplicateKeys, NullKeys: rows without a key of their own, counted and some shown.
             TypeMismatch, SchemaChange, UnknownColumn, UnsupportedType, InvalidName, InvalidInput: a frame that does not
                 fit the table; the message names the column.
@@ -156,7 +173,8 @@ class FeatureEngineeringClient:
           inserted  updated  unchanged  rows in table
                  1        0          1              4
         """
-        return self._catalog.write(name, df, mode)
+        with users_told():
+            return self._catalog.write(name, df, mode, redefine=redefine)
 
     def read_table(
         self, *, name: str, version: int | None = None, timestamp: datetime | date | None = None

@@ -66,6 +66,14 @@ class UnsupportedTable(InvalidInput):
     """A Delta table with a feature that only Spark reads, asked for without it."""
 
 
+class Redefined(InvalidInput):
+    """A write would give features of ``table`` another meaning; the message tells which, and how values differ."""
+
+    def __init__(self, message: str, table: str) -> None:
+        super().__init__(message)
+        self.table = table
+
+
 class TypeMismatch(InvalidInput):
     """Two types that must agree do not; the message gives both."""
 

@@ -7,6 +7,7 @@ had written, and a person watching sees the rows grow.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -57,6 +58,15 @@ def note(action: Action, table: str, version: int | None, rows: int | None) -> N
 def entries() -> tuple[Entry, ...]:
     """Return the entries of this process, oldest first."""
     return tuple(_entries)
+
+
+def cell() -> str | None:
+    """Return the text of the notebook cell that is being executed, None where none is."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    texts = getattr(getattr(shell, "history_manager", None), "input_hist_raw", [])
+    # once a cell is done, its text is still the last, but the count is that of the next
+    return texts[-1] if shell is not None and 1 < len(texts) == shell.execution_count + 1 else None
 
 
 def run_id() -> str | None:

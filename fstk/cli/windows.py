@@ -29,6 +29,9 @@ def windows(
         str | None, Option(metavar="SOURCE[,COLUMN]", help="Features at the keys and times of this table or variable.")
     ] = None,
     write: Annotated[bool, Option("--write", help="Merge the features into the table.")] = False,
+    redefine: Annotated[
+        bool, Option("--redefine", help="With --write: let features that are there mean another thing from now on.")
+    ] = False,
     output: Annotated[
         str | None, Option("-o", "--output", metavar="NAME", help="Bind the features to this variable.")
     ] = None,
@@ -64,4 +67,6 @@ def windows(
         call.bind(output, request.features)
     if code:
         return request.code()
-    return request.write() if write else request.preview()
+    if redefine and not write:
+        raise InvalidInput("--redefine is for --write; without it nothing is written.")
+    return request.write(redefine=redefine) if write else request.preview()

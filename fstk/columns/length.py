@@ -26,6 +26,22 @@ class Length:
         return f"{self.name[:-1]} {self.name[-1].replace('m', 'min')}"
 
 
+def read_age(value: dt.timedelta | str, argument: str) -> dt.timedelta:
+    """Return how old something may be at most, as a length is written; zero, too. Errors name ``argument``.
+
+    >>> read_age("14d", "within"), read_age("0", "within")
+    (datetime.timedelta(days=14), datetime.timedelta(0))
+    """
+    if isinstance(value, dt.timedelta) and value < dt.timedelta(0):
+        raise InvalidInput(f"{argument} must not be negative; got {value}.")
+    if isinstance(value, dt.timedelta) or (isinstance(value, str) and re.fullmatch("0[wdhms]?", value)):
+        return dt.timedelta(0) if isinstance(value, str) else value
+    micros = read_length(value, argument).micros
+    if micros is None:
+        raise InvalidInput(f"{argument}: {value!r} has no fixed length; write '4w', '14d', '36h', '90m' or '1s'.")
+    return dt.timedelta(microseconds=micros)
+
+
 def read_length(value: object, argument: str) -> Length:
     """Return a length; an integer is days, None is ``lifetime``; a day is 86,400 s, a week seven. Errors name
     ``argument``.

@@ -85,6 +85,10 @@ class Engine(Protocol):
         what is outside the part of SQL that it evaluates as Spark does."""
         ...
 
+    def noted(self, frame: Frame, notes: Mapping[str, str]) -> Frame:
+        """Return the frame with these texts beside its columns, and no others, as :mod:`fstk.engines.notes` reads."""
+        ...
+
     def map(self, frame: Frame, keys: Keys, kernel: Kernel, schema: Schema) -> Frame:
         """Bucket the frame by a hash of ``keys`` (all rows of one key in one bucket) and map each bucket."""
         ...

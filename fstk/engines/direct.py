@@ -15,6 +15,7 @@ from fstk.engines import files
 from fstk.engines.base import COMMIT_VERSION, Kernel, Keys, PairKernel, Schema, TableVersion, Within
 from fstk.engines.delta import SCANNED, answered, check_features, is_mapped, open_delta
 from fstk.engines.frames import canonical, conform, is_spark, to_arrow
+from fstk.engines.notes import noted
 from fstk.engines.sql.expressions import evaluate
 from fstk.engines.types import arrow_schema, char_lengths, schema_of
 from fstk.errors import DamagedTable, ExpiredSnapshot, InvalidInput, UnknownTable, UnsupportedTable
@@ -91,6 +92,9 @@ class DirectEngine:
 
     def select(self, frame: pa.Table, expressions: Mapping[str, str]) -> pa.Table:
         return evaluate(frame, expressions)
+
+    def noted(self, frame: pa.Table, notes: Mapping[str, str]) -> pa.Table:
+        return noted(frame, notes)
 
     def map(self, frame: pa.Table, keys: Keys, kernel: Kernel, schema: Schema) -> pa.Table:
         return conform(kernel(frame), arrow_schema(schema))

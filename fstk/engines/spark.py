@@ -14,6 +14,7 @@ from fstk.engines import buckets
 from fstk.engines.base import Kernel, Keys, PairKernel, Schema, TableVersion, Within
 from fstk.engines.frames import canonical, conform, is_spark, to_arrow
 from fstk.engines.meaning import as_set, is_connect, kept, settled
+from fstk.engines.notes import KEY, notes_of
 from fstk.engines.spark_errors import kernel_failure, translated
 from fstk.engines.sparktypes import spark_schema, struct_type
 from fstk.engines.sql.times import check_times
@@ -121,6 +122,20 @@ class SparkEngine:
         if frame in self._rows:
             self._rows[chosen] = self._rows[frame]
         return chosen
+
+    def noted(self, frame: DataFrame, notes: Mapping[str, str]) -> DataFrame:
+        if notes_of(frame) == dict(notes):
+            return frame
+        with translated():
+            columns = []
+            for field in frame.schema.fields:
+                metadata = {key: value for key, value in field.metadata.items() if key != KEY}
+                metadata |= {KEY: notes[field.name]} if field.name in notes else {}
+                columns.append(frame[quoted_name(field.name)].alias(field.name, metadata=metadata))
+            beside = frame.select(*columns)
+        if frame in self._rows:
+            self._rows[beside] = self._rows[frame]
+        return beside
 
     def _evaluated(self, frame: DataFrame, selected: list[str], written: list[str]) -> DataFrame:
         frame = as_set(frame)

@@ -20,14 +20,19 @@ from fstk.engines.direct import DirectEngine, stored_schema
 from fstk.engines.types import arrow_schema, quoted_name
 from fstk.lint.report import LintReport
 from fstk.lint.windows import lint_windows
+from fstk.previews.loaded import rows_among
+from fstk.tables.definition import redefined
 from fstk.tables.plan import TablePlan, plan_create
+from fstk.tables.redefinition import Difference, Redefinition, RedefinitionPlan
 from fstk.tables.spec import FeatureTable, TableDefinition, define, keys_text
 from fstk.windows.calendar import Calendar
 from fstk.windows.features import WindowedFeatures
+from fstk.windows.meaning import definitions
 from fstk.windows.plan import WindowPlan, meaning
 from fstk.windows.run import source_tables
 
 _LOOKED_AT = 10_000  # rows of a Spark source among which entities are chosen
+_EXAMPLES = 3  # rows that a changed meaning is shown on
 _MORE = 3  # samples beside the first
 
 
@@ -48,6 +53,7 @@ class WindowPreview(Stacked):
     windows: WindowPlan
     samples: tuple[Sample, ...]
     lint: LintReport
+    redefinition: RedefinitionPlan | None = None
     closing: str = "write it: --write · plain Python: --code"
 
     def parts(self) -> Sequence[Displayed]:
@@ -57,7 +63,8 @@ class WindowPreview(Stacked):
         further = [Sheet("", ("column", *(sample.where for sample in more)), rows)] if more else []
         clean = "lint: clean · " if self.lint.clean else ""
         closing = f"{clean}nothing written yet · {self.closing}"
-        shown = [self._plan(), *further, Sheet("", (), (), [closing])]
+        changes = [] if self.redefinition is None else [self.redefinition]
+        shown = [*changes, self._plan(), *further, Sheet("", (), (), [closing])]
         return shown if self.lint.clean else [self.lint, *shown]
 
     def _plan(self) -> Sheet:
@@ -121,7 +128,41 @@ def preview(
     at = column_of(schema, features.timestamp)
     found = lint_windows(wanted.name, columns, features.closed, rows, own, windows.time, events, keys, at)
     samples = _samples(rows, own, windows, chosen)
-    return WindowPreview(plan_create(wanted, existing), windows, samples, LintReport.of(found))
+    plan = plan_create(wanted, existing)
+    changed = None if existing is None or plan.refusal else _redefinition(features, points, existing, rows, own)
+    return WindowPreview(plan, windows, samples, LintReport.of(found), changed)
+
+
+def _redefinition(
+    features: WindowedFeatures, points: Any, table: FeatureTable, rows: pa.Table, keys: Sequence[str]
+) -> RedefinitionPlan | None:
+    """Return which features of ``table`` would change their meaning, and how they differ in ``rows`` of a few
+    entities; None where none does."""
+    source = next(iter(source_tables(features)), None)
+    changed = redefined(definitions(features, source, points), table.definitions)
+    if not changed:
+        return None
+    among = {key: rows.column(own) for key, own in zip(table.primary_keys, keys, strict=True)}
+    there = rows_among(table.at(table.version), among, [*table.keys, *changed])
+    places = [tuple(row.values()) for row in rows.select(range(len(table.keys))).to_pylist()]
+    before = {tuple(row[key] for key in table.keys): row for row in there.to_pylist()}
+    found = []
+    for name, (then, now) in changed.items():
+        after = dict(zip(places, rows.column(name).to_pylist(), strict=True))
+        both = [(place, before[place][name], after[place]) for place in after if place in before]
+        other = [(place, old, new) for place, old, new in both if not _same(old, new)]
+        examples = [f"{_place(place)}: {old} → {new}" for place, old, new in other[:_EXAMPLES]]
+        found.append(Redefinition(name, then, now, Difference(len(both), len(other), tuple(examples))))
+    return RedefinitionPlan(table.name, table.timeseries_column or "the point", tuple(found))
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one == other or (one != one and other != other)  # NaN is a value
+
+
+def _place(values: tuple[Any, ...]) -> str:
+    *keys, at = values
+    return f"{', '.join(map(str, keys))} at {instant(at) if isinstance(at, datetime) else at}"
 
 
 def _source(features: WindowedFeatures, engine: Engine) -> tuple[Frame, Schema]:

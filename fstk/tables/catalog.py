@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from fstk.columns.typing import ColumnNames, DataFrameLike, SchemaLike
 from fstk.engines.base import Schema, TableVersion
 from fstk.engines.choice import session_for
+from fstk.engines.notes import notes_of
 from fstk.engines.spark import SparkEngine
 from fstk.engines.spark_errors import translated
 from fstk.engines.types import arrow_schema
@@ -28,6 +29,7 @@ from fstk.errors import (
 )
 from fstk.journal import note
 from fstk.tables import sql
+from fstk.tables.definition import Definitions, read_all
 from fstk.tables.grants import GrantStatement
 from fstk.tables.history import Version, choose, only_fstk, read_history
 from fstk.tables.plan import check_mode, plan_create
@@ -77,11 +79,14 @@ class Catalog(ABC):
         description: str | None = None,
         tags: Mapping[str, str] | None = None,
         timestamp_keys: ColumnNames | None = None,
+        *,
+        redefine: bool = False,
     ) -> FeatureTable:
         """Create a feature table, or merge ``df`` into it; see ``FeatureEngineeringClient.create_table``."""
         name = self.full_name(name)
         engine = session_for(df, session=self._engine)
         types, frame = _types_and_rows(engine, name, df, schema)
+        defined = read_all(notes_of(df), types)
         definition = define(
             name, primary_keys, types, timeseries_column, partition_columns, description, tags, timestamp_keys
         )
@@ -91,23 +96,24 @@ class Catalog(ABC):
             there = self._read(name)
             plan_create(definition, there).check()
             if there is None:
-                inserted = self._create(engine, definition, frame)
+                inserted = self._create(engine, definition, frame, defined)
                 report = WriteReport(name, None, 0, inserted, 0, 0, inserted)
             else:
-                report = merge(engine, self._target(name), frame)
+                report = merge(engine, self._target(name), frame, defined, redefine=redefine)
                 self._describe(engine, definition)
             table = self.get(name)
         note("written", name, table.version, report.inserted + report.updated)
         return replace(table, report=replace(report, version=table.version, rows=table.rows))
 
-    def write(self, name: str, df: DataFrameLike, mode: str = "merge") -> WriteReport:
+    def write(self, name: str, df: DataFrameLike, mode: str = "merge", *, redefine: bool = False) -> WriteReport:
         """Merge ``df`` into a feature table by its keys; see ``FeatureEngineeringClient.write_table``."""
         check_mode(mode)
         name = self.get(name).name
         engine = session_for(df, session=self._engine)
         frame = engine.frame(df, "df")
+        defined = read_all(notes_of(df), engine.schema(frame))
         with self._writing(name):
-            report = merge(engine, self._target(name), frame)
+            report = merge(engine, self._target(name), frame, defined, redefine=redefine)
         note("written", name, report.version, report.inserted + report.updated)
         return report
 
@@ -201,7 +207,9 @@ class Catalog(ABC):
         if table is None:
             return None
         versions = self._history(name)
-        return replace(table, version=versions[0].version, written_by_fstk=only_fstk(versions))
+        return replace(
+            table, version=versions[0].version, written_by_fstk=only_fstk(versions), versions=tuple(versions)
+        )
 
     @abstractmethod
     def _located(self, name: str) -> TableVersion | None:
@@ -223,8 +231,8 @@ class Catalog(ABC):
         """Return the block in which this writer may write the table."""
 
     @abstractmethod
-    def _create(self, engine: SparkEngine, definition: TableDefinition, frame: DataFrame) -> int:
-        """Create a table that is not there and return its number of rows."""
+    def _create(self, engine: SparkEngine, definition: TableDefinition, frame: DataFrame, defined: Definitions) -> int:
+        """Create a table that is not there and return its number of rows; ``defined`` are its features' definitions."""
 
     @abstractmethod
     def _remove(self, name: str) -> None:

@@ -15,6 +15,7 @@ from fstk.engines.types import quoted_name
 from fstk.errors import InvalidInput, TableExists, UnsupportedTable
 from fstk.tables import local
 from fstk.tables.catalog import Catalog
+from fstk.tables.definition import Definitions
 from fstk.tables.history import Version
 from fstk.tables.lock import PATIENCE
 from fstk.tables.spec import FeatureTable, TableDefinition
@@ -74,7 +75,7 @@ class FolderCatalog(Catalog):
     def _writing(self, name: str) -> AbstractContextManager[None]:
         return local.writing(self.warehouse, name, self._folder(name), self._patience)
 
-    def _create(self, engine: SparkEngine, definition: TableDefinition, frame: DataFrame) -> int:
+    def _create(self, engine: SparkEngine, definition: TableDefinition, frame: DataFrame, defined: Definitions) -> int:
         """Create the table beside its place and move it there whole: one interrupted half-way is never seen."""
         name, folder = definition.name, self._folder(definition.name)
         if (folder / local.LOG).exists():
@@ -85,7 +86,7 @@ class FolderCatalog(Catalog):
             raise InvalidInput(f"{name}: {folder} holds other files ({shown}); move them, or choose another name.")
         made = _aside(folder, "created")
         try:
-            counts = create(engine, _path(made), definition, frame)
+            counts = create(engine, _path(made), definition, frame, defined)
             made.replace(folder)
         finally:
             shutil.rmtree(made, ignore_errors=True)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import cached_property
 from importlib.metadata import version as installed
 from typing import Any
+
+import msgspec
 
 from fstk.columns.instants import given
 from fstk.display import Displayed, Sheet, instant
 from fstk.errors import ExpiredSnapshot, InvalidInput, UnknownName
-from fstk.journal import run_id
+from fstk.journal import cell, run_id
+from fstk.tables.definition import Definitions, FeatureDefinition
+
+_HASH = 8
+_LONGEST_CELL = 20_000
+_PASSWORD = re.compile(r"(://[^\s/:@'\"]*:)[^\s/@'\"]+@")
 
 # Commits that cannot make two rows share a key: they write no rows, take rows away, or return to what was.
 _HARMLESS = {
@@ -28,7 +38,10 @@ class Version(Displayed):
     """One version of a table.
 
     ``timestamp`` is the commit's, in UTC. ``run`` is the ``fstk run`` task that wrote it, if one did; ``rows`` the rows
-    that it inserted or updated (None where the commit does not say). ``by_fstk`` tells that fstk committed it.
+    that it inserted or updated (None where the commit does not say). ``by_fstk`` tells that fstk committed it. ``cell``
+    is the hash of the notebook cell that wrote it, ``text`` that cell's text, in the first version that it wrote;
+    ``defined`` the features that it gave another definition; ``sources`` are the versions of the tables that its rows
+    were computed of, ``points`` the instants.
     """
 
     version: int
@@ -41,17 +54,73 @@ class Version(Displayed):
     by_fstk: bool = False
     write: str | None = None
     read_version: int | None = None
+    cell: str | None = None
+    text: str | None = None
+    defined: Definitions = field(default_factory=dict)
+    sources: Mapping[str, int | None] = field(default_factory=dict)
+    points: str | None = None
 
     def display(self) -> Sheet:
         row = (f"v{self.version}", self.timestamp, self.operation, self.rows, self.run)
         return Sheet("", ("version", "time (UTC)", "operation", "rows", "run"), [row])
 
 
-def commit_mark(**more: Any) -> tuple[str, str]:
+@dataclass(frozen=True)
+class Told:
+    """What a commit tells of how its rows were made: the ``definitions`` of features, and what the table's ``versions``
+    have told before."""
+
+    definitions: Definitions = field(default_factory=dict)
+    versions: Sequence[Version] = ()
+
+    @cached_property
+    def known(self) -> Definitions:
+        return definitions_at(self.versions, self.definitions)
+
+    @property
+    def redefined(self) -> bool:
+        """Whether a feature gets a definition, or another one."""
+        return any(name not in self.known or not one.means(self.known[name]) for name, one in self.definitions.items())
+
+    def mark(self) -> dict[str, Any]:
+        """Return what the commit carries; a definition, and the text of a cell, only when they are new."""
+        found: dict[str, Any] = {}
+        text = cell()
+        if text is not None:
+            text = _PASSWORD.sub(r"\1…@", text)[:_LONGEST_CELL]
+            found["cell"] = cell_hash(text)
+            found |= {} if any(found["cell"] == version.cell for version in self.versions) else {"text": text}
+        if self.definitions:
+            new = {name: one for name, one in self.definitions.items() if one.timeless != self._timeless(name)}
+            found["sources"] = {one.source: one.source_version for one in self.definitions.values() if one.source}
+            found["points"] = next(iter(self.definitions.values())).points
+            found["defined"] = {name: msgspec.to_builtins(one) for name, one in new.items()}
+        return found
+
+    def _timeless(self, name: str) -> FeatureDefinition | None:
+        return self.known[name].timeless if name in self.known else None
+
+
+def cell_hash(text: str) -> str:
+    """Return the name by which a cell is known again: the beginning of its text's SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH]
+
+
+def commit_mark(told: Told, **more: Any) -> tuple[str, str]:
     """Return a new name of a write, to know it again, and what its commit carries as Delta's ``userMetadata``, ``more``
     with it."""
     write = uuid.uuid4().hex
-    return write, json.dumps({"fstk": installed("fstk"), "run": run_id(), "write": write, **more})
+    return write, json.dumps({"fstk": installed("fstk"), "run": run_id(), "write": write, **told.mark(), **more})
+
+
+def definitions_at(versions: Iterable[Version], columns: Iterable[str], at: int | None = None) -> Definitions:
+    """Return what the features among ``columns`` were at version ``at``, None for the newest, as the commits tell."""
+    found: dict[str, FeatureDefinition] = {}
+    for version in sorted(versions, key=lambda version: version.version):
+        if at is None or version.version <= at:
+            found |= version.defined
+            found = {name: one.read_at(version.sources, version.points) for name, one in found.items()}
+    return {name: found[name] for name in columns if name in found}
 
 
 def read_history(entries: Iterable[Mapping[str, Any]]) -> list[Version]:
@@ -86,7 +155,13 @@ def _version(entry: Mapping[str, Any]) -> Version:
         by_fstk="fstk" in mark,
         write=mark.get("write"),
         read_version=entry.get("readVersion"),
+        **(_told(mark) if "fstk" in mark else {}),
     )
+
+
+def _told(mark: Mapping[str, Any]) -> dict[str, Any]:
+    defined = {name: msgspec.convert(one, FeatureDefinition) for name, one in mark.get("defined", {}).items()}
+    return {"defined": defined, **{name: mark[name] for name in ("cell", "text", "sources", "points") if name in mark}}
 
 
 def read_mark(text: Any) -> dict[str, Any]:

@@ -80,12 +80,14 @@ def read(name: str, folder: Path) -> FeatureTable | None:
     table = from_properties(name, metadata.configuration, schema, metadata.partition_columns, metadata.description)
     if table is None:
         return None
+    versions = _history(name, opened)
     return replace(
         table,
         version=opened.version(),
         rows=stored_rows(str(folder), opened.version()),
         location=str(folder),
-        written_by_fstk=only_fstk(_history(name, opened)),
+        written_by_fstk=only_fstk(versions),
+        versions=tuple(versions),
     )
 
 

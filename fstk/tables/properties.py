@@ -32,10 +32,15 @@ DELTA = {
 
 def to_properties(definition: TableDefinition) -> dict[str, str]:
     """Return the table properties that a new feature table carries (its description is Delta's own)."""
-    found = {**DELTA, _KEYS: json.dumps(definition.primary_keys)}
+    found = {**DELTA, **to_keys(definition)}
     if definition.timeseries_column is not None:
         found[_TIME] = definition.timeseries_column
     return found | {tag_property(key): value for key, value in definition.tags.items()}
+
+
+def to_keys(definition: TableDefinition) -> dict[str, str]:
+    """Return the property by which a feature table is known."""
+    return {_KEYS: json.dumps(definition.primary_keys)}
 
 
 def from_properties(

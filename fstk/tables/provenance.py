@@ -1,4 +1,5 @@
-"""What a feature table knows of the events that its windows were computed of; it travels in three of its tags."""
+"""What a feature table knows of the events that its windows were computed of: by its features' definitions, else, where
+it was made otherwise, by three tags that people set."""
 
 from __future__ import annotations
 
@@ -23,15 +24,11 @@ class EventSource:
     closed: str
 
 
-def source_tags(events: str, time: str, closed: str) -> dict[str, str]:
-    return {_SOURCE: events, _TIME: time, _CLOSED: closed}
-
-
 def event_sources(tables: Iterable[FeatureTable]) -> dict[str, EventSource]:
-    """Return, by feature table, the events that its tags name, where these are local and fit the table's keys."""
+    """Return, by feature table, the events that it tells of, where these are local and fit the table's keys."""
     sources = {}
     for table in tables:
-        name, time = table.tags.get(_SOURCE), table.tags.get(_TIME)
+        name, time, closed = _told(table)
         if not name or not time:
             continue
         try:
@@ -41,5 +38,14 @@ def event_sources(tables: Iterable[FeatureTable]) -> dict[str, EventSource]:
             continue  # a tag is free text: what it names need not be a table
         fits = time in schema and all(schema.get(key) == table.schema[key] for key in table.primary_keys)
         if events is not None and fits:
-            sources[table.name] = EventSource(events, time, table.tags.get(_CLOSED, "left"))
+            sources[table.name] = EventSource(events, time, closed)
     return sources
+
+
+def _told(table: FeatureTable) -> tuple[str | None, str | None, str]:
+    """Return the source, its time column and ``closed``: one that sees its own instant, where any feature does."""
+    known = [one for one in table.definitions.values() if one.source is not None]
+    if known:
+        one = next((one for one in known if one.closed != "left"), known[0])
+        return one.source, one.timestamp, one.closed
+    return table.tags.get(_SOURCE), table.tags.get(_TIME), table.tags.get(_CLOSED, "left")

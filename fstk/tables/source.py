@@ -25,7 +25,7 @@ from fstk.errors import DamagedTable, FstkError, InvalidInput, TableExists, Unkn
 from fstk.tables import local
 from fstk.tables.configured import open_catalog
 from fstk.tables.folder import FolderCatalog, remove
-from fstk.tables.history import commit_mark
+from fstk.tables.history import Told, commit_mark
 from fstk.warehouse import folder
 
 _DEFINITION, _LOAD = "source", "load"  # in the mark of a commit
@@ -195,7 +195,7 @@ class Sources:
     def append(self, name: str, definition: SourceDefinition, load: Load, rows: pa.Table) -> None:
         """Append rows in one commit, for the holder of :meth:`writing`."""
         more: dict[str, Any] = {_DEFINITION: msgspec.to_builtins(definition), _LOAD: msgspec.to_builtins(load)}
-        local.append(name, self._folder(name), rows, commit_mark(**more)[1])
+        local.append(name, self._folder(name), rows, commit_mark(Told(), **more)[1])
         journal.note("written", name, local.newest(name, self._folder(name)), load.rows)
 
     def drop(self, name: str) -> None:

@@ -14,6 +14,8 @@ from fstk.engines.base import Schema, TableVersion
 from fstk.engines.sparktypes import struct_type
 from fstk.engines.types import TIME_TYPES, arrow_type, spark_type
 from fstk.errors import InvalidInput, InvalidName, UnknownColumn, UnsupportedType, nearest
+from fstk.tables.definition import Definitions, origins
+from fstk.tables.history import Version, definitions_at
 from fstk.tables.report import WriteReport
 from fstk.warehouse import table_name
 
@@ -67,6 +69,7 @@ class FeatureTable(Displayed, TableDefinition):
         version: the Delta version. rows: how many it has, None where the log does not count them.
         location: the Delta folder, None in Unity Catalog.
         written_by_fstk: whether every commit of rows came from fstk, so that keys are known to be unique.
+        versions: what each version tells of itself, newest first.
         report: what the ``create_table`` that returned this object wrote; None of a table that was looked up.
         grants: privilege → principals to whom it is granted; Unity Catalog's are kept there, and not here.
 
@@ -79,6 +82,7 @@ class FeatureTable(Displayed, TableDefinition):
     rows: int | None = None
     location: str | None = None
     written_by_fstk: bool = False
+    versions: tuple[Version, ...] = field(default=(), compare=False)
     report: WriteReport | None = field(default=None, compare=False)
     grants: Grants = field(default_factory=dict)
 
@@ -86,6 +90,15 @@ class FeatureTable(Displayed, TableDefinition):
     def features(self) -> list[str]:
         """The columns that are neither key nor time, in column order."""
         return [name for name in self.schema if name not in self.keys]
+
+    @property
+    def definitions(self) -> Definitions:
+        """How features are computed, of those of which it was recorded, in column order.
+
+        >>> fe.get_table(name="shop.spend").definitions
+        {}
+        """
+        return definitions_at(self.versions, self.schema)
 
     def at(self, version: int | None = None) -> TableVersion:
         """Return what an engine reads: this table at ``version``, or at the newest when the frame is made.
@@ -95,10 +108,17 @@ class FeatureTable(Displayed, TableDefinition):
         """
         return TableVersion(self.name, self.location, version)
 
+    def _columns(self) -> list[tuple[str, str, str]]:
+        return [(name, kind, role(self, name)) for name, kind in self.schema.items()]
+
     def display(self) -> Sheet:
         rows = "" if self.rows is None else f" · {self.rows:,} rows"
+        time = self.timeseries_column or "the point"
         version = f"v{self.version}" if self.report is None else self.report.outcome
+        defined = self.definitions
         notes = [f"description: {self.description}"] if self.description else []
+        for origin, columns in origins(defined).items():
+            notes.append(origin if len(columns) == len(self.features) else f"{', '.join(columns)}: {origin}")
         if self.report is not None and self.report.changed:
             counts = f"{self.report.inserted:,} inserted, {self.report.updated:,} updated"
             notes.insert(0, f"written: {counts}, {self.report.unchanged:,} unchanged")
@@ -112,10 +132,14 @@ class FeatureTable(Displayed, TableDefinition):
             notes.append(f"folder: {self.location}")
         return Sheet(
             f"{self.name} {version}{rows} · keys {keys_text(self)} · {features_text(self)}",
-            ("column", "type", "role"),
-            [(name, kind, role(self, name)) for name, kind in self.schema.items()],
+            ("column", "type", "role", "meaning") if defined else ("column", "type", "role"),
+            [(*row, _words(defined, row[0], time)) if defined else row for row in self._columns()],
             notes,
         )
+
+
+def _words(defined: Definitions, column: str, time: str) -> str:
+    return defined[column].words(time) if column in defined else ""
 
 
 def keys_text(table: TableDefinition) -> str:

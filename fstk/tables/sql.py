@@ -81,6 +81,16 @@ def totals(rows: str, keys: Sequence[str], partitions: Sequence[str], given: Sch
     )
 
 
+def compared(rows: str, target: str, keys: Sequence[str], column: str, kind: str) -> str:
+    """Return the query of the keys that both have, with ``before`` in ``target``, ``after`` in ``rows``, and whether
+    these ``differ``."""
+    before, after = f"t.{quoted_name(column)}", f"s.{quoted_name(column)}"
+    return (
+        f"SELECT {columns(keys, 's')}, {before} AS {OWN}before, {after} AS {OWN}after, "
+        f"{_differs(after, before, kind)} AS {DIFFERS} FROM {rows} AS s JOIN {target} AS t ON {_equal(keys)}"
+    )
+
+
 def null_key(keys: Sequence[str]) -> str:
     return " OR ".join(f"{quoted_name(key)} IS NULL" for key in keys)
 

@@ -18,6 +18,7 @@ from fstk.engines.spark_errors import translated
 from fstk.engines.types import quoted_name
 from fstk.tables import sql
 from fstk.tables.catalog import Catalog
+from fstk.tables.definition import Definitions
 from fstk.tables.grants import GrantStatement
 from fstk.tables.spec import Grants, TableDefinition
 from fstk.tables.write import change, merge
@@ -79,12 +80,12 @@ class UnityCatalog(Catalog):
     def _writing(self, name: str) -> Iterator[None]:
         yield  # the metastore commits for all writers; Delta tells the loser
 
-    def _create(self, engine: SparkEngine, definition: TableDefinition, frame: DataFrame) -> int:
+    def _create(self, engine: SparkEngine, definition: TableDefinition, frame: DataFrame, defined: Definitions) -> int:
         """Create the table and then fill it: a key that Databricks knows can only be given to a table without rows."""
         name = definition.name
         change(engine, name, create_statement(definition))
         change(engine, name, tag_statement(name, {TAG: "feature table", **definition.tags}))
-        return merge(engine, self._target(name), frame).inserted
+        return merge(engine, self._target(name), frame, defined).inserted
 
     def _remove(self, name: str) -> None:
         change(session_for(session=self._engine), name, f"DROP TABLE {self._sql(name)}")

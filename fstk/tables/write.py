@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from fstk import settings
@@ -19,8 +20,11 @@ from fstk.engines.spark_errors import translated
 from fstk.engines.types import char_lengths, quoted_name
 from fstk.errors import DuplicateKeys, InvalidInput, NullKeys, WriteConflict
 from fstk.tables import sql
-from fstk.tables.history import Version, commit_mark
+from fstk.tables.definition import Definitions, FeatureDefinition, redefined
+from fstk.tables.history import Told, Version, commit_mark
 from fstk.tables.plan import plan_write
+from fstk.tables.properties import to_keys
+from fstk.tables.redefinition import Difference, Redefinition, RedefinitionPlan
 from fstk.tables.report import WriteReport
 from fstk.tables.spec import OWN, FeatureTable, TableDefinition
 
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _SHOWN = 5  # keys that an error shows
+_EXAMPLES = 3  # rows that a changed meaning is shown on
 _TEXT = 20  # bytes that a value which nobody looked at is taken to have
 _WALL = "timestamp_ntz"
 # What readers of the files rely on; a session that the caller made may write otherwise.
@@ -36,6 +41,8 @@ _FILES = {
     "parquet.page.write-checksum.enabled": "true",
 }
 _MARK = "spark.databricks.delta.commitInfo.userMetadata"
+_NONE: Definitions = MappingProxyType({})
+_NOTHING = Told()
 # The setting that marks a commit belongs to the whole session, so commits of this process take turns.
 _one_commit = threading.RLock()
 
@@ -50,6 +57,15 @@ class Target:
 
 
 @dataclass(frozen=True)
+class _Wanted:
+    """Rows to be merged, what features of them are, and whether these may mean another thing than before."""
+
+    frame: DataFrame
+    defined: Definitions
+    redefine: bool
+
+
+@dataclass(frozen=True)
 class Counts:
     """Rows of a frame, how many of them are new to the table or differ from their row there, and about how many bytes
     all of them are."""
@@ -60,36 +76,58 @@ class Counts:
     size: int
 
 
-def merge(engine: SparkEngine, target: Target, frame: DataFrame, attempts: int = 5) -> WriteReport:
+def merge(
+    engine: SparkEngine,
+    target: Target,
+    frame: DataFrame,
+    defined: Definitions = _NONE,
+    *,
+    redefine: bool = False,
+    attempts: int = 5,
+) -> WriteReport:
     """Merge ``frame`` into a feature table (RULES, feature tables 1 to 3); nothing is committed when nothing differs.
 
     The frame is computed once and kept while it is compared with the table at one version; then the rows that differ
     are merged. Should another writer have come between (commits name the version that they read), the comparison is
     made again with what is there now, ``attempts`` times in all, so that the outcome is that of one writer after the
-    other. Errors are those of ``FeatureEngineeringClient.write_table``.
+    other. ``defined`` is what features of the frame are; Redefined where they mean another thing in the table, unless
+    the caller means to ``redefine`` them. Errors are else those of ``FeatureEngineeringClient.write_table``.
     """
     before = target.table()
     with translated(f"writing {before.name}"), ExitStack() as stack:
-        merged = _merged(engine, stack, target, before, frame, attempts)
+        wanted = _Wanted(engine.noted(frame, {}), defined, redefine)
+        merged = _merged(engine, stack, target, before, wanted, attempts)
     now = target.table()
     unchanged = max(0, merged.rows - merged.inserted - merged.updated)
     return WriteReport(now.name, before.version, now.version, merged.inserted, merged.updated, unchanged, now.rows)
 
 
 def _merged(
-    engine: SparkEngine, stack: ExitStack, target: Target, table: FeatureTable, frame: DataFrame, attempts: int
+    engine: SparkEngine,
+    stack: ExitStack,
+    target: Target,
+    table: FeatureTable,
+    wanted: _Wanted,
+    attempts: int,
 ) -> Counts:
     inserted = updated = 0
+    frame, defined = wanted.frame, wanted.defined
     for _ in range(attempts):
         added, flagged, counts = _compare(engine, stack, table, frame)
+        changed = {} if wanted.redefine else redefined(defined, table.definitions)
+        if changed:
+            raise _plan_of(engine, stack, table, flagged, changed).refusal()
         version = table.version + _enable(engine, target, table, added)
+        told = Told(defined, table.versions)
         if not counts.inserted + counts.updated:
             if added:
-                change(engine, table.name, sql.add_columns(target.identifier, added))
+                change(engine, table.name, sql.add_columns(target.identifier, added), told)
+            elif told.redefined:  # a commit that changes nothing else
+                change(engine, table.name, sql.set_properties(target.identifier, to_keys(table)), told)
             return Counts(counts.rows, inserted, updated, counts.size)
         with suppress(WriteConflict):  # another writer's commit was first: the next comparison is with what it wrote
             changes = flagged.where(f"{sql.NEW} OR {sql.DIFFERS}").drop(sql.NEW, sql.DIFFERS)
-            commit = _commit(engine, stack, target, table, changes, counts, added)
+            commit = _commit(engine, stack, target, table, changes, counts, added, told)
             inserted, updated = inserted + commit.inserted, updated + commit.updated
             if commit.read_version == version:
                 return Counts(counts.rows, inserted, updated, counts.size)
@@ -115,6 +153,34 @@ def _compare(
         return plan.added, rows, check(engine, _view(stack, rows), table, wanted)
 
 
+def _plan_of(
+    engine: SparkEngine,
+    stack: ExitStack,
+    table: FeatureTable,
+    rows: DataFrame,
+    changed: Mapping[str, tuple[FeatureDefinition, FeatureDefinition]],
+) -> RedefinitionPlan:
+    """Return what would change, measured on the rows that the table and the frame both hold."""
+    views = _view(stack, rows), _view(stack, engine.read(table.at()))
+    found = []
+    for name, (before, after) in changed.items():
+        query = sql.compared(*views, table.keys, name, table.schema[name])
+        counts = engine.sql(f"SELECT count(*) AS rows, count_if({sql.DIFFERS}) AS differing FROM ({query})").collect()[
+            0
+        ]
+        some = f"SELECT * FROM ({query}) WHERE {sql.DIFFERS} ORDER BY {sql.columns(table.keys)} LIMIT {_EXAMPLES}"
+        examples = [_example(row, table) for row in engine.arrow(engine.sql(some)).to_pylist()]
+        found.append(Redefinition(name, before, after, Difference(counts.rows, counts.differing, tuple(examples))))
+    return RedefinitionPlan(table.name, table.timeseries_column or "the point", tuple(found))
+
+
+def _example(row: Mapping[str, Any], table: FeatureTable) -> str:
+    time = table.timeseries_column
+    where = ", ".join(_value(row[key]) for key in table.primary_keys)
+    at = "" if time is None else f" at {_value(row[time])}"
+    return f"{where}{at}: {_value(row[f'{OWN}before'])} → {_value(row[f'{OWN}after'])}"
+
+
 def _enable(engine: SparkEngine, target: Target, table: FeatureTable, added: Schema) -> int:
     """Let a table hold the types of the columns to add, where Delta wants to be asked before; return the number of
     commits, which change neither columns nor rows."""
@@ -132,6 +198,7 @@ def _commit(
     changes: DataFrame,
     counts: Counts,
     added: Schema,
+    told: Told,
 ) -> Version:
     """Merge ``changes`` and the columns to add in one commit, and return it; raises WriteConflict where Delta or its
     log has none of it."""
@@ -139,7 +206,7 @@ def _commit(
     rest = sum(sql.width(kind) or _TEXT for name, kind in table.schema.items() if name not in changes.columns)
     view = _view(stack, _laid_out(changes, table, (counts.inserted + counts.updated) * width))
     settled = layout(engine, ((table.rows or 0) + counts.inserted) * (width + rest))
-    with translated(f"writing {table.name}"), marked(engine, settled) as write:
+    with translated(f"writing {table.name}"), marked(engine, told, settled) as write:
         lengths = {} if table.written_by_fstk else char_lengths(engine.read(table.at()).schema.fields)
         names = target.identifier, view, table.keys, changes.columns
         engine.sql(sql.merge(*names, evolving=bool(added), lengths=lengths))
@@ -187,24 +254,26 @@ def _files(size: int) -> int:
     return max(1, -(-size // (settings.load().file_mb * 1_000_000)))
 
 
-def create(engine: SparkEngine, identifier: str, definition: TableDefinition, frame: DataFrame) -> Counts:
+def create(
+    engine: SparkEngine, identifier: str, definition: TableDefinition, frame: DataFrame, defined: Definitions
+) -> Counts:
     """Create the Delta table ``identifier`` from a frame of the definition's columns, in one commit."""
     with translated(f"creating {definition.name}"), ExitStack() as stack:
         given = column_types(engine, frame)
         ordered = {name: given[name] for name in definition.schema}
-        source = frame.selectExpr(*sql.typed(ordered, definition.schema))
+        source = engine.noted(frame, {}).selectExpr(*sql.typed(ordered, definition.schema))
         with _in_few_jobs(engine, frame):
             rows = _kept(engine, stack, sql.flagged_as_new(_view(stack, source)))
             counts = check(engine, _view(stack, rows), definition, definition.schema)
-        with marked(engine):
+        with marked(engine, Told(defined)):
             view = _view(stack, _laid_out(rows, definition, counts.size))
             engine.sql(sql.create_as(identifier, definition, view))
     return counts
 
 
-def change(engine: SparkEngine, name: str, statement: str) -> None:
+def change(engine: SparkEngine, name: str, statement: str, told: Told = _NOTHING) -> None:
     """Run a statement that changes what is known of a table, not its rows."""
-    with translated(f"changing {name}"), marked(engine):
+    with translated(f"changing {name}"), marked(engine, told):
         engine.sql(statement)
 
 
@@ -245,10 +314,10 @@ def check(engine: SparkEngine, view: str, table: TableDefinition, given: Schema)
 
 
 @contextmanager
-def marked(engine: SparkEngine, others: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Let the commits of the block carry the mark of one new write, and give the write's name; ``others`` are settings
-    of the session that hold in the block, too."""
-    write, mark = commit_mark()
+def marked(engine: SparkEngine, told: Told, others: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Let the commits of the block carry the mark of one new write and what it ``told``, and give the write's name;
+    ``others`` are settings of the session that hold in the block, too."""
+    write, mark = commit_mark(told)
     session = engine.session
     with _one_commit, held(session, _FILES, where_allowed=True), held(session, {_MARK: mark, **(others or {})}):
         yield write

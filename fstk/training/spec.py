@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from fstk.columns.length import read_age
 from fstk.columns.typing import Nulls
 from fstk.columns.values import decoded, encoded, plain
 from fstk.errors import InvalidInput, NameCollision
@@ -26,7 +27,8 @@ class FeatureLookup:
         rename_outputs: feature → name of its column in the training set; the others keep theirs.
         timestamp_lookup_key: the labels' time column (a name or a list of one), required for a table with a time
             column: a feature row is seen when its time is not after this one.
-        lookback_window: how old a feature row may be at most, inclusive; None for no limit, zero for equal times only.
+        lookback_window: how old a feature row may be at most, inclusive: a ``timedelta``, a length such as ``"14d"``
+            or ``"36h"``; None for no limit, zero for equal times only.
         default_values: output name → value that stands for its nulls, missing or stored.
         nulls: ``"keep"`` takes the newest row that a label may see whole, nulls and all; ``"skip"`` takes of each
             feature the newest value that is not null among the rows that the label may see, each with its own time
@@ -69,7 +71,7 @@ class FeatureLookup:
         feature_names: str | Sequence[str] | None = None,
         rename_outputs: Mapping[str, str] | None = None,
         timestamp_lookup_key: str | Sequence[str] | None = None,
-        lookback_window: dt.timedelta | None = None,
+        lookback_window: dt.timedelta | str | None = None,
         default_values: Mapping[str, Any] | None = None,
         nulls: Nulls = "keep",
     ) -> None:
@@ -77,7 +79,7 @@ class FeatureLookup:
         times = _names(timestamp_lookup_key, "timestamp_lookup_key", name)
         if times is not None and len(times) > 1:
             raise InvalidInput(f"timestamp_lookup_key of {name} must be one column; got {', '.join(times)}.")
-        _check_lookback(lookback_window, times, name)
+        lookback = _lookback(lookback_window, times, name)
         _check_nulls(nulls, times, name)
         names = _names(feature_names, "feature_names", name)
         renames = _mapping(rename_outputs, "rename_outputs", name)
@@ -92,7 +94,7 @@ class FeatureLookup:
             "feature_names": names,
             "rename_outputs": renames,
             "timestamp_lookup_key": times[0] if times else None,
-            "lookback_window": lookback_window,
+            "lookback_window": lookback,
             "default_values": {k: plain(v) for k, v in _mapping(default_values, "default_values", name).items()},
             "nulls": nulls,
         }
@@ -155,15 +157,16 @@ def _mapping(value: Any, argument: str, table: str) -> dict[str, Any]:
     return dict(value)
 
 
-def _check_lookback(window: Any, times: tuple[str, ...] | None, table: str) -> None:
+def _lookback(window: Any, times: tuple[str, ...] | None, table: str) -> dt.timedelta | None:
     if window is None:
-        return
-    if not isinstance(window, dt.timedelta):
-        raise InvalidInput(f"lookback_window of {table} must be a datetime.timedelta; got {window!r}.")
-    if window < dt.timedelta(0):
-        raise InvalidInput(f"lookback_window of {table} must not be negative; got {window}.")
+        return None
     if times is None:
         raise InvalidInput(f"lookback_window of {table} needs a timestamp_lookup_key to look back from.")
+    if not isinstance(window, dt.timedelta | str):
+        raise InvalidInput(
+            f"lookback_window of {table} must be a datetime.timedelta or a length such as '14d'; got {window!r}."
+        )
+    return read_age(window, f"lookback_window of {table}")
 
 
 def _check_nulls(nulls: str, times: tuple[str, ...] | None, table: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from fstk.columns.length import read_length
+from fstk.columns.length import read_age
 from fstk.columns.typing import Nulls
 from fstk.errors import InvalidInput
 from fstk.training.functions import FeatureFunction
@@ -85,7 +85,8 @@ def lookup(line: str) -> LookupLine:
     every = read["features"] is None or "*" in names
     features, keys = None if every else tuple(names), tuple(_items(read["keys"]))
     nulls: Nulls = "skip" if read["skip"] else "keep"
-    return LookupLine(read["table"], keys, features, renames, _within(read["within"]), nulls)
+    within = None if read["within"] is None else read_age(read["within"], "within")
+    return LookupLine(read["table"], keys, features, renames, within, nulls)
 
 
 def function(line: str) -> FeatureFunction | None:
@@ -101,9 +102,3 @@ def function(line: str) -> FeatureFunction | None:
 
 def _items(text: str | None) -> list[str]:
     return [item.strip().strip("`") for item in (text or "").split(",") if item.strip()]
-
-
-def _within(text: str | None) -> timedelta | None:
-    if text is None or re.fullmatch("0[wdhms]?", text):  # equal times only, which is no length of a window
-        return None if text is None else timedelta(0)
-    return timedelta(microseconds=read_length(text, "within").micros or 0)

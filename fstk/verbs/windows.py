@@ -11,9 +11,9 @@ from fstk.display import Displayed, Stacked
 from fstk.engines import choice
 from fstk.engines.base import Engine, TableVersion
 from fstk.errors import BadExpression, InvalidInput, UnknownTable
+from fstk.models.users import users_told
 from fstk.previews.windows import WindowPreview, preview
 from fstk.tables.configured import local_table, open_catalog
-from fstk.tables.provenance import source_tags
 from fstk.tables.report import WriteReport
 from fstk.tables.spec import FeatureTable
 from fstk.verbs.code import Code, call, datetime_import, listed, literal
@@ -70,16 +70,18 @@ class WindowsRequest:
             print(f"{error}\nStarting Spark for it.", flush=True)
             raise
 
-    def write(self) -> WindowsWrite:
-        """Merge the features into the table, which is made when it is not there."""
+    def write(self, *, redefine: bool = False) -> WindowsWrite:
+        """Merge the features into the table, which is made when it is not there; Redefined where features of it would
+        change their meaning, unless the caller means to ``redefine`` them."""
         before = self.preview()
         before.table.check()
         keys = list(self.features.keys)
         rows = self._rows()
         catalog = open_catalog()
         if self.existing is not None:
-            return WindowsWrite(before, catalog.write(self.table, rows))
-        made = catalog.create(self.table, keys, rows, timeseries_column=self.time, tags=self._tags())
+            with users_told():
+                return WindowsWrite(before, catalog.write(self.table, rows, redefine=redefine))
+        made = catalog.create(self.table, keys, rows, timeseries_column=self.time)
         assert made.report is not None
         return WindowsWrite(before, made.report)
 
@@ -114,7 +116,6 @@ class WindowsRequest:
             ("timeseries_column", literal(self.time)),
             ("df", "rows"),
         ]
-        table += [("tags", literal(self._tags()))] if self._tags() and self.existing is None else []
         made = f"features = {call('WindowedFeatures', arguments)}"
         lines = [*first, f"from fstk import {', '.join(names)}", "", made, *steps, call("fe.create_table", table)]
         return Code("\n".join(lines))
@@ -145,12 +146,6 @@ class WindowsRequest:
         if not isinstance(self.points, Calendar):
             rows = rows.select(*keys, *self.features.columns).dropna(subset=keys).dropDuplicates(keys)
         return rows.withColumnRenamed(self._computed_time, self.time)
-
-    def _tags(self) -> dict[str, str]:
-        """Return what a new table should say of where its features come from; lint and pictures read it."""
-        if not isinstance(self.features.source, str):
-            return {}
-        return source_tags(self.features.source, self.features.timestamp, self.features.closed)
 
 
 def parse(

@@ -27,6 +27,7 @@ from fstk.tables.configured import local_names, local_table
 from fstk.windows.aggregates import KEYS, is_of
 from fstk.windows.calendar import Calendar
 from fstk.windows.kernel import Reduction, WindowKernel
+from fstk.windows.meaning import definitions
 from fstk.windows.plan import PlannedFeature, WindowPlan, meaning
 from fstk.windows.report import COUNTS, SourceReport, count_events
 
@@ -59,7 +60,8 @@ def plan(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str
 def compute(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None = None) -> Frame:
     """Return the features at ``points``; see :meth:`fstk.windows.features.WindowedFeatures.compute`."""
     table, plan, run = _prepare(features, points, engine, timestamp, rows=True)
-    frame = run(plan.schema)
+    defined = definitions(features, table, points)
+    frame = engine.noted(run(plan.schema), {column: one.to_json() for column, one in defined.items()})
     _note(table)
     return frame
 

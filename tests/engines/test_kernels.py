@@ -5,6 +5,7 @@ import pytest
 
 from fstk.engines import buckets
 from fstk.engines.base import Engine
+from fstk.engines.notes import notes_of
 from fstk.errors import DuplicateKeys
 
 
@@ -81,3 +82,13 @@ def test_frames_without_rows_or_chunks(engine: Engine) -> None:
     found = engine.arrow(engine.map(frame, ["a"], lambda table: table, engine.schema(frame)))
     assert found.num_rows == 0
     assert found.schema.types == list(kinds.values())
+
+
+def test_a_text_beside_a_column_is_read_again_replaced_and_taken_away(engine: Engine) -> None:
+    frame = engine.frame(pa.table({"k": [1], "a.b": [2.0]}), "frame")
+    beside = engine.noted(frame, {"a.b": 'sum("x")', "k": "é"})
+    assert notes_of(beside) == {"a.b": 'sum("x")', "k": "é"}
+    other = engine.noted(beside, {"k": "other"})
+    assert notes_of(other) == {"k": "other"}
+    assert notes_of(engine.noted(other, {})) == {}
+    assert engine.arrow(other).to_pylist() == [{"k": 1, "a.b": 2.0}]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fstk.errors import ExpiredSnapshot, InvalidInput, NaiveDatetime, UnknownName
-from fstk.tables.history import choose, commit_mark, only_fstk, read_history
+from fstk.tables.history import Told, choose, commit_mark, only_fstk, read_history
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -71,7 +71,7 @@ def test_keys_are_not_known_unique_where_the_beginning_is_lost() -> None:
 
 def test_a_mark_is_new_for_every_write_and_carries_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fstk.tables.history.run_id", lambda: "churn/1998-03-31")
-    (one, mark), (two, _) = commit_mark(), commit_mark()
+    (one, mark), (two, _) = commit_mark(Told()), commit_mark(Told())
     assert one != two
     found = read_history([CREATED | {"userMetadata": mark}])[0]
     assert (found.by_fstk, found.run, found.write) == (True, "churn/1998-03-31", one)

@@ -70,6 +70,15 @@ def test_two_outputs_of_one_name_are_refused(names: list[str]) -> None:
         FeatureLookup("t", "k", feature_names=names, rename_outputs={"b": "A"})
 
 
+def test_a_lookback_is_a_timedelta_or_a_length_as_people_write_it() -> None:
+    for written, length in (("14d", 14 * DAY), ("36h", 1.5 * DAY), ("0", 0 * DAY), (2 * DAY, 2 * DAY)):
+        lookup = FeatureLookup("t", "k", timestamp_lookup_key="at", lookback_window=written)
+        assert lookup.lookback_window == length
+        assert FeatureLookup.from_json(lookup.to_json()) == lookup
+    with pytest.raises(InvalidInput, match=r"lookback_window of t: '14 days' is not a positive length; write '4w'"):
+        FeatureLookup("t", "k", timestamp_lookup_key="at", lookback_window="14 days")
+
+
 def test_a_lookback_is_counted_in_whole_microseconds() -> None:
     window = dt.timedelta(days=999_999_999, seconds=86_399, microseconds=999_999)
     lookup = FeatureLookup("t", "k", timestamp_lookup_key="at", lookback_window=window)

@@ -84,7 +84,6 @@ def test_a_source_may_be_any_frame_of_the_notebook(shell: InteractiveShell, fill
     assert with_frame == shown(shell, f"{HEAD} --windows 7d\nsum(amount) as spend\n")
     code = shown(shell, f"{head} --windows 7d --code\nsum(amount) as spend\n")
     assert "    source=bought,\n" in code
-    assert "tags=" not in code
 
 
 def test_points_are_the_keys_and_times_of_a_frame_without_its_other_columns(
@@ -189,7 +188,6 @@ def test_the_code_of_a_calendar_reads_as_a_person_would_write_it(shell: Interact
         '    primary_keys=["customer_id"],\n'
         '    timeseries_column="as_of",\n'
         "    df=rows,\n"
-        '    tags={"source": "transactions", "event_time": "purchased_at", "closed": "right"},\n'
         ")"
     )
 

@@ -2,17 +2,24 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import deltalake
 import pyarrow as pa
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from fstk import Aggregate, FeatureEngineeringClient, WindowedFeatures
+from fstk.display import share
 from fstk.engines import connect
 from fstk.engines.base import TableVersion
+from fstk.errors import Redefined
 from fstk.previews.loaded import rows_among
 from fstk.tables.configured import open_catalog
+from fstk.tables.history import definitions_at
+from fstk.tables.provenance import event_sources
 from tests.notebook.cells import refused, result, shown
 from tests.notebook.tables import DAY, INSTANT, PURCHASES, START, labels, purchases
 
@@ -67,11 +74,17 @@ def test_a_calendar_is_written_once_and_the_code_changes_nothing_after_it(notebo
     assert text.startswith("feature_store.spend created at v0")
     expected = loop(weekly(), 7, "as_of")
     assert rows("feature_store.spend") == expected
-    assert open_catalog().get("feature_store.spend").tags == {
-        "source": "transactions",
-        "event_time": "purchased_at",
-        "closed": "left",
-    }
+    table = open_catalog().get("feature_store.spend")
+    said = table.definitions["n_7d"].sentence("as_of")
+    assert said == (
+        "count(*) over the 7 days before as_of, of transactions (version 0) by purchased_at, not including the instant "
+        "itself"
+    )
+    assert "sum(amount) filter (where quantity > 1) over the 7 days before" in repr(table)
+    assert "of transactions (version 0) by purchased_at, not including the instant itself" in repr(table)
+    assert event_sources([table])["feature_store.spend"].time == "purchased_at"
+    assert table.location is not None
+    assert all(not field.metadata for field in deltalake.DeltaTable(table.location).schema().fields)
     assert "v0 · nothing changed" in shown(notebook, f"{cell} --write\n{LINES}")
     shown(notebook, shown(notebook, f"{cell} --code\n{LINES}"))
     assert open_catalog().get("feature_store.spend").version == 0
@@ -207,3 +220,68 @@ def test_a_view_of_the_session_serves_as_source_and_as_labels(
     assert repr(result(notebook, cell.replace("labels", "labels_view"))) == expected
     spark.catalog.dropTempView("bought_view")
     spark.catalog.dropTempView("labels_view")
+
+
+def test_another_meaning_is_refused_with_the_difference_and_written_only_when_it_is_meant(
+    notebook: InteractiveShell,
+) -> None:
+    cell = f"{HEAD} --windows 30d {WEEKS}"
+    shown(notebook, f"{cell} --write\nsum(amount) as spend\n")
+    told = shown(notebook, f"{cell}\nsum(amount * 2) as spend\n")
+    assert told.splitlines()[0] == "feature_store.spend would change what spend_30d mean: only with --redefine"
+    assert "spend_30d: sum(amount) over the 30 days before as_of → sum(amount * 2) over the 30 days" in told
+    error = refused(notebook, f"{cell} --write\nsum(amount * 2) as spend\n")
+    assert isinstance(error, Redefined)
+    assert error.exit_code == 2
+    old, new = (loop_of(weekly(), 30, factor) for factor in (1, 2))
+    differ = sum(old[place] != new[place] for place in old)
+    examples = [f"{k} at {at:%Y-%m-%d}: {old[k, at]} → {new[k, at]}" for k, at in sorted(old) if old[k, at]]
+    assert str(error).splitlines() == [
+        "feature_store.spend: spend_30d would change meaning. Nothing was written.",
+        "  spend_30d: sum(amount) over the 30 days before as_of → sum(amount * 2) over the 30 days before as_of",
+        f"    {differ} of {len(old)} rows differ ({share(differ, len(old))}), such as {' · '.join(examples[:3])}",
+        "Write it all the same: --redefine (redefine=True). Keep both: give the feature another name.",
+        "No registered model or online table is known to use it.",
+    ]
+    assert open_catalog().get("feature_store.spend").version == 0
+    shown(notebook, "%fstk publish feature_store.spend")
+    assert "Used by its online table in sqlite:///" in str(refused(notebook, f"{cell} --write\nmax(amount) as spend\n"))
+    written = shown(notebook, f"{cell} --write --redefine\nsum(amount * 2) as spend\n")
+    assert "feature_store.spend v0 → v1" in written
+    again = shown(notebook, f"{cell} --write\nSUM( amount*2 ) as spend\n")
+    assert "v1 · nothing changed" in again
+    versions = open_catalog().versions("feature_store.spend")
+    texts = [definitions_at(versions, ["spend_30d"], at)["spend_30d"].expression for at in (0, 1)]
+    assert texts == ["sum(amount)", "sum(amount * 2)"]
+
+
+def loop_of(points: list[tuple[int, dt.datetime]], days: int, factor: int) -> dict[tuple[int, dt.datetime], Any]:
+    """What each customer had spent, times ``factor``, purchase by purchase."""
+    found = {}
+    for customer, at in points:
+        seen = [a for k, day, a, _ in PURCHASES if k == customer and at - days * DAY <= START + day * DAY < at]
+        found[customer, at] = factor * sum(seen) if seen else None
+    return found
+
+
+def test_python_is_asked_the_same_and_rows_that_agree_do_not_excuse_it(notebook: InteractiveShell) -> None:
+    fe = FeatureEngineeringClient()
+    events = purchases()
+
+    def spend(expression: str) -> Any:
+        features = WindowedFeatures(
+            events, "customer_id", "purchased_at", [Aggregate(expression, name="spend")], ["7d"]
+        )
+        points = pa.table({"customer_id": [1, 2], "purchased_at": pa.array([START + 7 * DAY] * 2, INSTANT)})
+        return features.compute(points)
+
+    create = partial(fe.create_table, name="shop.spend", primary_keys="customer_id", timeseries_column="purchased_at")
+    create(df=spend("sum(amount)"))
+    with pytest.raises(Redefined, match=r"0 of 2 rows differ \(0.0 %\)"):
+        fe.write_table(name="shop.spend", df=spend("sum(abs(amount))"))
+    with pytest.raises(Redefined, match="spend_7d would change meaning"):
+        create(df=spend("sum(abs(amount))"))
+    assert fe.get_table(name="shop.spend").version == 0
+    assert fe.write_table(name="shop.spend", df=spend("sum(abs(amount))"), redefine=True).version == 1
+    assert fe.get_table(name="shop.spend").definitions["spend_7d"].expression == "sum(abs(amount))"
+    assert not fe.write_table(name="shop.spend", df=spend("sum(abs(amount))")).changed

@@ -1,0 +1,123 @@
+"""What a windowed feature is: which aggregate of which events over which window; written with a table's version."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+LIFETIME = "lifetime"
+_UNITS = {"w": "week", "d": "day", "h": "hour", "m": "minute", "s": "second", "mo": "month"}
+_LENGTH = re.compile(rf"(\d+)({'|'.join(_UNITS)})")
+_QUOTED = re.compile(r"('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`)")
+
+
+class FeatureDefinition(msgspec.Struct, frozen=True):
+    """How one feature is computed, and of what it was.
+
+    ``expression`` is its aggregate, ``window`` the length as in the name of its column; ``entity``, ``timestamp`` and
+    ``closed`` are those of ``WindowedFeatures``, ``others`` further arguments of it and of its ``Aggregate`` that were
+    given. ``source`` is a table, None for a frame. ``source_version``, the version that was read, and ``points``, the
+    instants that were asked for, are of the version that was written, not of the meaning.
+    """
+
+    expression: str
+    window: str
+    entity: tuple[str, ...]
+    timestamp: str
+    closed: str = "left"
+    source: str | None = None
+    source_version: int | None = None
+    points: str = "events"
+    others: dict[str, Any] = {}
+
+    @property
+    def meaning(self) -> tuple[Any, ...]:
+        """What is equal where a feature is the same, however its expression is spaced and whatever was read."""
+        named = tuple(name.lower() for name in (*self.entity, self.timestamp))
+        return _normal(self.expression), self.window, self.closed, named, sorted(self.others.items())
+
+    @property
+    def timeless(self) -> FeatureDefinition:
+        """The definition without what was read and asked for."""
+        return msgspec.structs.replace(self, source_version=None, points="")
+
+    def read_at(self, sources: Mapping[str, int | None], points: str | None) -> FeatureDefinition:
+        """Return the definition as of a write that read these versions of tables, for these points."""
+        if self.source is None or self.source not in sources:
+            return self
+        return msgspec.structs.replace(self, source_version=sources[self.source], points=points or self.points)
+
+    def means(self, other: FeatureDefinition) -> bool:
+        """Tell whether two definitions are one feature; a frame may be the events of any table."""
+        sources = {one.source for one in (self, other)} - {None}
+        return self.meaning == other.meaning and len(sources) < 2
+
+    def words(self, time: str) -> str:
+        """Return what is computed; ``time`` is the table's: ``sum(amount) over the 30 days before as_of``."""
+        others = "".join(f", {name}={value}" for name, value in sorted(self.others.items()))
+        side = f"before {time}" if self.closed == "left" else f"up to and including {time}"
+        return f"{self.expression} over {_spoken(self.window)} {side}{others}"
+
+    @property
+    def origin(self) -> str:
+        """Of what it is computed: ``of transactions (version 4) by purchased_at, not including the instant itself``."""
+        version = "" if self.source_version is None else f" (version {self.source_version})"
+        ends = {
+            "left": "not including the instant itself",
+            "right": "including the instant itself, not the first of the window",
+            "both": "including the instant itself",
+        }
+        return f"of {self.source or 'a frame'}{version} by {self.timestamp}, {ends[self.closed]}"
+
+    def sentence(self, time: str) -> str:
+        """Return all of it: the words, and of what."""
+        return f"{self.words(time)}, {self.origin}"
+
+    def to_json(self) -> str:
+        """Return the definition as JSON text; :meth:`from_json` reads it."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> FeatureDefinition:
+        return msgspec.json.decode(text, type=cls)
+
+
+Definitions: TypeAlias = Mapping[str, FeatureDefinition]
+"""By feature column."""
+
+
+def redefined(now: Definitions, then: Definitions) -> dict[str, tuple[FeatureDefinition, FeatureDefinition]]:
+    """Return what was defined ``then`` and means another thing ``now``, by column: the definition before and after."""
+    return {name: (then[name], one) for name, one in now.items() if name in then and not one.means(then[name])}
+
+
+def origins(definitions: Definitions) -> dict[str, list[str]]:
+    """Return the columns of each origin, both in the order in which they come."""
+    found: dict[str, list[str]] = {}
+    for name, one in definitions.items():
+        found.setdefault(one.origin, []).append(name)
+    return found
+
+
+def read_all(texts: Mapping[str, str], columns: Iterable[str]) -> dict[str, FeatureDefinition]:
+    """Return the definitions that ``texts`` are, of those that are among ``columns``."""
+    known = set(columns)
+    return {name: FeatureDefinition.from_json(text) for name, text in texts.items() if name in known}
+
+
+def _spoken(window: str) -> str:
+    found = _LENGTH.fullmatch(window)
+    if found is None:
+        return "all" if window == LIFETIME else window
+    number, unit = found[1], _UNITS[found[2]]
+    return f"the {unit}" if number == "1" else f"the {number} {unit}s"
+
+
+def _normal(expression: str) -> str:
+    parts = _QUOTED.split(expression.strip())
+    plain = [re.sub(r"\s*([^\w\s])\s*", r"\1", re.sub(r"\s+", " ", part)).lower() for part in parts[::2]]
+    quoted = [part.strip("`").lower() if re.fullmatch(r"`\w+`", part) else part for part in parts[1::2]]
+    return "".join(part for pair in zip(plain, [*quoted, ""], strict=True) for part in pair)

@@ -1,0 +1,46 @@
+"""What windowed features are, as a table that they are written to will tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from fstk.engines.base import TableVersion
+from fstk.tables.definition import FeatureDefinition
+from fstk.windows.calendar import Calendar
+
+if TYPE_CHECKING:
+    from fstk.windows.features import WindowedFeatures
+
+_OWN = {"source", "entity", "timestamp", "aggregates", "windows", "closed", "expression", "name"}
+
+
+def definitions(features: WindowedFeatures, table: TableVersion | None, points: Any) -> dict[str, FeatureDefinition]:
+    """Return the definition of each feature, computed of the events of ``table`` (None: of a frame) at ``points``."""
+    return {
+        column: FeatureDefinition(
+            expression=aggregate.expression,
+            window=length.name,
+            entity=features.keys,
+            timestamp=features.timestamp,
+            closed=features.closed,
+            source=None if table is None else table.name.removeprefix("default."),
+            source_version=None if table is None else table.version,
+            points=_told(points),
+            others={**_further(features), **_further(aggregate)},
+        )
+        for column, aggregate, length in features.features
+    }
+
+
+def _further(spec: Any) -> Mapping[str, Any]:
+    """Return the arguments of a spec that a definition has no place of its own for, where they are not the default."""
+    named = [one for one in fields(spec) if one.name not in _OWN]
+    return {one.name: getattr(spec, one.name) for one in named if getattr(spec, one.name) != one.default}
+
+
+def _told(points: Any) -> str:
+    if isinstance(points, Calendar):
+        return f"calendar {', '.join(str(getattr(points, one.name)) for one in fields(points))}"
+    return points if isinstance(points, str) else "a frame"
