@@ -421,6 +421,12 @@ class FeatureEngineeringClient:
         >>> training_set = fe.create_training_set(df=labels, feature_lookups=[lookup], label="churned")
         >>> training_set.to_pandas()["spend_30d"].tolist()
         [10.0, 25.0, 7.5]
+        >>> import datetime
+        >>> spine = Spine("shop.spend", datetime.date(2024, 1, 1), datetime.date(2024, 1, 10), every="4d")
+        >>> known = FeatureLookup("shop.spend", "customer_id", timestamp_lookup_key="as_of")
+        >>> rows = fe.create_training_set(spine=spine, feature_lookups=[known]).to_pandas()
+        >>> rows[["customer_id", "spend_30d"]].values.tolist()
+        [[1.0, 10.0], [1.0, 10.0], [1.0, 25.0], [2.0, 7.5]]
         """
         if (feature_lookups is None) == (feature_spec is None):
             raise InvalidInput("give feature_lookups, or feature_spec, the name of a set: one of the two.")

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+WRITING = [page for page in PAGES if "fe.create_table(" in page.read_text()]
 ROOMS = ("columns", "jobs", "windows")
 MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -29,8 +30,13 @@ def run(example: doctest.DocTest) -> None:
     assert not report, "".join(report)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_snippet_of_a_page_answers_as_written(page: Path) -> None:
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=pytest.mark.spark if page in WRITING else (), id=page.stem) for page in PAGES]
+)
+@pytest.mark.usefixtures("warehouse")
+def test_every_snippet_of_a_page_answers_as_written(page: Path, request: pytest.FixtureRequest) -> None:
+    if page in WRITING:
+        request.getfixturevalue("spark")
     blocks = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     others = {"sql", "bash", "json"}  # which tests/online/test_postgres.py and tests/serving run
     assert {language for language, _ in blocks} <= {"python", *others}

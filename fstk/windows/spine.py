@@ -44,11 +44,8 @@ class Spine:
         InvalidName: ``table`` is not a table name. NaiveDatetime, InvalidInput: as a Calendar.
 
     >>> import datetime as dt
-    >>> spine = Spine("shop.spend", dt.date(2024, 1, 1), dt.date(2024, 1, 10), every="4d")
-    >>> lookup = FeatureLookup("shop.spend", "customer_id", timestamp_lookup_key="as_of")
-    >>> rows = fe.create_training_set(spine=spine, feature_lookups=[lookup]).to_pandas()
-    >>> rows[["customer_id", "spend_30d"]].values.tolist()
-    [[1.0, 10.0], [1.0, 10.0], [1.0, 25.0], [2.0, 7.5]]
+    >>> Spine("shop.spend", dt.date(2024, 1, 1), dt.date(2024, 1, 10), every="4d").calendar
+    Calendar(start=datetime.date(2024, 1, 1), end=datetime.date(2024, 1, 10), every='4d')
     """
 
     table: str = Field(description="the name of a feature table")
