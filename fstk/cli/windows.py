@@ -17,13 +17,20 @@ def windows(
     source: Annotated[str, Option(metavar="SOURCE", help="The events: a table, or a variable that holds a frame.")],
     entity: Annotated[str, Option(metavar="COLUMN", help="The events' key column, or several with commas.")],
     time: Annotated[str, Option(metavar="COLUMN", help="The events' time column.")],
-    windows: Annotated[str, Option(metavar="LENGTHS", help="Such as 4w,7d,36h,lifetime.")],
+    windows: Annotated[str, Option(metavar="LENGTHS", help="Such as 4w,7d,36h,1mo,lifetime.")],
     closed: Annotated[
         Literal["left", "right", "both"],
         Option(help="Which ends belong to a window; left does not see its own instant."),
     ] = "left",
     calendar: Annotated[
         str | None, Option(metavar="START,END,EVERY", help="Features on a calendar, as 1997-01-08,1998-04-01,7d.")
+    ] = None,
+    zone: Annotated[
+        str | None, Option(metavar="ZONE", help="The calendar's days, weeks or months are of it, as Europe/London.")
+    ] = None,
+    align: Annotated[
+        Literal["day", "week", "month"] | None,
+        Option(help="Windows end where the point's day, week or month begins."),
     ] = None,
     points: Annotated[
         str | None, Option(metavar="SOURCE[,COLUMN]", help="Features at the keys and times of this table or variable.")
@@ -62,7 +69,9 @@ def windows(
     from fstk.verbs.windows import parse
 
     call = call_of(context)
-    request = parse(call.namespace, call.text, table, source, entity, time, windows, closed, calendar, points)
+    request = parse(
+        call.namespace, call.text, table, source, entity, time, windows, closed, calendar, points, zone, align
+    )
     if output is not None:
         call.bind(output, request.features)
     if code:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,8 @@ import pyarrow as pa
 from fstk.columns.arrays import integers, masked, nulls
 from fstk.errors import InvalidInput, NaiveDatetime
 
+Align = Literal["day", "week", "month"]
+"""What a window may end at the beginning of, instead of at its point."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WALL_EPOCH = _EPOCH.replace(tzinfo=None)
 _MICROSECOND = timedelta(microseconds=1)
@@ -52,6 +54,35 @@ def day_numbers(column: pa.Array) -> pa.Array:
     """
     times, absent = instants(column.cast(pa.date32()) if pa.types.is_null(column.type) else column)
     return masked((times // _DAY).astype(np.int32), ~absent)
+
+
+def add_months(times: np.ndarray, months: int | np.ndarray) -> np.ndarray:
+    """Return instants (µs) some months later at the same time of day in UTC: on the same day of the month, or on the
+    last of a month that lacks it, as Spark's add_months counts.
+
+    >>> end_of_may = np.array([microseconds(datetime(2024, 5, 31, 6, tzinfo=UTC))])
+    >>> instant(int(add_months(end_of_may, -3)[0])).isoformat()
+    '2024-02-29T06:00:00+00:00'
+    """
+    date = (times // _DAY).astype("M8[D]")
+    month = date.astype("M8[M]")
+    place = date - month.astype("M8[D]")
+    target = month + months
+    begin = target.astype("M8[D]")
+    last = (target + 1).astype("M8[D]") - begin - 1
+    return (begin + np.minimum(place, last)).astype(np.int64) * _DAY + times % _DAY
+
+
+def aligned_days(days: np.ndarray, align: Align) -> np.ndarray:
+    """Return the first day (since 1970) of the day, week (from Monday) or month that each of ``days`` lies in."""
+    if align == "month":
+        return days.astype("M8[D]").astype("M8[M]").astype("M8[D]").astype(np.int64)
+    return days if align == "day" else (days + 3) // 7 * 7 - 3
+
+
+def aligned(times: np.ndarray, align: Align) -> np.ndarray:
+    """Return the last beginning of a day, week or month in UTC that is not after each instant (µs)."""
+    return aligned_days(times // _DAY, align) * _DAY
 
 
 def microseconds(moment: datetime) -> int:

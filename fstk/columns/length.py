@@ -11,18 +11,23 @@ from fstk.errors import InvalidInput
 
 _UNITS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "w": 7 * 86_400_000_000}
 _WRITTEN = re.compile(r"([1-9][0-9]{0,11})([wdhms])")
+_WRITTEN_MONTHS = re.compile(r"([1-9][0-9]{0,4})mo")
 
 
 @dataclass(frozen=True)
 class Length:
-    """A length of time: how it is written in column names, and its microseconds; None has no beginning (lifetime)."""
+    """A length of time: how it is written in column names, and its microseconds; None has no beginning (lifetime), or
+    is of calendar ``months``."""
 
     name: str
     micros: int | None
+    months: int | None = None
 
     @property
     def spoken(self) -> str:
         """The length with its unit apart: ``7 d``, ``90 min``."""
+        if self.months is not None:
+            return f"{self.months} mo"
         return f"{self.name[:-1]} {self.name[-1].replace('m', 'min')}"
 
 
@@ -65,3 +70,13 @@ def read_length(value: object, argument: str) -> Length:
             "or None."
         )
     return Length(text, int(written[1]) * _UNITS[written[2]])
+
+
+def read_window(value: object, argument: str) -> Length:
+    """Return a length, or one of calendar months; else as :func:`read_length`.
+
+    >>> read_window("3mo", "windows").months
+    3
+    """
+    written = _WRITTEN_MONTHS.fullmatch(value) if isinstance(value, str) else None
+    return read_length(value, argument) if written is None else Length(written[0], None, int(written[1]))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import zoneinfo
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fstk.columns.instants import day, days, instant, microseconds
 from fstk.errors import InvalidInput, UnknownName, nearest, shown
 
 Unclear = Literal["refuse", "earlier", "later"]
@@ -46,6 +49,24 @@ def from_clock(column: pa.ChunkedArray, zone: str, where: str, unclear: Unclear 
     if unclear == "refuse":
         _check(clock, first, last, zone, where)
     return (last if unclear == "later" else first).cast(_INSTANT)
+
+
+def midnights(of: np.ndarray, zone: str) -> np.ndarray:
+    """Return the instants (µs) at which days (since 1970) begin in ``zone``; the first of a midnight that is there
+    twice, the end of the gap where clocks skip it.
+
+    >>> midnights(np.array([19_813, 19_814]), "Europe/London").tolist()  # 31 March 2024 had 23 hours
+    [1711843200000000, 1711926000000000]
+    """
+    at = zoneinfo.ZoneInfo(zone)
+    begins = (dt.datetime.combine(day(one), dt.time(), tzinfo=at) for one in of.tolist())
+    return np.fromiter((microseconds(begin) for begin in begins), np.int64, len(of))
+
+
+def local_days(times: np.ndarray, zone: str) -> np.ndarray:
+    """Return the days (since 1970) of ``zone`` in which instants (µs) lie."""
+    at = zoneinfo.ZoneInfo(zone)
+    return np.fromiter((days(instant(one).astimezone(at).date()) for one in times.tolist()), np.int64, len(times))
 
 
 def _assumed(clock: pa.ChunkedArray, zone: str, which: Literal["earliest", "latest"]) -> pa.ChunkedArray:

@@ -22,7 +22,7 @@ from fstk.verbs.new import TEMPLATES
 from fstk.windows.expression import FUNCTIONS
 
 _GRAMMAR: Any = typer.main.get_command(app)
-_LENGTHS = ["1d", "7d", "14d", "4w", "30d", "90d", "lifetime"]
+_LENGTHS = ["1d", "7d", "14d", "4w", "30d", "90d", "1mo", "lifetime"]
 _EXPRESSED = ["coalesce(", "datediff(", "if(", "nullif("]
 _LAST = re.compile(r"[^\s,=]*$")
 _LAST_NAME = re.compile(r"[\w.]*$")

@@ -114,7 +114,7 @@ def preview(
     empty = arrow_schema(schema).empty_table() if isinstance(engine, DirectEngine) else source
     windows = replace(features, source=empty).plan(points, timestamp=points_time, engine=engine)
     windowed = product(features.lengths, features.aggregates)
-    said = [meaning(one.expression, length, features.closed, time) for length, one in windowed]
+    said = [meaning(one.expression, length, features.closed, time, features.align) for length, one in windowed]
     planned = tuple(replace(one, meaning=words) for one, words in zip(windows.features, said, strict=True))
     windows = replace(windows, source=features.source_name, features=planned)
     wanted = definition(features, windows, name, time)

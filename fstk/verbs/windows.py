@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from fstk.columns.instants import Align
 from fstk.display import Displayed, Stacked
 from fstk.engines import choice
 from fstk.engines.base import Engine, TableVersion
@@ -101,6 +102,7 @@ class WindowsRequest:
             ("windows", literal(list(features.windows))),
         ]
         arguments += [("closed", literal(features.closed))] if features.closed != "left" else []
+        arguments += [("align", literal(features.align))] if features.align is not None else []
         keys = [*features.keys, self._computed_time]
         computed = f"features.compute({self.points_code}"
         computed += f", timestamp={literal(self.points_time)})" if self.points_time is not None else ")"
@@ -159,11 +161,15 @@ def parse(
     closed: Closed,
     calendar: str | None,
     points: str | None,
+    zone: str | None = None,
+    align: Align | None = None,
 ) -> WindowsRequest:
     """Return the request that the words of ``fstk windows`` and the lines of ``text`` make; ``namespace`` is that of a
     notebook's cells, None in a terminal. Raises InvalidInput and its kinds."""
     if calendar is not None and points is not None:
         raise InvalidInput("--calendar and --points both say at which instants; give one of them.")
+    if zone is not None and calendar is None:
+        raise InvalidInput("--zone is that of --calendar's days; without a calendar there are none.")
     variables = namespace or {}
     found = frame_or_name(source, variables)
     columns = [column.strip() for column in entity.split(",")]
@@ -174,6 +180,7 @@ def parse(
         [aggregate(line) for line in required_statements(text, namespace, _EXAMPLE)],
         [_length(one.strip()) for one in windows.split(",")],
         closed=closed,
+        align=align,
     )
     existing = _existing(table)
     known = existing.timeseries_column if existing is not None else None
@@ -181,8 +188,9 @@ def parse(
     source_code = literal(found) if isinstance(found, str) else source
     if calendar is not None:
         own = known or _CALENDAR_TIME
-        moments = read_calendar(calendar, "--calendar")
-        code = f"Calendar({literal(moments.start)}, {literal(moments.end)}, every={literal(moments.every)})"
+        moments = read_calendar(calendar, "--calendar", zone)
+        in_zone = f", zone={literal(zone)}" if zone is not None else ""
+        code = f"Calendar({literal(moments.start)}, {literal(moments.end)}, every={literal(moments.every)}{in_zone})"
         return WindowsRequest(features, moments, name, existing, own, own, source_code, code)
     if points is None:
         return WindowsRequest(features, "events", name, existing, known or time, None, source_code, literal("events"))
@@ -205,12 +213,12 @@ def _length(text: str) -> str | int | None:
     return None if text == "lifetime" else int(text) if text.isdigit() else text
 
 
-def read_calendar(text: str, option: str) -> Calendar:
+def read_calendar(text: str, option: str, zone: str | None = None) -> Calendar:
     """Read ``START,END,EVERY``; raises InvalidInput, which names the option."""
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != 3:
         raise InvalidInput(f"{option} takes START,END,EVERY, as in 1997-01-08,1998-04-01,7d; got {text!r}.")
-    return Calendar(_moment(parts[0], option), _moment(parts[1], option), parts[2])
+    return Calendar(_moment(parts[0], option), _moment(parts[1], option), parts[2], zone)
 
 
 def _moment(text: str, option: str) -> date | datetime:

@@ -344,7 +344,8 @@ class Percentile(AggregateFunction):
         place = (windows.spans.length - 1) * self.share
         below, above = np.floor(place), np.ceil(place)
         found = smallest(windows.ranked, windows.spans, np.stack([below, above]).astype(np.int64))
-        values = windows.argument.ordinals.decode(found.ravel(), np.ones(found.size, bool))
+        held = np.broadcast_to(windows.spans.length > 0, found.shape)
+        values = windows.argument.ordinals.decode(found.ravel(), held.ravel())
         low, high = doubles(values).to_numpy(zero_copy_only=False).reshape(found.shape)
         return (np.where(found[0] == found[1], low, (above - place) * low + (place - below) * high),)
 

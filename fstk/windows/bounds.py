@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from fstk.columns.instants import instants
+from fstk.columns.instants import add_months, instants
 from fstk.columns.keys import pair_ids
 from fstk.windows.exact import Spans
 
@@ -18,16 +18,32 @@ PART_ROWS = 32_768
 _MOST_PARTS = 60_000  # part numbers fit 16 bits, which NumPy sorts in linear time
 _ROOM = 1 << 62
 _FAR = 1 << 61  # microseconds, some 73,000 years: beyond all instants of the rules, with room for arithmetic
+_LONGEST_MONTH = 31 * 86_400_000_000
 Pair = tuple[np.ndarray, np.ndarray]
 """Row numbers of a part's events, and of its points."""
 
 
 @dataclass(frozen=True)
+class Months:
+    """A window's length in calendar months."""
+
+    number: int
+
+
+Reach = int | Months | None
+"""How far a window reaches back: microseconds, months, or without a beginning."""
+
+
+@dataclass(frozen=True)
 class Rows:
-    """Events or points: ``entity`` from 0, −1 where a key or the time is null; ``time`` in µs, within ±2^61."""
+    """Events or points: ``entity`` from 0, −1 where a key or the time is null; ``time`` in µs, within ±2^61.
+
+    Windows end at the points' ``time``; ``asked`` are the points' own instants where these are others.
+    """
 
     entity: np.ndarray
     time: np.ndarray
+    asked: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -138,8 +154,19 @@ class _Places:
         return np.searchsorted(self._ranked, at)
 
 
-def lay_out(events: Rows, points: Rows, pair: Pair, lengths: Sequence[int | None], closed: str) -> Part:
-    """Order one part and find its windows; ``lengths`` in µs, None for all that was before; ``closed`` as in RULES."""
+def longest_of(lengths: Sequence[Reach]) -> int | None:
+    """Return what no window is longer than, in µs; None when one has no beginning."""
+    bounded = [one.number * _LONGEST_MONTH if isinstance(one, Months) else one for one in lengths]
+    known = [one for one in bounded if one is not None]
+    return max(known) if len(known) == len(lengths) else None
+
+
+def _begins(end: np.ndarray, length: int | Months) -> np.ndarray:
+    return add_months(end, -length.number) if isinstance(length, Months) else end - min(length, _ROOM)
+
+
+def lay_out(events: Rows, points: Rows, pair: Pair, lengths: Sequence[Reach], closed: str) -> Part:
+    """Order one part and find its windows; ``closed`` as in RULES."""
     event_rows, point_rows = pair
     entity, asked = events.entity[event_rows], points.entity[point_rows]
     lowest = min(int(entity.min()), int(asked.min()))
@@ -161,10 +188,11 @@ def lay_out(events: Rows, points: Rows, pair: Pair, lengths: Sequence[int | None
     high = np.searchsorted(key, start + places.of(end))
     low = []
     for length in lengths:
-        place = 0 if length is None else places.of(point_time - min(length, _ROOM) + (closed == "right"))
+        place = 0 if length is None else places.of(_begins(point_time, length) + (closed == "right"))
         low.append(np.searchsorted(key, start + place))
     event_rows, point_rows = event_rows[order], point_rows[point_order]
-    return Part(event_rows, entity[order], events.time[event_rows], point_rows, point_time, Spans(np.stack(low), high))
+    asked_at = point_time if points.asked is None else points.asked[point_rows]
+    return Part(event_rows, entity[order], events.time[event_rows], point_rows, asked_at, Spans(np.stack(low), high))
 
 
 def _order(key: np.ndarray) -> np.ndarray:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, SkipValidation
 
-from fstk.columns.length import Length, read_length
+from fstk.columns.instants import Align
+from fstk.columns.length import Length, read_window
 from fstk.display import Displayed, Sheet
 from fstk.engines.choice import session_for
 from fstk.engines.frames import is_spark
@@ -34,9 +35,12 @@ class WindowedFeatures(Displayed):
         timestamp: its time column: timestamp, timestamp_ntz (taken as UTC) or date (taken as midnight UTC).
         aggregates: what is computed in each window.
         windows: lengths such as ``"4w"``, ``"7d"``, ``"36h"``, ``"90m"``, ``"1s"``, a number of days, a ``timedelta``,
-            or None for all that was before. A day is 86,400 s.
+            or None for all that was before. A day is 86,400 s. ``"1mo"`` reaches back to the same day of the month
+            before (or its last), at the same time of day in UTC.
         closed: a window of length d is ``[p − d, p)`` for a point at p with ``"left"``, ``[p − d, p]`` with ``"both"``,
             ``(p − d, p]`` with ``"right"``. With the last two a point sees the events of its own instant.
+        align: ``"day"``, ``"week"`` (from Monday) or ``"month"``: windows end at the last beginning of one that is not
+            after the point, instead of at the point; in UTC, or in the zone of a :class:`Calendar` that has one.
 
     Raises:
         InvalidInput: an argument of another type, an empty list, a length that is not positive, the same window twice,
@@ -64,6 +68,7 @@ class WindowedFeatures(Displayed):
         min_length=1, description="a list such as ['7d', '30d', None]"
     )
     closed: Closed = Field(default="left", description="'left' (the default), 'right' or 'both'")
+    align: Align | None = Field(default=None, description="'day', 'week', 'month' or None (the default)")
 
     def __post_init__(self) -> None:
         if not self.keys or len(set(self.keys)) < len(self.keys) or self.timestamp in self.keys:
@@ -88,7 +93,7 @@ class WindowedFeatures(Displayed):
     @property
     def lengths(self) -> tuple[Length, ...]:
         """The windows, read."""
-        return tuple(read_length(window, "windows") for window in self.windows)
+        return tuple(read_window(window, "windows") for window in self.windows)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -191,7 +196,7 @@ class WindowedFeatures(Displayed):
     def display(self) -> Sheet:
         """Return one row per feature; types need the source, so they are in :meth:`plan`."""
         rows = [
-            (column, meaning(aggregate.expression, length, self.closed, self.timestamp))
+            (column, meaning(aggregate.expression, length, self.closed, self.timestamp, self.align))
             for column, aggregate, length in self.features
         ]
         title = f"{len(rows):,} windowed features of {self.source_name} by {', '.join(self.keys)}"

@@ -11,12 +11,13 @@ import numpy as np
 import pyarrow as pa
 
 from fstk.columns.arrays import integers, nulls
+from fstk.columns.instants import Align, aligned
 from fstk.engines.types import INSTANT
 from fstk.errors import NumericOverflow
 from fstk.windows import bounds
 from fstk.windows.aggregates import AggregateFunction
 from fstk.windows.arguments import Argument, Counted, View, Windows
-from fstk.windows.bounds import Pair, Rows, divide, lay_out, number_entities
+from fstk.windows.bounds import Pair, Reach, Rows, divide, lay_out, longest_of, number_entities
 
 
 @dataclass(frozen=True)
@@ -48,42 +49,44 @@ class WindowKernel:
     """Computes windowed features of tables that hold all events of their entities.
 
     Events have the columns ``event_entity`` (keys), ``event_time`` and those of the reductions. ``windows`` are pairs
-    of name and length in microseconds, None for all that was before. Features come in the order windows, then
-    reductions.
+    of name and length; they end at the point or, with ``align``, at the beginning of its day, week or month. Features
+    come in the order windows, then reductions.
     """
 
     event_entity: tuple[str, ...]
     event_time: str
-    windows: tuple[tuple[str, int | None], ...]
+    windows: tuple[tuple[str, Reach], ...]
     closed: str
     reductions: tuple[Reduction, ...]
     threads: int = 1
     part_rows: int = bounds.PART_ROWS
+    align: Align | None = None
 
     def at_points(self, points: pa.Table, events: pa.Table, entity: Sequence[str], time: str) -> pa.Table:
         """Return the points, all their columns and rows in order, followed by the features at each."""
         rows = number_entities([(events, self.event_entity, self.event_time), (points, entity, time)])
-        return self._with_features(points, events, rows[0], rows[1])
+        return self._with_features(points, events, rows[0], self._ended(rows[1]))
 
     def at_events(self, events: pa.Table, columns: Sequence[str]) -> pa.Table:
         """Return ``columns`` of the events, followed by the features at each event's own instant."""
         (rows,) = number_entities([(events, self.event_entity, self.event_time)])
-        return self._with_features(events.select(columns), events, rows, rows)
+        return self._with_features(events.select(columns), events, rows, self._ended(rows))
 
     def on_calendar(
-        self, events: pa.Table, instants: tuple[int, int, int], entity: Sequence[str], time: str
+        self, events: pa.Table, instants: np.ndarray, ends: np.ndarray, entity: Sequence[str], time: str
     ) -> pa.Table:
-        """Return features at ``range(*instants)`` (µs) for every entity that had an event before the instant, after
-        the columns ``entity`` (the keys) and ``time``."""
+        """Return features at ``instants`` (µs), whose windows end at ``ends``, for every entity that had an event
+        before the instant, after the columns ``entity`` (the keys) and ``time``."""
         (rows,) = number_entities([(events, self.event_entity, self.event_time)])
-        calendar = np.arange(*instants, dtype=np.int64)
-        points, point_rows = entities_on(calendar, events, self.event_entity, rows, "before")
+        points, known = entities_on(instants, events, self.event_entity, rows, "before")
+        point_rows = Rows(known.entity, ends[np.searchsorted(instants, known.time)], known.time)
         return self._with_features(points.rename_columns([*entity, time]), events, rows, point_rows)
+
+    def _ended(self, points: Rows) -> Rows:
+        return points if self.align is None else Rows(points.entity, aligned(points.time, self.align), points.time)
 
     def _with_features(self, points: pa.Table, events: pa.Table, event_rows: Rows, point_rows: Rows) -> pa.Table:
         lengths = [length for _, length in self.windows]
-        bounded = [length for length in lengths if length is not None]
-        longest = max(bounded) if len(bounded) == len(lengths) else None
         arguments = self._arguments(events)
         keeps = {argument.counted: _keep(events, argument.counted) for argument in arguments.values()}
 
@@ -103,7 +106,7 @@ class WindowKernel:
                 _put(words, part.points, reduction.compute(windows[reduction.argument]))
 
         with ThreadPoolExecutor(self.threads) as pool:  # NumPy sorts and sums without Python's lock
-            list(pool.map(fill, divide(event_rows, point_rows, longest, self.part_rows)))
+            list(pool.map(fill, divide(event_rows, point_rows, longest_of(lengths), self.part_rows)))
 
         columns, names = list(points.columns), list(points.column_names)
         for window, (name, _) in enumerate(self.windows):

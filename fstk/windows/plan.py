@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fstk.columns.instants import Align
 from fstk.columns.length import Length
 from fstk.display import Displayed, Sheet, plural
 from fstk.engines.base import Schema
@@ -45,9 +46,10 @@ class WindowPlan(Displayed):
         )
 
 
-def meaning(written: str, length: Length, closed: str, time: str) -> str:
+def meaning(written: str, length: Length, closed: str, time: str, align: Align | None) -> str:
     """Return a feature in words: ``count(*) over [as_of − 7 d, as_of)``."""
-    if length.micros is None:
+    time = time if align is None else f"start of {time}'s {align}"
+    if length.micros is length.months is None:
         return f"{written} over all {'before' if closed == 'left' else 'up to'} {time}"
     opening, closing = ("(" if closed == "right" else "["), (")" if closed == "left" else "]")
     return f"{written} over {opening}{time} − {length.spoken}, {time}{closing}"

@@ -25,6 +25,7 @@ from fstk.errors import (
 )
 from fstk.tables.configured import local_names, local_table
 from fstk.windows.aggregates import KEYS, is_of
+from fstk.windows.bounds import Months
 from fstk.windows.calendar import Calendar
 from fstk.windows.kernel import Reduction, WindowKernel
 from fstk.windows.meaning import definitions
@@ -127,8 +128,9 @@ class _Request:
         return _identity(self.engine.schema(self.source), self.features.keys, self.features.timestamp, "source")
 
     def kernel(self, keys: tuple[str, ...], time: str) -> WindowKernel:
-        windows = tuple((length.name, length.micros) for length in self.features.lengths)
-        return WindowKernel(keys, time, windows, self.features.closed, self.reductions, self.engine.threads)
+        features, threads = self.features, self.engine.threads
+        windows = tuple((one.name, Months(one.months) if one.months else one.micros) for one in features.lengths)
+        return WindowKernel(keys, time, windows, features.closed, self.reductions, threads, align=features.align)
 
     def events(self) -> tuple[Frame, tuple[str, ...], WindowKernel]:
         """Return the events with nothing but what the kernel needs, their key columns, and the kernel."""
@@ -155,7 +157,8 @@ def _on_calendar(request: _Request, calendar: Calendar) -> _Task:
     if time in keys:
         raise NameCollision(f"the calendar's time column and an entity column would both be called {time}.")
     events, event_keys, kernel = request.events()
-    made = partial(kernel.on_calendar, instants=calendar.micros, entity=keys, time=time)
+    instants, ends = calendar.instants, calendar.ends(request.features.align)
+    made = partial(kernel.on_calendar, instants=instants, ends=ends, entity=keys, time=time)
     points = {**{key: schema[key] for key in keys}, time: "timestamp"}
     return _Task(points, time, engine.schema(events), partial(engine.map, events, event_keys, made))
 
@@ -265,7 +268,8 @@ def _planned(
             raise BadExpression(f"{reduction.text}: the filter is {types[reduction.filter]}, not a condition.")
         argument = None if reduction.value is None else types[reduction.value]
         kinds[reduction.name] = reduction.function.feature_type(argument, reduction.text)
+    closed, align = features.closed, features.align
     return tuple(
-        PlannedFeature(column, kinds[aggregate.name], meaning(aggregate.expression, length, features.closed, at))
+        PlannedFeature(column, kinds[aggregate.name], meaning(aggregate.expression, length, closed, at, align))
         for column, aggregate, length in features.features
     )

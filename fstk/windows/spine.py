@@ -75,12 +75,12 @@ def labels_of(spine: Spine, table: FeatureTable, session: SparkEngine | None = N
     version = table.at(table.version)
     engine = engine_for(tables={version: len(keys) + 1}, session=session)
     schema = {key: table.schema[key] for key in keys} | {time: "timestamp"}
-    made = partial(_entities, keys=keys, time=time, instants=spine.calendar.micros)
+    made = partial(_entities, keys=keys, time=time, instants=spine.calendar.instants)
     journal.note("read", version.name, version.version, None)
     return engine.map(engine.read(version, [*keys, time]), keys, made, schema)
 
 
-def _entities(rows: pa.Table, keys: Sequence[str], time: str, instants: tuple[int, int, int]) -> pa.Table:
+def _entities(rows: pa.Table, keys: Sequence[str], time: str, instants: np.ndarray) -> pa.Table:
     (numbered,) = number_entities([(rows, keys, time)])
-    labels, _ = entities_on(np.arange(*instants, dtype=np.int64), rows, keys, numbered, "by then")
+    labels, _ = entities_on(instants, rows, keys, numbered, "by then")
     return labels.rename_columns([*keys, time])

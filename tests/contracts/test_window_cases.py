@@ -111,7 +111,7 @@ def _features(case: Mapping[str, Any]) -> WindowedFeatures:
         case["timestamp"],
         [Aggregate(_expression(aggregate), name=aggregate["name"]) for aggregate in case["aggregates"]],
         case["windows"],
-        **({"closed": case["closed"]} if "closed" in case else {}),
+        **{name: case[name] for name in ("closed", "align") if name in case},
     )
 
 
@@ -122,8 +122,8 @@ def _points(case: Mapping[str, Any]) -> Any:
     if "rows" in points:
         return table_of(points)
     calendar = points.get("calendar", points)
-    rest = {"every": calendar["every"]} if "every" in calendar else {}
-    return Calendar(_moment(calendar["start"]), _moment(calendar["end"]), **rest)
+    rest = {name: calendar[name] for name in ("every", "zone") if name in calendar}
+    return Calendar(_moment(calendar["start"], rest), _moment(calendar["end"], rest), **rest)
 
 
 def _points_timestamp(case: Mapping[str, Any]) -> str | None:
@@ -139,9 +139,9 @@ def _calendar_column(case: Mapping[str, Any]) -> str | None:
     return next(column for column in case["expected_rows"][0] if column not in known)
 
 
-def _moment(text: str) -> dt.date | dt.datetime:
-    if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-        return dt.date.fromisoformat(text)
+def _moment(text: str, rest: Mapping[str, str]) -> dt.date | dt.datetime:
+    if re.fullmatch(r"\d{4}-\d\d-\d\d" + ("(T00:00(:00)?)?" if "zone" in rest else ""), text):
+        return dt.date.fromisoformat(text[:10])
     at = dt.datetime.fromisoformat(text)
     return at.replace(tzinfo=dt.UTC) if at.tzinfo is None else at
 

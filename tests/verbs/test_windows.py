@@ -128,6 +128,7 @@ def test_the_object_is_bound_and_computes_the_same(shell: InteractiveShell, fill
         (HEAD + " --windows 7x\ncount(*) as n", InvalidInput, "not a positive length"),
         (HEAD + " --windows 7d --closed open\ncount(*) as n", InvalidInput, "left"),
         (HEAD + " --windows 7d --calendar 1997-01-01\ncount(*) as n", InvalidInput, "START,END,EVERY"),
+        (HEAD + " --windows 7d --zone Europe/London\ncount(*) as n", InvalidInput, "--calendar"),
         (HEAD + " --windows 7d --calendar x,1997-01-01,7d\ncount(*) as n", InvalidInput, "no date"),
         (HEAD + " --windows 7d --calendar 1997-01-01,1997-02-01,7d --points p\ncount(*) as n", InvalidInput, "one"),
         (HEAD + " --windows 7d -o 7up\ncount(*) as n", InvalidInput, "no name of a variable"),
@@ -190,6 +191,13 @@ def test_the_code_of_a_calendar_reads_as_a_person_would_write_it(shell: Interact
         "    df=rows,\n"
         ")"
     )
+
+
+def test_a_zone_and_an_alignment_are_in_the_code(shell: InteractiveShell, filled: Path) -> None:
+    cell = f"{HEAD} --windows 1mo --align week --calendar 1997-01-08,1998-01-01,1mo --zone Europe/London --code\n"
+    code = shown(shell, cell + "count(*) as n\n")
+    assert '    windows=["1mo"],\n    align="week",\n' in code
+    assert 'Calendar(date(1997, 1, 8), date(1998, 1, 1), every="1mo", zone="Europe/London")' in code
 
 
 def test_arrow_types_of_keys_may_be_any(shell: InteractiveShell, filled: Path) -> None:

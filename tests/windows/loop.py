@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import calendar
+import datetime as dt
 import decimal
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -12,13 +14,39 @@ Event = tuple[tuple[Any, ...], int | None, Any, bool | None]
 """Keys, instant in microseconds, value, filter."""
 
 
-def inside(at: int, point: int, length: int | None, closed: str) -> bool:
-    """Rule 1: does an event's instant lie in the window of a point?"""
+Reach = int | tuple[int] | None
+"""A window's length: microseconds, a number of months, or without a beginning."""
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def inside(at: int, point: int, length: Reach, closed: str) -> bool:
+    """Rules 1 and 9: does an event's instant lie in the window that ends at a point?"""
+    begin = point - length if isinstance(length, int) else months_before(point, length[0]) if length else None
     if closed == "left":
-        return at < point and (length is None or at >= point - length)
+        return at < point and (begin is None or at >= begin)
     if closed == "both":
-        return at <= point and (length is None or at >= point - length)
-    return at <= point and (length is None or at > point - length)
+        return at <= point and (begin is None or at >= begin)
+    return at <= point and (begin is None or at > begin)
+
+
+def months_before(point: int, months: int) -> int:
+    """Rule 9: add_months(point, -months)."""
+    at = _EPOCH + dt.timedelta(microseconds=point)
+    year, month = divmod(at.year * 12 + at.month - 1 - months, 12)
+    if year < 1:
+        return -(2**62)
+    last = calendar.monthrange(year, month + 1)[1]
+    return (at.replace(year=year, month=month + 1, day=min(at.day, last)) - _EPOCH) // dt.timedelta(microseconds=1)
+
+
+def begin_of(point: int, align: str | None) -> int:
+    """Rule 9: the last boundary that is not after a point."""
+    if align is None:
+        return point
+    at = _EPOCH + dt.timedelta(microseconds=point)
+    day = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    back = {"day": 0, "week": day.weekday(), "month": day.day - 1}[align]
+    return (day - _EPOCH) // dt.timedelta(microseconds=1) - back * 86_400_000_000
 
 
 def same(key: Any, other: Any) -> bool:
@@ -29,7 +57,12 @@ def same(key: Any, other: Any) -> bool:
 
 
 def window(
-    events: Sequence[Event], keys: tuple[Any, ...], at: int | None, length: int | None, closed: str
+    events: Sequence[Event],
+    keys: tuple[Any, ...],
+    at: int | None,
+    length: Reach,
+    closed: str,
+    align: str | None = None,
 ) -> list[Event]:
     """The events of one window, filters not looked at."""
     if at is None:
@@ -38,7 +71,7 @@ def window(
         event
         for event in events
         if event[1] is not None
-        and inside(event[1], at, length, closed)
+        and inside(event[1], begin_of(at, align), length, closed)
         and all(same(mine, its) for mine, its in zip(keys, event[0], strict=True))
     ]
 

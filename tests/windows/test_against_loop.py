@@ -27,6 +27,7 @@ from fstk.windows.aggregates import (
     VarPop,
     VarSamp,
 )
+from fstk.windows.bounds import Months
 from fstk.windows.kernel import Reduction, WindowKernel
 from tests.generated import examples
 from tests.windows import loop
@@ -34,7 +35,14 @@ from tests.windows import loop
 _DAY = 86_400_000_000
 _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 _INSTANT = pa.timestamp("us", tz="UTC")
-_LENGTHS = (("1d", _DAY), ("1s", 1_000_000), ("4000000d", 4_000_000 * _DAY), ("lifetime", None), ("7d", 7 * _DAY))
+_LENGTHS = (
+    ("1d", _DAY),
+    ("1s", 1_000_000),
+    ("4000000d", 4_000_000 * _DAY),
+    ("lifetime", None),
+    ("7d", 7 * _DAY),
+    ("1mo", Months(1)),
+)
 
 
 def _decimals(digits: int, scale: int) -> st.SearchStrategy[decimal.Decimal]:
@@ -103,6 +111,7 @@ def _cases(draw: st.DrawFn, function: AggregateFunction) -> dict[str, Any]:
         "events": draw(st.lists(event, max_size=12)),
         "points": draw(st.lists(st.tuples(keys, _INSTANTS), max_size=6)),
         "windows": draw(st.lists(st.sampled_from(_LENGTHS), min_size=1, max_size=3, unique=True)),
+        "align": draw(st.sampled_from([None, None, "day", "week", "month"])),
         "closed": draw(st.sampled_from(["left", "right", "both"])),
         "part_rows": draw(st.sampled_from([1, 5, 1_000])),
         "threads": draw(st.sampled_from([1, 2])),
@@ -127,7 +136,14 @@ def _run(case: dict[str, Any], function: AggregateFunction, filtered: bool) -> t
     keys = tuple(f"key_{i}" for i in range(len(case["keys"])))
     windows = tuple(case["windows"])
     kernel = WindowKernel(
-        keys, "at", windows, case["closed"], reductions, threads=case["threads"], part_rows=case["part_rows"]
+        keys,
+        "at",
+        windows,
+        case["closed"],
+        reductions,
+        threads=case["threads"],
+        part_rows=case["part_rows"],
+        align=case["align"],
     )
     points = pa.table(_table(case["points"], case["keys"]) | {"row": pa.array(range(len(case["points"])), pa.int64())})
     table = pa.table(events)
@@ -145,7 +161,9 @@ def _loop(case: dict[str, Any], function: AggregateFunction, filtered: bool) -> 
     for points in (case["points"], case["events"]):
         columns = []
         for _, length in case["windows"]:
-            rows = [loop.window(case["events"], point[0], point[1], length, case["closed"]) for point in points]
+            reach = (length.number,) if isinstance(length, Months) else length
+            how = reach, case["closed"], case["align"]
+            rows = [loop.window(case["events"], point[0], point[1], *how) for point in points]
             for written in (function.written("x"), "count(*)"):
                 pairs = zip(points, rows, strict=True)
                 columns.append([loop.aggregate(written, inside, filtered, point[1]) for point, inside in pairs])

@@ -39,7 +39,7 @@ def test_an_entity_is_there_from_its_first_row_on(
     seen: list[tuple[int | None, int | None]], days: int, every: str
 ) -> None:
     spine = Spine("t", START, START + days * DAY, every)
-    labels = _entities(rows_of(seen), ["k"], "at", spine.calendar.micros)
+    labels = _entities(rows_of(seen), ["k"], "at", spine.calendar.instants)
     step = dt.timedelta(hours=int(every[:-1]) * (24 if every[-1] == "d" else 1))
     want = []
     for entity in {k for k, hour in seen if k is not None and hour is not None}:
