@@ -53,7 +53,7 @@ test-nightly: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/re
 bench: setup $(DONE)/redis $(DONE)/postgres  ## joins, windows, start-up, memory, online rows, beside what others do; WHAT=local or WHAT=online: one part
 	@$(BIN)/python -m bench $(WHAT)
 
-faults: setup  ## kills, full disks and dead JVMs for ten minutes: is anything lost, half or untrue?
+faults: setup $(DONE)/postgres $(DONE)/redis $(DONE)/cosmos  ## kills, full disks, dead JVMs, racing publishers, for ten minutes and more: is anything lost, half or untrue?
 	@$(BIN)/python -m tests.faults --seconds 600
 
 # What still fits stays as it is: remove a lock to take the newest of everything.

@@ -2,7 +2,8 @@
 ``python -m tests.faults --seconds 600``.
 
 Kills runs of a job, starts them where the disk is full or cannot be written, kills writers of a table that publish it,
-and their JVM. Each round prints what it found wrong; ``--seed`` repeats one, ``--quick`` leaves out what needs a JVM.
+and their JVM, and publishers to each online store. Each happens at least once, and then again until the time is over.
+Each round prints what it found wrong; ``--seed`` repeats one, ``--only WORD`` takes those of that name alone.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import psutil
 
 from fstk.atomic import TEMPORARY
 from fstk.jobs.record import read_record
+from tests.online.faults import LONG, store_faults, targets
 
 FSTK = [sys.executable, "-c", "import sys; from fstk.cli.app import main; sys.exit(main())"]
 TASKS = ("a", "b", "c")
@@ -244,16 +246,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="nothing that needs a JVM")
+    parser.add_argument("--only", metavar="WORD", default="", help="faults whose names have it, such as Redis or jvm")
     given = parser.parse_args()
-    faults = [*RUNS, *(MOUNTS if os.geteuid() == 0 else ()), *(() if given.quick else TABLES)]
     end, seed, found = time.monotonic() + given.seconds, given.seed, 0
-    while time.monotonic() < end:
-        fault = faults[seed % len(faults)]
-        wrong = round_of(fault, seed)
-        found += bool(wrong)
-        print(f"seed {seed}  {fault.__name__}: {'; '.join(wrong) or 'right'}", flush=True)
-        seed += 1
+    with tempfile.TemporaryDirectory(prefix="fstk-faults-") as folder, targets(Path(folder), LONG) as stores:
+        here = [*RUNS, *(MOUNTS if os.geteuid() == 0 else ()), *TABLES]
+        every = [*((fault.__name__, fault) for fault in here), *store_faults(stores)]
+        faults = [(name, fault) for name, fault in every if given.only in name]
+        while faults and (time.monotonic() < end or seed - given.seed < len(faults)):
+            name, fault = faults[seed % len(faults)]
+            began = time.monotonic()
+            wrong = round_of(fault, seed)
+            found += bool(wrong)
+            took = time.monotonic() - began
+            print(f"seed {seed}  {name}, {took:.0f} s: {'; '.join(wrong) or 'right'}", flush=True)
+            seed += 1
     print(f"{seed - given.seed} rounds, {found} wrong")
     return 1 if found else 0
 

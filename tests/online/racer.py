@@ -16,8 +16,10 @@ TABLE = OnlineTable("t", "", "a-table", {"id": "bigint"}, "at", ({"x": "double"}
 KEYS = [b"i%d" % key for key in range(49)] + [b"s90:" + b"long" * 20]
 _VERSIONS = 300
 CONTEXT = multiprocessing.get_context("forkserver")
-"""Processes that begin as copies of one that has imported this."""
-CONTEXT.set_forkserver_preload([__name__])
+"""Processes that begin as copies of one that has imported what they need."""
+CONTEXT.set_forkserver_preload(
+    [__name__, "tests.online.publishers", "pyarrow.dataset", "sqlglot", "redis", "hiredis", "psycopg", "azure.cosmos"]
+)
 
 
 def steps(seed: int, batches: int, removing: bool) -> Iterator[tuple[list[Row], list[bytes], int]]:

@@ -14,7 +14,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -245,73 +244,6 @@ def _in_transaction(store: PostgreSQLStore, work: Callable[[Any], Any]) -> Any:
 
 
 # Who meets whom
-
-
-@contextmanager
-def audited(postgres: Server, schema: str) -> Iterator[Callable[[], tuple[int, int, int]]]:
-    """Let the server itself note every change of a row: contents put there, contents removed, and changes that no rule
-    allows."""
-    name = sql.Identifier(schema, "audit")
-    note = sql.Identifier(schema, "note")
-    postgres.admin(sql.SQL("CREATE TABLE {} (what text)").format(name))
-    postgres.admin(
-        sql.SQL(
-            """
-            CREATE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
-            BEGIN
-                IF NEW.value IS NULL THEN
-                    IF TG_OP = 'UPDATE' AND OLD.value IS NOT NULL THEN
-                        INSERT INTO {} VALUES (CASE WHEN OLD.version > NEW.floor THEN 'wrong' ELSE 'removed' END);
-                    END IF;
-                ELSIF NEW.version <= NEW.floor THEN
-                    IF TG_OP = 'INSERT' OR OLD.value IS NULL OR OLD.floor = NEW.floor THEN
-                        INSERT INTO {} VALUES ('wrong');
-                    END IF;
-                ELSIF TG_OP = 'INSERT' OR OLD.value IS NULL THEN
-                    INSERT INTO {} VALUES ('written');
-                ELSIF (NEW.event_time, NEW.version, NEW.layout) < (OLD.event_time, OLD.version, OLD.layout) THEN
-                    INSERT INTO {} VALUES ('wrong');
-                ELSIF (NEW.event_time, NEW.layout, NEW.value) <> (OLD.event_time, OLD.layout, OLD.value) THEN
-                    INSERT INTO {} VALUES ('written');
-                END IF;
-                IF TG_OP = 'UPDATE' AND NEW.floor < OLD.floor THEN
-                    INSERT INTO {} VALUES ('wrong');
-                END IF;
-                RETURN NULL;
-            END $$
-            """
-        ).format(note, *[name] * 7)
-    )
-    trigger = "CREATE TRIGGER audit AFTER INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION {}()"
-    postgres.admin(sql.SQL(trigger).format(sql.Identifier(schema, "fstk_rows"), note))
-
-    def noted() -> tuple[int, int, int]:
-        said = [what for (what,) in postgres.admin(sql.SQL("SELECT what FROM {}").format(name))]
-        return said.count("written"), said.count("removed"), said.count("wrong")
-
-    yield noted
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("removing", [False, True])
-def test_racing_publishers_are_counted_as_the_server_saw_them(
-    postgres: Server, schema: str, spec: PostgreSQLSpec, store: PostgreSQLStore, removing: bool
-) -> None:
-    processes, batches = 8, int(os.environ.get("FSTK_TEST_RACES", "20"))
-    table = store.put_table(racer.TABLE, None)
-    deadlocks = postgres.admin("SELECT sum(deadlocks) FROM pg_stat_database")
-    with audited(postgres, schema) as noted:
-        with ProcessPoolExecutor(processes, racer.CONTEXT) as pool:
-            racing = [pool.submit(racer.race, spec, seed, batches, removing) for seed in range(processes)]
-            counted = [one.result() for one in racing]
-        written, unchanged, stale, failed, removed = map(sum, zip(*counted, strict=True))
-        assert noted() == (written, removed, 0)
-    offered = sum(len(rows) for seed in range(processes) for rows, _, _ in racer.steps(seed, batches, removing))
-    assert (written + unchanged + stale, failed) == (offered, 0)
-    left = racer.expected(range(processes), batches, removing)
-    assert got(store, table, racer.KEYS) == [left.get(key) for key in racer.KEYS]
-    assert store.count(table) == len(left)
-    assert postgres.admin("SELECT sum(deadlocks) FROM pg_stat_database") == deadlocks
 
 
 @contextmanager

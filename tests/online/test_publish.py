@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -542,35 +539,3 @@ def test_a_publisher_that_others_are_always_faster_than_gives_up_and_writes_noth
         publish(made.append(row(1, 1, 10)), spec)
     assert len(tried) == 5
     assert contents(spec) == {}
-
-
-@pytest.mark.slow
-def test_publishers_killed_at_any_moment_never_leave_an_older_row(made: Made, local: SQLiteSpec) -> None:
-    for version in range(1, 4):
-        made.append(*(row(key, version, version * 1000 + key) for key in range(version % 2, 300)))
-    script = (
-        "import pickle, sys; from fstk.online.publish import publish\n"
-        "table, local, last = pickle.loads(bytes.fromhex(sys.argv[1]))\n"
-        "def told(rows, total):\n"
-        "    print(rows, flush=True)\n"
-        "    if rows == last: sys.stdin.read()\n"  # until the test kills it
-        "publish(table, local, portion=20, progress=told)"
-    )
-
-    def start(version: int, last: int | None = None) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", script, pickle.dumps((made.at(version), local, last)).hex()]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    whole = start(2)
-    for process, last in ((start(3, 80), 80), (start(1, 40), 40)):
-        assert process.stdout is not None
-        while process.stdout.readline() != f"{last}\n":
-            assert process.poll() is None
-        process.kill()
-        process.communicate()
-        assert process.returncode == -9
-    for process in [whole, start(1), start(3)]:
-        process.communicate()
-        assert process.returncode == 0
-    assert check_parity(made.at(), local).ok
-    assert online(local, *range(300)) == {key: (3000 if key else 2000) + key for key in range(300)}
