@@ -11,7 +11,7 @@ _MODULES = {
     "spark": ("pyspark", "grpc", "pandas"),
     "databricks": ("databricks", "databricks.connect", "databricks.sdk"),
     "jobs": ("papermill",),
-    "models": ("mlflow", "cloudpickle", "skops", "sqlalchemy"),
+    "models": ("mlflow", "cloudpickle", "skops", "sklearn", "sqlalchemy"),
     "monitoring": ("evidently", "scipy"),
     "notebook": ("ipywidgets",),
     "redis": ("redis", "redis_entraid", "hiredis"),

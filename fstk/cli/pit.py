@@ -33,6 +33,14 @@ def pit(
     one: Annotated[
         str | None, Option(metavar="KEY", help="Draw the newest label of this key; several columns with commas.")
     ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        Option(metavar="COLUMN", help="Leave this column out of the training set; may be repeated, or with commas."),
+    ] = None,
+    default: Annotated[
+        list[str] | None,
+        Option(metavar="NAME=VALUE", help="Stands for the nulls of this feature; may be repeated."),
+    ] = None,
     output: Annotated[
         str | None, Option("-o", "--output", metavar="NAME", help="Bind the training set to this variable.")
     ] = None,
@@ -54,10 +62,11 @@ def pit(
             )
         lookups = call_of(context).cell
         return opened(context, "JoinPreview", labels=labels, label=label, at=at, lookups=lookups, as_known=as_known)
-    from fstk.verbs.pit import parse
+    from fstk.verbs.pit import names_of, parse, values_of
 
     call = call_of(context)
-    request = parse(call.namespace, call.text, labels, label, at, as_known, spine)
+    left_out, defaults = names_of(exclude or []), values_of(default or [])
+    request = parse(call.namespace, call.text, labels, label, at, as_known, spine, exclude=left_out, defaults=defaults)
     if output is not None:
         call.bind(output, request.training_set())
     return request.code() if code else request.preview(every=every, one=one, bound=output)

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.columns.keys import pair_ids
 from fstk.display import instant
 from fstk.engines.base import Schema
 from fstk.engines.types import TIME_TYPES
 from fstk.errors import InvalidInput
-from fstk.lint.giveaways import gives_away
+from fstk.lint.giveaways import gives_away, nearly, pairs
+from fstk.lint.inputs import Input, entities, inputs
 from fstk.lint.report import Finding, LintReport, percent
 from fstk.tables.spec import FeatureTable
 from fstk.training.functions import CompiledFunctions
@@ -64,7 +64,11 @@ def lint_training_set(plan: TrainingPlan, labels: pa.Table, tables: Mapping[str,
         training = as_of_join(training, rows, join)
     if plan.label is None:
         return LintReport.of(findings)
-    findings += _given_away(plan, training, plan.label)
+    every = inputs(plan, labels, tables)
+    stamps = {join.table: join.table_time for join in plan.joins if join.table_time is not None}
+    periods = {table: _period(tables[table], column) for table, column in stamps.items()}
+    findings += _given_away(plan, training, plan.label, every, periods)
+    findings += _later_of_labels(plan, labels, every, label_times)
     found, unread = _computed(plan, training, plan.label)
     return LintReport.of([*findings, *found], unread)
 
@@ -134,19 +138,10 @@ def _times_in(rows: pa.Table, keys: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _entities(plan: TrainingPlan, training: pa.Table) -> np.ndarray:
-    """Return a number for each row's entity; a row of no known entity stands for itself."""
-    keys = list(dict.fromkeys(key for join in plan.joins for key in join.label_keys))
-    if not keys:
-        return np.arange(training.num_rows)
-    entity = pair_ids(training, keys, training, keys)[0]
-    return np.where(entity < 0, -1 - np.arange(len(entity)), entity)
-
-
 def _computed(plan: TrainingPlan, training: pa.Table, label: str) -> tuple[list[Finding], list[str]]:
     """Return what functions give away, and why one could not be looked at."""
     findings = []
-    entity = _entities(plan, training)
+    entity = entities(plan, training)
     for one in plan.functions:
         where = f"FeatureFunction {one.name}"
         try:
@@ -163,21 +158,76 @@ def _computed(plan: TrainingPlan, training: pa.Table, label: str) -> tuple[list[
     return findings, []
 
 
-def _given_away(plan: TrainingPlan, training: pa.Table, label: str) -> list[Finding]:
-    entity = _entities(plan, training)
+def _given_away(
+    plan: TrainingPlan, training: pa.Table, label: str, every: list[Input], periods: Mapping[str, str]
+) -> list[Finding]:
+    entity = entities(plan, training)
     findings = []
-    for join in plan.joins:
-        for output in join.outputs:
-            if pa.types.is_nested(training.column(output.name).type):
-                continue
-            kind = gives_away(training.column(output.name), training.column(label), entity)
-            where = f"{join.table}.{output.feature}"
-            if kind == "copy":
-                wrong = f"is the label {label} itself under another name."
-                cure = f"leave it out of the lookup; a past {label} needs a time column that says when it was known."
-                findings.append(Finding("label-copy", where, wrong, cure))
-            elif kind == "predictor":
-                wrong = f"alone predicts {label} without a mistake: it was written after the outcome was known."
-                cure = "leave it out, or stamp its rows with the instant they were known at."
-                findings.append(Finding("perfect-predictor", where, wrong, cure))
+    honest = {}
+    for one in every:
+        if one.role not in ("feature", "your column") or pa.types.is_nested(training.column(one.name).type):
+            continue
+        column = training.column(one.name)
+        kind = gives_away(column, training.column(label), entity) or nearly(one)
+        if kind is None:
+            honest[one.name] = column
+        else:
+            findings.append(_named(one, kind, label, periods))
+    for left, right in pairs(honest, training.column(label)):
+        wrong = f"together are the label {label}, though neither is alone: as a difference or a sum of the two."
+        cure = "leave one of them out, unless both are known before the outcome."
+        findings.append(Finding("label-of-two", f"{left} and {right}", wrong, cure))
+    return findings
+
+
+def _named(one: Input, kind: str, label: str, periods: Mapping[str, str]) -> Finding:
+    out = f'--exclude {one.name}, or exclude_columns=["{one.name}"]'
+    if kind == "copy":
+        wrong = f"is the label {label} itself under another name."
+        cure = f"leave it out of the lookup; a past {label} needs a time column that says when it was known."
+        return Finding("label-copy", one.where, wrong, cure if one.table else f"leave it out: {out}.")
+    if kind == "predictor":
+        wrong = f"alone predicts {label} without a mistake: it was written after the outcome was known."
+        cure = "leave it out, or stamp its rows with the instant they were known at."
+        return Finding("perfect-predictor", one.where, wrong, cure if one.table else f"leave it out: {out}.")
+    if kind == "falls" and one.same is not None and one.earlier is not None and one.table is not None:
+        measure = one.same.measure
+        then = f"{measure} {one.same.value:.2f} at the label's instant, {one.earlier.value:.2f} one step earlier."
+        wrong = f"looks like the label {label}: {then}{periods[one.table]}"
+        cure = "stamp each row with the end of its period, when its values were known."
+        return Finding("knows-the-outcome", one.where, wrong, cure)
+    wrong = f"is nearly the label {label}: {one.now}."
+    cure = "leave it out, or stamp its rows with the instant they were known at."
+    return Finding("nearly-the-label", one.where, wrong, cure if one.table else f"leave it out: {out}.")
+
+
+def _period(rows: pa.Table, column: str) -> str:
+    """Return what the stamps of all rows have in common, when that is the start of a month or of a day."""
+    at, unknown = times(rows, column)
+    moments = at[~unknown].astype("datetime64[us]")
+    for unit, period in (("M", "month"), ("D", "day")):
+        if len(moments) and (moments == moments.astype(f"datetime64[{unit}]")).all():
+            first = "the first of their month" if unit == "M" else "the start of their day"
+            return f"\nIts rows are stamped with {first}, so the row seen then may hold all of that {period}."
+    return ""
+
+
+def _later_of_labels(plan: TrainingPlan, labels: pa.Table, every: list[Input], label_times: set[str]) -> list[Finding]:
+    """Name the labels' own times that come after the labels by more than one and the same length."""
+    if len(label_times) != 1:
+        return []
+    at, unknown = times(labels, next(iter(label_times)))
+    findings = []
+    for one in every:
+        if one.role != "your column" or plan.schema[one.name] not in TIME_TYPES:
+            continue
+        stamped, empty = times(labels, one.name)
+        ahead = (stamped - at)[~empty & ~unknown]
+        if len(np.unique(ahead[ahead > 0])) > 1:
+            wrong = (
+                "is a time that comes after the label's own: when it was stamped, the outcome was known.\n"
+                f"{len(labels):,} labels, {percent(float((ahead > 0).mean()))} have a later one."
+            )
+            cure = f'leave it out: --exclude {one.name}, or exclude_columns=["{one.name}"].'
+            findings.append(Finding("later-than-label", one.where, wrong, cure))
     return findings

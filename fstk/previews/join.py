@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.display import Displayed, Sheet, Stacked, share
+from fstk.lint.inputs import Input, inputs
+from fstk.lint.power import Power
 from fstk.lint.report import LintReport
 from fstk.lint.training import lint_training_set
 from fstk.lint.windows import lint_windows
@@ -20,6 +22,13 @@ from fstk.training import run
 from fstk.training.plan import TrainingPlan
 from fstk.training.resolve import Join, Output
 from fstk.training.summary import Summary
+
+_BAR = 40  # letters of a bar that tells all
+_FROM = {"FeatureFunction": "function", "key": "frame: key", "time": "frame: time"}
+_NO_TIME_TELLS = (
+    "what each alone tells of the label: now, on the newest as-of dates, and by its state a step earlier · times of "
+    "rows do not say what a row was made of"
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,7 @@ class TrainingSetPreview(Stacked):
     summary: Summary
     total: int
     features: tuple[FeatureShare, ...]
+    inputs: tuple[Input, ...]
     known: tuple[KnownShare, ...]
     pictures: tuple[Timeline, ...]
     lint: LintReport
@@ -63,7 +73,7 @@ class TrainingSetPreview(Stacked):
     def parts(self) -> Sequence[Displayed]:
         """Return findings first when there are any, then shares per lookup and feature, and the pictures."""
         shown: list[Displayed] = [] if self.lint.clean else [self.lint]
-        shown += [self._lookups(), self._features()]
+        shown += [self._lookups(), self._inputs(), *self._falls()]
         shown += [self._known()] if self.known else []
         clean = "lint: clean · " if self.lint.clean else ""
         return [*shown, *self.pictures, Sheet("", (), (), [clean + self.closing])]
@@ -75,14 +85,34 @@ class TrainingSetPreview(Stacked):
         rows = [(self._short[row[0]], *row[1:]) for row in table.rows]
         return replace(table, title=f"{labels} ({some}) × {rest}", rows=rows)
 
-    def _features(self) -> Sheet:
-        rows = [
-            (one.feature, self._short[one.table], *_shares(one.labels, one.without_row, one.null_in_row))
-            if one.table is not None
-            else (one.feature, "function", None, share(one.null_in_row, one.labels))
-            for one in self.features
-        ]
-        return Sheet("", ("feature", "of", "null: no row", "null: in its row"), rows)
+    def _inputs(self) -> Sheet:
+        """Return a line per column that would reach a model: what it alone tells of the label, and its nulls."""
+        nulls = {one.feature: one for one in self.features}
+        measure = next((one.now.measure for one in self.inputs if one.now is not None), None)
+        rows = []
+        for one in self.inputs:
+            empty = nulls.get(one.name)
+            told = [_told(one.now), _short_power(one.newest), _short_power(one.earlier), _bits(one)] if measure else []
+            rows.append((one.name, self._from(one), *told, *(_nulls(empty) if empty else (None, None))))
+        left_out = [(name, "left out", *[None] * (6 if measure else 2)) for name in self.joined.plan.exclude_columns]
+        powers = (f"{measure} now", "newest", "earlier", "bits") if measure else ()
+        notes = [_NO_TIME_TELLS] if measure else []
+        return Sheet("", ("input", "from", *powers, "null: no row", "null: in its row"), [*rows, *left_out], notes)
+
+    def _from(self, one: Input) -> str:
+        if one.table is not None:
+            return self._short[one.table]
+        return _FROM.get(one.role, "your frame")
+
+    def _falls(self) -> list[Sheet]:
+        """Return, of each input that is far better at the label's instant than a step earlier, both as bars."""
+        rows = []
+        for one in self.inputs:
+            if one.falls and one.same is not None and one.earlier is not None:
+                for when, power in (("at the label's instant", one.same), ("a step earlier", one.earlier)):
+                    rows.append((one.name, when, f"{power.measure} {power.value:.2f} {_bar(power)}"))
+        title = "far better at the label's instant than a step earlier: does a row hold what came after its time?"
+        return [Sheet(title, ("input", "its state", "what it alone tells of the label"), rows)] if rows else []
 
     @property
     def _short(self) -> dict[str, str]:
@@ -95,6 +125,29 @@ class TrainingSetPreview(Stacked):
         ]
         title = "as known at: a row counts from the commit that wrote it, so a backfill is not seen"
         return Sheet(title, ("lookup", "matched", "matched as known", "labels that see other values"), rows)
+
+
+def _told(power: Power | None) -> str | None:
+    return None if power is None else f"{power.value:.2f} ({power.low:.2f}–{power.high:.2f})"
+
+
+def _short_power(power: Power | None) -> str | None:
+    return None if power is None else f"{power.value:.2f}"
+
+
+def _bits(one: Input) -> str | None:
+    return None if one.information is None else f"{one.information.bits:.2f} ± {one.information.spread:.2f}"
+
+
+def _bar(power: Power) -> str:
+    least = 0.5 if power.measure == "AUC" else 0.0
+    return "█" * max(1, round(_BAR * (power.value - least) / (1 - least)))
+
+
+def _nulls(one: FeatureShare) -> tuple[str | None, str]:
+    if one.table is None:
+        return None, share(one.null_in_row, one.labels)
+    return share(one.without_row, one.labels), share(one.null_in_row, one.labels)
 
 
 def _shares(labels: int, *counts: int) -> list[str]:
@@ -120,7 +173,8 @@ def preview(joined: LoadedJoin, total: int, one: LoadedJoin | None = None, *, cl
     row = most_telling(joined.answers)
     pictures = draw(one, 0) if one is not None else () if row is None else draw(joined, row)
     features = _features(plan, rows, summary)
-    return TrainingSetPreview(joined, summary, total, features, known, pictures, lint_join(joined), closing)
+    told = tuple(inputs(plan, labels, {join.table: engine.rows[join.source] for join in plan.joins}, informed=True))
+    return TrainingSetPreview(joined, summary, total, features, told, known, pictures, lint_join(joined), closing)
 
 
 def lint_join(joined: LoadedJoin) -> LintReport:

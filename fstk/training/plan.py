@@ -48,6 +48,11 @@ class TrainingPlan(Displayed):
         return self.labels | looked_up | {one.name: one.type for one in self.functions}
 
     @property
+    def own_inputs(self) -> list[str]:
+        """The columns of the labels' frame that stay in the training set beside the label, and so become inputs."""
+        return [name for name in self.labels if name in self.schema and name != self.label]
+
+    @property
     def features(self) -> list[str]:
         """The columns of the training set that come from feature tables, in order."""
         looked_up = {output.name for join in self.joins for output in join.outputs}
@@ -122,6 +127,9 @@ class TrainingPlan(Displayed):
             default = None if output.default is None else repr(output.default)
             rows.append((name, kind, f"{join.table} v{join.version}", _condition(join), lookback, default))
         notes = [f"excluded: {', '.join(self.exclude_columns)}"] if self.exclude_columns else []
+        if self.label is not None and self.own_inputs:
+            own = ", ".join(self.own_inputs)
+            notes.append(f"of df itself become inputs: {own} · leave one out: exclude_columns=[…]")
         if self.overridden:
             notes.append(f"the caller's own columns stand for: {', '.join(self.overridden)}")
         more = f" · {plural(len(self.functions), 'function')}" if self.functions else ""

@@ -106,7 +106,7 @@ class Summary(Displayed):
             served = f"{plural(len(self.worst), 'label')} worst served"
             notes.append("\n  ".join([f"{served}: {self.worst[0]}", *self.worst[1:]]))
         labels, lookups = plural(self.labels, "label"), plural(len(self.lookups), "lookup")
-        title = f"{labels} × {lookups} · {self.future:,} saw the future"
+        title = f"{labels} × {lookups} · {self.future:,} saw the future, by the times of the rows"
         return Sheet(title, ("lookup", *names, "median age", "oldest"), rows, notes)
 
     def _share(self, lookup: LookupSummary, kind: str) -> str | None:

@@ -90,7 +90,7 @@ class TrainingSet(Rows):
         """Return, for each label row and lookup, whether it matched, how old the row is, or why there is none.
 
         >>> training_set.explain()
-        3 labels × 1 lookup · 0 saw the future
+        3 labels × 1 lookup · 0 saw the future, by the times of the rows
         ...
         """
         return Explanation(self.plan, self._labels, self.as_known, self.session)

@@ -56,8 +56,9 @@ class LookupLine:
     within: timedelta | None
     nulls: Nulls = "keep"
 
-    def at(self, time: str | None) -> FeatureLookup:
-        """Return the lookup with the labels' time column, None for a table that has no time column."""
+    def at(self, time: str | None, defaults: Mapping[str, Any] | None = None) -> FeatureLookup:
+        """Return the lookup with the labels' time column, None for a table that has no time column, and ``defaults`` by
+        the features' new names."""
         return FeatureLookup(
             self.table,
             self.keys,
@@ -66,6 +67,7 @@ class LookupLine:
             timestamp_lookup_key=time,
             lookback_window=self.within,
             nulls=self.nulls,
+            default_values=defaults,
         )
 
 

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from fstk.engines.base import TableVersion
 from fstk.engines.choice import engine_for
 from fstk.engines.frames import is_spark
-from fstk.engines.types import quoted_name
-from fstk.errors import InvalidInput, UnknownName
+from fstk.engines.types import arrow_type, quoted_name
+from fstk.errors import InvalidInput, UnknownColumn, UnknownName, nearest
 from fstk.previews.join import TrainingSetPreview, preview
 from fstk.previews.loaded import LoadedJoin
 from fstk.tables.configured import local_table, open_catalog
@@ -53,10 +53,11 @@ class PitRequest:
     label: str | None
     as_known: bool
     tables: tuple[FeatureTable, ...]
+    exclude: tuple[str, ...] = ()
 
     def training_set(self) -> TrainingSet:
         return create_training_set(
-            self.labels, self.features, self.label, catalog=open_catalog(), as_known=self.as_known
+            self.labels, self.features, self.label, self.exclude, catalog=open_catalog(), as_known=self.as_known
         )
 
     def preview(self, *, every: bool, one: str | None, bound: str | None) -> TrainingSetPreview:
@@ -73,7 +74,8 @@ class PitRequest:
     def plan(self) -> TrainingPlan:
         """Return what will be joined with what; reads no row."""
         schema = engine_for(self.labels).schema(self.labels)
-        return plan_training_set(schema, self.features, {table.name: table for table in self.tables}, self.label)
+        tables = {table.name: table for table in self.tables}
+        return plan_training_set(schema, self.features, tables, self.label, self.exclude)
 
     def code(self) -> Code:
         lookups = [_code(one) for one in self.features]
@@ -84,12 +86,29 @@ class PitRequest:
             ("feature_lookups", listed(lookups)),
             ("label", literal(self.label)),
         ]
+        arguments += [("exclude_columns", literal(self.exclude))] if self.exclude else []
         arguments += [("as_known", "True")] if self.as_known else []
         windows = [one.lookback_window for one in self.features if isinstance(one, FeatureLookup)]
         first = datetime_import([*self.given.moments, *windows])
         imports = f"from fstk import {', '.join(['FeatureEngineeringClient', *kinds])}"
         made = f"training_set = {call('fe.create_training_set', arguments)}"
         return Code("\n".join([*first, imports, "", "fe = FeatureEngineeringClient()", made]))
+
+
+def names_of(words: list[str]) -> tuple[str, ...]:
+    """Return the columns that ``--exclude`` names, one a word or several with commas."""
+    return tuple(name.strip() for word in words for name in word.split(",") if name.strip())
+
+
+def values_of(words: list[str]) -> dict[str, str]:
+    """Return what ``--default NAME=VALUE`` says, by name; raises InvalidInput."""
+    values = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name.strip():
+            raise InvalidInput(f"--default takes NAME=VALUE, as in --default spend_30d=0; got {word!r}.")
+        values[name.strip()] = value
+    return values
 
 
 def parse(
@@ -100,15 +119,20 @@ def parse(
     at: str | None,
     as_known: bool,
     spine: str | None = None,
+    *,
+    exclude: tuple[str, ...] = (),
+    defaults: Mapping[str, str] | None = None,
 ) -> PitRequest:
     """Return the request that the words of ``fstk pit`` and the lines of ``text`` make; ``namespace`` is that of a
-    notebook's cells, None in a terminal. Raises InvalidInput and its kinds."""
+    notebook's cells, None in a terminal; ``defaults`` are texts by the features' new names. Raises InvalidInput and its
+    kinds."""
     given, frame, time = _labels(labels, namespace or {}) if spine is None else _spine(labels, spine)
     at = at or time
     lines = [function(line) or lookup(line) for line in required_statements(text, namespace, _EXAMPLE)]
     catalog = open_catalog()
     tables = {line.table: catalog.get(line.table) for line in lines if isinstance(line, LookupLine)}
     features: list[FeatureLookup | FeatureFunction] = []
+    typed = _defaults(defaults or {}, lines, tables)
     for line in lines:
         if isinstance(line, FeatureFunction):
             features.append(line)
@@ -119,8 +143,34 @@ def parse(
                 f"{line.table} has the time column {time}: --at must name the labels' time column, so that no label "
                 "sees the future."
             )
-        features.append(line.at(at if time is not None else None))
-    return PitRequest(frame, given, tuple(features), label, as_known, tuple(tables.values()))
+        outputs = _outputs(line, tables[line.table])
+        own = {name: value for name, value in typed.items() if name in outputs}
+        features.append(line.at(at if time is not None else None, own or None))
+    return PitRequest(frame, given, tuple(features), label, as_known, tuple(tables.values()), exclude)
+
+
+def _outputs(line: LookupLine, table: FeatureTable) -> dict[str, str]:
+    """Return the types of what a line looks up, by new names."""
+    names = table.features if line.features is None else line.features
+    return {line.renames.get(name, name): table.schema[name] for name in names if name in table.schema}
+
+
+def _defaults(
+    given: Mapping[str, str], lines: list[LookupLine | FeatureFunction], tables: Mapping[str, FeatureTable]
+) -> dict[str, Any]:
+    """Return the values of ``--default`` in the types of their features."""
+    kinds: dict[str, str] = {}
+    for line in lines:
+        kinds |= _outputs(line, tables[line.table]) if isinstance(line, LookupLine) else {}
+    values = {}
+    for name, text in given.items():
+        if name not in kinds:
+            raise UnknownColumn(f"--default {name}: no such feature is looked up.{nearest(name, kinds)}")
+        try:
+            values[name] = pa.scalar(text).cast(arrow_type(kinds[name])).as_py()
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise InvalidInput(f"--default {name} must be {kinds[name]}; got {text!r}.") from error
+    return values
 
 
 def _labels(labels: str, variables: Mapping[str, Any]) -> tuple[_Given, Any, str | None]:
@@ -201,6 +251,7 @@ def _code(one: FeatureLookup | FeatureFunction) -> str:
         ("timestamp_lookup_key", one.timestamp_lookup_key),
         ("lookback_window", one.lookback_window),
         ("nulls", None if one.nulls == "keep" else one.nulls),
+        ("default_values", one.default_values or None),
     ):
         if value is not None:
             arguments.append(f"{name}={literal(value)}")

@@ -213,10 +213,10 @@ def test_a_label_among_the_features(feature: pa.Array, code: str) -> None:
         pa.array([f"id-{n}" for n in range(200)]),
         pa.array(np.ones(200)),
         pa.nulls(200, pa.float64()),
-        pa.array(OUTCOME ^ (np.arange(200) == np.flatnonzero(OUTCOME)[3])),  # one mistake
+        pa.array(OUTCOME ^ (RNG.random(200) < 0.1)),
         pa.array([[1]] * 200),
     ],
-    ids=["noise", "few values", "strong but honest", "unique", "constant", "null", "one mistake", "nested"],
+    ids=["noise", "few values", "strong but honest", "unique", "constant", "null", "one mistake in ten", "nested"],
 )
 def test_honest_features_are_not_named(feature: pa.Array) -> None:
     assert _planted(pa.array(OUTCOME), feature).clean
@@ -236,7 +236,8 @@ def test_few_rows_may_be_perfect_by_chance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "found"), [(lambda x: x, True), (lambda x: 3 - 2 * x, True), (lambda x: x + RNG.normal(size=200), False)]
+    ("change", "found"),
+    [(lambda x: x, True), (lambda x: 3 - 2 * x, True), (lambda x: x + 20 * RNG.normal(size=200), False)],
 )
 def test_a_label_that_is_a_quantity(change: Callable[[np.ndarray], np.ndarray], found: bool) -> None:
     revenue = RNG.exponential(50, 200)

@@ -166,4 +166,4 @@ def test_a_report_escapes_what_it_names_and_fits_its_width() -> None:
 
 def test_no_finding_is_clean() -> None:
     assert LintReport().clean
-    assert repr(LintReport()) == "lint: clean."
+    assert repr(LintReport()).splitlines()[0] == "lint: clean."

@@ -107,7 +107,7 @@ def test_everything_worth_a_line_is_said() -> None:
     )  # fmt: skip
     found = summarized(plan(), partial_counts(rows, plan()), [1])
     assert repr(found) == (
-        "4 labels × 1 lookup · 0 saw the future\n"
+        "4 labels × 1 lookup · 0 saw the future, by the times of the rows\n"
         "  lookup  matched  only later  unknown key  outside look-back  null key  median age  oldest\n"
         "  t        25.0 %      25.0 %        0.0 %                  –     0.0 %         2 d     2 d\n"
         "t: 2 labels without a time\n"

@@ -106,7 +106,7 @@ def test_every_engine_explains_alike(shelf: Shelf, engine: Engine) -> None:
     static = [row["status"] for row in got.to_pylist() if row["lookup"] == 1]
     assert sorted(static) == ["matched"] * 6 + ["null_key", "unknown_key"]
     assert repr(explanation) == (
-        "8 labels × 2 lookups · 0 saw the future\n"
+        "8 labels × 2 lookups · 0 saw the future, by the times of the rows\n"
         "  lookup  matched  only later  unknown key  outside look-back  null key  median age  oldest\n"
         "  moving   25.0 %      12.5 %       25.0 %             12.5 %    12.5 %         0 s     1 d\n"
         "  still    75.0 %           –       12.5 %                  –    12.5 %           –       –\n"

@@ -26,8 +26,10 @@ CLOCK = 'spark.sql("SELECT *, current_timestamp() AS loaded_at FROM transactions
 def test_a_clean_warehouse_has_no_findings(shell: InteractiveShell, filled: Path) -> None:
     shell.user_ns["labels"] = labels()
     shown(shell, "%%fstk pit labels --at event_ts -o ts\nfeature_store.customer_features on customer_id\n")
-    assert shown(shell, "%fstk lint") == "lint: clean."
-    assert shown(shell, "%fstk lint ts feature_store.customer_features feature_store.regions") == "lint: clean."
+    assert shown(shell, "%fstk lint").startswith("lint: clean.\n")
+    assert shown(shell, "%fstk lint ts feature_store.customer_features feature_store.regions").startswith(
+        "lint: clean."
+    )
 
 
 def test_cells_that_were_run_are_looked_at(shell: InteractiveShell, filled: Path) -> None:
@@ -106,7 +108,8 @@ def test_functions_of_a_training_set_are_looked_at(shell: InteractiveShell, fill
     for text in (shown(shell, cell), shown(shell, "%fstk lint ts")):
         assert "LEAK  FeatureFunction twice is the label is_churned itself: refund * 2 reads" in text
         assert "LEAK  FeatureFunction told alone predicts is_churned" in text
-        assert text.count("LEAK") == 2
+        assert "LEAK  your column refund is the label is_churned itself" in text
+        assert text.count("LEAK") == 3
     found = create_training_set(
         labels,
         [FeatureLookup("feature_store.regions", "region"), FeatureFunction("1 / (paid - 3)", "f")],

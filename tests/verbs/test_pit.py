@@ -17,7 +17,7 @@ from fstk.previews.loaded import LoadedJoin
 from fstk.tables.configured import open_catalog
 from fstk.training.training_set import TrainingSet, create_training_set
 from tests.notebook.cells import refused, result, shown
-from tests.notebook.tables import DAY, INSTANT, START, labels, spend
+from tests.notebook.tables import DAY, INSTANT, START, labels, spend, write
 
 HEAD = "%%fstk pit labels --label is_churned --at event_ts"
 BOTH = "feature_store.customer_features on customer_id\nfeature_store.regions on region\n"
@@ -347,3 +347,88 @@ def test_labels_come_from_one_place(filled: Path) -> None:
     for given_ in ({}, {"df": labels(), "spine": spine}):
         with pytest.raises(InvalidInput, match="give df, the labels, or spine"):
             fe.create_training_set(**given_, feature_lookups=[lookup], label=None)  # type: ignore[arg-type]
+
+
+def outcomes() -> pa.Table:
+    """Labels with an outcome of customers 1 to 60, and a column that was made of it."""
+    spent = [float(n * 13 % 17) for n in range(60)]
+    return pa.table(
+        {
+            "customer_id": pa.array(range(60), pa.int64()),
+            "event_ts": pa.array([START + 40 * DAY] * 60, INSTANT),
+            "spent": spent,
+            "is_big": [one > 8 for one in spent],
+            "age": [20 + n * 7 % 50 for n in range(60)],
+        }
+    )
+
+
+def test_columns_of_the_labels_are_listed_with_their_power_and_can_be_left_out(labelled: InteractiveShell) -> None:
+    labelled.user_ns["labels"] = outcomes()
+    head, line = "%%fstk pit labels --label spent --at event_ts -o ts", "feature_store.customer_features on customer_id"
+    seen: TrainingSetPreview = result(labelled, f"{head}\n{line}\n")
+    roles = {one.name: one.role for one in seen.inputs}
+    assert roles == {
+        "customer_id": "key",
+        "event_ts": "time",
+        "is_big": "your column",
+        "age": "your column",
+        "txn_count_30d": "feature",
+        "total_spend_30d": "feature",
+    }
+    told = {one.name: one.now for one in seen.inputs if one.now is not None}
+    assert told["is_big"].measure == "R²"
+    assert told["is_big"].value > 0.7 > told["age"].value
+    assert re.search(r"is_big +your frame +0\.7\d \(0\.\d\d–0\.\d\d\)", repr(seen))
+    made = labelled.user_ns["ts"]
+    assert "of df itself become inputs: customer_id, event_ts, is_big, age" in repr(made)
+    left = "--exclude is_big,age --exclude total_spend_30d --default txn_count_30d=-1"
+    seen = result(labelled, f"{head} {left}\n{line}\n")
+    assert [one.name for one in seen.inputs] == ["customer_id", "event_ts", "txn_count_30d"]
+    assert len(re.findall(r"(is_big|age|total_spend_30d) +left out", repr(seen))) == 3
+    made = labelled.user_ns["ts"].to_arrow()
+    assert made.column_names == ["customer_id", "event_ts", "spent", "txn_count_30d"]
+    assert made.column("txn_count_30d").to_pylist().count(-1) == 58
+    code = shown(labelled, f"{head} {left} --code\n{line}\n")
+    assert 'exclude_columns=["is_big", "age", "total_spend_30d"]' in code
+    assert 'default_values={"txn_count_30d": -1}' in code
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "says"),
+    [
+        ("--exclude is_chrned", UnknownColumn, "neither a column of df nor a feature. Nearest: is_churned"),
+        ("--exclude is_churned", InvalidInput, "a training set keeps its label"),
+        ("--default txn_count_30d", InvalidInput, "--default takes NAME=VALUE, as in --default spend_30d=0"),
+        ("--default txn_count=0", UnknownColumn, "no such feature is looked up. Nearest: txn_count_30d"),
+        ("--default txn_count_30d=many", InvalidInput, "--default txn_count_30d must be bigint; got 'many'"),
+    ],
+)
+def test_what_is_left_out_or_stands_for_nulls_must_be_there(
+    labelled: InteractiveShell, words: str, kind: type, says: str
+) -> None:
+    error = refused(labelled, f"{HEAD} {words}\n{BOTH}")
+    assert isinstance(error, kind)
+    assert says in str(error)
+
+
+def test_a_feature_that_is_far_better_now_than_a_step_earlier_is_drawn_and_named(
+    labelled: InteractiveShell, filled: Path
+) -> None:
+    spent = outcomes().column("spent").to_pylist()
+    months = [START, START + 31 * DAY]
+    rows = pa.table(
+        {
+            "customer_id": pa.array([n for n in range(60) for _ in months], pa.int64()),
+            "month": pa.array(months * 60, INSTANT),
+            "total": [value for n in range(60) for value in (float(n * 31 % 23), spent[n] + n % 4)],
+        }
+    )
+    write(filled / "feature_store" / "monthly", rows, primary_keys='["customer_id"]', timeseries_column="month")
+    labelled.user_ns["labels"] = outcomes()
+    text = shown(labelled, "%%fstk pit labels --label spent --at event_ts\nfeature_store.monthly on customer_id\n")
+    assert text.startswith("LEAK  feature_store.monthly.total looks like the label spent: R² 0.9")
+    assert "stamped with the first of their month" in text
+    assert re.search(r"total +at the label's instant +R² 0\.9\d █{35,}", text)
+    assert re.search(r"total +a step earlier +R² 0\.0\d █{1,3}$", text, re.MULTILINE)
+    assert max(len(line) for line in text.splitlines()) <= 100
