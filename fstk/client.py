@@ -262,7 +262,8 @@ class FeatureEngineeringClient:
         Args:
             name: one to three parts with dots between; lower-cased.
             df: events as a frame, of Spark too: all of its rows pass through this process.
-            path: a CSV, TSV (``.gz`` too) or Parquet file, a Delta table's folder, a folder of files, or several.
+            path: a CSV, TSV (``.gz`` too) or Parquet file, a Delta table's folder, a folder of files, or several;
+                relative to the working folder or the project's root.
             query: a Spark SQL query whose rows are the events.
             event_time: the column of the event's time: a time, or text in ISO 8601 or of ``time_format``.
             entity: the column, or columns, of whom it happened to. It and ``event_time`` may be left out where the

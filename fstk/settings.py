@@ -39,6 +39,18 @@ def root() -> Path:
     return next((folder for folder in (here, *here.parents) if _has_file(folder)), here)
 
 
+def looked_in(warehouse: Path) -> str:
+    """Return where tables were looked for, and why there where no project says it.
+
+    >>> looked_in(Path("/data/warehouse")).splitlines()[0]
+    'Looked in /data/warehouse'
+    """
+    said = f"Looked in {warehouse}"
+    if "FSTK_WAREHOUSE" in os.environ or _has_file(root()):
+        return said
+    return f"{said}: there is no {_FILE} from the working folder upwards, so that is the project.   Make one: fstk init"
+
+
 class Settings(BaseSettings):
     """What can be set once for all verbs; paths are absolute."""
 

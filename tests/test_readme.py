@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ LOAD = ".venv/bin/fstk load orders.csv as shop.orders --time ordered_at --entity
 RUN_BY = {
     "make demo": "tests/demo/test_demo.py",
     "make test": ".ci/run",
+    "fstk init mine": "tests/templates/test_project.py",
     ".venv/bin/fstk run churn -p as_of=1998-03-31": "tests/demo/test_demo.py",
     ".venv/bin/fstk run churn -p as_of=1998-03-31 --resume": "tests/demo/test_demo.py",
     "export FSTK_TOKEN=$(.venv/bin/fstk token new me --only)": "tests/demo/test_demo.py",
@@ -52,6 +54,14 @@ def test_every_command_is_run_by_a_test() -> None:
     assert set(lines) == set(RUN_BY)
     for command, home in RUN_BY.items():
         assert command.removeprefix(".venv/bin/") in (ROOT / home).read_text(), f"{command} is not in {home}"
+
+
+def test_the_extras_are_those_that_can_be_installed() -> None:
+    table = README.partition("| extra | for |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ", table, flags=re.MULTILINE)
+    named = {extra for row in rows for extra in re.findall(r"`(\w+)`", row)}
+    offered = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert named == set(offered) - {"dev"}
 
 
 def test_every_picture_is_there_and_small() -> None:

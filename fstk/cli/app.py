@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("runs")(run.runs)
+app.command("init")(start.init)
 app.command("demo")(start.demo)
 app.command("load")(load.load)
 app.command("tables")(tables.tables)

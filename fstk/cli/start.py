@@ -1,4 +1,4 @@
-"""``fstk demo``, ``fstk new`` and ``fstk doctor``: how one begins, and what mends a beginning that fails."""
+"""``fstk init``, ``demo``, ``new`` and ``doctor``: how one begins, and what mends a beginning that fails."""
 
 from __future__ import annotations
 
@@ -16,16 +16,34 @@ def demo() -> Displayed:
     return churn.run()
 
 
+def init(
+    folder: Annotated[str, Argument(metavar="FOLDER", help="Where; it is made where it is not there.")] = ".",
+) -> Displayed:
+    """Make a project of one's own.
+
+    Settings, a first notebook that asks for your data, the description of its job for fstk run and Databricks, a test
+    that runs the notebooks, and GitHub Actions that run the test.
+    """
+    from fstk.verbs import init as projects
+
+    return projects.init(folder)
+
+
 def new(
     template: Annotated[
-        str | None, Argument(metavar="TEMPLATE", help="The notebook to copy; without one, all are listed.")
+        str | None, Argument(metavar="TEMPLATE", help="The notebook to copy, or job; without one, all are listed.")
     ] = None,
     name: Annotated[str | None, Argument(metavar="NAME", help="The notebook's; by default the template's.")] = None,
 ) -> Displayed:
-    """Copy a notebook to start from into this folder.
+    """Copy a notebook to start from into this folder, or add a job.
 
-    It is thin, with parameters, ready to be a job.
+    It is thin, with parameters, ready to be a job. fstk new job NAME adds one to the project: a notebook and its
+    description.
     """
+    if template == "job":
+        from fstk.verbs import init as projects
+
+        return projects.new_job(name)
     from fstk.verbs.new import copy
 
     return copy(template, name)

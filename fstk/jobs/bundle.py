@@ -70,6 +70,7 @@ class _Resources(_Part):
 
 class _Bundle(_Part):
     resources: _Resources = Field(default_factory=_Resources)
+    include: list[str] = Field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -114,11 +115,22 @@ class JobSpec:
 
 
 def read_bundle(path: Path) -> dict[str, JobSpec]:
-    """Return the jobs of a Databricks Asset Bundle by name; notebook paths are read against its folder. Raises
-    InvalidInput: it cannot be read, or a job is not made of notebook tasks that can be put in an order."""
+    """Return the jobs of a Databricks Asset Bundle by name, those of the files that it includes too; notebook paths are
+    read against the folder of their file. Raises InvalidInput: one cannot be read, two jobs have one name, or a job is
+    not made of notebook tasks that can be put in an order."""
+    bundle = _read(path)
+    jobs = {name: _job(name, job, path.parent) for name, job in bundle.resources.jobs.items()}
+    for included in sorted({file for pattern in bundle.include for file in path.parent.glob(pattern)}):
+        for name, job in _read(included).resources.jobs.items():
+            if name in jobs:
+                raise InvalidInput(f"{included}: there is a job {name} already.")
+            jobs[name] = _job(name, job, included.parent)
+    return jobs
+
+
+def _read(path: Path) -> _Bundle:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        bundle = _Bundle.model_validate(content or {})
+        return _Bundle.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
     except (OSError, UnicodeError) as error:
         raise InvalidInput(f"{path} cannot be read: {error}.") from error
     except ValidationError as error:
@@ -129,7 +141,6 @@ def read_bundle(path: Path) -> dict[str, JobSpec]:
         raise InvalidInput(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
     except RecursionError as error:
         raise InvalidInput(f"{path} is nested too deeply.") from error
-    return {name: _job(name, job, path.parent) for name, job in bundle.resources.jobs.items()}
 
 
 def job_named(name: str, root: Path) -> JobSpec:

@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fstk import settings
 from fstk.columns.arrays import nulls, whole
 from fstk.columns.ordinals import fixed
 from fstk.engines.base import TableVersion
@@ -37,12 +38,11 @@ class Batch:
 
 def paths_of(path: str | Path | Iterable[str | Path]) -> list[Path]:
     """Return the files that a path names: itself, or all of a folder in the order of their names; a Delta table is one.
-    InvalidInput: nothing is there that can be read."""
+    A relative path starts at the working folder or, where nothing is there, at the project's root, so that a notebook
+    and its job name a file alike. InvalidInput: nothing is there that can be read."""
     given = [path] if isinstance(path, str | Path) else list(path)
     found: list[Path] = []
-    for one in map(Path, given):
-        if not one.exists():
-            raise InvalidInput(f"there is no file {one}. Nothing was written.")
+    for one in (_found(Path(name)) for name in given):
         if one.is_dir() and not (one / "_delta_log").is_dir():
             inside = sorted(file for file in one.iterdir() if file.name.endswith(_KINDS))
             if not inside:
@@ -53,6 +53,14 @@ def paths_of(path: str | Path | Iterable[str | Path]) -> list[Path]:
     if not found:
         raise InvalidInput("path names no file.")
     return found
+
+
+def _found(path: Path) -> Path:
+    for one in (path, settings.root() / path):
+        if one.exists():
+            return one
+    above = "" if path.is_absolute() else f" in {Path.cwd()} or the project's root {settings.root()}"
+    raise InvalidInput(f"there is no file {path}{above}. Nothing was written.")
 
 
 def read_file(path: Path) -> Batch:

@@ -60,7 +60,9 @@ class Catalog(ABC):
         name = self.full_name(name)
         table = self._read(name)
         if table is None:
-            raise UnknownTable(f"no feature table {name}.{nearest(name, self.names())}\nSee them all: %fstk tables")
+            raise UnknownTable(
+                f"no feature table {name}.{nearest(name, self.names())}\n{self.where}\nSee them all: %fstk tables"
+            )
         return table
 
     def names(self) -> list[str]:
@@ -168,7 +170,7 @@ class Catalog(ABC):
         name = self.full_name(name)
         found = self._located(name)
         if found is None:
-            raise UnknownTable(f"no table {name}.{nearest(name, self._names())}")
+            raise UnknownTable(f"no table {name}.{nearest(name, self._names())}\n{self.where}")
         if version is None and timestamp is None:
             return found
         return replace(found, version=choose(name, self._history(name), version, timestamp))
@@ -189,6 +191,11 @@ class Catalog(ABC):
     @abstractmethod
     def full_name(self, name: str) -> str:
         """Return the one name under which a table is known; raises InvalidName."""
+
+    @property
+    @abstractmethod
+    def where(self) -> str:
+        """Where tables are looked for, as a message says it."""
 
     @abstractmethod
     def _names(self) -> list[str]:

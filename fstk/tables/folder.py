@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fstk import warehouse
+from fstk import settings, warehouse
 from fstk.engines.base import TableVersion
 from fstk.engines.spark import SparkEngine
 from fstk.engines.types import quoted_name
@@ -39,6 +39,10 @@ class FolderCatalog(Catalog):
     def full_name(self, name: str) -> str:
         name = warehouse.table_name(name)
         return name if "." in name else f"default.{name}"
+
+    @property
+    def where(self) -> str:
+        return settings.looked_in(self.warehouse)
 
     def _names(self) -> list[str]:
         return local.names_in(self.warehouse)

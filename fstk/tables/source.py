@@ -141,6 +141,7 @@ class Sources:
                 "as WindowedFeatures(source=…)."
             )
         self._warehouse = catalog.warehouse
+        self._where = catalog.where
         self.full_name = catalog.full_name
 
     def get(self, name: str) -> Source:
@@ -149,7 +150,7 @@ class Sources:
         found = self.find(name)
         if found is None:
             known = [source.name for source in self.survey()]
-            raise UnknownTable(f"no source {name} in {self._warehouse}.{nearest(name, known)}\nSee all: %fstk tables")
+            raise UnknownTable(f"no source {name}.{nearest(name, known)}\n{self._where}\nSee them all: %fstk tables")
         return found
 
     def find(self, name: str) -> Source | None:

@@ -63,6 +63,10 @@ class UnityCatalog(Catalog):
         with translated(f"changing {name}"):
             session_for(session=self._engine).sql(statement.sql(name))
 
+    @property
+    def where(self) -> str:
+        return "Looked in Unity Catalog"
+
     def _session(self) -> SparkSession:
         return session_for(session=self._engine).session
 

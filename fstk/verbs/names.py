@@ -10,7 +10,7 @@ from fstk import settings
 from fstk.engines.direct import stored_schema
 from fstk.engines.frames import column_names, is_frame
 from fstk.errors import FstkError, InvalidName, UnknownTable, nearest
-from fstk.tables.configured import local_names, local_table
+from fstk.tables.configured import local_names, local_table, open_catalog
 from fstk.warehouse import table_name
 
 
@@ -27,7 +27,7 @@ def frame_or_name(word: str, namespace: Mapping[str, Any]) -> Any:
     try:
         name = table_name(word)
     except InvalidName as error:
-        raise UnknownTable(f"no frame or table {word}.{nearest(word, known)}") from error
+        raise UnknownTable(f"no frame or table {word}.{nearest(word, known)}\n{open_catalog().where}") from error
     if local_table(name) is not None:
         return name
     session = _session()
@@ -35,7 +35,7 @@ def frame_or_name(word: str, namespace: Mapping[str, Any]) -> Any:
         return session.table(name)
     if settings.load().engine == "databricks":
         return name
-    raise UnknownTable(f"no frame or table {word}.{nearest(word, known)}")
+    raise UnknownTable(f"no frame or table {word}.{nearest(word, known)}\n{open_catalog().where}")
 
 
 def columns_of(data: Any) -> list[str]:

@@ -10,10 +10,15 @@ from pathlib import Path
 from fstk.display import Displayed, Sheet
 from fstk.errors import InvalidInput, UnknownName, nearest
 
-TEMPLATES = ("new_feature_table", "training_set_and_model", "publish", "drift_monitor", "flights")
+TEMPLATES = ("first_features", "new_feature_table", "training_set_and_model", "publish", "drift_monitor", "flights")
 """What can be copied, in the order of a journey."""
 _SHIPPED = Path(__file__).parents[1] / "templates"  # in an installed package
 _CLONE = Path(__file__).parents[2] / "templates"
+
+
+def shipped() -> Path:
+    """Return the folder of what is copied."""
+    return _SHIPPED if _SHIPPED.is_dir() else _CLONE
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,7 +28,7 @@ class Offered(Displayed):
     titles: dict[str, str]
 
     def display(self) -> Sheet:
-        notes = ["copy one: fstk new TEMPLATE [NAME]"]
+        notes = ["copy one: fstk new TEMPLATE [NAME]   add a job to this project: fstk new job NAME"]
         return Sheet("", ("template", "what it begins"), list(self.titles.items()), notes)
 
 
@@ -41,7 +46,7 @@ class Copied(Displayed):
 def copy(template: str | None, name: str | None) -> Displayed:
     """Copy a template to the notebook ``name`` (None: its own) in the working folder; without one, return the list.
     Raises UnknownName; InvalidInput: the notebook is there already, or its folder is not."""
-    folder = _SHIPPED if _SHIPPED.is_dir() else _CLONE
+    folder = shipped()
     if template is None:
         return Offered({one: _title(folder / f"{one}.ipynb") for one in TEMPLATES})
     if template not in TEMPLATES:

@@ -18,10 +18,11 @@ class TableList(Stacked):
     tables: tuple[FeatureTable, ...]
     faults: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
+    where: str = ""
 
     def parts(self) -> list[Displayed]:
         rows = [(t.name, t.version, t.rows, ", ".join(t.keys), len(t.features)) for t in self.tables]
-        none = [] if rows or self.faults else ["no feature tables yet.   See one being made: fstk demo"]
+        none = [] if rows or self.faults else [f"no feature tables yet. {self.where}"]
         notes = [*none, *self.faults]
         shown = Sheet("", ("table", "version", "rows", "keys", "features") if rows else (), rows, notes)
         events = [(s.name, s.version, s.rows, ", ".join(s.entity), s.event_time) for s in self.sources]
@@ -30,8 +31,9 @@ class TableList(Stacked):
 
 
 def tables() -> TableList:
-    tables, faults = open_catalog().survey()
-    return TableList(tuple(tables), tuple(map(str, faults)), tuple(all_sources()))
+    catalog = open_catalog()
+    tables, faults = catalog.survey()
+    return TableList(tuple(tables), tuple(map(str, faults)), tuple(all_sources()), catalog.where)
 
 
 def show(name: str) -> FeatureTable | Source:

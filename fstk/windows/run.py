@@ -23,7 +23,7 @@ from fstk.errors import (
     UnsupportedType,
     nearest,
 )
-from fstk.tables.configured import local_names, local_table
+from fstk.tables.configured import local_names, local_table, open_catalog
 from fstk.windows.aggregates import KEYS, is_of
 from fstk.windows.bounds import Months
 from fstk.windows.calendar import Calendar
@@ -192,7 +192,8 @@ def _source(features: WindowedFeatures, engine: Engine, *, rows: bool) -> tuple[
             return arrow_schema(stored_schema(table)).empty_table(), table
         return engine.read(table), table
     except UnknownTable as error:
-        raise UnknownTable(f"source: no table {source}.{nearest(source, local_names())}") from error
+        known = nearest(source, local_names())
+        raise UnknownTable(f"source: no table {source}.{known}\n{open_catalog().where}") from error
 
 
 def _table(name: str) -> TableVersion:

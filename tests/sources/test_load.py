@@ -82,11 +82,28 @@ def test_several_files_and_a_folder_of_them_are_appended_each_once(
     assert made.notes[0] == "copy of a.csv is there already (3 events)"
 
 
+def test_a_path_starts_here_or_at_the_projects_root(
+    fe: FeatureEngineeringClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fstk.toml").touch()
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    file(tmp_path, ORDERS)
+    assert create(fe, Path("orders.csv")).rows == 3
+    file(tmp_path / "notebooks", ORDERS + "19,2024-01-02T00:00Z,3\n")
+    assert fe.create_source(name="shop.orders", path="orders.csv").rows == 7
+    with pytest.raises(
+        InvalidInput, match=f"no file other.csv in {tmp_path}/notebooks or the project's root {tmp_path}"
+    ):
+        create(fe, Path("other.csv"))
+
+
 def test_parquet_delta_and_frames_keep_their_types(fe: FeatureEngineeringClient, tmp_path: Path) -> None:
     table = pa.table({"id": pa.array([1], pa.int32()), "at": pa.array([NOON], pa.timestamp("us", "UTC"))})
     pq.write_table(table, tmp_path / "a.parquet")
     write_deltalake(tmp_path / "events", table)
-    for number, given in enumerate([{"path": tmp_path / "a.parquet"}, {"path": tmp_path / "events"}, {"df": table}]):
+    ways: list[dict[str, Any]] = [{"path": tmp_path / "a.parquet"}, {"path": tmp_path / "events"}, {"df": table}]
+    for number, given in enumerate(ways):
         made = create(fe, name=f"shop.n{number}", **given)
         assert made.schema == {"id": "int", "at": "timestamp"}
         assert rows(made) == table.to_pylist()
@@ -243,7 +260,7 @@ def test_sources_stand_apart_from_feature_tables_and_windows_read_them_by_name(
         open_catalog().get("shop.orders")
     features = WindowedFeatures("shop.orders", "id", "at", [Aggregate("count(*)", name="n")], ["7d"], closed="both")
     assert sorted(features.to_arrow("events")["n_7d"].to_pylist()) == [1, 2, 2]
-    with pytest.raises(UnknownTable, match=r"no source shop.order in .*warehouse.* Nearest: shop.orders"):
+    with pytest.raises(UnknownTable, match=r"no source shop.order. Nearest: shop.orders.\nLooked in .*warehouse"):
         fe.get_source(name="shop.order")
     fe.drop_source(name="shop.orders")
     assert fe.list_sources() == []
