@@ -31,8 +31,7 @@ RUN_BY = {
     ".venv/bin/fstk run churn -p as_of=1998-03-31": "tests/demo/test_demo.py",
     ".venv/bin/fstk run churn -p as_of=1998-03-31 --resume": "tests/demo/test_demo.py",
     "export FSTK_TOKEN=$(.venv/bin/fstk token new me --only)": "tests/demo/test_demo.py",
-    '.venv/bin/fstk grant "GRANT SELECT ON TABLE feature_store.customer_features TO me; '
-    'GRANT SELECT ON TABLE feature_store.cohort_features TO me"': "tests/demo/test_demo.py",
+    '.venv/bin/fstk grant "GRANT SELECT ON TABLE feature_store.customer_features TO me"': "tests/demo/test_demo.py",
     ".venv/bin/fstk serve models:/churn_model@champion &": "tests/demo/test_demo.py",
     """curl 127.0.0.1:8000/invocations -H "Authorization: Bearer $FSTK_TOKEN" -H "Content-Type: application/json" -d """
     """'{"dataframe_records": [{"customer_id": 17, "cohort": "1996-12-30"}]}'""": "tests/demo/test_demo.py",

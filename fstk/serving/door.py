@@ -15,7 +15,7 @@ from fstk.serving.refusal import Refusal
 from fstk.serving.tokens import Token, Tokens
 from fstk.tables.catalog import Catalog
 from fstk.tables.grants import may_select
-from fstk.tables.spec import Grants
+from fstk.tables.spec import NOBODY, Grants
 
 _IN_THE_ADDRESS = {"access_token", "token"}
 _FREE = 10  # failures in a row before a client is told to wait
@@ -83,7 +83,7 @@ class Door:
         try:
             return self._catalog.grants(name)
         except UnknownTable:
-            return {}
+            return NOBODY
 
 
 class _Failures:

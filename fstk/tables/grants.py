@@ -44,18 +44,22 @@ class GrantStatement:
 
     def applied(self, grants: Grants) -> Grants:
         """Return the grants as they are after the statement. As in Unity Catalog, ALL PRIVILEGES is a privilege of its
-        own: revoking another leaves it, and revoking it leaves the others."""
+        own: revoking another leaves it, and revoking it leaves the others. A privilege that was taken from the last
+        stays, with no one: the table is not open again."""
         after = {privilege: list(names) for privilege, names in grants.items()}
         for privilege in self.privileges:
             names = after.setdefault(privilege, [])
             held = self.principal in names
             if self.principal is not None and held != (self.verb == "GRANT"):
                 (names.remove if held else names.append)(self.principal)
-        return {privilege: tuple(names) for privilege, names in after.items() if names}
+        return {privilege: tuple(names) for privilege, names in after.items()}
 
 
 def may_select(grants: Grants, principal: str, groups: Iterable[str]) -> bool:
-    """Tell whether ``principal``, a member of ``groups``, may read a table of these grants; without a grant no one."""
+    """Tell whether ``principal``, a member of ``groups``, may read a table of these grants: anyone where no right was
+    ever said, else only those who have it."""
+    if not grants:
+        return True
     allowed = {*grants.get(SELECT, ()), *grants.get(ALL, ())}
     return not allowed.isdisjoint((principal, *groups))
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from fstk.engines.base import Schema
 from fstk.errors import DamagedTable
-from fstk.tables.spec import FeatureTable, Grants, TableDefinition
+from fstk.tables.spec import NOBODY, FeatureTable, Grants, TableDefinition
 
 _KEYS = "fstk.primary_keys"
 _TIME = "fstk.timeseries_column"
@@ -70,13 +70,14 @@ def grants_property(grants: Grants) -> dict[str, str]:
 
 
 def _grants(text: str) -> Grants:
-    """Return what :func:`grants_property` recorded; of what is not of its form nothing is granted."""
+    """Return what :func:`grants_property` recorded; of what is not of its form nothing is granted to anybody."""
     try:
         found = json.loads(text)
     except ValueError:
-        return {}
-    lists = found.items() if isinstance(found, dict) else ()
-    named = {privilege: names for privilege, names in lists if isinstance(names, list)}
+        return NOBODY
+    if not isinstance(found, dict):
+        return NOBODY
+    named = {privilege: names if isinstance(names, list) else [] for privilege, names in found.items()}
     return {privilege: tuple(one for one in names if isinstance(one, str)) for privilege, names in named.items()}
 
 

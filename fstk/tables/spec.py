@@ -20,7 +20,8 @@ from fstk.tables.report import WriteReport
 from fstk.warehouse import table_name
 
 Grants = Mapping[str, tuple[str, ...]]
-"""To which principals, users and groups, each privilege is granted."""
+"""To which principals, users and groups, each privilege is granted; empty where no right was ever said."""
+NOBODY: Grants = {"SELECT": ()}
 
 OWN = "__fstk_"
 """What the names of fstk's passing columns begin with."""

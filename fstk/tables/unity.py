@@ -20,7 +20,7 @@ from fstk.tables import sql
 from fstk.tables.catalog import Catalog
 from fstk.tables.definition import Definitions
 from fstk.tables.grants import GrantStatement
-from fstk.tables.spec import Grants, TableDefinition
+from fstk.tables.spec import NOBODY, Grants, TableDefinition
 from fstk.tables.write import change, merge
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class UnityCatalog(Catalog):
         """Return the rights on a table as Unity Catalog tells them, those that its schema and catalog pass on, too."""
         name = self.full_name(name)
         asked = GrantStatement("SHOW GRANTS", (), name, None).sql(name)
-        found: dict[str, tuple[str, ...]] = {}
+        found = dict(NOBODY)
         with translated(f"reading the grants of {name}"):
             for row in session_for(session=self._engine).sql(asked).collect():
                 found[row.ActionType] = (*found.get(row.ActionType, ()), row.Principal)

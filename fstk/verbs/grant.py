@@ -28,7 +28,8 @@ class GrantList(Displayed):
     def display(self) -> Sheet:
         rows = [(name, privilege) for privilege, names in self.grants.items() for name in names]
         rows = sorted(row for row in rows if self.principal in (None, row[0]))
-        none = f'nothing is granted.   fstk grant "GRANT SELECT ON TABLE {self.table} TO `NAME`"'
+        closes = "" if self.grants else ", and every token opens it until the first grant"
+        none = f'nothing is granted{closes}.   fstk grant "GRANT SELECT ON TABLE {self.table} TO `NAME`"'
         return Sheet(self.table, ("principal", "privilege") if rows else (), rows, [] if rows else [none])
 
 

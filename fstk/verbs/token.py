@@ -19,7 +19,7 @@ class NewToken(Displayed):
 
     def display(self) -> Sheet:
         ends = "" if self.kept.expires is None else f", until {self.kept.expires:%Y-%m-%d %H:%M} UTC"
-        opens = f"it opens what {self.kept.principal} is granted (fstk grant -h)"
+        opens = f"it opens what {self.kept.principal} is granted, and tables without a grant (fstk grant -h)"
         title = f"token {self.kept.id} of {self.kept.principal}{ends}; {opens}, and is shown this once:"
         return Sheet(title, (), (), [self.shown])
 

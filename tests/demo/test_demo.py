@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -32,7 +33,6 @@ TASKS = (
 )
 SERVING = r"""
 export FSTK_TOKEN=$(.venv/bin/fstk token new me --only)
-.venv/bin/fstk grant "GRANT SELECT ON TABLE feature_store.customer_features TO me; GRANT SELECT ON TABLE feature_store.cohort_features TO me"
 .venv/bin/fstk serve models:/churn_model@champion &
 curl 127.0.0.1:8000/invocations -H "Authorization: Bearer $FSTK_TOKEN" -H "Content-Type: application/json" -d '{"dataframe_records": [{"customer_id": 17, "cohort": "1996-12-30"}]}'
 """  # noqa: E501 as README has it
@@ -48,7 +48,7 @@ def without_settings(**added: str) -> dict[str, str]:
 def fstk(project: Path, line: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run ``fstk …`` in a project as the command does, with those settings alone."""
     program = "import sys; from fstk.cli.app import main; sys.exit(main())"
-    words = line.split()
+    words = shlex.split(line)
     assert words[0] == "fstk"
     return subprocess.run(
         [sys.executable, "-c", program, *words[1:]],
@@ -190,8 +190,7 @@ def test_the_model_answers_over_http_as_readme_says(project: Path, first: str) -
     program = "import sys; from fstk.cli.app import main; sys.exit(main())"
     begin = f"set -e; fstk() {{ exec {sys.executable} -c '{program}' \"$@\"; }}\n"
     wait = f"curl -sS --retry 300 --retry-delay 1 --retry-connrefused 127.0.0.1:{port}/ping\ncurl -sS "
-    in_turn = re.sub(r"^(.*fstk grant .*)$", r"(\1)", SERVING, flags=re.MULTILINE)
-    lines = in_turn.replace(".venv/bin/fstk", "fstk").replace("curl ", wait).replace(":8000", f":{port}")
+    lines = SERVING.replace(".venv/bin/fstk", "fstk").replace("curl ", wait).replace(":8000", f":{port}")
     done = subprocess.run(
         ["bash", "-c", begin + lines.replace("@champion", f"@champion --port {port}") + "kill %1; wait %1"],
         cwd=project,
@@ -243,6 +242,16 @@ def test_the_job_notebooks_run_in_jupyterlab_as_they_are(
             assert all(cell.execution_count for cell in ran), task
             assert not [output for cell in ran for output in cell.outputs if output.output_type == "error"]
     assert versions(project) == before
+
+
+def test_the_first_grant_closes_a_table_to_all_others(project: Path, first: str, served: dict[str, str]) -> None:
+    table = "ON TABLE feature_store.customer_features"
+    line = 'fstk grant "GRANT SELECT ON TABLE feature_store.customer_features TO me"'
+    open_to_all = fstk(project, f'fstk grant "SHOW GRANTS {table}"').stdout
+    assert "nothing is granted, and every token opens it until the first grant" in open_to_all
+    done = fstk(project, line, **served)
+    assert "GRANT SELECT on feature_store.customer_features: changed" in done.stdout, done.stderr
+    assert "me         SELECT" in fstk(project, f'fstk grant "SHOW GRANTS {table}"').stdout
 
 
 def code_cells(notebook: Path) -> list[nbformat.NotebookNode]:
