@@ -44,8 +44,9 @@ class Spine:
         InvalidName: ``table`` is not a table name. NaiveDatetime, InvalidInput: as a Calendar.
 
     >>> import datetime as dt
-    >>> Spine("shop.spend", dt.date(2024, 1, 1), dt.date(2024, 1, 10), every="4d").calendar
-    Calendar(start=datetime.date(2024, 1, 1), end=datetime.date(2024, 1, 10), every='4d')
+    >>> spine = Spine("shop.spend", dt.date(2024, 1, 1), dt.date(2024, 1, 10), every="4d")
+    >>> len(spine.calendar.instants)
+    3
     """
 
     table: str = Field(description="the name of a feature table")
