@@ -69,11 +69,6 @@ class Registry:
             raise UnknownModel(f"model {name} has no {wanted}. Versions: {_spans(numbers)}; aliases: {known}.")
         return _found(numbers[int(number)])
 
-    def names(self) -> list[str]:
-        """Return the names of the registered models."""
-        with store(self._uri):
-            return self._names()
-
     def with_digest(self, name: str, digest: str) -> LoggedModel | None:
         """Return the newest version of ``name`` that was registered with ``digest``."""
         with store(self._uri):

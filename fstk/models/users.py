@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from fstk import settings
-from fstk.errors import FstkError, Infrastructure, Redefined
-from fstk.models.registry import LoggedModel, Registry
-from fstk.models.spec import FILE, read_record
+from fstk.errors import Infrastructure, Redefined
+from fstk.models.readers import models_reading
 from fstk.online.spec import open_store
-
-_MOST = 50  # registered models that are looked into
 
 
 @contextmanager
@@ -38,33 +31,8 @@ def online(table: str) -> list[str]:
 
 
 def models(table: str) -> list[str]:
-    """Return the registered model versions, of each model the newest, that were trained on ``table``."""
-    if not _registry_known():
-        return []
-    registry, found = Registry(None), []
+    """Return the registered model versions that look features up in ``table``."""
     try:
-        for name in registry.names()[:_MOST]:
-            newest = registry.find(f"models:/{name}/latest")
-            if table in _tables_of(registry, newest):
-                found.append(f"model {newest.name} v{newest.version}")
+        return [f"model {one.title}" for one in models_reading(table)]
     except Infrastructure as error:
-        found.append(f"perhaps models ({error})")
-    return found
-
-
-def _tables_of(registry: Registry, model: LoggedModel) -> Collection[str]:
-    with tempfile.TemporaryDirectory(prefix="fstk-model-") as folder:
-        try:
-            registry.fetch(LoggedModel(f"{model.uri}/{FILE}"), Path(folder))
-            return read_record(Path(folder), model.uri).tables
-        except Infrastructure:
-            raise
-        except FstkError:  # logged by others than fstk: it has no such file
-            return ()
-
-
-def _registry_known() -> bool:
-    """Tell whether there is a registry to ask; one that is not there is not made for the question."""
-    if {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"} & set(os.environ) or settings.load().engine == "databricks":
-        return True
-    return any((settings.root() / name).exists() for name in ("mlflow.db", "mlruns"))
+        return [f"perhaps models ({error})"]
