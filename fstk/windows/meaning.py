@@ -35,12 +35,13 @@ def definitions(features: WindowedFeatures, table: TableVersion | None, points: 
 
 
 def _further(spec: Any) -> Mapping[str, Any]:
-    """Return the arguments of a spec that a definition has no place of its own for, where they are not the default."""
-    named = [one for one in fields(spec) if one.name not in _OWN]
-    return {one.name: getattr(spec, one.name) for one in named if getattr(spec, one.name) != one.default}
+    """Return the arguments of a spec that a definition has no place of its own for, where they are given."""
+    values = {one.name: getattr(spec, one.name) for one in fields(spec) if one.name not in _OWN}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _told(points: Any) -> str:
     if isinstance(points, Calendar):
-        return f"calendar {', '.join(str(getattr(points, one.name)) for one in fields(points))}"
+        given = [getattr(points, one.name) for one in fields(points)]
+        return f"calendar {', '.join(str(value) for value in given if value is not None)}"
     return points if isinstance(points, str) else "a frame"
