@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 
 from fstk import __version__
 from fstk.cli import lint, load, pit, publish, run, serve, start, tables, windows
-from fstk.cli.call import Call
+from fstk.cli.call import Call, say
 from fstk.errors import FstkError, InvalidInput, UnknownName, nearest
 
 _INTERRUPTED = 130  # what typer returns for Ctrl-C
@@ -104,7 +104,7 @@ def main() -> int:
     try:
         shown = run_command(sys.argv[1:])
         if shown is not None:
-            print(shown)
+            say(shown)
         sys.stdout.flush()
     except FstkError as error:
         # what is to be typed next is told for a notebook, where most errors are read

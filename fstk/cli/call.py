@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import keyword
+import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +13,9 @@ from typing import Annotated, Any
 from typer import Context, Option
 
 from fstk.errors import InvalidInput
+
+_LEAK = re.compile("^\N{WARNING SIGN} LEAK", re.MULTILINE)
+_CURE = re.compile(r"^ +Cure:", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,15 @@ def opened(context: Context, widget: str, **given: Any) -> Opened:
     if context.args:
         raise InvalidInput(f"--widget: {' '.join(context.args)} is a word too many.")
     return Opened(widget, given)
+
+
+def say(shown: object) -> None:
+    """Print what a verb shows; on a terminal what must be seen, a leak and its cure, is in colour."""
+    text = str(shown)
+    if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
+        text = _LEAK.sub("\x1b[1;31m\\g<0>\x1b[0m", text)
+        text = _CURE.sub("\x1b[32m\\g<0>\x1b[0m", text)
+    print(text, flush=True)
 
 
 def call_of(context: Context) -> Call:

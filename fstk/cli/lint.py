@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Context
 
-from fstk.cli.call import call_of
+from fstk.cli.call import call_of, say
 from fstk.display import Displayed
 from fstk.errors import GateRefused, Infrastructure
 
@@ -33,7 +33,7 @@ def lint(
     report = checks.lint(call.namespace, names or [])
     if report.clean or call.in_notebook:
         return report
-    print(report, flush=True)
+    say(report)
     count = len(report.findings)
     if not count:
         raise Infrastructure("lint could not look at all feature tables; at the others nothing was found.")

@@ -30,7 +30,7 @@ def serve(
     workers: Annotated[int, Option("--workers", metavar="N", help="How many processes answer.")] = 2,
     stop: Annotated[bool, Option("--stop", help="Stop what this notebook serves.")] = False,
 ) -> Displayed | None:
-    """Serve a model, or a feature spec, over HTTP, with features from the online store.
+    """Serve a model or a feature spec over HTTP.
 
     POST /invocations takes dataframe_records, dataframe_split, instances or inputs as JSON, with a token of fstk token
     in the header Authorization: Bearer …, and answers {"predictions": […]}. A feature spec answers with its features,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from fstk.display import WIDTH, Displayed, Sheet
 
 _INDENT = " " * 6
+_MARK = "\N{WARNING SIGN}"
+_BOX = "border-left: 4px solid #c62828; background: rgba(198, 40, 40, 0.1); padding: 4px 10px; margin: 4px 0"
 _MORE = "It knows times, texts and nearness to the label; what a row was made of only a proof can tell."
 
 
@@ -44,12 +47,28 @@ class LintReport(Displayed):
         unread = [f"NOT LOOKED AT  {reason}" for reason in self.unread]
         return Sheet("", (), (), [*map(_paragraph, self.findings), *unread] or ["lint: clean.", _MORE])
 
+    def _repr_html_(self) -> str:
+        """Return each finding as a box that differs from the text around it, with its cure on a line of its own."""
+        rest = LintReport((), self.unread)
+        boxes = "".join(map(_box, self.findings))
+        return boxes if self.findings and not self.unread else boxes + rest.display().html()
+
 
 def _paragraph(finding: Finding) -> str:
     first, *rest = finding.message.split("\n")
-    lines = textwrap.wrap(f"LEAK  {finding.where} {first}", WIDTH, subsequent_indent=_INDENT)
-    last = " ".join([*rest, f"Cure: {finding.cure}"])
-    return "\n".join([*lines, *textwrap.wrap(last, WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT)])
+    lines = textwrap.wrap(f"{_MARK} LEAK  {finding.where} {first}", WIDTH, subsequent_indent=_INDENT)
+    for line in [*rest, f"Cure: {finding.cure}"]:
+        lines += textwrap.wrap(line, WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT)
+    return "\n".join(lines)
+
+
+def _box(finding: Finding) -> str:
+    said = "<br>".join(map(html.escape, finding.message.split("\n")))
+    return (
+        f'<div style="{_BOX}"><strong style="color: #c62828">{_MARK} LEAK</strong> '
+        f"<strong>{html.escape(finding.where)}</strong> {said}<br>"
+        f"<strong>Cure:</strong> {html.escape(finding.cure)}</div>"
+    )
 
 
 def percent(share: float) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from fstk.display import plural
 from fstk.lint.report import Finding, percent
 from fstk.windows.bounds import number_entities
 
@@ -21,12 +22,13 @@ def lint_windows(
     events: pa.Table,
     event_keys: Sequence[str],
     event_time: str,
+    called: str = "label",
 ) -> list[Finding]:
     """Name windows that contain the labelled event: closed at their end, and joined at the instant of an event.
 
     ``columns`` of ``table`` are the windowed features, ``events`` what they were computed of: all events of the labels'
-    entities; ``labels`` may be a sample. Key columns agree by position and type; times are TIMESTAMP, TIMESTAMP_NTZ (as
-    UTC) or DATE (its midnight UTC).
+    entities; ``labels`` may be a sample, and rows of another kind, as they are ``called`` in the finding. Key columns
+    agree by position and type; times are TIMESTAMP, TIMESTAMP_NTZ (as UTC) or DATE (its midnight UTC).
     """
     if closed == "left" or not columns or not labels.num_rows or not events.num_rows:
         return []
@@ -42,8 +44,8 @@ def lint_windows(
         return []
     more = f" and {len(columns) - 1} more" if len(columns) > 1 else ""
     wrong = (
-        f'closes at the label\'s own instant (closed="{closed}"): the event being predicted is counted.\n'
-        f"{labels.num_rows:,} labels, {percent(share)} have an event at exactly {label_time}."
+        f'closes at the {called}\'s own instant (closed="{closed}"): the event being predicted is counted.\n'
+        f"{plural(labels.num_rows, called)}, {percent(share)} have an event at exactly {label_time}."
     )
-    cure = 'closed="left" (the default), or shift the label.'
+    cure = f'closed="left" (the default), or shift the {called}.'
     return [Finding("holds-the-label", f"{table}.{columns[0]}{more}", wrong, cure)]

@@ -126,7 +126,9 @@ def preview(
     own = [column_of(windows.points, key) for key in features.keys]
     columns = [one.column for one in windows.features]
     at = column_of(schema, features.timestamp)
-    found = lint_windows(wanted.name, columns, features.closed, rows, own, windows.time, events, keys, at)
+    found = lint_windows(
+        wanted.name, columns, features.closed, rows, own, windows.time, events, keys, at, "sampled event"
+    )
     samples = _samples(rows, own, windows, chosen)
     plan = plan_create(wanted, existing)
     changed = None if existing is None or plan.refusal else _redefinition(features, points, existing, rows, own)

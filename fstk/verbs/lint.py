@@ -66,7 +66,9 @@ def _table(table: FeatureTable) -> Iterable[Finding]:
     if source is not None and source.closed != "left":
         keys, at = table.primary_keys, source.time
         events = rows_among(source.events, {}, [*keys, at])
-        found += lint_windows(table.name, table.features, source.closed, rows, keys, time, events, keys, at)
+        found += lint_windows(
+            table.name, table.features, source.closed, rows, keys, time, events, keys, at, called="row"
+        )
     return found
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import fstk
 from fstk.cli import app
+from fstk.cli.call import say
 from fstk.errors import FstkError, GateRefused, InvalidInput, StoreUnavailable, UnknownName
 
 FSTK = Path(sys.executable).with_name("fstk")
@@ -140,3 +141,17 @@ def test_unknown_verbs_raise_in_a_notebook() -> None:
 def test_the_version_is_told() -> None:
     done = subprocess.run([FSTK, "--version"], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"fstk {fstk.__version__}\n", "")
+
+
+def test_a_leak_and_its_cure_are_in_colour_on_a_terminal_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "⚠ LEAK  a.sql uses now().\n      Cure: a parameter."
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    say(text)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    say(text)
+    plain, coloured = capsys.readouterr().out.split("parameter.\n", 1)
+    assert plain + "parameter." == text
+    assert coloured.startswith("\x1b[1;31m⚠ LEAK\x1b[0m  a.sql")
+    assert "\x1b[32m      Cure:\x1b[0m a parameter." in coloured

@@ -44,7 +44,7 @@ def test_it_runs_under_papermill_and_reads_as_a_page(
     page, _ = HTMLExporter().from_notebook_node(walked)
     for part in (
         "plan: CREATE, keys (customer_id, as_of TIMESERIES), 9 features",
-        "closes at the label's own instant",
+        "own instant (closed=",
         "feature_store.spend created at v0",
         "primary_keys=[&quot;customer_id&quot;]",
         "weekly, by hand",

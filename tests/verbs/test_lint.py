@@ -35,7 +35,7 @@ def test_a_clean_warehouse_has_no_findings(shell: InteractiveShell, filled: Path
 def test_cells_that_were_run_are_looked_at(shell: InteractiveShell, filled: Path) -> None:
     shell.run_cell(f"if False:\n    {CLOCK}", store_history=True)
     text = shown(shell, "%fstk lint")
-    assert text.startswith("LEAK  In[1], line 2, uses current_timestamp()")
+    assert text.startswith("⚠ LEAK  In[1], line 2, uses current_timestamp()")
     assert "Cure: " in text
 
 
@@ -88,7 +88,7 @@ def test_a_training_set_is_looked_at(shell: InteractiveShell, filled: Path) -> N
     outcomes = pa.table({"customer_id": pa.array(range(60), pa.int64()), "gone": [n % 2 == 0 for n in range(60)]})
     write(filled / "feature_store" / "gone", outcomes, primary_keys='["customer_id"]')
     text = shown(shell, "%%fstk pit labels --label is_churned -o ts\nfeature_store.gone on customer_id\n")
-    assert text.startswith("LEAK  feature_store.gone.gone is the label is_churned itself under another name.")
+    assert text.startswith("⚠ LEAK  feature_store.gone.gone is the label is_churned itself under another name.")
     assert "label is_churned itself" in shown(shell, "%fstk lint ts")
 
 
@@ -182,7 +182,7 @@ def test_in_a_terminal_the_projects_notebooks_are_looked_at(
 def test_in_a_terminal_findings_are_exit_code_3(filled: Path, tmp_path: Path) -> None:
     (tmp_path / "a.sql").write_text("SELECT now()")
     (tmp_path / "b.sql").write_text("SELECT at FROM t")
-    for name, code, out in (("a.sql", 3, "LEAK  a.sql uses now()"), ("b.sql", 0, "lint: clean.")):
+    for name, code, out in (("a.sql", 3, "⚠ LEAK  a.sql uses now()"), ("b.sql", 0, "lint: clean.")):
         done = subprocess.run(
             [sys.executable, "-c", "from fstk.cli.app import main; raise SystemExit(main())", "lint", name],
             capture_output=True,

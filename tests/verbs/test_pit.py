@@ -125,7 +125,7 @@ def test_leaks_of_the_join_come_first(labelled: InteractiveShell, filled: Path) 
         }
     )
     text = shown(labelled, f"%%fstk pit bought --at event_ts\n{BOTH.splitlines()[0]}\n")
-    assert text.startswith("LEAK  feature_store.customer_features.txn_count_30d and 1 more closes at the label's own")
+    assert text.startswith("⚠ LEAK  feature_store.customer_features.txn_count_30d and 1 more closes at the label's own")
     assert "3 labels, 67 % have an event at exactly event_ts" in text
 
 
@@ -427,7 +427,7 @@ def test_a_feature_that_is_far_better_now_than_a_step_earlier_is_drawn_and_named
     write(filled / "feature_store" / "monthly", rows, primary_keys='["customer_id"]', timeseries_column="month")
     labelled.user_ns["labels"] = outcomes()
     text = shown(labelled, "%%fstk pit labels --label spent --at event_ts\nfeature_store.monthly on customer_id\n")
-    assert text.startswith("LEAK  feature_store.monthly.total looks like the label spent: R² 0.9")
+    assert text.startswith("⚠ LEAK  feature_store.monthly.total looks like the label spent: R² 0.9")
     assert "stamped with the first of their month" in text
     assert re.search(r"total +at the label's instant +R² 0\.9\d █{35,}", text)
     assert re.search(r"total +a step earlier +R² 0\.0\d █{1,3}$", text, re.MULTILINE)

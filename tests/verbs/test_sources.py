@@ -36,7 +36,8 @@ def test_a_line_loads_a_file_and_again_changes_nothing() -> None:
         "  shop.orders        0       2  id      at",
     ]
     assert repr(run_command(["show", "shop.orders"])).startswith("shop.orders v0 · source · 2 events of id")
-    assert repr(run_command(["lint"])) == repr(run_command(["lint", "shop.orders"])) == "lint: clean."
+    assert repr(run_command(["lint"])).startswith("lint: clean.")
+    assert repr(run_command(["lint", "shop.orders"])).startswith("lint: clean.")
 
 
 def test_the_cure_is_told_as_it_is_typed(orders: Path) -> None:

@@ -103,7 +103,7 @@ def test_points_are_the_keys_and_times_of_a_frame_without_its_other_columns(
 
 def test_a_window_that_holds_its_own_event_is_named_first(shell: InteractiveShell, filled: Path) -> None:
     text = shown(shell, f"{HEAD} --windows 7d --closed both\ncount(*) as n\n")
-    assert text.startswith("LEAK  feature_store.spend.n_7d closes at the label's own instant")
+    assert text.startswith("⚠ LEAK  feature_store.spend.n_7d closes at the sampled event's own instant")
     assert 'Cure: closed="left" (the default)' in text
     assert "lint: clean" not in text
 
