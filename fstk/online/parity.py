@@ -86,6 +86,8 @@ class ParityReport(Displayed):
             compared = self.equal + self.different + self.missing
             counts += f"\n{compared:,} of {self.keys:,} keys, chosen at random (seed {self.seed})"
         notes = []
+        if self.missing:
+            notes.append(f"fstk publish {self.table} --prune offers every key again, and so those that are missing.")
         if self.expired:
             notes.append(f"{self.expired:,} of the online rows are expired, and read as missing.")
         if self.gone:

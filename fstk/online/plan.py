@@ -128,7 +128,7 @@ def _extent(
     if mark.version > table.version:
         return "everything", 0, f"version {mark.version} is online already"
     if mark.version == table.version:
-        return "nothing", 0, f"version {mark.version} is online"
+        return "nothing", 0, f"version {mark.version} is online; parity tells whether all of it still is"
     if target.nulls == "skip":
         return "everything", 0, "older rows count where nulls are skipped"
     return "changes", mark.version + 1, f"versions {mark.version + 1} to {table.version}"

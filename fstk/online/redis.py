@@ -123,6 +123,7 @@ if redis.call('HGET', KEYS[1], 'generation') == ARGV[1] then redis.call('DEL', K
 return 1
 """
 _TABLES, _DROPPED = b"fstk:tables", b"fstk:dropped"
+_UNSURE = "open:unsure"
 
 
 @validated()
@@ -342,6 +343,9 @@ class RedisStore:
                 portion = [key[len(prefix) :] for key, size in zip(new, sizes, strict=True) if size > _FLOOR.size]
                 if portion:
                     yield portion
+            if not seen:  # rows that were counted may be lost: they are to be counted anew, which a reader may not say
+                with suppress(self._redis.exceptions.NoPermissionError):
+                    self._changed(table.name, _same(table), {_UNSURE: 1})
 
     def remove(self, table: OnlineTable, keys: Sequence[bytes], version: int) -> int:
         at, prefix = _FLOOR.pack(version + _SIGN), _prefix(table)

@@ -263,7 +263,7 @@ class OnlineStore(Protocol):
 
     def keys(self, table: OnlineTable) -> Iterator[list[bytes]]:
         """Yield the keys that have a row, in any order, a portion at a time; of those that come or go meanwhile, some.
-        For pruning and parity, not for reading: it goes through the whole table."""
+        For publishers and parity, not for reading: in the end it went through the whole table."""
         ...
 
     def remove(self, table: OnlineTable, keys: Sequence[bytes], version: int) -> int:

@@ -68,7 +68,8 @@ class _Online:
     """What is online of a table of this history under one name."""
 
     def __init__(self, place: Place, history: History, target: Target, name: str) -> None:
-        self.place, self.history, self.target, self.name = place, history, target, name
+        self.place, self.history, self.target = place, history, target
+        self.name = f"{place.folder.name}.{name}"  # the store may hold what other places published
         self._seen: dict[int, tuple[int, ...]] = {}
         self._pruned = False
         self._ever = {pair for version in history.versions for pair in version.items()}
@@ -132,12 +133,12 @@ class _Online:
 def killed_publishers(place: Place, choose: random.Random, target: Target) -> None:
     """Publishers of any version are killed at any moment."""
     history = History(place.folder / "t", choose, target.size.keys, 6)
-    for name in ("s.first", "s.second"):  # before the first, much has to start
+    for name in ("first", "second"):  # before the first, much has to start
         began = time.monotonic()
         _Online(place, history, target, name).publisher(history.newest).end()
     took, kills = time.monotonic() - began, 0
     for number in range(target.size.kills):
-        online = _Online(place, history, target, f"s.t{number}")
+        online = _Online(place, history, target, f"t{number}")
         for _ in range(4):
             version, prune = choose.randint(1, history.newest), choose.random() < 0.2
             kills += online.publisher(version, prune=prune).kill_after(choose.uniform(0, took))
@@ -153,7 +154,7 @@ def killed_after_each_change(place: Place, choose: random.Random, target: Target
     history = History(place.folder / "t", choose, target.size.keys, 6)
     for before, made in ((None, {"put_table", "write", "complete"}), (1, {"write", "complete", "remove"})):
         for after in range(1, _MOST):
-            online = _Online(place, history, target, f"s.{before}.{after}")
+            online = _Online(place, history, target, f"t{before}_{after}")
             if before is not None:
                 online.publish(before)
             dying = online.publisher(history.newest, prune=before is not None, after=after)
@@ -170,7 +171,7 @@ def versions_at_once(place: Place, choose: random.Random, target: Target) -> Non
     history = History(place.folder / "t", choose, target.size.keys, 8)
     newest = history.versions[history.newest]
     for number in range(target.size.meetings):
-        online = _Online(place, history, target, f"s.t{number}")
+        online = _Online(place, history, target, f"t{number}")
         versions = [history.newest, *choose.sample(range(1, history.newest), 3)]
         choose.shuffle(versions)
         publishers = {version: online.publisher(version, prune=choose.random() < 0.5) for version in versions}
@@ -225,6 +226,7 @@ def targets(folder: Path, size: Size) -> Iterator[list[Target]]:
     from tests.servers.postgres import postgres
     from tests.servers.redis import redis_server
 
+    (folder / "cosmos").mkdir()
     with redis_server(folder / "redis") as port, postgres() as server, cosmos_server(folder / "cosmos") as peer:
         yield [
             Target("SQLite", SQLiteSpec(folder / "online.db"), size),
