@@ -1,3 +1,4 @@
+from . import compat as compat
 from .client import FeatureEngineeringClient
 from .engines.connect import connect
 from .jobs.job import job

@@ -41,7 +41,8 @@ class Secret:
         self.reference = reference
 
     def reveal(self) -> str:
-        """Return the value, read from the environment, Databricks' secret scope or the Key Vault.
+        """Return the value, read from the environment, Databricks' secret scope or the Key Vault. A secret of the scope
+        is read from the variable ``FSTK_SECRET_SCOPE__KEY`` where that is set, as where no workspace is.
 
         >>> import os
         >>> Secret("env:PATH").reveal() == os.environ["PATH"]
@@ -81,6 +82,9 @@ def azure_login() -> Any:
 
 
 def _from_databricks(scope: str, key: str) -> str:
+    variable = "FSTK_SECRET_" + "__".join(re.sub(r"\W", "_", part).upper() for part in (scope, key))
+    if os.environ.get(variable):
+        return os.environ[variable]
     sdk = need("databricks.sdk")
     errors = need("databricks.sdk.errors")
     try:
@@ -90,6 +94,7 @@ def _from_databricks(scope: str, key: str) -> str:
     except (errors.DatabricksError, OSError, ValueError) as error:
         raise Infrastructure(
             f"secret databricks:{scope}/{key} cannot be read: {type(error).__name__}.   databricks auth login"
+            f"   or, without a workspace: export {variable}=…"
         ) from error
 
 

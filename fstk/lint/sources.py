@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from fstk.engines.sql.clock import FUNCTIONS, clock_uses
 from fstk.engines.sql.scalar import scalar
 from fstk.errors import BadExpression
+from fstk.lint.dated import dated
 from fstk.lint.report import Finding
 
 _TAKES_SQL = frozenset(("sql", "expr", "selectExpr", "Aggregate", "FeatureFunction"))
@@ -52,6 +53,7 @@ def lint_cell(source: str, where: str) -> list[Finding]:
             texts = _texts([*call.args, *(one.value for one in call.keywords)])
             computed += [(texts[0], texts[1])] if len(texts) == 2 else []
         at = f"{where}, line {call.lineno},"
+        findings += [Finding(one.rule, at, one.wrong, one.cure) for one in dated(call, name)]
         if name in FUNCTIONS and _of_pyspark(call.func):
             findings += lint_sql(f"{name}()", at)
         elif name in _TAKES_SQL:

@@ -69,8 +69,10 @@ class GrantChange(Displayed):
         silent = [name for name in self.statement.privileges if name not in (SELECT, ALL)]
         if silent:
             yield f"{', '.join(silent)}: recorded, and asked by nobody; an endpoint only reads."
-        yield "recorded in the table, and held to by fstk serve within seconds. Nothing else is protected: who may read"
-        yield f"the folder reads the table: {self.folder}"
+        yield (
+            "recorded in the table, and held to by fstk serve within seconds. Nothing else is protected: who may read "
+            f"the folder reads the table: {self.folder}"
+        )
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,7 +10,15 @@ from pathlib import Path
 from fstk.display import Displayed, Sheet
 from fstk.errors import InvalidInput, UnknownName, nearest
 
-TEMPLATES = ("first_features", "new_feature_table", "training_set_and_model", "publish", "drift_monitor", "flights")
+TEMPLATES = (
+    "first_features",
+    "new_feature_table",
+    "training_set_and_model",
+    "publish",
+    "drift_monitor",
+    "flights",
+    "azure_architecture",
+)
 """What can be copied, in the order of a journey."""
 _SHIPPED = Path(__file__).parents[1] / "templates"  # in an installed package
 _CLONE = Path(__file__).parents[2] / "templates"

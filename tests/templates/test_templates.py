@@ -61,10 +61,11 @@ def test_fstk_new_copies_a_notebook_and_never_over_another(project: Path) -> Non
 
 def test_every_template_is_offered_and_thin() -> None:
     shipped = sorted(path.stem for path in TEMPLATES.glob("*.ipynb"))
-    assert shipped == sorted(["first_features", *IN_ORDER, "flights"])
+    journey = ["first_features", *IN_ORDER, "flights"]
+    assert shipped == sorted([*journey, "azure_architecture"])
     offered = repr(run_command(["new"])).splitlines()
-    assert [line.split()[0] for line in offered[1:-1]] == ["first_features", *IN_ORDER, "flights"]
-    for name in shipped:
+    assert [line.split()[0] for line in offered[1:-1]] == [*journey, "azure_architecture"]
+    for name in journey:
         book = nbformat.read(TEMPLATES / f"{name}.ipynb", 4)
         cells = [cell for cell in book.cells if cell.cell_type == "code"]
         assert [cell.outputs for cell in cells] == [[]] * len(cells)

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from fstk.engines.meaning import SETTINGS
 from fstk.engines.spark_errors import quietly, silence_loggers, translated
 from fstk.engines.start import jars, java
-from fstk.engines.start.packages import check_pair
+from fstk.engines.start.packages import CONNECT_MODE, check_pair
 from fstk.errors import EngineUnavailable, InvalidInput
 from fstk.optional import need
 from fstk.settings import Settings
@@ -61,6 +61,7 @@ def start(settings: Settings, options: dict[str, str]) -> SparkSession:
     conf[_JAVA] = f"{conf[_JAVA]} {more_java}".strip()
     if master.startswith("local"):
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers are this Python, whatever python3 is
+    os.environ.pop(CONNECT_MODE, None)  # of a session over Connect before this one
     builder = need("pyspark.sql").SparkSession.builder.config(map=conf)
     with translated("starting Spark"):
         _launch(conf)

@@ -7,6 +7,8 @@ from importlib import metadata
 
 from fstk.errors import EngineUnavailable
 
+CONNECT_MODE = "SPARK_CONNECT_MODE_ENABLED"
+"""The variable by which PySpark knows that functions and windows are for a session over Connect."""
 _PYSPARK, _DELTA = "4.1", "4.3"
 _SPARK_LINE = f"pip install 'pyspark[connect]=={_PYSPARK}.*' 'delta-spark=={_DELTA}.*'"
 

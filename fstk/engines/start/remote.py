@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fstk.engines.meaning import SETTINGS
 from fstk.engines.spark import has_delta
 from fstk.engines.spark_errors import silence_loggers, translated
-from fstk.engines.start.packages import check_clash
+from fstk.engines.start.packages import CONNECT_MODE, check_clash
 from fstk.errors import EngineUnavailable, InvalidInput
 from fstk.optional import need
 from fstk.settings import Settings
@@ -50,6 +50,9 @@ def start(settings: Settings, options: dict[str, str]) -> SparkSession:
                 f"the Spark Connect server at {_shown(url)} runs without Delta Lake. Start it with "
                 "--packages io.delta:delta-spark_4.1_2.13:4.3.1 and Delta's extension and catalog."
             )
+    context = getattr(need("pyspark"), "SparkContext", None)
+    if context is None or context._active_spark_context is None:
+        os.environ[CONNECT_MODE] = "1"  # without it PySpark's own functions and windows are those of a JVM here
     return session
 
 
