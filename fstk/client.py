@@ -26,7 +26,7 @@ from fstk.tables.catalog import Catalog
 from fstk.tables.configured import open_catalog
 from fstk.tables.report import WriteReport
 from fstk.tables.source import Reading, Source, Sources, all_sources
-from fstk.tables.spec import FeatureTable
+from fstk.tables.spec import FeatureTable, matches
 from fstk.training import feature_spec as specs
 from fstk.training.feature_spec import FeatureSpec
 from fstk.training.functions import FeatureFunction
@@ -212,16 +212,24 @@ class FeatureEngineeringClient:
         """
         return self._catalog.get(name)
 
-    def list_tables(self) -> list[FeatureTable]:
-        """Return all feature tables, in the order of their names; a warning names each that cannot be read, and why.
+    def list_tables(self, *, tags: Mapping[str, str | None] | None = None, text: str = "") -> list[FeatureTable]:
+        """Return the feature tables, in the order of their names; a warning names each that cannot be read, and why.
+
+        Args:
+            tags: only tables that have all of these; None stands for any value.
+            text: only tables with this, in any case, in their name, description, a column's name or a tag.
 
         >>> [table.name for table in fe.list_tables()]
+        ['shop.spend']
+        >>> fe.list_tables(tags={"team": None})
+        []
+        >>> [table.name for table in fe.list_tables(text="30D")]
         ['shop.spend']
         """
         tables, faults = self._catalog.survey()
         for fault in faults:
             warnings.warn(str(fault), stacklevel=2)
-        return tables
+        return [table for table in tables if matches(table, tags or {}, text)]
 
     def drop_table(self, *, name: str) -> None:
         """Remove a feature table and its history for good; what was published stays online.

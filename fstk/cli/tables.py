@@ -11,11 +11,20 @@ from fstk.display import Displayed
 from fstk.errors import InvalidInput
 
 
-def tables() -> Displayed:
+def tables(
+    tag: Annotated[
+        list[str] | None,
+        Option("--tag", metavar="KEY[=VALUE]", help="Only tables with this tag; may be repeated."),
+    ] = None,
+    text: Annotated[
+        str, Option("--text", metavar="TEXT", help="Only tables with this in their name, description, columns or tags.")
+    ] = "",
+) -> Displayed:
     """List the feature tables, and the sources."""
     from fstk.verbs import tables as catalog
 
-    return catalog.tables()
+    wanted = [one.partition("=") for one in tag or []]
+    return catalog.tables({key: value if equals else None for key, equals, value in wanted}, text)
 
 
 def show(table: Annotated[str, Argument(metavar="TABLE", help="The table's name.")]) -> Displayed:

@@ -143,6 +143,14 @@ def _words(defined: Definitions, column: str, time: str) -> str:
     return defined[column].words(time) if column in defined else ""
 
 
+def matches(table: FeatureTable, tags: Mapping[str, str | None], text: str) -> bool:
+    """Tell whether a table has all of ``tags``, None for any value, and ``text``, in any case, in its name, its
+    description, a column's name or a tag."""
+    described = [table.name, table.description or "", *table.schema, *table.tags, *table.tags.values()]
+    tagged = all(key in table.tags and value in (None, table.tags[key]) for key, value in tags.items())
+    return tagged and any(text.casefold() in one.casefold() for one in described)
+
+
 def keys_text(table: TableDefinition) -> str:
     """Return the keys as they are written everywhere: ``(customer_id, as_of TIMESERIES)``."""
     time = () if table.timeseries_column is None else (f"{table.timeseries_column} TIMESERIES",)

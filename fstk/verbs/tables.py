@@ -8,21 +8,22 @@ from dataclasses import dataclass
 from fstk.display import Displayed, Sheet, Stacked
 from fstk.tables.configured import open_catalog
 from fstk.tables.source import Source, all_sources, find_source
-from fstk.tables.spec import FeatureTable
+from fstk.tables.spec import FeatureTable, matches
 
 
 @dataclass(frozen=True, repr=False)
 class TableList(Stacked):
-    """The feature tables of a catalog and its sources, in the order of their names, and why others cannot be read."""
+    """The feature tables of a catalog and its sources, in the order of their names, why others cannot be read,
+    and what is said where there is ``none``."""
 
     tables: tuple[FeatureTable, ...]
     faults: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
-    where: str = ""
+    none: str = ""
 
     def parts(self) -> list[Displayed]:
         rows = [(t.name, t.version, t.rows, ", ".join(t.keys), len(t.features)) for t in self.tables]
-        none = [] if rows or self.faults else [f"no feature tables yet. {self.where}"]
+        none = [] if rows or self.faults else [self.none]
         notes = [*none, *self.faults]
         shown = Sheet("", ("table", "version", "rows", "keys", "features") if rows else (), rows, notes)
         events = [(s.name, s.version, s.rows, ", ".join(s.entity), s.event_time) for s in self.sources]
@@ -30,10 +31,14 @@ class TableList(Stacked):
         return [shown, *([Sheet("", columns, events)] if events else [])]
 
 
-def tables() -> TableList:
-    catalog = open_catalog()
-    tables, faults = catalog.survey()
-    return TableList(tuple(tables), tuple(map(str, faults)), tuple(all_sources()), catalog.where)
+def tables(tags: Mapping[str, str | None], text: str) -> TableList:
+    """Return what there is; where ``tags`` or a ``text`` are asked for, the feature tables that match alone, as
+    :func:`fstk.tables.spec.matches` says."""
+    catalog, asked = open_catalog(), bool(tags or text)
+    found, faults = catalog.survey()
+    fitting = tuple(table for table in found if matches(table, tags, text))
+    none = "no such feature table." if found and asked else f"no feature tables yet. {catalog.where}"
+    return TableList(fitting, tuple(map(str, faults)), () if asked else tuple(all_sources()), none)
 
 
 def show(name: str) -> FeatureTable | Source:

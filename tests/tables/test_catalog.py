@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 from dataclasses import replace
@@ -33,6 +34,7 @@ from fstk.tables.grants import read_statements
 from fstk.tables.report import WriteReport
 from fstk.tables.unity import TAG, UnityCatalog
 from tests.tables.reading import rows
+from tests.tables.test_unity_sql import STATEMENTS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -307,6 +309,12 @@ def test_two_threads_write_two_tables_of_one_session(warehouse: Path, spark: Spa
     assert not marks[0] & marks[1]
 
 
+def verb(statement: str) -> str:
+    found = re.match(r"(?:[A-Z]+ )+", statement)
+    assert found is not None, statement
+    return found[0]
+
+
 class StatementsOfDatabricks:
     """A session that carries out, on open-source Spark, what its grammar has, and keeps the text of the rest."""
 
@@ -370,6 +378,8 @@ def test_unity_catalog_runs_its_statements(remote: SparkSession) -> None:
         catalog.grant(statement)
         assert session.statements[-1] == f"GRANT SELECT ON TABLE `spark_catalog`.`default`.`{name}` TO `ben```"
         assert catalog.grants(name) == {"SELECT": ("ann", "ben`")}
+        looking = {"DESCRIBE DETAIL ", "DESCRIBE HISTORY ", "SELECT "}
+        assert {verb(one) for one in session.statements} <= looking | {verb(one) for one in STATEMENTS}
         catalog.drop(name)
         with pytest.raises(UnknownTable):
             catalog.get(name)

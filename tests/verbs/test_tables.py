@@ -17,6 +17,7 @@ import fstk
 from fstk.cli.app import main, run_command
 from fstk.errors import UnknownTable
 from fstk.online.spec import open_store
+from tests.notebook.tables import write
 
 
 @pytest.fixture
@@ -44,6 +45,27 @@ def test_tables_are_listed_and_shown() -> None:
     assert (shown.name, shown.features) == ("feature_store.customers", ["spend"])
     with pytest.raises(UnknownTable, match=r"Nearest: feature_store\.customers"):
         run_command(["show", "feature_store.customer"])
+
+
+def test_tables_are_found_by_tag_and_text(warehouse: Path) -> None:
+    rows = pa.table({"id": [1], "spend_30d": [1.0]})
+    for name, tags in (("churn", {"team": "growth", "pii": "no"}), ("fraud", {"team": "risk"}), ("plain", {})):
+        given = {f"tag.{key}": value for key, value in tags.items()}
+        write(warehouse / "fs" / name, rows, primary_keys='["id"]', **given)
+    fe = fstk.FeatureEngineeringClient()
+
+    def found(*words: str) -> list[str]:
+        return [table.name.removeprefix("fs.") for table in run_command(["tables", *words]).tables]
+
+    assert found("--tag", "team") == ["churn", "fraud"]
+    assert found("--tag", "team=risk") == ["fraud"]
+    assert found("--tag", "team=growth", "--tag", "pii") == found("--tag", "pii=no") == ["churn"]
+    assert found("--tag", "team=") == found("--tag", "Team") == found("--tag", "team=risk", "--text", "churn") == []
+    assert found("--text", "GROWTH") == ["churn"]
+    assert found("--text", "spend") == found("--text", "FS.") == ["churn", "fraud", "plain"]
+    assert repr(run_command(["tables", "--text", "nowhere"])) == "no such feature table."
+    assert [table.name for table in fe.list_tables(tags={"team": "risk"})] == ["fs.fraud"]
+    assert [table.name for table in fe.list_tables(tags={"team": None}, text="pii")] == ["fs.churn"]
 
 
 def test_an_empty_warehouse_says_where_it_is(warehouse: Path) -> None:
