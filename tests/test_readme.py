@@ -39,6 +39,8 @@ RUN_BY = {
     LOAD: "tests/demo/test_demo.py",
     ".venv/bin/fstk tables": "tests/demo/test_demo.py",
     ".venv/bin/fstk show feature_store.customer_features": "tests/demo/test_demo.py",
+    ".venv/bin/fstk history feature_store.customer_features": "tests/demo/test_demo.py",
+    ".venv/bin/fstk why feature_store.customer_features total_spend_30d --key 17": "tests/demo/test_demo.py",
     ".venv/bin/fstk doctor": "tests/demo/test_demo.py",
     **{f".venv/bin/{command}": "tests/test_readme.py" for command in ONLINE},
 }

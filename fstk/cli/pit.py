@@ -72,6 +72,24 @@ def pit(
     return request.code() if code else request.preview(every=every, one=one, bound=output)
 
 
+def why(
+    table: Annotated[str, Argument(metavar="TABLE", help="The feature table.")],
+    feature: Annotated[str, Argument(metavar="FEATURE", help="One of its features.")],
+    key: Annotated[str, Option(metavar="KEY", help="The key; of several columns with commas between.")],
+    at: Annotated[
+        str | None, Option(metavar="TIME", help="The value as it stood then, such as 1998-03-25; else the newest.")
+    ] = None,
+) -> Displayed:
+    """List the source rows that made one value.
+
+    The value is computed from them alone and compared bit for bit; source and definition are those of the table's
+    version that wrote it.
+    """
+    from fstk.verbs import why as answer
+
+    return answer.why(table, feature, key, at)
+
+
 def explain(
     context: Context,
     name: Annotated[

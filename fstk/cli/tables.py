@@ -34,6 +34,16 @@ def show(table: Annotated[str, Argument(metavar="TABLE", help="The table's name.
     return catalog.show(table)
 
 
+def history(table: Annotated[str, Argument(metavar="TABLE", help="The table's name.")]) -> Displayed:
+    """List a table's versions and what wrote each.
+
+    Below them what each version's features are, and were before where that is another thing.
+    """
+    from fstk.verbs import history as versions
+
+    return versions.history(table)
+
+
 def tag(
     table: Annotated[str, Argument(metavar="TABLE", help="The table's name.")],
     tags: Annotated[list[str] | None, Argument(metavar="KEY=VALUE", help="Tags to set.")] = None,

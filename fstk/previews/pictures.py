@@ -38,12 +38,12 @@ def draw(joined: LoadedJoin, row: int) -> tuple[Timeline, ...]:
         if at is None or join.table_time is None:
             continue
         (answer,) = answers.filter(pc.field("lookup") == place).to_pylist()
-        rows = _moments(_of_entity(label, join, joined.engine.rows[join.source]), join.table_time)
+        rows = moments(_of_entity(label, join, joined.engine.rows[join.source]), join.table_time)
         written = _written(label, join, joined.engine) if joined.as_known else None
         occurred: list[datetime] = []
         if join.table in joined.events:
             own = _of_entity(label, join, joined.events[join.table])
-            occurred = _moments(own, joined.sources[join.table].time)
+            occurred = moments(own, joined.sources[join.table].time)
         pictures.append(
             Timeline.of(
                 entity=", ".join(f"{key} {label.column(key)[0].as_py()}" for key in join.label_keys),
@@ -78,7 +78,8 @@ def _written(label: pa.Table, join: Join, rows: LoadedRows) -> dict[datetime, da
     return first
 
 
-def _moments(rows: pa.Table, column: str) -> list[datetime]:
+def moments(rows: pa.Table, column: str) -> list[datetime]:
+    """Return the instants of a time column, without its nulls."""
     return [moment for value in rows.column(column).to_pylist() if (moment := _moment(value)) is not None]
 
 

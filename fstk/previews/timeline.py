@@ -57,7 +57,7 @@ class Timeline(Displayed):
 
     ``entity`` and ``lookup`` are names to show; ``status`` is the one of ``explain``; ``events`` are instants of the
     source's events, when they are known; ``lookback`` None means that a row of any age will do; ``hidden`` counts rows
-    that are not drawn.
+    that are not drawn; ``called`` is what the label is called.
     """
 
     entity: str
@@ -68,6 +68,7 @@ class Timeline(Displayed):
     events: tuple[datetime, ...] = ()
     lookback: timedelta | None = None
     hidden: int = 0
+    called: str = "label"
 
     @classmethod
     def of(
@@ -82,6 +83,7 @@ class Timeline(Displayed):
         events: Iterable[datetime] = (),
         lookback: timedelta | None = None,
         written: Mapping[datetime, datetime] | None = None,
+        called: str = "label",
     ) -> Timeline:
         """Return the picture of a label at ``at`` for an entity whose feature rows are at ``times``.
 
@@ -116,6 +118,7 @@ class Timeline(Displayed):
             events=tuple(sorted(event for event in events if first - event <= margin >= event - last)),
             lookback=lookback,
             hidden=len(kinds) - len(kept),
+            called=called,
         )
 
     def display(self) -> Sheet:
@@ -137,14 +140,14 @@ class Timeline(Displayed):
         used = [row.at for row in self.rows if row.kind == "used"]
         age = f", age {duration(self.at - used[0])}" if used else ""
         status = self.status.replace("_", " ")
-        return line_of(f"{self.entity} · label {instant(self.at)} · {self.lookup} · {status}{age}")
+        return line_of(f"{self.entity} · {self.called} {instant(self.at)} · {self.lookup} · {status}{age}")
 
     def _notes(self) -> list[str]:
         here = {row.kind for row in self.rows}
         rows = [f"{_GLYPHS[kind]} {kind}{', refused' if 'later' in kind else ''}" for kind in _GLYPHS if kind in here]
         rows += [f"{self.hidden:,} further rows not drawn"] if self.hidden else []
         events = [f"{_EVENT} event"] if any(event != self.at for event in self.events) else []
-        events += [f"{_EVENT_AT_LABEL} event at the label's own instant"] if self.at in self.events else []
+        events += [f"{_EVENT_AT_LABEL} event at the {self.called}'s own instant"] if self.at in self.events else []
         rows = rows or ["no feature rows of this entity"]
         together = "  ".join([*rows, *events])
         lines = [together] if len(together) <= _LANE else ["  ".join(words) for words in (rows, events) if words]

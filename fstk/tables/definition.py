@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -27,7 +27,7 @@ class FeatureDefinition(msgspec.Struct, frozen=True):
     window: str
     entity: tuple[str, ...]
     timestamp: str
-    closed: str = "left"
+    closed: Literal["left", "right", "both"] = "left"
     source: str | None = None
     source_version: int | None = None
     points: str = "events"

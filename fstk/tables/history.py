@@ -60,9 +60,15 @@ class Version(Displayed):
     sources: Mapping[str, int | None] = field(default_factory=dict)
     points: str | None = None
 
+    @property
+    def writer(self) -> str:
+        """Who wrote it, as far as it says: ``run 7c1f03aa · cell 3f2a9c1e``, or that fstk did not."""
+        known = [f"run {self.run}" if self.run else "", f"cell {self.cell}" if self.cell else ""]
+        return " · ".join(one for one in known if one) or ("" if self.by_fstk else "others than fstk")
+
     def display(self) -> Sheet:
-        row = (f"v{self.version}", self.timestamp, self.operation, self.rows, self.run)
-        return Sheet("", ("version", "time (UTC)", "operation", "rows", "run"), [row])
+        row = (f"v{self.version}", self.timestamp, self.operation, self.rows, self.writer)
+        return Sheet("", ("version", "time (UTC)", "operation", "rows", "written by"), [row])
 
 
 @dataclass(frozen=True)

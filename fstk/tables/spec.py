@@ -37,6 +37,7 @@ _TAKEN = re.compile(
 # Readers refuse longer names in the log for good.
 _LONGEST_NAME = 255
 _LONGEST_TEXT = 100_000
+_VERSIONS = 3  # of which it is shown what wrote them
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,9 @@ class FeatureTable(Displayed, TableDefinition):
             notes.append("tags: " + ", ".join(f"{key}={value}" for key, value in sorted(self.tags.items())))
         if self.partition_columns:
             notes.append(f"partitioned by {', '.join(self.partition_columns)}")
+        written = [f"v{one.version} by {one.writer}" for one in self.versions if one.run or one.cell]
+        if written:
+            notes.append(f"written: {', '.join(written[:_VERSIONS])}{', …' if len(written) > _VERSIONS else ''}")
         if not self.written_by_fstk:
             notes.append("also written by others than fstk: its keys may repeat")
         if self.location:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.display import Displayed, Sheet, Stacked, plural
+from fstk.engines.base import TableVersion
 from fstk.engines.types import arrow_type
 from fstk.errors import InvalidInput, UnknownName, nearest
 from fstk.previews.join import short_names
@@ -135,7 +136,8 @@ def lines_of(answers: pa.Table, plan: TrainingPlan) -> tuple[tuple[Any, ...], ..
     return tuple(lines)
 
 
-def _of_table(table: FeatureTable, key: str) -> KeyRows:
+def key_values(table: FeatureTable, key: str) -> dict[str, pa.ChunkedArray]:
+    """Return the values of a table's key columns that ``key`` is, several with commas between; raises InvalidInput."""
     parts = [part.strip() for part in key.split(",")]
     keys = table.primary_keys
     if len(parts) != len(keys):
@@ -146,9 +148,20 @@ def _of_table(table: FeatureTable, key: str) -> KeyRows:
             among[column] = pa.chunked_array([pa.array([part])]).cast(arrow_type(table.schema[column]))
         except pa.ArrowInvalid as error:
             raise InvalidInput(f"{table.name}: key {column} is {table.schema[column]}; got {part!r}.") from error
-    rows = rows_among(table.at(table.version), among)
+    return among
+
+
+def rows_of(table: TableVersion, among: Mapping[str, pa.ChunkedArray]) -> pa.Table:
+    """Return the rows of a table whose columns of ``among`` hold its one value each."""
+    rows = rows_among(table, among)
     for column, values in among.items():
         rows = rows.filter(pc.equal(rows.column(column), values[0]))
+    return rows
+
+
+def _of_table(table: FeatureTable, key: str) -> KeyRows:
+    keys = table.primary_keys
+    rows = rows_of(table.at(table.version), key_values(table, key))
     if not rows.num_rows:
         raise UnknownName(f"{table.name} v{table.version} has no row of {', '.join(keys)} {key}.")
     time = table.timeseries_column

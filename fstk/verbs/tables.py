@@ -9,6 +9,7 @@ from fstk.display import Displayed, Sheet, Stacked
 from fstk.tables.configured import open_catalog
 from fstk.tables.source import Source, all_sources, find_source
 from fstk.tables.spec import FeatureTable, matches
+from fstk.verbs.history import with_jobs
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,7 +44,7 @@ def tables(tags: Mapping[str, str | None], text: str) -> TableList:
 
 def show(name: str) -> FeatureTable | Source:
     """Return one feature table or source; raises UnknownTable with the nearest names."""
-    return find_source(name) or open_catalog().get(name)
+    return find_source(name) or with_jobs(open_catalog().get(name))
 
 
 def tag(name: str, setting: Mapping[str, str], deleting: Sequence[str]) -> FeatureTable:

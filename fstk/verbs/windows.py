@@ -218,10 +218,11 @@ def read_calendar(text: str, option: str, zone: str | None = None) -> Calendar:
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != 3:
         raise InvalidInput(f"{option} takes START,END,EVERY, as in 1997-01-08,1998-04-01,7d; got {text!r}.")
-    return Calendar(_moment(parts[0], option), _moment(parts[1], option), parts[2], zone)
+    return Calendar(moment(parts[0], option), moment(parts[1], option), parts[2], zone)
 
 
-def _moment(text: str, option: str) -> date | datetime:
+def moment(text: str, option: str) -> date | datetime:
+    """Read a date or an instant; raises InvalidInput, which names the option."""
     try:
         return date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
     except ValueError as error:

@@ -169,6 +169,12 @@ def test_the_commands_that_readme_names(project: Path, first: str) -> None:
     assert "feature_store.customer_features" in tables.stdout
     shown = fstk(project, "fstk show feature_store.customer_features")
     assert "total_spend_90d" in shown.stdout
+    assert "of transactions (version 0) by purchased_at" in shown.stdout
+    said = fstk(project, "fstk history feature_store.customer_features").stdout
+    assert "run churn/10_build_features 1998-03-31" in said
+    assert "total_spend_30d: sum(amount) over the 30 days before as_of" in said
+    why = fstk(project, "fstk why feature_store.customer_features total_spend_30d --key 17").stdout
+    assert "equal, bit for bit" in why
     assert "ok" in fstk(project, "fstk doctor").stdout
     runs = fstk(project, "fstk runs churn").stdout
     assert runs.count("succeeded") == len(TASKS)

@@ -68,16 +68,17 @@ def spend() -> pa.Table:
     )
 
 
-def write(folder: Path, rows: pa.Table, **properties: str) -> None:
-    """Write a Delta table, with properties as fstk's own commits would carry them."""
-    deltalake.write_deltalake(str(folder), rows, configuration={"delta.enableChangeDataFeed": "true"})
-    log = folder / "_delta_log" / f"{0:020}.json"
+def write(folder: Path, rows: pa.Table, mark: dict[str, Any] | None = None, /, **properties: str) -> None:
+    """Write a Delta table, or append to it, with properties and a mark as fstk's own commits would carry them."""
+    deltalake.write_deltalake(str(folder), rows, mode="append", configuration={"delta.enableChangeDataFeed": "true"})
+    log = max((folder / "_delta_log").glob("*.json"))
     actions = [json.loads(line) for line in log.read_text().splitlines()]
     for action in actions:
         if "metaData" in action:
             action["metaData"]["configuration"].update({f"fstk.{name}": value for name, value in properties.items()})
-        if "commitInfo" in action and properties:
-            action["commitInfo"]["userMetadata"] = json.dumps({"fstk": "0.1.0", "run": None, "write": "test"})
+        if "commitInfo" in action and (properties or mark):
+            told = {"fstk": "0.1.0", "run": None, "write": "test", **(mark or {})}
+            action["commitInfo"]["userMetadata"] = json.dumps(told)
     log.write_text("\n".join(json.dumps(action) for action in actions))
 
 

@@ -1,0 +1,101 @@
+"""Values of a windowed feature, down to the events that made them, and computed again from these alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fstk.columns.keys import pair_ids
+from fstk.tables.definition import LIFETIME, FeatureDefinition
+from fstk.windows.features import WindowedFeatures
+from fstk.windows.spec import Aggregate
+
+_ENTITY = "__fstk_entity"
+_NAME = "value"
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Of each point the events that count in its window, and the value that is computed of no other: ``events[i]``
+    belongs to the point in row ``of[i]``."""
+
+    events: pa.Table
+    of: np.ndarray
+    values: pa.ChunkedArray
+
+
+def trace(definition: FeatureDefinition, events: pa.Table, points: pa.Table) -> Trace:
+    """Return what made a feature at ``points``, rows of the entity's columns and an instant, all called as those of
+    ``events``, which hold at least what the entities had in the windows.
+
+    >>> at = pa.array([0, 86_400_000_000, 2 * 86_400_000_000], pa.timestamp("us", "UTC"))
+    >>> events = pa.table({"id": [1, 1, 1], "at": at, "amount": [4.0, 5.0, None]})
+    >>> definition = FeatureDefinition("sum(amount)", "7d", ("id",), "at", closed="both")
+    >>> found = trace(definition, events, events.select(["id", "at"]).slice(2))
+    >>> found.events["amount"].to_pylist(), found.values.to_pylist()
+    ([4.0, 5.0], [9.0])
+    """
+    point, event = _pairs(definition, events, points)
+    pairs, times = events.take(event), points.column(definition.timestamp)
+    parsed = Aggregate(definition.expression, _NAME).parsed
+    condition = "" if parsed.filter is None else f" filter (where {parsed.filter})"
+    counting = f"count({parsed.argument or '*'}){condition}"
+    # each pair is an entity of its own, whose one event is in the window or not
+    alone = _computed(definition, counting, pairs, np.arange(len(event)), times.take(point), np.arange(len(event)))
+    counted = pc.equal(alone, 1)
+    made, of = pairs.filter(counted), point[counted.to_numpy()]
+    return Trace(made, of, _computed(definition, definition.expression, made, of, times, np.arange(len(points))))
+
+
+def same_bits(one: pa.Scalar, other: pa.Scalar) -> bool:
+    """Tell whether two values are one to the last bit; every NaN is the same."""
+    if one.type != other.type or one.is_valid != other.is_valid:
+        return False
+    if not pa.types.is_floating(one.type) or not one.is_valid:
+        return one.equals(other)
+    two = np.array([one.as_py(), other.as_py()])
+    return bool(np.isnan(two).all() or two[0].tobytes() == two[1].tobytes())
+
+
+def _pairs(definition: FeatureDefinition, events: pa.Table, points: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Return row numbers of points and events, one of each for every pair of one entity."""
+    keys = definition.entity
+    of_point, of_event, _ = pair_ids(points, keys, events, keys)
+    order = np.argsort(of_event, kind="stable")
+    first = np.searchsorted(of_event[order], of_point)
+    count = np.where(of_point < 0, 0, np.searchsorted(of_event[order], of_point, side="right") - first)
+    point = np.repeat(np.arange(len(count)), count)
+    within = np.arange(len(point)) - np.repeat(np.cumsum(count) - count, count)
+    return point, order[first[point] + within]
+
+
+def _computed(
+    definition: FeatureDefinition,
+    expression: str,
+    events: pa.Table,
+    of: np.ndarray,
+    times: pa.ChunkedArray,
+    entities: np.ndarray,
+) -> pa.ChunkedArray:
+    """Return ``expression`` by the definition at ``times`` of ``entities``, whose events are those ``of`` them."""
+    features = WindowedFeatures(
+        events.append_column(_ENTITY, pa.array(of)),
+        _ENTITY,
+        definition.timestamp,
+        [Aggregate(expression, _NAME, **_among(definition.others, Aggregate))],
+        [None if definition.window == LIFETIME else definition.window],
+        closed=definition.closed,
+        **_among(definition.others, WindowedFeatures),
+    )
+    points = pa.table({_ENTITY: pa.array(entities), definition.timestamp: times})
+    return features.to_arrow(points).column(features.columns[0])
+
+
+def _among(others: Mapping[str, Any], spec: type) -> dict[str, Any]:
+    known = {one.name for one in fields(spec)}
+    return {name: value for name, value in others.items() if name in known}
