@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 LIFETIME = "lifetime"
+_ALIGN = "align"  # an argument of WindowedFeatures that moves the end of its windows
 _UNITS = {"w": "week", "d": "day", "h": "hour", "m": "minute", "s": "second", "mo": "month"}
 _LENGTH = re.compile(rf"(\d+)({'|'.join(_UNITS)})")
 _QUOTED = re.compile(r"('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`)")
@@ -57,9 +58,12 @@ class FeatureDefinition(msgspec.Struct, frozen=True):
 
     def words(self, time: str) -> str:
         """Return what is computed; ``time`` is the table's: ``sum(amount) over the 30 days before as_of``."""
-        others = "".join(f", {name}={value}" for name, value in sorted(self.others.items()))
+        others = dict(self.others)
+        align = others.pop(_ALIGN, None)
+        time = time if align is None else f"the start of {time}'s {align}"
         side = f"before {time}" if self.closed == "left" else f"up to and including {time}"
-        return f"{self.expression} over {_spoken(self.window)} {side}{others}"
+        further = "".join(f", {name}={value}" for name, value in sorted(others.items()))
+        return f"{self.expression} over {_spoken(self.window)} {side}{further}"
 
     @property
     def origin(self) -> str:

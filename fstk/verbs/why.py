@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.columns.instants import given
-from fstk.columns.length import read_length
+from fstk.columns.length import read_window
 from fstk.display import Displayed, Sheet, Stacked, instant, plural
 from fstk.engines.base import CHANGE_TYPE, COMMIT_VERSION
 from fstk.engines.choice import engine_for
@@ -111,7 +111,7 @@ def _traced(
     point = row.select([*entity, table.timeseries_column]).rename_columns([*entity.values(), definition.timestamp])
     found = trace(definition, events, point)
     made = found.events.sort_by(definition.timestamp)
-    micros = None if definition.window == LIFETIME else read_length(definition.window, "window").micros
+    micros = None if definition.window == LIFETIME else read_window(definition.window, "window").micros
     picture = Timeline.of(
         entity=place.partition(" of ")[2].rpartition(" at ")[0],
         at=when,

@@ -60,8 +60,13 @@ def told(*marks: dict[str, Any]) -> list[Version]:
         ),
         (
             like(window="lifetime", others={"align": "day"}),
-            "sum(amount) over all before as_of, align=day, of transactions (version 4) by bought_at, not including the "
-            "instant itself",
+            "sum(amount) over all before the start of as_of's day, of transactions (version 4) by bought_at, not "
+            "including the instant itself",
+        ),
+        (
+            like(window="3mo", others={"group_by": "channel"}),
+            "sum(amount) over the 3 months before as_of, group_by=channel, of transactions (version 4) by bought_at, "
+            "not including the instant itself",
         ),
     ],
 )

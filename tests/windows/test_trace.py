@@ -85,6 +85,18 @@ def test_random_cells_of_a_table_come_from_their_events_bit_for_bit(closed: Any)
     assert looked_at >= CELLS
 
 
+def test_windows_of_months_and_of_whole_days_do_so_too() -> None:
+    bought = events(1_000, seed=3)
+    spend = [Aggregate("sum(amount)", name="spend"), Aggregate("last(quantity)", name="newest")]
+    features = WindowedFeatures(bought, KEYS, "at", spend, ["1mo", "7d"], align="week")
+    table = features.compute(bought.select([*KEYS, "at"]).slice(0, 200), engine=direct())
+    for column, definition in read_all(notes_of(table), table.column_names).items():
+        assert definition.others == {"align": "week"}
+        found = trace(definition, bought, table.select([*KEYS, "at"]))
+        assert found.events.num_rows > 50
+        assert all(same_bits(*pair) for pair in zip(table.column(column), found.values, strict=True)), column
+
+
 def test_values_are_one_by_their_bits() -> None:
     def scalar(value: Any, kind: pa.DataType | None = None) -> pa.Scalar:
         return pa.scalar(value, kind or pa.float64())
