@@ -140,12 +140,16 @@ class DriftReport(Displayed):
         rows = []
         for one in self.tests:
             name = one.feature if one.of == "values" else f"{one.feature}, {one.of}"
-            rows.append((name, one.test, _number(one.value), _number(one.limit), one.drifted, one.reference, one.now))
+            value, test = _number(one.value), one.test.removesuffix(" p")
+            distance, chance = (None, value) if test != one.test else (value, None)
+            drifts = f"{'p <' if test != one.test else '≥'} {_number(one.limit)}"
+            rows.append((name, test, distance, chance, drifts, one.drifted, one.reference, one.now))
         notes = [f"{len(self.drifted)} of {len(self.features)} drifted"]
         if self.saved is not None:
             notes.append(f"full report: {self.saved}")
         title = f"{self.title} ({self.current_rows:,} against {self.reference_rows:,} rows)"
-        return Sheet(title, ("feature", "test", "value", "limit", "drifted", "reference", "now"), rows, notes)
+        columns = ("feature", "test", "distance", "p", "drifts at", "drifted", "reference", "now")
+        return Sheet(title, columns, rows, notes)
 
 
 def detect_feature_drift(
@@ -181,9 +185,9 @@ def detect_feature_drift(
     >>> then = pd.DataFrame({"spend": range(100), "visits": [1, 2, 3, 4] * 25})
     >>> detect_feature_drift(then, then.assign(spend=then["spend"] + 60), ["spend", "visits"])
     now against the reference (100 against 100 rows)
-      feature  test                    value  limit  drifted  reference  now
-      spend    Kolmogorov-Smirnov p  4.5e-17   0.03  yes      █▇▇▇▇▁▁▁   ▁▁▁▇▇▇▇█
-      visits   chi-square p             1.00   0.03  no       ████       ████
+      feature  test                distance        p  drifts at  drifted  reference  now
+      spend    Kolmogorov-Smirnov         –  4.5e-17  p < 0.03   yes      █▇▇▇▇▁▁▁   ▁▁▁▇▇▇▇█
+      visits   chi-square                 –     1.00  p < 0.03   no       ████       ████
     1 of 2 drifted
     """
     if isinstance(features, str) or not features:

@@ -291,7 +291,7 @@ def test_the_report_is_a_table_of_plain_values(tmp_path: Path) -> None:
     assert 'src="http' not in page
     lines = repr(report).splitlines()
     assert lines[0] == "now against the reference (4,000 against 5,000 rows)"
-    assert lines[1].split() == ["feature", "test", "value", "limit", "drifted", "reference", "now"]
+    assert lines[1].split() == ["feature", "test", "distance", "p", "drifts", "at", "drifted", "reference", "now"]
     assert lines[2].split()[:2] == ["spend", "Wasserstein"]
     assert str(path) in "".join(line.strip() for line in lines)  # a long path goes on in the next line
     assert max(map(len, lines)) <= 100
@@ -380,3 +380,19 @@ def test_evidently_is_imported_only_by_the_verb() -> None:
     code = "import sys, fstk.monitoring; print('evidently' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_distance_and_a_p_value_have_columns_of_their_own() -> None:
+    few = detect_feature_drift(_normal(400), _normal(400, 1.0, seed=2), ["spend"]).display()
+    many = detect_feature_drift(_normal(4_000), _normal(4_000, 1.0, seed=2), ["spend"]).display()
+    assert list(few.columns[2:5]) == ["distance", "p", "drifts at"]
+    assert (few.rows[0][2], many.rows[0][3]) == (None, None)
+    assert (str(few.rows[0][4])[:3], many.rows[0][4]) == ("p <", "≥ 0.10")
+
+
+def test_skewed_numbers_have_a_picture() -> None:
+    rng = np.random.default_rng(3)
+    then, now = (pa.table({"money": rng.lognormal(mean, 2.0, 3_000)}) for mean in (3.0, 4.0))
+    [one] = detect_feature_drift(then, now, ["money"]).tests
+    assert all(sum(bar != "▁" for bar in picture) >= 3 for picture in (one.reference, one.now))
+    assert one.reference[0] > one.now[0]  # less of the small ones now
