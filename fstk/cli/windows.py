@@ -50,6 +50,8 @@ def windows(
     The rows are real ones, of a few entities. One aggregate a line below:
 
     sum(amount) filter (where quantity > 1) as bulk
+
+    count(*) group by shop as visits
     """
     if widget:
         if closed is None:  # with --widget typer passes over what does not fit

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
-from itertools import product
+from itertools import chain, product
 from operator import and_, or_
 from typing import Any
 
@@ -114,7 +114,7 @@ def preview(
     empty = arrow_schema(schema).empty_table() if isinstance(engine, DirectEngine) else source
     windows = replace(features, source=empty).plan(points, timestamp=points_time, engine=engine)
     windowed = product(features.lengths, features.aggregates)
-    said = [meaning(one.expression, length, features.closed, time, features.align) for length, one in windowed]
+    said = [meaning(one.text, length, features.closed, time, features.align) for length, one in windowed]
     planned = tuple(replace(one, meaning=words) for one, words in zip(windows.features, said, strict=True))
     windows = replace(windows, source=features.source_name, features=planned)
     wanted = definition(features, windows, name, time)
@@ -177,7 +177,8 @@ def _source(features: WindowedFeatures, engine: Engine) -> tuple[Frame, Schema]:
         frame = engine.read(table)
         return frame, engine.schema(frame)
     schema = stored_schema(table)
-    asked = [*features.keys, features.timestamp, *(name for one in features.aggregates for name in one.parsed.columns)]
+    read = [(*one.parsed.columns, *([one.group_by] if one.group_by else [])) for one in features.aggregates]
+    asked = [*features.keys, features.timestamp, *chain.from_iterable(read)]
     used = [name for name in dict.fromkeys(column_of(schema, name) for name in asked) if name in schema]
     return engine.read(table, used), schema
 

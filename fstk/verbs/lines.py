@@ -18,6 +18,7 @@ from fstk.windows.spec import Aggregate
 
 _NAMED = re.compile(r"(?P<expression>.*\S)\s+as\s+`?(?P<name>\w+)`?", re.IGNORECASE | re.DOTALL)
 _COLUMN = r"(?:`[^`]+`|[^\s,()`]+)"
+_GROUPED = re.compile(rf"(?P<expression>.*\S)\s+group\s+by\s+(?P<column>{_COLUMN})", re.IGNORECASE | re.DOTALL)
 _LOOKUP = re.compile(
     r"(?P<table>[\w.]+)(?:\s*\((?P<features>[^()]*)\))?"
     rf"\s+on\s+(?P<keys>{_COLUMN}(?:\s*,\s*{_COLUMN})*)(?:\s+within\s+(?P<within>\w+))?(?P<skip>\s+skip\s+nulls)?",
@@ -38,11 +39,15 @@ def required_statements(text: str, namespace: Mapping[str, Any] | None, example:
 
 
 def aggregate(line: str) -> Aggregate:
-    """Read ``sum(amount) filter (where quantity > 1) as bulk``; raises InvalidInput, BadExpression."""
+    """Read ``sum(amount) filter (where quantity > 1) as bulk`` or ``count(*) group by shop as visits``; raises
+    InvalidInput, BadExpression."""
     named = _NAMED.fullmatch(line)
     if named is None:
         raise InvalidInput(f"{line!r} has no name: write {line} as …, as in sum(amount) as total_spend")
-    return Aggregate(named["expression"], named["name"])
+    grouped = _GROUPED.fullmatch(named["expression"])
+    if grouped is None:
+        return Aggregate(named["expression"], named["name"])
+    return Aggregate(grouped["expression"], named["name"], grouped["column"].strip("`"))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from fstk.verbs.names import columns_of, frame_or_name
 from fstk.windows import run
 from fstk.windows.calendar import Calendar
 from fstk.windows.features import WindowedFeatures
-from fstk.windows.spec import Closed
+from fstk.windows.spec import Aggregate, Closed
 
 _EXAMPLE = "sum(amount) as total_spend"
 _CALENDAR_TIME = "as_of"  # what a calendar's instants are called in a new table
@@ -93,7 +93,7 @@ class WindowsRequest:
         if isinstance(self.points, Calendar):
             names.insert(1, "Calendar")
             first = datetime_import([self.points.start, self.points.end])
-        aggregates = [f"Aggregate({literal(one.expression)}, name={literal(one.name)})" for one in features.aggregates]
+        aggregates = [_aggregate_code(one) for one in features.aggregates]
         arguments = [
             ("source", self.source_code),
             ("entity", literal(features.entity)),
@@ -200,6 +200,11 @@ def parse(
     code = f"fe.read_table(name={literal(frame)})" if isinstance(frame, str) else named
     at = local_table(frame) or TableVersion(frame, None) if isinstance(frame, str) else frame
     return WindowsRequest(features, at, name, existing, known or moment, moment, source_code, code)
+
+
+def _aggregate_code(one: Aggregate) -> str:
+    grouped = "" if one.group_by is None else f", group_by={literal(one.group_by)}"
+    return f"Aggregate({literal(one.expression)}, name={literal(one.name)}{grouped})"
 
 
 def _existing(table: str) -> FeatureTable | None:

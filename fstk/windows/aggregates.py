@@ -269,7 +269,8 @@ class _Several(_OneOf):
         items = np.stack(words, axis=1)[np.arange(self.number) < length[:, None]]
         values = argument.ordinals.decode(items, np.ones(len(items), bool))
         ends = pa.array(np.concatenate([[0], np.cumsum(length)]), pa.int32())
-        return pa.ListArray.from_arrays(ends, values, mask=pa.array(length == 0))
+        kind = pa.list_(pa.field("element", values.type))
+        return pa.ListArray.from_arrays(ends, values, type=kind, mask=pa.array(length == 0))
 
 
 class FirstN(_Several):

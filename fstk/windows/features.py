@@ -196,7 +196,7 @@ class WindowedFeatures(Displayed):
     def display(self) -> Sheet:
         """Return one row per feature; types need the source, so they are in :meth:`plan`."""
         rows = [
-            (column, meaning(aggregate.expression, length, self.closed, self.timestamp, self.align))
+            (column, meaning(aggregate.text, length, self.closed, self.timestamp, self.align))
             for column, aggregate, length in self.features
         ]
         title = f"{len(rows):,} windowed features of {self.source_name} by {', '.join(self.keys)}"

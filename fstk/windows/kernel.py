@@ -15,21 +15,24 @@ from fstk.columns.instants import Align, aligned
 from fstk.engines.types import INSTANT
 from fstk.errors import NumericOverflow
 from fstk.windows import bounds
-from fstk.windows.aggregates import AggregateFunction
+from fstk.windows.aggregates import AggregateFunction, Count
 from fstk.windows.arguments import Argument, Counted, View, Windows
 from fstk.windows.bounds import Pair, Reach, Rows, divide, lay_out, longest_of, number_entities
+from fstk.windows.grouped import by_group
 
 
 @dataclass(frozen=True)
 class Reduction:
     """One aggregate: columns of the events hold its argument (``value``; None for ``count(*)``) and whether a row
-    counts (``filter``; None for all); ``text`` is what the user wrote, for messages."""
+    counts (``filter``; None for all); ``text`` is what the user wrote, for messages. With ``group``, a column of the
+    events, it is a map from that column's values in the window to the aggregate of their rows."""
 
     name: str
     function: AggregateFunction
     value: str | None
     filter: str | None
     text: str
+    group: str | None = None
 
     @property
     def argument(self) -> tuple[str | None, str | None]:
@@ -86,15 +89,51 @@ class WindowKernel:
         return points if self.align is None else Rows(points.entity, aligned(points.time, self.align), points.time)
 
     def _with_features(self, points: pa.Table, events: pa.Table, event_rows: Rows, point_rows: Rows) -> pa.Table:
-        lengths = [length for _, length in self.windows]
-        arguments = self._arguments(events)
+        features: dict[str, list[pa.Array]] = {}
+        for group in dict.fromkeys(one.group for one in self.reductions):
+            reductions = [one for one in self.reductions if one.group == group]
+            if group is None:
+                features |= self._reduced(reductions, events, event_rows, point_rows)
+            else:
+                features |= self._maps(reductions, events.column(group), events, event_rows, point_rows)
+        columns, names = list(points.columns), list(points.column_names)
+        for window, (name, _) in enumerate(self.windows):
+            columns += [features[reduction.name][window] for reduction in self.reductions]
+            names += [f"{reduction.name}_{name}" for reduction in self.reductions]
+        return pa.table(columns, names=names)
+
+    def _maps(
+        self,
+        reductions: Sequence[Reduction],
+        column: pa.ChunkedArray,
+        events: pa.Table,
+        event_rows: Rows,
+        point_rows: Rows,
+    ) -> dict[str, list[pa.Array]]:
+        """Return the maps from the values of ``column`` to each reduction, a column per window."""
+        groups = by_group(column, event_rows, point_rows)
+        counted = Reduction("", Count(), None, None, "count(*)")
+        items = self._reduced([*reductions, counted], events, groups.events, groups.points)
+        present = [integers(rows) > 0 for rows in items.pop(counted.name)]
+        points = len(point_rows.entity)
+        return {
+            name: [groups.map_of(values, there, points) for values, there in zip(windows, present, strict=True)]
+            for name, windows in items.items()
+        }
+
+    def _reduced(
+        self, reductions: Sequence[Reduction], events: pa.Table, event_rows: Rows, point_rows: Rows
+    ) -> dict[str, list[pa.Array]]:
+        """Return the results of each reduction at the points, a column per window."""
+        lengths, number = [length for _, length in self.windows], len(point_rows.entity)
+        arguments = _arguments(reductions, events)
         keeps = {argument.counted: _keep(events, argument.counted) for argument in arguments.values()}
 
         def results(words: Sequence[type]) -> list[np.ndarray]:
-            return [np.zeros((len(lengths), points.num_rows), word) for word in words]
+            return [np.zeros((len(lengths), number), word) for word in words]
 
         counts = {counted: results([np.int64]) for counted in keeps}
-        found = [results(one.function.words(arguments[one.argument].kind)) for one in self.reductions]
+        found = [results(one.function.words(arguments[one.argument].kind)) for one in reductions]
 
         def fill(pair: Pair) -> None:
             part = lay_out(event_rows, point_rows, pair, lengths, self.closed)
@@ -102,30 +141,31 @@ class WindowKernel:
             windows = {key: Windows(argument, views[argument.counted]) for key, argument in arguments.items()}
             for counted, view in views.items():
                 _put(counts[counted], part.points, [view.spans.length])
-            for reduction, words in zip(self.reductions, found, strict=True):
+            for reduction, words in zip(reductions, found, strict=True):
                 _put(words, part.points, reduction.compute(windows[reduction.argument]))
 
         with ThreadPoolExecutor(self.threads) as pool:  # NumPy sorts and sums without Python's lock
             list(pool.map(fill, divide(event_rows, point_rows, longest_of(lengths), self.part_rows)))
 
-        columns, names = list(points.columns), list(points.column_names)
-        for window, (name, _) in enumerate(self.windows):
-            for reduction, words in zip(self.reductions, found, strict=True):
-                argument = arguments[reduction.argument]
-                counted = counts[argument.counted][0][window]
-                columns.append(reduction.function.finish(argument, [word[window] for word in words], counted))
-                names.append(f"{reduction.name}_{name}")
-        return pa.table(columns, names=names)
+        finished = {}
+        for reduction, words in zip(reductions, found, strict=True):
+            argument, finish = arguments[reduction.argument], reduction.function.finish
+            [counted] = counts[argument.counted]
+            finished[reduction.name] = [
+                finish(argument, [word[window] for word in words], counted[window]) for window in range(len(lengths))
+            ]
+        return finished
 
-    def _arguments(self, events: pa.Table) -> dict[tuple[str | None, str | None], Argument]:
-        """Return the arguments by what reductions share them, prepared for all functions of each."""
-        arguments: dict[tuple[str | None, str | None], Argument] = {}
-        for reduction in self.reductions:
-            column = None if reduction.value is None else events.column(reduction.value)
-            with_nulls = reduction.value if column is not None and column.null_count else None
-            argument = arguments.setdefault(reduction.argument, Argument(column, (with_nulls, reduction.filter)))
-            reduction.function.prepare(argument)
-        return arguments
+
+def _arguments(reductions: Sequence[Reduction], events: pa.Table) -> dict[tuple[str | None, str | None], Argument]:
+    """Return the arguments by what reductions share them, prepared for all functions of each."""
+    arguments: dict[tuple[str | None, str | None], Argument] = {}
+    for reduction in reductions:
+        column = None if reduction.value is None else events.column(reduction.value)
+        with_nulls = reduction.value if column is not None and column.null_count else None
+        argument = arguments.setdefault(reduction.argument, Argument(column, (with_nulls, reduction.filter)))
+        reduction.function.prepare(argument)
+    return arguments
 
 
 def _keep(events: pa.Table, counted: Counted) -> np.ndarray | None:

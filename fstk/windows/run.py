@@ -254,9 +254,9 @@ def _reductions(features: WindowedFeatures, schema: Schema) -> tuple[list[Reduct
             # Only whether it is null matters, whatever its type; the value need not travel.
             present = f"({value}) IS NOT NULL"
             value, condition = None, present if condition is None else f"{present} AND ({condition})"
-        reductions.append(
-            Reduction(aggregate.name, one.function, evaluated(value), evaluated(condition), aggregate.expression)
-        )
+        group = None if aggregate.group_by is None else quoted_name(_column(schema, aggregate.group_by, "group_by"))
+        columns = evaluated(value), evaluated(condition), aggregate.text, evaluated(group)
+        reductions.append(Reduction(aggregate.name, one.function, *columns))
     return reductions, {name: text for text, name in names.items()}
 
 
@@ -268,9 +268,16 @@ def _planned(
         if reduction.filter is not None and types[reduction.filter] != "boolean":
             raise BadExpression(f"{reduction.text}: the filter is {types[reduction.filter]}, not a condition.")
         argument = None if reduction.value is None else types[reduction.value]
-        kinds[reduction.name] = reduction.function.feature_type(argument, reduction.text)
+        kind = reduction.function.feature_type(argument, reduction.text)
+        kinds[reduction.name] = kind if reduction.group is None else _map_type(reduction, types[reduction.group], kind)
     closed, align = features.closed, features.align
     return tuple(
-        PlannedFeature(column, kinds[aggregate.name], meaning(aggregate.expression, length, closed, at, align))
+        PlannedFeature(column, kinds[aggregate.name], meaning(aggregate.text, length, closed, at, align))
         for column, aggregate, length in features.features
     )
+
+
+def _map_type(reduction: Reduction, key: str, kind: str) -> str:
+    if not is_of(key, KEYS):
+        raise UnsupportedType(f"{reduction.text}: its group is {key}; a map's key must be comparable for equality.")
+    return f"map<{key},{kind}>"

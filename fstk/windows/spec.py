@@ -30,6 +30,8 @@ class Aggregate:
             ``since_first(*)``, each with an optional ``FILTER (WHERE condition)``; docs/windows.md has the rule of
             each. x and the condition are any deterministic scalar expressions; nulls are skipped by all but ``(*)``.
         name: its features are called ``{name}_{window}``, as in ``txn_count_7d``.
+        group_by: a column of the source: the feature is a map from the column's values in the window, nulls left out,
+            to the aggregate of their rows; an empty window is an empty map.
 
     Raises:
         BadExpression: anything else, named: a subquery, a window function, the clock, chance, another aggregate.
@@ -46,6 +48,8 @@ class Aggregate:
     expression: str = Field(description="the first of two texts, as in Aggregate('count(*)', name='txn_count')")
     name: str = Field(description="the second of two texts, as in Aggregate('count(*)', name='txn_count')")
 
+    group_by: str | None = Field(default=None, description="the name of a column of the source")
+
     def __post_init__(self) -> None:
         if not self.name or any(character in _NOT_IN_NAMES for character in self.name):
             raise InvalidName(f"aggregate name {self.name!r}: letters, digits and underscores, as in 'txn_count'.")
@@ -55,3 +59,8 @@ class Aggregate:
     def parsed(self) -> Parsed:
         """The expression, read."""
         return parse(self.expression)
+
+    @property
+    def text(self) -> str:
+        """The expression, and what it is grouped by, as plans and messages say it."""
+        return self.expression if self.group_by is None else f"{self.expression} by {self.group_by}"

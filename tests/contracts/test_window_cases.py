@@ -109,7 +109,7 @@ def _features(case: Mapping[str, Any]) -> WindowedFeatures:
         table_of(case["events"]),
         case["entity"],
         case["timestamp"],
-        [Aggregate(_expression(aggregate), name=aggregate["name"]) for aggregate in case["aggregates"]],
+        [Aggregate(_expression(one), name=one["name"], group_by=one.get("group_by")) for one in case["aggregates"]],
         case["windows"],
         **{name: case[name] for name in ("closed", "align") if name in case},
     )
@@ -192,7 +192,8 @@ def _types(case: Mapping[str, Any], engine: Engine) -> dict[str, str]:
     for aggregate in case["aggregates"]:
         if "function" in aggregate:
             for name in [name for name in types if re.fullmatch(re.escape(aggregate["name"]) + r"_(\w+)", name)]:
-                types[name] = _type(aggregate["function"], source.get(aggregate.get("column")))
+                kind = _type(aggregate["function"], source.get(aggregate.get("column")))
+                types[name] = f"map<{source[aggregate['group_by']]},{kind}>" if "group_by" in aggregate else kind
     return types
 
 
