@@ -29,6 +29,7 @@ from fstk.windows.calendar import Calendar
 from fstk.windows.features import WindowedFeatures
 from fstk.windows.meaning import definitions
 from fstk.windows.plan import WindowPlan, meaning
+from fstk.windows.report import SourceReport, count_events
 from fstk.windows.run import source_tables
 
 _LOOKED_AT = 10_000  # rows of a Spark source among which entities are chosen
@@ -54,6 +55,7 @@ class WindowPreview(Stacked):
     samples: tuple[Sample, ...]
     lint: LintReport
     redefinition: RedefinitionPlan | None = None
+    events: SourceReport | None = None
     closing: str = "write it: --write · plain Python: --code"
 
     def parts(self) -> Sequence[Displayed]:
@@ -67,6 +69,11 @@ class WindowPreview(Stacked):
         shown = [*changes, self._plan(), *further, Sheet("", (), (), [closing])]
         return shown if self.lint.clean else [self.lint, *shown]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the features take for granted, and the events that they leave out."""
+        return (*self.windows.notes, *_ignored(self.events))
+
     def _plan(self) -> Sheet:
         table, change = self.table.table, self.table.action.upper()
         features = plural(len(self.windows.features), "feature")
@@ -79,7 +86,17 @@ class WindowPreview(Stacked):
             rows.append([*row, first.values[one.column]] if first else row)
         refusal = [str(self.table.refusal)] if self.table.refusal else []
         none = [] if first else ["the source has no event with a key and a time: no row to show"]
-        return Sheet(title, [*columns, f"sample: {first.where}"] if first else columns, rows, [*refusal, *none])
+        notes = [*refusal, *none, *self.notes]
+        return Sheet(title, [*columns, f"sample: {first.where}"] if first else columns, rows, notes)
+
+
+def _ignored(events: SourceReport | None) -> list[str]:
+    """Return what a person should know of events that no window holds."""
+    if events is None or not events.ignored:
+        return []
+    counted = (events.null_key, "without a key"), (events.null_time, "without a time")
+    parts = " and ".join(f"{number:,} {what}" for number, what in counted if number)
+    return [f"of {events.events:,} events {parts} belong to no window"]
 
 
 def definition(features: WindowedFeatures, windows: WindowPlan, name: str, time: str) -> TableDefinition:
@@ -132,7 +149,8 @@ def preview(
     samples = _samples(rows, own, windows, chosen)
     plan = plan_create(wanted, existing)
     changed = None if existing is None or plan.refusal else _redefinition(features, points, existing, rows, own)
-    return WindowPreview(plan, windows, samples, LintReport.of(found), changed)
+    counted = _counted(source, keys, at, features.source_name)
+    return WindowPreview(plan, windows, samples, LintReport.of(found), changed, counted)
 
 
 def _redefinition(
@@ -181,6 +199,14 @@ def _source(features: WindowedFeatures, engine: Engine) -> tuple[Frame, Schema]:
     asked = [*features.keys, features.timestamp, *chain.from_iterable(read)]
     used = [name for name in dict.fromkeys(column_of(schema, name) for name in asked) if name in schema]
     return engine.read(table, used), schema
+
+
+def _counted(source: Frame, keys: Sequence[str], time: str, name: str) -> SourceReport | None:
+    """Return the events that belong to no window, of a local source; one of Spark is counted by ``report()`` alone."""
+    if not isinstance(source, pa.Table):
+        return None
+    [counts] = count_events(source.select([*keys, time]), time).to_pylist()
+    return SourceReport(name, **counts)
 
 
 def _entities(source: Frame, keys: list[str], time: str, engine: Engine) -> pa.Table:

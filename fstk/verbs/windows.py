@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from fstk.columns.instants import Align
-from fstk.display import Displayed, Stacked
+from fstk.display import Displayed, Sheet, Stacked
 from fstk.engines import choice
 from fstk.engines.base import Engine, TableVersion
 from fstk.errors import BadExpression, InvalidInput, UnknownTable
@@ -37,7 +37,12 @@ class WindowsWrite(Stacked):
     report: WriteReport
 
     def parts(self) -> list[Displayed]:
-        return [*([] if self.preview.lint.clean else [self.preview.lint]), self.report]
+        notes = Sheet("", (), (), self.preview.notes)
+        return [
+            *([] if self.preview.lint.clean else [self.preview.lint]),
+            *([notes] if notes.notes else []),
+            self.report,
+        ]
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ class PlannedFeature:
 class WindowPlan(Displayed):
     """What :meth:`WindowedFeatures.compute` returns: the points' columns, then the features.
 
-    ``points`` are the columns and types that come first, ``time`` the one of them that is the points' instant.
+    ``points`` are the columns and types that come first, ``time`` the one of them that is the points' instant,
+    ``notes`` what the features take for granted.
     """
 
     source: str
@@ -31,6 +32,7 @@ class WindowPlan(Displayed):
     time: str
     points: Schema
     features: tuple[PlannedFeature, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def schema(self) -> Schema:
@@ -43,6 +45,7 @@ class WindowPlan(Displayed):
             f"keys ({', '.join(self.entity)}, {self.time} TIMESERIES)",
             ("column", "type", "meaning"),
             [(feature.column, feature.type, feature.meaning) for feature in self.features],
+            self.notes,
         )
 
 

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from fstk.windows.features import WindowedFeatures
 
 
+_NO_ZONE = "has no zone and is taken as UTC; of local clock times say timestamp_zone in fe.create_source."
+
+
 def engine_for(features: WindowedFeatures, points: Any, *, rows: bool = True) -> Engine:
     """Return the engine that computes ``features`` as any frame, or without ``rows`` only plans them."""
     tables = {table: None if rows else 0 for table in source_tables(features)}
@@ -104,7 +107,13 @@ def _prepare(
     else:
         task = _at_points(request, points)
     planned = _planned(features, reductions, task.evaluated, task.time)
-    plan = WindowPlan(features.source_name, features.keys, task.time, task.points, planned)
+    schema = engine.schema(source)
+    clocks = {column for column in schema if column.lower() == features.timestamp.lower()}
+    without_zone = [column for column in sorted(clocks) if schema[column] == "timestamp_ntz"]
+    if task.points[task.time] == "timestamp_ntz" and task.time not in without_zone:
+        without_zone.append(task.time)
+    notes = tuple(f"{column} {_NO_ZONE}" for column in without_zone)
+    plan = WindowPlan(features.source_name, features.keys, task.time, task.points, planned, notes)
     own = {column.lower(): column for column in plan.points}
     for feature in plan.features:
         if feature.column.lower() in own:

@@ -200,6 +200,22 @@ def test_a_zone_and_an_alignment_are_in_the_code(shell: InteractiveShell, filled
     assert 'Calendar(date(1997, 1, 8), date(1998, 1, 1), every="1mo", zone="Europe/London")' in code
 
 
+def test_events_without_a_key_or_time_are_counted_and_clock_times_without_a_zone_are_named(
+    shell: InteractiveShell, filled: Path
+) -> None:
+    at = [START, None, START + DAY, START, None]
+    clock = pa.array([None if one is None else one.replace(tzinfo=None) for one in at], pa.timestamp("us"))
+    shell.user_ns["events"] = pa.table({"k": pa.array([1, 1, None, 2, None]), "clock": clock})
+    cell = "%%fstk windows s.t --source events --entity k --time clock --windows 7d\ncount(*) as n\n"
+    text = shown(shell, cell)
+    assert "of 5 events 2 without a key and 1 without a time belong to no window" in text
+    assert "clock has no zone and is taken as UTC" in text
+    shell.user_ns["events"] = pa.table({"k": [1], "clock": pa.array([START], pa.timestamp("us", "UTC"))})
+    text = shown(shell, cell)
+    assert "no window" not in text
+    assert "UTC;" not in text
+
+
 def test_arrow_types_of_keys_may_be_any(shell: InteractiveShell, filled: Path) -> None:
     keys = {
         "text": pa.array(["a'b", "é", "a'b"]),
