@@ -50,7 +50,7 @@ test-nightly: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/re
 	@export FSTK_TEST_COMPILED=1
 	$(call beside_lint)
 
-bench: setup $(DONE)/redis $(DONE)/postgres  ## joins, windows, start-up, memory, online rows, beside what others do; WHAT=local or WHAT=online: one part
+bench: setup $(DONE)/redis $(DONE)/postgres  ## joins, windows, start-up, memory, online rows, the endpoint, beside what others do; WHAT=local, online or serving: one part
 	@$(BIN)/python -m bench $(WHAT)
 
 faults: setup $(DONE)/postgres $(DONE)/redis $(DONE)/cosmos  ## kills, full disks, dead JVMs, racing publishers, for ten minutes and more: is anything lost, half or untrue?

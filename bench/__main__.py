@@ -1,4 +1,5 @@
-"""``python -m bench [local|online] [--quick] [--json FILE]``: every contender in turn, answers compared, one table."""
+"""``python -m bench [local|online|serving] [--quick] [--json FILE]``: every contender in turn, answers compared, one
+table. Raw times are kept in a file."""
 
 from __future__ import annotations
 
@@ -6,11 +7,11 @@ import argparse
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench import compare, data, notebook, online, process, startup
+from bench import compare, data, notebook, online, process, serving, startup
 from bench.cases import CASES, FROM_FILES
 from bench.child import LOCAL, SPARK, answer
 from bench.report import Line, Report
@@ -28,6 +29,7 @@ _STARTUP_AIM = 0.5
 _REFERENCE = "DuckDB"
 _NATIVE = "Spark SQL"
 _DOCUMENTED = "delta-spark"
+_KEPT = Path("runs/bench.json")
 
 
 def measure(report: Report, folder: Path, names: list[str]) -> None:
@@ -120,18 +122,25 @@ def main() -> None:
     """Measure what is asked for, and keep the figures."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small data, one run each: does it work, not how fast")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures")
-    parser.add_argument("what", nargs="?", choices=["local", "online"], help="one part; without it, both")
+    parser.add_argument("--json", type=Path, metavar="FILE", default=_KEPT, help=f"keep the figures; {_KEPT}")
+    parser.add_argument("--soak", type=float, metavar="MINUTES", help="how long the endpoint is asked at 70 % load")
+    parser.add_argument("what", nargs="?", choices=["local", "online", "serving"], help="one part; without it, all")
     arguments = parser.parse_args()
     kept = {}
-    if arguments.what != "local":
+    if arguments.what in (None, "serving"):
+        size = serving.QUICK if arguments.quick else serving.FULL
+        served = serving.measure(size if arguments.soak is None else replace(size, soak=60 * arguments.soak))
+        print(served)
+        kept["serving"] = served.as_dict()
+    if arguments.what in (None, "online"):
         rows = online.measure(online.QUICK if arguments.quick else online.FULL)
         print(rows)
         kept["online"] = rows.as_dict()
-    if arguments.what != "online":
+    if arguments.what in (None, "local"):
         kept |= measure_local(arguments.quick)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps(kept), encoding="utf-8")
+    print(f"raw times: {arguments.json}")
 
 
 def measure_local(quick: bool) -> dict[str, Any]:

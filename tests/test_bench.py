@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench import child, compare, data, notebook, online, process, startup
+from bench import child, compare, data, notebook, online, open_loop, process, serving, startup
 from bench.__main__ import contenders, main, measure
 from bench.cases import CASES, FROM_FILES
 from bench.report import Line, Report
@@ -156,6 +158,39 @@ def test_online_rows_are_measured_on_each_store_beside_its_own_client() -> None:
     assert {len(times) for times in report.times.values()} == {5}
     assert set(report.rates) == {(s, case, c) for s in stores for case in ("write", "publish") for c in contenders}
     assert all("PostgreSQL" in one for one in (repr(report), json.dumps(report.as_dict())))
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_the_endpoint_is_measured_beside_the_model_alone_and_mlflow() -> None:
+    report = serving.measure(serving.QUICK)
+    placement = next(iter(report.answers))[0]
+    contenders = ("model alone", "fstk, Redis", "fstk, SQLite", "MLflow, no lookup")
+    assert list(report.answers) == [(placement, rate, one) for one in contenders for rate in serving.QUICK.rates]
+    assert {(len(one.seconds), one.failed) for one in report.answers.values()} == {(serving.QUICK.requests, 0)}
+    assert report.soak is not None
+    assert {*report.soak.answers.statuses} == {200}
+    assert report.flood < 20 * 2**20
+    assert all("MLflow" in one for one in (repr(report), json.dumps(report.as_dict())))
+
+
+def test_an_open_loop_counts_from_the_moment_and_tells_what_failed() -> None:
+    answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", b"{}", b"HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n"]
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(100)
+                for part in answers:
+                    connection.sendall(part)
+                    if part == b"{}":
+                        connection.recv(100)
+
+        answering = pool.submit(serve)
+        found = open_loop.asked(listening.getsockname()[1], [b"one", b"two"], 5.0)
+        answering.result()
+    assert (found.statuses, len(found.seconds), found.failed, found.last) == ({200: 1, 503: 1}, 1, 1, b"{}")
 
 
 @pytest.mark.spark

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
+
 PATIENCE = 240.0
 GOOD = {"customer_id": 1, "amount": 2.0, "cohort": "old", "region": "n"}
 
@@ -80,6 +82,36 @@ def waited(found: Callable[[], Any]) -> Any:
         assert time.monotonic() < end
         pause.wait(0.2)
     return value
+
+
+def worker_of(port: int) -> psutil.Process:
+    """Return the one worker of the server on ``port``, both of which this process started."""
+    for process in psutil.Process().children():
+        if any(one.laddr.port == port for one in process.net_connections() if one.status == psutil.CONN_LISTEN):
+            return next(child for child in process.children() if "fstk.serving.worker" in child.cmdline())
+    raise AssertionError(port)
+
+
+def flooded(port: int, token: str, memory: Callable[[], int]) -> tuple[int, bytes]:
+    """Send a gigabyte in chunks, until the connection is closed; return the most that ``memory`` told meanwhile, and
+    the beginning of the answer, which is empty where the end came first. AssertionError: all of it was taken."""
+    head = f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer {token}"
+    part = b"100000\r\n" + b" " * 2**20 + b"\r\n"
+    most = 0
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as flood:
+        flood.sendall(f"{head}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        for _ in range(1024):
+            try:
+                flood.sendall(part)
+            except OSError:
+                break
+            most = max(most, memory())
+        else:
+            raise AssertionError("a gigabyte was taken")
+        try:
+            return most, flood.recv(1000)
+        except OSError:
+            return most, b""
 
 
 def records(*rows: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import pytest
 from sklearn.dummy import DummyRegressor
 
 from tests.notebook.tables import write
-from tests.serving.asking import GOOD, Said, ask, records, waited
+from tests.serving.asking import GOOD, Said, ask, flooded, records, waited, worker_of
 from tests.serving.project import READERS, Project, cohorts
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -61,14 +61,6 @@ def connected(port: int) -> list[Any]:
     """The connections of this process to a port."""
     those = psutil.Process().net_connections()
     return [one for one in those if one.raddr and one.raddr.port == port and one.status == psutil.CONN_ESTABLISHED]
-
-
-def worker_of(port: int) -> psutil.Process:
-    """The one worker of the server on ``port``, both of which this process started."""
-    for process in psutil.Process().children():
-        if any(one.laddr.port == port for one in process.net_connections() if one.status == psutil.CONN_LISTEN):
-            return next(child for child in process.children() if "fstk.serving.worker" in child.cmdline())
-    raise AssertionError(port)
 
 
 def test_a_model_that_fails_is_500_with_an_id_whose_trace_is_in_the_log_alone(
@@ -132,24 +124,8 @@ def test_without_its_store_an_endpoint_lives_and_says_503(mood: int, token: str,
 def test_a_body_of_a_gigabyte_without_a_length_costs_less_than_20_megabytes(mood: int, token: str) -> None:
     worker = worker_of(mood)
     ask(mood, records(GOOD), token)
-    before, most = worker.memory_info().rss, 0
-    head = f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer {token}"
-    part = b"100000\r\n" + b" " * 2**20 + b"\r\n"
-    got = b""
-    with socket.create_connection(("127.0.0.1", mood), timeout=60) as flood:
-        flood.sendall(f"{head}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
-        for _ in range(1024):
-            try:
-                flood.sendall(part)
-            except OSError:
-                break
-            most = max(most, worker.memory_info().rss)
-        else:
-            raise AssertionError("a gigabyte was taken")
-        try:
-            got = flood.recv(1000)
-        except OSError:
-            got = b""
+    before = worker.memory_info().rss
+    most, got = flooded(mood, token, lambda: worker.memory_info().rss)
     assert got.startswith(b"HTTP/1.1 413 ") or not got
     assert most - before < 20 * 2**20
     assert ask(mood, records(GOOD), token).status == 200
