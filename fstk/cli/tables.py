@@ -80,3 +80,16 @@ def grant(
     from fstk.verbs import grant as rights
 
     return rights.grant(call_of(context).text if statement is None else statement, dry_run=dry_run)
+
+
+def drop(
+    name: Annotated[str, Argument(metavar="TABLE", help="A feature table or a source.")],
+    yes: Annotated[bool, Option("--yes", help="Do it: all versions are gone for good.")] = False,
+) -> str:
+    """Remove a feature table or a source for good.
+
+    What was published stays online. Without --yes it says what would be removed, and removes nothing.
+    """
+    from fstk.verbs import tables as catalog
+
+    return catalog.drop(name, yes=yes)

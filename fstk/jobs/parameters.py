@@ -22,7 +22,7 @@ from datetime import date
 from typing import Any
 
 from fstk.display import Displayed, Sheet
-from fstk.errors import BadParameter, InvalidInput, InvalidName, nearest
+from fstk.errors import BadParameter, InvalidInput, InvalidName, nearest, shown
 from fstk.jobs.types import ParameterType, parameter_type
 from fstk.secret import Secret
 
@@ -53,7 +53,7 @@ class Parameter:
         try:
             return self.type.read(value)
         except (ValueError, OverflowError) as error:
-            got = "what was given is not shown" if self.type.secret else f"got {value!r}"
+            got = "what was given is not shown" if self.type.secret else f"got {shown(value)}"
             raise BadParameter(f"{self.name} must be {self.type.expected}; {got}.") from error
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fstk.display import Displayed, Sheet, Stacked
+from fstk.display import Displayed, Sheet, Stacked, plural
 from fstk.tables.configured import open_catalog
-from fstk.tables.source import Source, all_sources, find_source
+from fstk.tables.source import Source, Sources, all_sources, find_source
 from fstk.tables.spec import FeatureTable, matches
 from fstk.verbs.history import with_jobs
 
@@ -56,3 +56,16 @@ def tag(name: str, setting: Mapping[str, str], deleting: Sequence[str]) -> Featu
     for key in deleting:
         catalog.delete_tag(name, key)
     return catalog.get(name)
+
+
+def drop(name: str, *, yes: bool) -> str:
+    """Remove a feature table or a source and say so; without ``yes`` only say what there is. Raises UnknownTable."""
+    found = show(name)
+    what = f"{found.name} v{found.version} · {plural(found.rows or 0, 'row')}"
+    if not yes:
+        return f"{what} would be removed for good.   Do it: fstk drop {found.name} --yes"
+    if isinstance(found, Source):
+        Sources().drop(found.name)
+    else:
+        open_catalog().drop(found.name)
+    return f"{what} is removed."

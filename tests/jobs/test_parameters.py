@@ -97,6 +97,12 @@ def test_what_is_not_of_the_type_is_refused_naming_the_parameter_and_what_was_ex
         parse(f"p: {kind}", "n.ipynb").read({"p": given})
 
 
+def test_a_value_that_is_refused_is_not_echoed_whole() -> None:
+    with pytest.raises(BadParameter) as caught:
+        parse("n: int = 1", "job").read({"n": "1" * 5_000 + "x"})
+    assert len(str(caught.value)) < 150
+
+
 def test_unknown_and_missing_parameters() -> None:
     declaration = parse("start: int\nas_of: date = '1998-03-31'", "n.ipynb")
     with pytest.raises(BadParameter, match=r"^start is missing: a whole number\.$"):

@@ -56,6 +56,12 @@ def test_the_cure_is_told_as_it_is_typed(orders: Path) -> None:
     assert run_command([*line, *cures]).rows == 3
 
 
+def test_a_source_is_dropped_when_it_is_meant() -> None:
+    run_command(["load", "orders.csv", "as", "shop.orders", "--time", "at", "--entity", "id"])
+    assert run_command(["drop", "shop.orders", "--yes"]) == "shop.orders v0 · 2 rows is removed."
+    assert "shop.orders" not in repr(run_command(["tables"]))
+
+
 @pytest.mark.parametrize("pair", ["id", "=bigint", "id="])
 def test_a_pair_needs_both_halves(pair: str) -> None:
     with pytest.raises(InvalidInput, match="--type takes two names with = between"):

@@ -68,6 +68,15 @@ def test_tables_are_found_by_tag_and_text(warehouse: Path) -> None:
     assert [table.name for table in fe.list_tables(tags={"team": None}, text="pii")] == ["fs.churn"]
 
 
+def test_a_table_is_dropped_when_it_is_meant(customers: Path) -> None:
+    line = ["drop", "feature_store.customers"]
+    assert run_command(line).startswith("feature_store.customers v0 · 3 rows would be removed for good.")
+    assert customers.exists()
+    assert run_command([*line, "--yes"]) == "feature_store.customers v0 · 3 rows is removed."
+    with pytest.raises(UnknownTable):
+        run_command(line)
+
+
 def test_an_empty_warehouse_says_where_it_is(warehouse: Path) -> None:
     assert " ".join(repr(run_command(["tables"])).split()) == f"no feature tables yet. Looked in {warehouse}"
 
