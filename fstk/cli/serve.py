@@ -28,6 +28,9 @@ def serve(
         Option("--port", metavar="PORT", help="The port; 0 is any free one, as in a notebook. Default: 8000."),
     ] = None,
     workers: Annotated[int, Option("--workers", metavar="N", help="How many processes answer.")] = 2,
+    log_table: Annotated[
+        str | None, Option("--log-table", metavar="NAME", help="Append every answer to this table, beside answering.")
+    ] = None,
     stop: Annotated[bool, Option("--stop", help="Stop what this notebook serves.")] = False,
 ) -> Displayed | None:
     """Serve a model or a feature spec over HTTP.
@@ -47,8 +50,8 @@ def serve(
     if (model is None) == (features is None):
         raise InvalidInput("fstk serve takes a MODEL, such as models:/churn_model@champion, or --features NAME.")
     if beside:
-        return serving.ServeRequest(model, features, store, host, port or 0, workers).beside()
-    serving.ServeRequest(model, features, store, host, 8000 if port is None else port, workers).run()
+        return serving.ServeRequest(model, features, store, host, port or 0, workers, log_table).beside()
+    serving.ServeRequest(model, features, store, host, 8000 if port is None else port, workers, log_table).run()
     return None
 
 

@@ -26,11 +26,13 @@ from fstk.online.spec import spec_of
 from fstk.serving.body import parse
 from fstk.serving.deadline import DeadlinePassed, within
 from fstk.serving.endpoint import Answer, Endpoint
-from fstk.serving.messages import kept
+from fstk.serving.log import Log
+from fstk.serving.messages import LOG_EVERY, kept
 from fstk.serving.metrics import CONTENT_TYPE, Metrics
 from fstk.serving.openapi import Health, Refused, document
 from fstk.serving.refusal import Refusal, bad
 from fstk.serving.source import Served, Source
+from fstk.tables.served_log import ServedLog
 
 LARGEST = 16 * 2**20
 """Bytes of a body."""
@@ -51,6 +53,7 @@ class Service:
 
     def __init__(self, served: Served, deadline: float, most_waiting: int) -> None:
         self.metrics = Metrics()
+        self.log: Log | None = None
         self.problems: list[str] = []
         self.closing = False
         self._deadline = deadline
@@ -95,7 +98,11 @@ class Service:
             if self._waiting > self._most_waiting:
                 raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests are waiting", _LATER)
             await self._all_arrived()
-            return self._told(self._computed(endpoint, body, started))
+            answer = self._computed(endpoint, body, started)
+            if self.log is not None:  # after this answer is under way
+                took = time.perf_counter() - started
+                asyncio.get_running_loop().call_soon(self.log.put, endpoint, answer, took)
+            return self._told(answer)
         finally:
             self._waiting -= 1
 
@@ -258,6 +265,7 @@ def create(
     deadline: float = 10.0,
     most_waiting: int = 100,
     every: float | None = 5.0,
+    log_table: str | None = None,
 ) -> Starlette:
     """Return the application that answers for a model, or a feature set, with its lookups from an online store.
 
@@ -270,6 +278,7 @@ def create(
         most_waiting: how many requests may wait for their turn; more are answered 503 at once.
         every: seconds between two questions whether the alias means another version now, or the name another set,
             which is then loaded beside the one that answers; None never asks.
+        log_table: the name of a table to which every answer is appended, in batches, by a process beside.
 
     Raises:
         UnknownModel, UntrustedModel, UnknownName, InvalidInput: nothing that can be served.
@@ -281,14 +290,24 @@ def create(
     source = Source(model, features, registry_uri, spec_of(store))
     subject = source.find().subject
     following = source if source.moves(subject) else None
-    return application(source.opened(subject), deadline, most_waiting, following, every)
+    log = None if log_table is None else ServedLog(log_table).name
+    return application(source.opened(subject), deadline, most_waiting, log, source=following, every=every)
 
 
 def application(
-    served: Served, deadline: float, most_waiting: int, source: Source | None = None, every: float | None = None
+    served: Served,
+    deadline: float,
+    most_waiting: int,
+    log_table: str | None = None,
+    log_every: float = LOG_EVERY,
+    source: Source | None = None,
+    every: float | None = None,
 ) -> Starlette:
-    """Return the application that answers for what is served, and what ``source`` means later; see :func:`create`."""
+    """Return the application that answers for what is served, and what ``source`` means later; a batch for the log is
+    written every ``log_every`` seconds. See :func:`create`."""
     service = Service(served, deadline, most_waiting)
+    if log_table is not None:
+        service.log = Log(log_table, log_every, service.metrics)
 
     @asynccontextmanager
     async def living(_: Starlette) -> AsyncIterator[None]:
@@ -297,9 +316,13 @@ def application(
         tasks = [asyncio.create_task(service.keep_up())]
         if source is not None and every is not None:
             tasks.append(asyncio.create_task(service.follow(source, every)))
+        if service.log is not None:
+            service.log.start()
         yield
         for task in tasks:
             task.cancel()
+        if service.log is not None:
+            await service.log.close()
 
     routes = [
         Route("/invocations", service.invoke, methods=["POST"]),

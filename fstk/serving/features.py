@@ -24,10 +24,11 @@ from fstk.training.plan import TrainingPlan
 
 @dataclass(frozen=True)
 class Featured:
-    """The values of a request's columns and of its features, one a row; what was found of them; how many columns of the
-    request are of no use; and how many seconds the store took."""
+    """The values of a request's columns and of its features, one a row, and of those that it gave itself; what was
+    found of them; how many columns of the request are of no use; and how many seconds the store took."""
 
     columns: dict[str, list[Any]]
+    given: dict[str, list[Any]]
     found: Found
     ignored: int
     store_seconds: float
@@ -43,7 +44,7 @@ class Features:
         times = {join.label_time: plan.labels[join.label_time] for join in plan.joins if join.label_time}
         self.keys: Schema = plan.key_types
         self._computed: Schema = {one.name: one.type for one in plan.functions}
-        made = looked_up | self._computed
+        made = self.made = looked_up | self._computed
         asked = inputs | plan.function_columns
         self.required: Schema = {name: kind for name, kind in asked.items() if name not in made}
         self.optional: Schema = {name: kind for name, kind in (made | times).items() if name not in self.required}
@@ -76,21 +77,21 @@ class Features:
     def read(self, rows: Rows) -> Featured:
         """Return the columns and features of a request. Refusal: it is not as the plan says. StoreUnavailable: the
         store did not answer."""
-        columns = {name: self._read(name, rows) for name in self._readers if name in rows.columns}
+        given = {name: self._read(name, rows) for name in self._readers if name in rows.columns}
         ignored = self._ignored(rows)
         for name, kind in self.required.items():
-            if name not in columns or ABSENT in columns[name]:
+            if name not in given or ABSENT in given[name]:
                 raise bad(f"column {name} ({kind}) is missing")
-            if name in self.whole and None in columns[name]:
+            if name in self.whole and None in given[name]:
                 raise bad(f"column {name} ({kind}) must not be null, as it never was when the model was trained")
         started = time.perf_counter()
         try:
-            found = self.lookups.read(columns, rows.number)
+            found = self.lookups.read(given, rows.number)
         except KeyError as error:
             raise bad(f"key {error.args[0]} ({self.keys[error.args[0]]}) is missing") from error
         took = time.perf_counter() - started
-        columns |= found.columns
-        return Featured(columns | self._calculated(columns, rows.number), found, ignored, took)
+        columns = given | found.columns
+        return Featured(columns | self._calculated(columns, rows.number), given, found, ignored, took)
 
     def _read(self, name: str, rows: Rows) -> list[Any]:
         read = self._readers[name]

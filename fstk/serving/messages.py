@@ -1,13 +1,18 @@
-"""What supervisor and worker tell each other: one JSON line each."""
+"""What supervisor and worker tell each other, a JSON line each, and what a worker hands to the process of its log."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from fstk.errors import FstkError
 
+LOG_EVERY = 10.0
+"""Seconds between two batches of a log."""
+LENGTH = 4
+"""Bytes of the length, little-endian, that stands before each entry of a log."""
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names where workers keep their counts; prometheus_client reads it when it is imported."""
 
@@ -28,6 +33,8 @@ class Order(msgspec.Struct, frozen=True):
     fd: int
     deadline: float
     most_waiting: int
+    log_table: str | None
+    log_every: float
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -48,6 +55,30 @@ class Ready(msgspec.Struct, frozen=True):
         failure = FstkError(self.error)
         failure.exit_code = self.exit_code
         return failure
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A request that was answered: by columns what it gave, but in the rows that ``absent`` names, and the features
+    that were used; by joins, and their ``tables``, the status, event time and source version of what was found for each
+    row."""
+
+    at: datetime
+    endpoint: str
+    version: str
+    latency: float
+    given: dict[str, list[msgspec.Raw]]
+    absent: dict[str, list[int]]
+    features: dict[str, list[msgspec.Raw]]
+    tables: list[str]
+    found: list[list[tuple[str, datetime | None, int | None] | None]]
+    predictions: list[msgspec.Raw]
+
+
+class Logged(msgspec.Struct, frozen=True):
+    """So many rows of the log are written, or lost."""
+
+    rows: int
+    written: bool
 
 
 class News(msgspec.Struct, frozen=True):

@@ -30,6 +30,8 @@ class Metrics:
         self.age = Histogram(
             "fstk_feature_age_seconds", "Age of the oldest row.", ["table"], buckets=_AGES, registry=here
         )
+        self.logged = Counter("fstk_log_rows", "Rows of answers that are in the log.", registry=here)
+        self.dropped = Counter("fstk_log_dropped", "Rows of answers that never come into the log.", registry=here)
         self.model = Gauge(
             "fstk_model_info",
             "The model, or feature set, that answers.",

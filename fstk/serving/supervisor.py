@@ -15,14 +15,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from fstk.errors import FstkError, Infrastructure, InvalidInput
 from fstk.online.spec import spec_of
-from fstk.serving.messages import METRICS, News, Order, Ready, Subject, kept
+from fstk.serving.messages import LOG_EVERY, METRICS, News, Order, Ready, Subject, kept
 from fstk.serving.source import Source
+from fstk.tables.served_log import ServedLog
 
 _THREADS = "OMP_NUM_THREADS"  # of one row more threads make no less time, but wait for each other
 _TICK = 0.2  # seconds
@@ -33,7 +34,8 @@ _PATIENCE = 600.0  # seconds until a worker that says nothing is given up
 @dataclass(frozen=True)
 class Serving:
     """What ``fstk serve`` was asked for: a model by its address or a feature set by its name; ``port`` 0 is any free
-    one, ``every`` are the seconds between two questions whether the model, or the set, is another now."""
+    one, ``every`` are the seconds between two questions whether the model, or the set, is another now; each answer is
+    appended to ``log_table``, in batches of ``log_every`` seconds."""
 
     model: str | None = None
     features: str | None = None
@@ -44,6 +46,8 @@ class Serving:
     deadline: float = 10.0
     most_waiting: int = 100
     every: float = 5.0
+    log_table: str | None = None
+    log_every: float = LOG_EVERY
 
     @property
     def called(self) -> str:
@@ -83,11 +87,13 @@ def serve(asked: Serving, announce: Callable[[Ready], None], until: int | None =
     served, once it is.
 
     Raises:
-        InvalidInput: no such number of workers, or host. Infrastructure: the port is taken. FstkError, in the words of
-        a worker: what was asked for cannot be served.
+        InvalidInput, TableExists: no such number of workers, or host, or log. Infrastructure: the port is taken.
+        FstkError, in the words of a worker: what was asked for cannot be served.
     """
     if not 1 <= asked.workers <= 64:
         raise InvalidInput(f"--workers is a number from 1 to 64; got {asked.workers}.")
+    if asked.log_table is not None:
+        asked = replace(asked, log_table=ServedLog(asked.log_table).name)
     with _listening(asked) as listening, tempfile.TemporaryDirectory(prefix="fstk-serving-") as metrics:
         Supervisor(asked, listening, metrics, until).run(announce)
 
@@ -173,7 +179,9 @@ class Supervisor:
         self._workers.append(worker)
         assert process.stdout is not None
         self._selector.register(process.stdout, selectors.EVENT_READ, worker)
-        worker.tell(Order(subject, self._asked.store, fd, self._asked.deadline, self._asked.most_waiting))
+        asked = self._asked
+        order = Order(subject, asked.store, fd, asked.deadline, asked.most_waiting, asked.log_table, asked.log_every)
+        worker.tell(order)
 
     def _listen(self, first: bool) -> None:
         """Hear what workers say, and see who has ended. _Failed, of the ``first`` workers alone: one cannot serve."""

@@ -147,7 +147,8 @@ def main() -> int:
         refused = Ready(error=str(error), exit_code=error.exit_code)
         said.write(msgspec.json.encode(refused) + b"\n")
         return error.exit_code
-    app = application(served, order.deadline, order.most_waiting)  # another version is another worker's
+    # another version is another worker's
+    app = application(served, order.deadline, order.most_waiting, order.log_table, order.log_every)
     service: Service = app.state.service
     config = uvicorn.Config(
         app,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -107,16 +107,16 @@ def marks(name: str, folder: Path) -> list[dict[str, Any]]:
         return [read_mark(entry.get("userMetadata")) for entry in _open(name, folder).history()]
 
 
-def append(name: str, folder: Path, rows: pa.Table, mark: str) -> None:
-    """Append rows to the Delta table at a folder, which is made where it is not there, in one commit with ``mark``; new
-    columns are added. For the holder of :func:`writing`. Raises as :func:`read`."""
+def append(name: str, folder: Path, rows: pa.Table, mark: str, properties: Mapping[str, str] = KEPT) -> None:
+    """Append rows to the Delta table at a folder, made with ``properties`` where it is not there, in one commit with
+    ``mark``; new columns are added. For the holder of :func:`writing`. Raises as :func:`read`."""
     with _answered(name):
         deltalake.write_deltalake(
             folder,
             rows,
             mode="append",
             schema_mode="merge" if is_table(folder) else None,
-            configuration=KEPT,
+            configuration=properties,
             commit_properties=deltalake.CommitProperties(custom_metadata={"userMetadata": mark}),
         )
 

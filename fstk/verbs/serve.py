@@ -60,6 +60,7 @@ class ServeRequest:
     host: str
     port: int
     workers: int
+    log_table: str | None
 
     def run(self) -> None:
         """Serve until a signal says to end; raises as :func:`fstk.serving.supervisor.serve`."""
@@ -75,7 +76,9 @@ class ServeRequest:
         need("uvicorn")
         need("prometheus_client")
         need("mlflow")
-        asked = Serving(self.model, self.features, self.store, self.host, self.port, self.workers)
+        asked = Serving(
+            self.model, self.features, self.store, self.host, self.port, self.workers, log_table=self.log_table
+        )
         print(f"loading {asked.called} …", flush=True)
         return asked
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fstk.display import Displayed, Sheet, Stacked, plural
 from fstk.tables.configured import open_catalog
+from fstk.tables.served_log import LogTable, all_logs, find_log
 from fstk.tables.source import Source, Sources, all_sources, find_source
 from fstk.tables.spec import FeatureTable, matches
 from fstk.verbs.history import with_jobs
@@ -14,13 +15,14 @@ from fstk.verbs.history import with_jobs
 
 @dataclass(frozen=True, repr=False)
 class TableList(Stacked):
-    """The feature tables of a catalog and its sources, in the order of their names, why others cannot be read,
-    and what is said where there is ``none``."""
+    """The feature tables of a catalog, its sources and the logs of what was served, in the order of their names, why
+    others cannot be read, and what is said where there is ``none``."""
 
     tables: tuple[FeatureTable, ...]
     faults: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
     none: str = ""
+    logs: tuple[LogTable, ...] = ()
 
     def parts(self) -> list[Displayed]:
         rows = [(t.name, t.version, t.rows, ", ".join(t.keys), len(t.features)) for t in self.tables]
@@ -29,7 +31,9 @@ class TableList(Stacked):
         shown = Sheet("", ("table", "version", "rows", "keys", "features") if rows else (), rows, notes)
         events = [(s.name, s.version, s.rows, ", ".join(s.entity), s.event_time) for s in self.sources]
         columns = ("source", "version", "events", "entity", "event time")
-        return [shown, *([Sheet("", columns, events)] if events else [])]
+        logs = [(log.name, log.version, log.rows) for log in self.logs]
+        others = (Sheet("", columns, events), Sheet("", ("log of what was served", "version", "rows"), logs))
+        return [shown, *(other for other in others if other.rows)]
 
 
 def tables(tags: Mapping[str, str | None], text: str) -> TableList:
@@ -39,12 +43,13 @@ def tables(tags: Mapping[str, str | None], text: str) -> TableList:
     found, faults = catalog.survey()
     fitting = tuple(table for table in found if matches(table, tags, text))
     none = "no such feature table." if found and asked else f"no feature tables yet. {catalog.where}"
-    return TableList(fitting, tuple(map(str, faults)), () if asked else tuple(all_sources()), none)
+    sources, logs = ((), ()) if asked else (tuple(all_sources()), tuple(all_logs()))
+    return TableList(fitting, tuple(map(str, faults)), sources, none, logs)
 
 
-def show(name: str) -> FeatureTable | Source:
-    """Return one feature table or source; raises UnknownTable with the nearest names."""
-    return find_source(name) or with_jobs(open_catalog().get(name))
+def show(name: str) -> FeatureTable | Source | LogTable:
+    """Return one feature table, source or log; raises UnknownTable with the nearest names."""
+    return find_source(name) or find_log(name) or with_jobs(open_catalog().get(name))
 
 
 def tag(name: str, setting: Mapping[str, str], deleting: Sequence[str]) -> FeatureTable:

@@ -243,11 +243,15 @@ def test_the_page_answers_as_written(sets: Project, sets_token: str) -> None:
         spend = FeatureLookup("s.customers", "customer_id", feature_names="spend", timestamp_lookup_key="at")
         fe.create_feature_spec(name="s.basket", features=[spend, RATIO])
     fstk, *words = serve.removesuffix(" &").replace("8000", "0").split()
-    command = [Path(sys.executable).with_name(fstk), *words]
+    logged = re.findall(r"^```bash\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)[1]
+    assert logged.startswith(serve.removesuffix(" &"))
+    command = [Path(sys.executable).with_name(fstk), *words, *logged.split()[-3:-1]]
     with server(command, r"serving s.basket on http://.*:(\d+)", sets.env, sets.folder) as port:
         env = sets.env | {"FSTK_TOKEN": sets_token}
         asked = curl.replace("8000", str(port))
         done = subprocess.run(asked, shell=True, env=env, capture_output=True, text=True, timeout=60, check=True)
+    with sets.inside():
+        assert repr(run_command(["show", "logs.basket"])).startswith("logs.basket v0 · log of what was served · 1 rows")
     expected, found = json.loads(answer), json.loads(done.stdout)
     assert found["lookups"][0][0].pop("age") > expected["lookups"][0][0].pop("age")
     assert found == expected
