@@ -79,7 +79,12 @@ class Calendar:
         return found[found < self._end]
 
     def ends(self, align: Align | None) -> np.ndarray:
-        """Return where the windows at :attr:`instants` end, in the same unit."""
+        """Return where the windows at :attr:`instants` end, in the same unit.
+
+        >>> import datetime as dt
+        >>> Calendar(dt.date(2024, 3, 5), dt.date(2024, 3, 7)).ends("month").view("M8[us]").astype("M8[D]").tolist()
+        [datetime.date(2024, 3, 1), datetime.date(2024, 3, 1)]
+        """
         instants = self.instants
         if align is None:
             return instants

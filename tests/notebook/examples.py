@@ -93,7 +93,7 @@ def _made(hint: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         hints = get_type_hints(hint)
         return hint(**{field.name: _made(hints[field.name]) for field in dataclasses.fields(hint) if field.init})  # type: ignore[operator]
-    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+    if isinstance(hint, type) and (issubclass(hint, msgspec.Struct) or hasattr(hint, "_fields")):
         return hint(**{name: _made(kind) for name, kind in get_type_hints(hint).items()})
     raise AssertionError(f"no example of {hint}: add one to _BY_HAND in {__file__}")
 

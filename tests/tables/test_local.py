@@ -92,7 +92,7 @@ def test_an_unknown_table_is_answered_with_the_nearest(warehouse: Path) -> None:
         open_catalog().get("feature_store.customer_feature")
     assert str(caught.value) == (
         "no feature table feature_store.customer_feature. Nearest: feature_store.customer_features.\n"
-        "See them all: %fstk tables"
+        f"Looked in {warehouse}\nSee them all: %fstk tables"
     )
 
 
