@@ -538,7 +538,8 @@ class FeatureEngineeringClient:
     ) -> ModelVersion:
         """Log a model to MLflow with the feature lookups that it was trained on, so that it finds its features itself.
 
-        The same model of the same plan and labels is registered once; logging it again returns that version.
+        The same model of the same plan and labels is registered once; logging it again returns that version, and links
+        it to the active MLflow run.
 
         Args:
             model: fitted on the columns of ``training_set`` without the label, in their order.

@@ -99,6 +99,7 @@ def log_model(
         if registered_model_name is not None:
             same = registry.with_digest(registered_model_name, digest)
             if same is not None:
+                registry.link(same)
                 journal.note("model", registered_model_name, same.version, 0)
                 return ModelVersion(same.name, same.version, same.uri, same.run_id, False, record)
         saved.sign(folder, record.inputs, fitted.sample, fitted.predicted)

@@ -15,6 +15,7 @@ from fstk.optional import need
 DIGEST = "fstk.digest"
 """Tag of a model version: the digest of model and training set, by which the same one is known again."""
 _ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<suffix>[^/@]+)|@(?P<alias>[^/@]+))")
+_LOGGED = re.compile(r"models:/(?P<id>m-\w+)")
 _STAND_IN = {"production": "champion"}
 _LATEST = "latest"
 
@@ -28,6 +29,7 @@ class LoggedModel:
     version: int | None = None
     run_id: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict, compare=False)
+    model_id: str | None = None
 
 
 class Registry:
@@ -85,6 +87,14 @@ class Registry:
             made = client.create_model_version(name, model_uri, run_id, tags=tags, model_id=model_id)
             return _found(made)
 
+    def link(self, found: LoggedModel) -> None:
+        """Name a registered model among the outputs of the active run, if there is one."""
+        with store(self._uri):
+            run = need("mlflow").active_run()
+            if run is not None and found.model_id:
+                output = need("mlflow.entities").LoggedModelOutput(found.model_id, step=0)
+                need("mlflow").MlflowClient().log_outputs(run.info.run_id, models=[output])
+
     def current(self) -> list[tuple[LoggedModel, tuple[str, ...]]]:
         """Return the versions that fstk logged and that an address without a number leads to, the newest and those of
         an alias, each with its aliases. Nothing is made where there is no registry yet."""
@@ -138,7 +148,9 @@ def _by_alias(name: str, aliases: dict[str, str]) -> str | None:
 
 def _found(version: Any) -> LoggedModel:
     uri = f"models:/{version.name}/{version.version}"
-    return LoggedModel(uri, version.name, int(version.version), version.run_id, version.tags)
+    logged = _LOGGED.fullmatch(version.source or "")
+    model_id = version.model_id or (logged["id"] if logged else None)
+    return LoggedModel(uri, version.name, int(version.version), version.run_id, version.tags, model_id)
 
 
 def _spans(numbers: dict[int, Any]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import deltalake
+import mlflow
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -151,6 +152,10 @@ def test_the_same_model_of_the_same_training_set_is_registered_once(shelf: Shelf
     again = log(shelf, "once")
     assert (again.version, again.uri, again.created, again.run_id) == (1, first.uri, False, first.run_id)
     assert journal.entries()[-1] == journal.Entry("model", "once", 1, 0)
+    with mlflow.start_run() as run:
+        log(shelf, "once")
+    [linked] = mlflow.get_run(run.info.run_id).outputs.model_outputs
+    assert f"models:/{linked.model_id}" == mlflow.MlflowClient().get_model_version("once", "1").source
     assert log(shelf, "once", fitted(trained(shelf), RandomForestRegressor(3, random_state=0))).version == 2
     model = fitted(trained(shelf))
     assert log(shelf, "once", model, df=labels().take(list(reversed(range(24))))).version == 1
