@@ -30,7 +30,7 @@ define beside_lint
 	exit $$failed
 endef
 
-.PHONY: help setup demo check test test-nightly bench faults lock clean
+.PHONY: help setup demo check test test-databricks test-nightly bench faults lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -45,6 +45,9 @@ check: setup $(DONE)/pyright  ## style, types, import contract, fast tests
 
 test: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/redis $(DONE)/cosmos $(DONE)/databricks  ## all that CI runs
 	@$(call beside_lint,-m "not nightly")
+
+test-databricks: setup $(DONE)/databricks  ## every contract case, and a write, through the real databricks-connect
+	@$(BIN)/python -m pytest -q -rs tests/engines/test_databricks.py
 
 test-nightly: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/redis $(DONE)/cosmos $(DONE)/databricks  ## the same, with every Spark test over Connect, too, and Spark's own compiler
 	@export FSTK_TEST_COMPILED=1

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from databricks.bundles.jobs import Job
 
+from fstk.cli.app import run_command
 from fstk.errors import BadParameter, InvalidInput, UnknownName
 from fstk.jobs.bundle import job_named, read_bundle
 from fstk.jobs.plan import plan_run
@@ -129,6 +131,20 @@ def test_this_projects_bundle_is_what_databricks_takes() -> None:
     assert all(isinstance(parameter["default"], str) for parameter in churn["parameters"])
     job = job_named("churn", ROOT)
     assert [t.key[:2] for t in job.tasks] == ["10", "20", "30", "40", "50", "60"]
+
+
+def test_databricks_own_models_hold_every_job_task_for_task(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    run_command(["init", str(made)])
+    for root, file in ((ROOT, ROOT / "databricks.yml"), (made, made / "resources" / "features.yml")):
+        [(name, written)] = yaml.safe_load(file.read_text())["resources"]["jobs"].items()
+        job = Job.from_dict(written)
+        assert job.as_dict() == written
+        told = {one["task_key"]: [other["task_key"] for other in one.get("depends_on", ())] for one in written["tasks"]}
+        assert {one.key: list(one.depends_on) for one in job_named(name, root).tasks} == told
+        for wrong in ({"tusks": []}, {"max_concurrent_runs": "one"}, {"tasks": [{"notebook_task": {}}]}):
+            with pytest.raises((ValueError, TypeError)):
+                Job.from_dict(written | wrong)
 
 
 def test_a_notebook_and_a_job_of_one_name_keep_their_records_apart(
