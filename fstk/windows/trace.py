@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.columns.keys import pair_ids
+from fstk.engines.types import quoted_name
 from fstk.tables.definition import LIFETIME, FeatureDefinition
 from fstk.windows.features import WindowedFeatures
 from fstk.windows.spec import Aggregate
 
 _ENTITY = "__fstk_entity"
 _NAME = "value"
+_GROUP = "group_by"  # an argument of Aggregate that makes its value a map
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,15 @@ def trace(definition: FeatureDefinition, events: pa.Table, points: pa.Table) -> 
     """
     point, event = _pairs(definition, events, points)
     pairs, times = events.take(event), points.column(definition.timestamp)
-    parsed = Aggregate(definition.expression, _NAME).parsed
+    parsed, group = Aggregate(definition.expression, _NAME).parsed, definition.others.get(_GROUP)
     condition = "" if parsed.filter is None else f" filter (where {parsed.filter})"
     counting = f"count({parsed.argument or '*'}){condition}"
+    if group is not None:  # its value in any row of the window is a key of the map
+        counting = f"count(*) filter (where {quoted_name(group)} IS NOT NULL)"
+    ungrouped = {name: value for name, value in definition.others.items() if name != _GROUP}
+    counted_by = msgspec.structs.replace(definition, others=ungrouped)
     # each pair is an entity of its own, whose one event is in the window or not
-    alone = _computed(definition, counting, pairs, np.arange(len(event)), times.take(point), np.arange(len(event)))
+    alone = _computed(counted_by, counting, pairs, np.arange(len(event)), times.take(point), np.arange(len(event)))
     counted = pc.equal(alone, 1)
     made, of = pairs.filter(counted), point[counted.to_numpy()]
     return Trace(made, of, _computed(definition, definition.expression, made, of, times, np.arange(len(points))))
@@ -56,6 +63,8 @@ def same_bits(one: pa.Scalar, other: pa.Scalar) -> bool:
     """Tell whether two values are one to the last bit; every NaN is the same."""
     if one.type != other.type or one.is_valid != other.is_valid:
         return False
+    if pa.types.is_map(one.type) and one.is_valid:  # in any order; a number is written so that its bits are told
+        return repr(sorted(one.as_py())) == repr(sorted(other.as_py()))
     if not pa.types.is_floating(one.type) or not one.is_valid:
         return one.equals(other)
     two = np.array([one.as_py(), other.as_py()])

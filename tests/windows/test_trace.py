@@ -97,6 +97,18 @@ def test_windows_of_months_and_of_whole_days_do_so_too() -> None:
         assert all(same_bits(*pair) for pair in zip(table.column(column), found.values, strict=True)), column
 
 
+def test_the_maps_of_a_grouped_aggregate_do_so_too() -> None:
+    bought = events(500, seed=5)
+    spend = [Aggregate("sum(amount) filter (where quantity > 1 or quantity < 0)", name="spend", group_by="shop")]
+    features = WindowedFeatures(bought, "customer", "at", spend, ["30d"])
+    table = features.compute("events", engine=direct())
+    (definition,) = read_all(notes_of(table), table.column_names).values()
+    assert definition.others == {"group_by": "shop"}
+    found = trace(definition, bought, table.select(["customer", "at"]))
+    assert found.events.num_rows > 500
+    assert all(same_bits(*pair) for pair in zip(table.column("spend_30d"), found.values, strict=True))
+
+
 def test_values_are_one_by_their_bits() -> None:
     def scalar(value: Any, kind: pa.DataType | None = None) -> pa.Scalar:
         return pa.scalar(value, kind or pa.float64())
