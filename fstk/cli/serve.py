@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from typer import Argument, Context, Option
 
-from fstk.cli.call import call_of
+from fstk.cli.call import Opened, call_of
 from fstk.display import Displayed
 from fstk.errors import InvalidInput
+from fstk.optional import need
 
 
 def serve(
@@ -32,13 +33,14 @@ def serve(
         str | None, Option("--log-table", metavar="NAME", help="Append every answer to this table, beside answering.")
     ] = None,
     stop: Annotated[bool, Option("--stop", help="Stop what this notebook serves.")] = False,
-) -> Displayed | None:
+) -> Displayed | Opened | None:
     """Serve a model or a feature spec over HTTP.
 
     POST /invocations takes dataframe_records, dataframe_split, instances or inputs as JSON, with a token of fstk token
     in the header Authorization: Bearer …, and answers {"predictions": […]}. A feature spec answers with its features,
     and with the status of each row in each table, its age in seconds and source version. GET /ping, /health, /metrics,
-    and with a token /openapi.json. In a notebook it serves beside it, and ends with its kernel.
+    and with a token /openapi.json. In a notebook it serves beside it, shows what it counts, tries a request, and ends
+    with its kernel.
     """
     from fstk.verbs import serve as serving
 
@@ -50,7 +52,9 @@ def serve(
     if (model is None) == (features is None):
         raise InvalidInput("fstk serve takes a MODEL, such as models:/churn_model@champion, or --features NAME.")
     if beside:
-        return serving.ServeRequest(model, features, store, host, port or 0, workers, log_table).beside()
+        need("ipywidgets")
+        served = serving.ServeRequest(model, features, store, host, port or 0, workers, log_table).beside()
+        return Opened("ServingPanel", {"served": served})
     serving.ServeRequest(model, features, store, host, 8000 if port is None else port, workers, log_table).run()
     return None
 

@@ -10,11 +10,17 @@ from fstk.optional import need
 if TYPE_CHECKING:
     from fstk.notebook.widgets.joining import JoinPreview
     from fstk.notebook.widgets.publishing import PublishPanel
+    from fstk.notebook.widgets.serving import ServingPanel
     from fstk.notebook.widgets.windowing import WindowBuilder
 
-__all__ = ["JoinPreview", "PublishPanel", "WindowBuilder"]
+__all__ = ["JoinPreview", "PublishPanel", "ServingPanel", "WindowBuilder"]
 
-_HOMES = {"JoinPreview": "joining", "PublishPanel": "publishing", "WindowBuilder": "windowing"}
+_HOMES = {
+    "JoinPreview": "joining",
+    "PublishPanel": "publishing",
+    "ServingPanel": "serving",
+    "WindowBuilder": "windowing",
+}
 
 
 def __getattr__(name: str) -> Any:

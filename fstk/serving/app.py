@@ -27,7 +27,7 @@ from fstk.serving.body import parse
 from fstk.serving.deadline import DeadlinePassed, within
 from fstk.serving.endpoint import Answer, Endpoint
 from fstk.serving.log import Log
-from fstk.serving.messages import LOG_EVERY, kept
+from fstk.serving.messages import EXPLAIN, LOG_EVERY, kept
 from fstk.serving.metrics import CONTENT_TYPE, Metrics
 from fstk.serving.openapi import Health, Refused, document
 from fstk.serving.refusal import Refusal, bad
@@ -82,7 +82,7 @@ class Service:
         try:
             self._admit(request, served)
             body = await self._body(request, started)
-            response = await self._answered(served.endpoint, body, started)
+            response = await self._answered(served.endpoint, body, EXPLAIN in request.headers, started)
         except Refusal as refusal:
             response = _refused(refusal)
         status = str(response.status_code)
@@ -92,13 +92,13 @@ class Service:
             response.headers["Connection"] = "close"
         return response
 
-    async def _answered(self, endpoint: Endpoint, body: bytes, started: float) -> Response:
+    async def _answered(self, endpoint: Endpoint, body: bytes, explained: bool, started: float) -> Response:
         self._waiting += 1
         try:
             if self._waiting > self._most_waiting:
                 raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests are waiting", _LATER)
             await self._all_arrived()
-            answer = self._computed(endpoint, body, started)
+            answer = self._computed(endpoint, body, explained, started)
             if self.log is not None:  # after this answer is under way
                 took = time.perf_counter() - started
                 asyncio.get_running_loop().call_soon(self.log.put, endpoint, answer, took)
@@ -115,10 +115,10 @@ class Service:
             if seen == self._arrived:
                 return
 
-    def _computed(self, endpoint: Endpoint, body: bytes, started: float) -> Answer:
+    def _computed(self, endpoint: Endpoint, body: bytes, explained: bool, started: float) -> Answer:
         try:
             left = self._deadline - (time.perf_counter() - started)
-            return within(left, lambda: endpoint.answer(parse(body, endpoint.features.decimals)))
+            return within(left, lambda: endpoint.answer(parse(body, endpoint.features.decimals), explained))
         except DeadlinePassed as error:
             endpoint.lookups.reopen()  # a connection may have been left in the middle of an answer
             raise Refusal(HTTPStatus.GATEWAY_TIMEOUT, "the deadline of a request has passed") from error

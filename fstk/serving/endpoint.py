@@ -17,7 +17,7 @@ from fstk.models.rows import RowFrames
 from fstk.models.score import OpenedModel
 from fstk.online.reader import KeyState, Status
 from fstk.online.spec import OnlineSpec
-from fstk.serving.body import Rows
+from fstk.serving.body import ABSENT, Rows
 from fstk.serving.features import Featured, Features
 from fstk.training.plan import TrainingPlan
 from fstk.training.resolve import Join
@@ -27,10 +27,23 @@ class ModelFailed(Exception):
     """The model raised; its own error is the cause."""
 
 
+class Used(msgspec.Struct, frozen=True):
+    """A feature that a prediction was made of: ``status`` tells whether the request gave it itself, or what was found
+    for the row in ``table``, with age in seconds and source version as of :class:`Lookup`."""
+
+    feature: str
+    value: Any
+    table: str
+    status: Status | Literal["given"]
+    age: float | None
+    source_version: int | None
+
+
 class Predictions(msgspec.Struct, frozen=True):
-    """What a model answers: one prediction a row."""
+    """What a model answers: one prediction a row, and, of a request that wants it explained, the features of each."""
 
     predictions: list[Any]
+    used: list[list[Used]] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Lookup(msgspec.Struct, frozen=True):
@@ -74,9 +87,10 @@ class Endpoint(ABC):
         self.answers = answers
 
     @abstractmethod
-    def answer(self, rows: Rows) -> Answer:
-        """Return the answer to a request. Refusal: it is not as it must be. StoreUnavailable: the store did not answer.
-        ModelFailed. FstkError: what is stored does not fit."""
+    def answer(self, rows: Rows, explained: bool = False) -> Answer:
+        """Return the answer to a request, with the features that a prediction used if it is to be ``explained``.
+        Refusal: it is not as it must be. StoreUnavailable: the store did not answer. ModelFailed. FstkError: what is
+        stored does not fit."""
 
 
 class ModelEndpoint(Endpoint):
@@ -95,9 +109,24 @@ class ModelEndpoint(Endpoint):
         self._predict = self._scorer.loaded()
         self._inputs = list(record.inputs)
 
-    def answer(self, rows: Rows) -> Answer:
+    def answer(self, rows: Rows, explained: bool = False) -> Answer:
         featured = self.features.read(rows)
-        return Answer(Predictions(self._predicted(featured.columns, rows.number).to_pylist()), featured)
+        predictions = self._predicted(featured.columns, rows.number).to_pylist()
+        used = [self._used(rows, row, featured) for row in range(rows.number)] if explained else msgspec.UNSET
+        return Answer(Predictions(predictions, used), featured)
+
+    def _used(self, rows: Rows, row: int, featured: Featured) -> list[Used]:
+        used = []
+        for join, states in zip(self.lookups.joins, featured.found.states, strict=True):
+            state = states[row]
+            found = None if state is None else _lookup(join, state, featured.found.at)
+            for output in join.outputs:
+                value = featured.columns[output.name][row]
+                if found is None or rows.columns.get(output.name, [ABSENT] * rows.number)[row] is not ABSENT:
+                    used.append(Used(output.name, value, join.table, "given", None, None))
+                else:
+                    used.append(Used(output.name, value, join.table, found.status, found.age, found.source_version))
+        return used
 
     def _predicted(self, columns: dict[str, list[Any]], number: int) -> pa.Array:
         places, parts = [], []
@@ -123,7 +152,7 @@ class FeatureSetEndpoint(Endpoint):
             raise InvalidInput(f"feature spec {name} leaves out all of its features; there is nothing to answer.")
         super().__init__(name, version, Features(plan, store, {}, ()), vector)
 
-    def answer(self, rows: Rows) -> Answer:
+    def answer(self, rows: Rows, explained: bool = False) -> Answer:
         featured = self.features.read(rows)
         columns = zip(*(featured.columns[name] for name in self.answers), strict=True)
         vectors = [dict(zip(self.answers, values, strict=True)) for values in columns]

@@ -13,6 +13,8 @@ LOG_EVERY = 10.0
 """Seconds between two batches of a log."""
 LENGTH = 4
 """Bytes of the length, little-endian, that stands before each entry of a log."""
+EXPLAIN = "X-Fstk-Explain"
+"""The header of a request for a prediction whose answer is to tell the features that were used, and their origin."""
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names where workers keep their counts; prometheus_client reads it when it is imported."""
 
@@ -38,14 +40,15 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """What is served, ``example`` being a row that could be asked for, or in ``error`` why nothing is; ``address`` is
-    told once all workers are ready."""
+    """What is served, ``example`` being a row that could be asked for, its ``columns`` by Spark type, or in ``error``
+    why nothing is; ``address`` is told once all workers are ready."""
 
     name: str = ""
     version: int | str | None = None
     tables: int = 0
     features: int = 0
     example: dict[str, Any] = {}
+    columns: dict[str, str] = {}
     address: str = ""
     error: str = ""
     exit_code: int = 0

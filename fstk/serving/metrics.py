@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import Counter as Counts
+from dataclasses import dataclass, field
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.parser import text_string_to_metric_families
 
 from fstk.serving.messages import METRICS
 
@@ -47,3 +50,26 @@ class Metrics:
         together = CollectorRegistry()
         MultiProcessCollector(together)
         return generate_latest(together)
+
+
+@dataclass
+class Totals:
+    """Requests by status, and how many lookups of all tables were missing and expired."""
+
+    statuses: Counts[str] = field(default_factory=Counts)
+    missing: int = 0
+    expired: int = 0
+
+
+def read_totals(text: str) -> Totals:
+    """Return what Prometheus' text of an endpoint comes to."""
+    totals = Totals()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == "fstk_requests_total":
+                totals.statuses[sample.labels["status"]] += int(sample.value)
+            elif sample.name == "fstk_missing_total":
+                totals.missing += int(sample.value)
+            elif sample.name == "fstk_expired_total":
+                totals.expired += int(sample.value)
+    return totals

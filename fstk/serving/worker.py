@@ -163,8 +163,9 @@ def main() -> int:
         timeout_graceful_shutdown=int(order.deadline) + 5,
     )
     endpoint = served.endpoint
-    lookups, example = endpoint.lookups, endpoint.features.example()
-    ready = Ready(endpoint.name, endpoint.version, len(lookups.tables), lookups.features, example)
+    lookups, features = endpoint.lookups, endpoint.features
+    example, columns = features.example(), features.keys | features.required
+    ready = Ready(endpoint.name, endpoint.version, len(lookups.tables), lookups.features, example, columns)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         server = Server(config, service)
         listening = socket.socket(fileno=order.fd)

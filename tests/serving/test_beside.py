@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 PROGRAM = """
 import time
 from fstk.cli.app import run_command
-served = run_command(["serve", "models:/churn@champion", "--workers", "1"], {})
-print(repr(served), flush=True)
+opened = run_command(["serve", "models:/churn@champion", "--workers", "1"], {})
+print(opened.widget, repr(opened.given["served"]), flush=True)
 if input() == "stop":
     print(repr(run_command(["serve", "--stop"], {})), flush=True)
 time.sleep(600)
@@ -54,7 +54,7 @@ def test_it_is_shown_and_ends(way: str, project: Project, token: str) -> None:
     try:
         assert notebook.stdout.readline() == "loading models:/churn@champion …\n"
         title = notebook.stdout.readline()
-        assert title.startswith("serving churn v1 on http://127.0.0.1:")
+        assert title.startswith("ServingPanel serving churn v1 on http://127.0.0.1:")
         assert title.endswith("      stop: %fstk serve --stop\n")
         assert notebook.stdout.readline() == "2 tables, 4 features, 1 round trip\n"
         port = int(title.split("http://127.0.0.1:")[1].split()[0])
