@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from fstk import __version__
-from fstk.cli import drift, lint, load, pit, publish, run, serve, start, tables, windows
+from fstk.cli import drift, lint, load, pit, prove, publish, run, serve, start, tables, windows
 from fstk.cli.call import Call, say
 from fstk.errors import FstkError, InvalidInput, UnknownName, nearest
 
@@ -45,6 +45,7 @@ app.command("explain")(pit.explain)
 app.command("why")(pit.why)
 app.command("lint")(lint.lint)
 app.command("drift")(drift.drift)
+app.command("prove")(prove.prove)
 app.command("serve")(serve.serve)
 app.command("token")(serve.token)
 app.command("new")(start.new)

@@ -12,7 +12,7 @@ from fstk.display import WIDTH, Displayed, Sheet
 _INDENT = " " * 6
 _MARK = "\N{WARNING SIGN}"
 _BOX = "border-left: 4px solid #c62828; background: rgba(198, 40, 40, 0.1); padding: 4px 10px; margin: 4px 0"
-_MORE = "It knows times, texts and nearness to the label; what a row was made of only a proof can tell."
+_MORE = "It knows times, texts and nearness to the label; what a row was made of only fstk prove NOTEBOOK can tell."
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,17 @@ def append(name: str, folder: Path, rows: pa.Table, mark: str, properties: Mappi
         )
 
 
+def store_copy(name: str, folder: Path, copy: Path, rows: pa.Table) -> None:
+    """Write ``rows`` as a new Delta table at ``copy``, with the properties that fstk knows of the one at ``folder``,
+    and without statistics, in which delta-rs forgets NaN; raises as :func:`read`."""
+    with _answered(name):
+        known = _open(name, folder).metadata().configuration
+        kept = {key: value for key, value in known.items() if key.startswith("fstk.")}
+        deltalake.write_deltalake(
+            copy, rows, mode="error", configuration={**KEPT, **kept, "delta.dataSkippingNumIndexedCols": "0"}
+        )
+
+
 def file_sizes(folder: Path, name: str) -> dict[str, list[int]]:
     """Return the bytes of each file of the Delta table at a folder, by partition; raises as :func:`read`."""
     added = pa.RecordBatchReader.from_stream(_open(name, folder).get_add_actions()).read_all()

@@ -1,0 +1,69 @@
+"""A warehouse of its own, beside nothing: sources are copied or rewritten into it, and a notebook runs there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from fstk import settings
+from fstk.errors import InvalidInput, JobFailed
+from fstk.jobs.record import RunRecord, read_record
+from fstk.tables.local import store_copy
+from fstk.warehouse import folder
+
+_SECONDS = 3600  # that one run may take
+_COMMAND = "from fstk.cli.app import main; raise SystemExit(main())"
+_REAL = ("FSTK_", "MLFLOW_")
+_SHARED = ("FSTK_JARS", "FSTK_MASTER", "FSTK_DRIVER_MEMORY", "FSTK_FILE_MB")
+_RAN = ("succeeded", "unclosed")  # every cell ran; that the record was closed matters to a job alone
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """One folder with a warehouse, runs, an online store and a registry that are its own."""
+
+    place: Path
+
+    @property
+    def warehouse(self) -> Path:
+        return self.place / "warehouse"
+
+    def fill(self, rows: Mapping[str, pa.Table], real: Path) -> None:
+        """Write tables of these rows, each with the properties that it has in the ``real`` warehouse."""
+        self.warehouse.mkdir(parents=True, exist_ok=True)
+        for name, table in rows.items():
+            store_copy(name, folder(real, name), folder(self.warehouse, name), table)
+
+    def run(self, notebook: str, parameters: list[str]) -> RunRecord:
+        """Run the notebook here and return its record; raises JobFailed, InvalidInput."""
+        own = {
+            "FSTK_ENGINE": "spark",
+            "FSTK_WAREHOUSE": str(self.warehouse),
+            "FSTK_RUNS": str(self.place / "runs"),
+            "FSTK_ONLINE_STORE": f"sqlite:///{self.place}/online.db",
+        }
+        outer = {name: value for name, value in os.environ.items() if name in _SHARED or not name.startswith(_REAL)}
+        given = [word for text in parameters for word in ("-p", text)]
+        done = subprocess.run(
+            [sys.executable, "-c", _COMMAND, "run", notebook, *given],
+            env={**outer, **own},
+            cwd=settings.root(),
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+        stem = Path(notebook).stem
+        paths = sorted((self.place / "runs").rglob(f"{stem}.json"))
+        record = read_record(paths[-1]) if paths else None
+        if record is not None and record.status in _RAN:
+            return record
+        said = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[0]
+        kind = InvalidInput if done.returncode == 2 else JobFailed
+        raise kind(f"{Path(notebook).name} did not run in the scratch warehouse: {said}")
