@@ -14,6 +14,7 @@ import pytest
 from fstk import FeatureEngineeringClient, settings
 from fstk.online.parity import check_parity
 from fstk.online.spec import OnlineSpec
+from fstk.verbs.doctor import diagnose
 from tests.notebook.tables import write
 from tests.stores import PROCESSES, empty, parameters
 
@@ -45,4 +46,7 @@ def test_the_job_publishes_to_the_store_that_it_is_given(
     assert all(check_parity(table, spec).equal == 2 for table in fe.list_tables())
     monkeypatch.setenv("FSTK_ONLINE_STORE", url)
     assert settings.load().online_store == url
+    [said] = [check for check in diagnose().checks if check.text.startswith(f"online store {url} reachable")]
+    assert said.ok
+    assert said.text.endswith("2 tables")
     assert fe.publish_table(source_table_name="feature_store.cohort_features").changed is False
