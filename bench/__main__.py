@@ -133,7 +133,7 @@ def main() -> None:
         print(served)
         kept["serving"] = served.as_dict()
     if arguments.what in (None, "online"):
-        rows = online.measure(online.QUICK if arguments.quick else online.FULL)
+        rows = online.measure(online.QUICK if arguments.quick else online.FULL, with_feast=not arguments.quick)
         print(rows)
         kept["online"] = rows.as_dict()
     if arguments.what in (None, "local"):

@@ -1,4 +1,5 @@
-"""``python -m bench online``: reading and publishing online rows, beside a bare client of the same server.
+"""``python -m bench online``: reading and publishing online rows, beside a bare client of the same server, and in Redis
+beside Feast.
 
 Reads are an open loop: each has its moment, at twice the median of fstk's own, and its latency counts from that moment,
 whatever the reads before it took. Server and client have a core each where there are two.
@@ -6,10 +7,12 @@ whatever the reads before it took. Server and client have a core each where ther
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sqlite3
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,17 +22,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import deltalake
 import msgspec
 import numpy as np
 import psycopg
 import pyarrow as pa
+import pyarrow.parquet as pq
 import redis
 
+from bench.feast_env import NoFeast, feast, quiet
 from bench.report import machine
 from fstk.display import Displayed, Sheet
 from fstk.online.codec import RowCodec
 from fstk.online.publish import publish
 from fstk.online.reader import OnlineReader
+from fstk.online.redis import RedisSpec
 from fstk.online.spec import OnlineSpec, SQLiteSpec
 from fstk.online.store import OnlineTable, Row
 from tests.online.tables import Made
@@ -39,6 +46,7 @@ from tests.servers.redis import redis_server
 _FEATURES = {f"f{number}": "double" for number in range(50)}
 _TABLES = 5
 _BATCH = 5_000
+_PATIENCE = 1_200  # seconds of a process of Feast
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _NAMES = tuple(_FEATURES)
 _decode = msgspec.msgpack.Decoder(list).decode
@@ -60,20 +68,23 @@ FULL, QUICK = Size(20_000, 10_000), Size(200, 50)
 
 @dataclass(repr=False)
 class OnlineReport(Displayed):
-    """``times`` of reads in seconds by (store, case, contender), ``rates`` of rows per second likewise."""
+    """``times`` of reads in seconds by (store, case, contender), ``rates`` of rows per second likewise; ``sizes`` of
+    a row in Redis in bytes by contender."""
 
     size: Size
     load: float
     times: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)
     rates: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    sizes: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def display(self) -> Sheet:
-        """Return a line for each store, case and contender, and fstk's ratio to the bare client."""
+        """Return a line for each store, case and contender, and its ratio to the bare client."""
         lines = []
         for (store, case, contender), times in self.times.items():
             parts = [f"{1e3 * float(np.quantile(times, q)):.3f}" for q in (0.5, 0.99, 0.999)]
             ratio = None
-            if contender == "fstk":
+            if contender != "bare":
                 ratio = f"{np.quantile(times, 0.99) / np.quantile(self.times[store, case, 'bare'], 0.99):.2f}"
             lines.append((store, case, contender, *parts, None, ratio))
         for (store, case, contender), rate in self.rates.items():
@@ -82,17 +93,19 @@ class OnlineReport(Displayed):
         counts = f"{self.size.rows:,} rows × 50 features a table · {self.size.reads:,} reads a case"
         title = f"{counts} · load at start {self.load:.1f}\n{machine()}"
         columns = ("store", "case", "contender", "p50 ms", "p99 ms", "p99.9 ms", "rows/s", "to bare")
-        return Sheet(title, columns, lines, ["to bare: of p99, and of rows a second"])
+        sizes = [f"bytes a row in Redis, {contender}: {size:,.0f}" for contender, size in self.sizes.items()]
+        return Sheet(title, columns, lines, ["to bare: of p99, and of rows a second", *sizes, *self.notes])
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures, raw times among them, as plain values."""
         reads = [{"store": s, "case": c, "contender": w, "seconds": times} for (s, c, w), times in self.times.items()]
         rates = [{"store": s, "case": c, "contender": w, "rows": rate} for (s, c, w), rate in self.rates.items()]
-        return {"machine": machine(), "load": self.load, "size": vars(self.size), "reads": reads, "rates": rates}
+        counts = {"size": vars(self.size), "bytes": self.sizes, "notes": self.notes}
+        return {"machine": machine(), "load": self.load, **counts, "reads": reads, "rates": rates}
 
 
-def measure(size: Size) -> OnlineReport:
-    """Measure all stores, each case for itself."""
+def measure(size: Size, *, with_feast: bool = False) -> OnlineReport:
+    """Measure all stores, each case for itself; Feast, too, whose environment is made where there is none."""
     report = OnlineReport(size, os.getloadavg()[0])
     with tempfile.TemporaryDirectory(prefix="fstk-bench-") as scratch:
         folder = Path(scratch)
@@ -100,6 +113,11 @@ def measure(size: Size) -> OnlineReport:
         for name, opened in (("SQLite", _sqlite), ("Redis", _redis), ("PostgreSQL", _postgres)):
             with opened(folder) as (spec, (read, write)):
                 _measure(report, name, spec, read, write, source)
+                if with_feast and isinstance(spec, RedisSpec):
+                    try:
+                        _measure_feast(report, folder, spec, source)
+                    except NoFeast as error:
+                        report.notes.append(f"Feast is not among them: {error}")
     return report
 
 
@@ -133,6 +151,47 @@ def _measure(report: OnlineReport, name: str, spec: OnlineSpec, read: Any, write
             report.times[name, case, "bare"] = _loop(read, plain, interval)
             report.times[name, case, "fstk"] = _loop(reader.read, wanted, interval)
             print(f" {name}, {case}: {size.reads:,} reads each, every {interval * 1e3:.2f} ms", flush=True)
+
+
+def _measure_feast(report: OnlineReport, folder: Path, spec: RedisSpec, source: Made) -> None:
+    """Let Feast write the same rows to the same server, and read them; compare what a row takes there."""
+    programs, size, choose = feast(), report.size, random.Random(2)
+    repository, rows, asked = folder / "feast", folder / "rows.parquet", folder / "asked.json"
+    repository.mkdir()
+    pq.write_table(deltalake.DeltaTable(source.folder).to_pyarrow_table(), rows)
+    cases = {"1 entity": (1, size.reads), "100 entities": (100, -(-size.reads // 10))}  # of many it is slow
+    ids = {
+        case: [choose.sample(range(size.rows), count) for _ in range(reads)] for case, (count, reads) in cases.items()
+    }
+    asked.write_text(json.dumps(ids), encoding="utf-8")
+
+    def run(script: str, *arguments: object) -> str:
+        command = [programs / "python", Path(__file__).with_name(script), repository, *arguments]
+        said = subprocess.run(
+            [*map(str, command)], cwd=repository, env=quiet(), capture_output=True, text=True, timeout=_PATIENCE
+        )
+        if said.returncode:
+            raise NoFeast((said.stderr.strip().splitlines() or [f"exit {said.returncode}"])[-1])
+        return said.stdout
+
+    with closing(redis.Redis(port=spec.port)) as client:
+        before = _used(client)
+        source.name = "bench.bytes"
+        publish(source.at(), spec, as_of=_NOW)
+        between = _used(client)
+        run("feast_repo.py", spec.port, rows)
+        report.sizes = {
+            "fstk": (between - before) / size.rows,
+            "Feast with its vector": (_used(client) - between) / size.rows,
+        }
+    for contender, found in json.loads(run("feast_reads.py", asked).splitlines()[-1]).items():
+        for case, times in found.items():
+            report.times["Redis", case, contender] = times
+
+
+def _used(client: redis.Redis) -> int:
+    found: Any = client.info("memory")
+    return found["used_memory"]
 
 
 def _loop(read: Callable[[Any], object], asked: Sequence[Any], interval: float) -> list[float]:
@@ -186,8 +245,6 @@ def _sqlite(folder: Path) -> Iterator[tuple[OnlineSpec, Bare]]:
 
 @contextmanager
 def _redis(folder: Path) -> Iterator[tuple[OnlineSpec, Bare]]:
-    from fstk.online.redis import RedisSpec
-
     with redis_server(folder / "redis") as port, closing(redis.Redis(port=port)) as client:
         found: Any = client.info("server")
 
