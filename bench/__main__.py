@@ -123,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small data, one run each: does it work, not how fast")
     parser.add_argument("--json", type=Path, metavar="FILE", default=_KEPT, help=f"keep the figures; {_KEPT}")
-    parser.add_argument("--soak", type=float, metavar="MINUTES", help="how long the endpoint is asked at 70 % load")
+    parser.add_argument("--soak", type=float, metavar="MINUTES", help="how long the endpoint is asked at 70 %% load")
     parser.add_argument("what", nargs="?", choices=["local", "online", "serving"], help="one part; without it, all")
     arguments = parser.parse_args()
     kept = {}
