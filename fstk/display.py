@@ -88,7 +88,7 @@ class Sheet(Displayed):
         right = self._right(rows)
         out = ["<div>"]
         if self.title:
-            out.append(f"<p><strong>{_escape(self.title)}</strong></p>")
+            out.append(f"<p><strong>{escaped(self.title)}</strong></p>")
         shown = 0
         if columns:
             head = [_cell("th", name, right[i]) for i, name in enumerate(columns)]
@@ -101,7 +101,7 @@ class Sheet(Displayed):
                 out.append(f"<tr>{line}</tr>")
                 shown += 1
             out.append("</tbody></table>")
-        out += [f"<p>{_escape(note)}</p>" for note in self._notes(shown)]
+        out += [f"<p>{escaped(note)}</p>" for note in self._notes(shown)]
         out.append("</div>")
         return "".join(out)
 
@@ -249,10 +249,11 @@ def _pad(text: str, width: int, right: bool) -> str:
     return " " * (width - cell_len(text)) + text if right else set_cell_size(text, width)
 
 
-def _escape(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return text as HTML: no markup and no control characters, line ends as breaks."""
     return "<br>".join(html.escape(_printable(line)) for line in text.split("\n"))
 
 
 def _cell(tag: str, text: str, right: bool) -> str:
     align = "right" if right else "left"
-    return f'<{tag} style="text-align: {align}">{_escape(_fit(text, _VALUE))}</{tag}>'
+    return f'<{tag} style="text-align: {align}">{escaped(_fit(text, _VALUE))}</{tag}>'

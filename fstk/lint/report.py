@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fstk.display import WIDTH, Displayed, Sheet
+from fstk.display import WIDTH, Displayed, Sheet, escaped
 
 _INDENT = " " * 6
 _MARK = "\N{WARNING SIGN}"
@@ -63,11 +62,10 @@ def _paragraph(finding: Finding) -> str:
 
 
 def _box(finding: Finding) -> str:
-    said = "<br>".join(map(html.escape, finding.message.split("\n")))
     return (
         f'<div style="{_BOX}"><strong style="color: #c62828">{_MARK} LEAK</strong> '
-        f"<strong>{html.escape(finding.where)}</strong> {said}<br>"
-        f"<strong>Cure:</strong> {html.escape(finding.cure)}</div>"
+        f"<strong>{escaped(finding.where)}</strong> {escaped(finding.message)}<br>"
+        f"<strong>Cure:</strong> {escaped(finding.cure)}</div>"
     )
 
 

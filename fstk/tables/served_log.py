@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from fstk.display import Displayed, Sheet
-from fstk.engines.base import TableVersion
+from fstk.engines.base import Schema, TableVersion
 from fstk.engines.buckets import stored_rows
 from fstk.engines.direct import stored_schema
 from fstk.errors import FstkError, InvalidInput, TableExists
@@ -55,12 +55,12 @@ class LogTable(Displayed):
     name: str
     version: int
     rows: int | None
+    schema: Schema
     location: str
 
     def display(self) -> Sheet:
-        schema = stored_schema(TableVersion(self.name, self.location, self.version))
         title = f"{self.name} v{self.version} · log of what was served · {self.rows or 0:,} rows"
-        return Sheet(title, ("column", "type"), list(schema.items()), [f"folder: {self.location}"])
+        return Sheet(title, ("column", "type"), list(self.schema.items()), [f"folder: {self.location}"])
 
 
 class ServedLog:
@@ -96,7 +96,8 @@ def find_log(name: str) -> LogTable | None:
     if not local.is_table(place) or not any(_MARK in mark for mark in local.marks(name, place)):
         return None
     version = local.newest(name, place)
-    return LogTable(name, version, stored_rows(str(place), version), str(place))
+    schema = stored_schema(TableVersion(name, str(place), version))
+    return LogTable(name, version, stored_rows(str(place), version), schema, str(place))
 
 
 def all_logs() -> list[LogTable]:

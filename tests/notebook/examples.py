@@ -184,4 +184,6 @@ _BY_HAND: dict[Any, Any] = {
         LABELS, "customer_id", "event_ts", [Aggregate("sum(a) FILTER (WHERE b = '<script>')", "n")], ["7d", None]
     ),
     Aggregate: lambda: Aggregate("count(*)", "n"),
+    pa.Table: lambda: LABELS,
+    pa.Scalar: lambda: pa.scalar(HOSTILE),
 }
