@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.columns.instants import day, days, instant, microseconds
+from fstk.columns.arrays import whole
+from fstk.columns.instants import day, days, instant, microseconds, wall_microseconds
 from fstk.errors import InvalidInput, UnknownName, nearest, shown
 
 Unclear = Literal["refuse", "earlier", "later"]
@@ -18,6 +19,8 @@ Unclear = Literal["refuse", "earlier", "later"]
 later instant it may mean; of a skipped one the last before, or the first after the gap."""
 _WALL = pa.timestamp("us")
 _INSTANT = pa.timestamp("us", "UTC")
+_LATE = pa.scalar(dt.date(2037, 1, 1)).cast(_WALL)  # from which on Arrow's tables of zones know no summer
+_MICRO = dt.timedelta(microseconds=1)
 
 
 def check_zone(zone: str, argument: str) -> str:
@@ -45,10 +48,10 @@ def from_clock(column: pa.ChunkedArray, zone: str, where: str, unclear: Unclear 
     '2024-07-01T11:00:00+00:00'
     """
     clock = column.cast(_WALL)
-    first, last = _assumed(clock, zone, "earliest"), _assumed(clock, zone, "latest")
+    first, last, skipped = _readings(clock, zone)
     if unclear == "refuse":
-        _check(clock, first, last, zone, where)
-    return (last if unclear == "later" else first).cast(_INSTANT)
+        _check(clock, first, last, skipped, zone, where)
+    return last if unclear == "later" else first
 
 
 def midnights(of: np.ndarray, zone: str) -> np.ndarray:
@@ -69,12 +72,48 @@ def local_days(times: np.ndarray, zone: str) -> np.ndarray:
     return np.fromiter((days(instant(one).astimezone(at).date()) for one in times.tolist()), np.int64, len(times))
 
 
-def _assumed(clock: pa.ChunkedArray, zone: str, which: Literal["earliest", "latest"]) -> pa.ChunkedArray:
-    return pc.assume_timezone(clock, zone, ambiguous=which, nonexistent=which)
-
-
-def _check(clock: pa.ChunkedArray, first: pa.ChunkedArray, last: pa.ChunkedArray, zone: str, where: str) -> None:
+def _readings(clock: pa.ChunkedArray, zone: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray, pa.ChunkedArray]:
+    """Return the first and the last instant that each clock time may mean, and whether the zone skipped it."""
+    first, last = (
+        pc.assume_timezone(clock, zone, ambiguous=which, nonexistent=which) for which in ("earliest", "latest")
+    )
     skipped = pc.not_equal(pc.local_timestamp(first), clock)
+    first, last = first.cast(_INSTANT), last.cast(_INSTANT)
+    late = whole(pc.fill_null(pc.greater_equal(clock, _LATE), False))
+    if not pc.any(late).as_py():
+        return first, last, skipped
+    at = zoneinfo.ZoneInfo(zone)
+    read = [_reading(wall, at) for wall in clock.filter(late).to_pylist()]
+    firsts, lasts, gaps = zip(*read, strict=True)
+    return (
+        pc.replace_with_mask(first, late, pa.array(firsts, pa.int64()).view(_INSTANT)),
+        pc.replace_with_mask(last, late, pa.array(lasts, pa.int64()).view(_INSTANT)),
+        pc.replace_with_mask(skipped, late, pa.array(gaps)),
+    )
+
+
+def _reading(wall: dt.datetime, at: zoneinfo.ZoneInfo) -> tuple[int, int, bool]:
+    """Return the same of one clock time, in microseconds."""
+    count = wall_microseconds(wall)
+    first, last = (count - (at.utcoffset(wall.replace(fold=fold)) or dt.timedelta()) // _MICRO for fold in (0, 1))
+    if first <= last:
+        return first, last, False
+    before, after = last, first  # the clocks changed in between: it is halved until nothing is
+    while after - before > 1:
+        middle = (before + after) // 2
+        ahead = wall_microseconds(instant(middle).astimezone(at).replace(tzinfo=None)) >= count
+        before, after = (before, middle) if ahead else (middle, after)
+    return before, after, True
+
+
+def _check(
+    clock: pa.ChunkedArray,
+    first: pa.ChunkedArray,
+    last: pa.ChunkedArray,
+    skipped: pa.ChunkedArray,
+    zone: str,
+    where: str,
+) -> None:
     twice = pc.and_(pc.not_equal(first, last), pc.invert(skipped))
     counted = [
         f"{pc.sum(rows).as_py():,} {what} (as {clock.filter(rows)[0].as_py()})"

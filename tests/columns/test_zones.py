@@ -16,7 +16,7 @@ def clock(*times: dt.datetime | None) -> pa.ChunkedArray:
 
 @pytest.mark.parametrize("zone", ["Europe/London", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "UTC"])
 def test_clock_times_are_the_instants_that_the_standard_library_gives(zone: str) -> None:
-    days = [dt.datetime(1999, 1, 1, 12, 0, 0, 250) + dt.timedelta(days=31 * day) for day in range(400)]
+    days = [dt.datetime(1999, 1, 1, 12, 0, 0, 250) + dt.timedelta(days=31 * day) for day in (*range(900), 3600)]
     expected = [day.replace(tzinfo=zoneinfo.ZoneInfo(zone)).astimezone(dt.UTC) for day in days]
     assert from_clock(clock(*days, None), zone, "at").to_pylist() == [*expected, None]
 
@@ -42,6 +42,19 @@ def test_the_caller_may_say_what_they_mean() -> None:
     change = dt.datetime(2024, 3, 31, 1, tzinfo=dt.UTC)
     assert earlier == [change - dt.timedelta(microseconds=1), dt.datetime(2024, 10, 27, 0, 30, tzinfo=dt.UTC)]
     assert later == [change, dt.datetime(2024, 10, 27, 1, 30, tzinfo=dt.UTC)]
+
+
+def test_long_after_2037_they_still_may_not_exist_or_exist_twice() -> None:
+    skipped, twice = dt.datetime(2040, 3, 25, 1, 30), dt.datetime(2040, 10, 28, 1, 30)
+    earlier = from_clock(clock(skipped, twice), "Europe/London", "at", "earlier").to_pylist()
+    later = from_clock(clock(skipped, twice), "Europe/London", "at", "later").to_pylist()
+    change = dt.datetime(2040, 3, 25, 1, tzinfo=dt.UTC)
+    assert earlier == [change - dt.timedelta(microseconds=1), dt.datetime(2040, 10, 28, 0, 30, tzinfo=dt.UTC)]
+    assert later == [change, dt.datetime(2040, 10, 28, 1, 30, tzinfo=dt.UTC)]
+    with pytest.raises(InvalidInput, match=r"1 do not exist .* 1 exist twice"):
+        from_clock(clock(skipped, twice), "Europe/London", "at")
+    end = dt.datetime(9999, 12, 31, 23, 59, 59, 999_999)
+    assert from_clock(clock(end), "Etc/UTC", "at").to_pylist() == [end.replace(tzinfo=dt.UTC)]
 
 
 def test_a_zone_that_is_none_is_refused_with_the_nearest() -> None:

@@ -154,7 +154,9 @@ def test_the_same_model_of_the_same_training_set_is_registered_once(shelf: Shelf
     assert journal.entries()[-1] == journal.Entry("model", "once", 1, 0)
     with mlflow.start_run() as run:
         log(shelf, "once")
-    [linked] = mlflow.get_run(run.info.run_id).outputs.model_outputs
+    outputs = mlflow.get_run(run.info.run_id).outputs
+    assert outputs is not None
+    [linked] = outputs.model_outputs
     assert f"models:/{linked.model_id}" == mlflow.MlflowClient().get_model_version("once", "1").source
     assert log(shelf, "once", fitted(trained(shelf), RandomForestRegressor(3, random_state=0))).version == 2
     model = fitted(trained(shelf))
