@@ -8,7 +8,7 @@ from typer import Argument, Context, Option
 
 from fstk.cli.call import Opened, call_of
 from fstk.display import Displayed
-from fstk.errors import InvalidInput
+from fstk.errors import GateRefused, InvalidInput
 from fstk.optional import need
 
 
@@ -57,6 +57,28 @@ def serve(
         return Opened("ServingPanel", {"served": served})
     serving.ServeRequest(model, features, store, host, 8000 if port is None else port, workers, log_table).run()
     return None
+
+
+def replay(
+    context: Context,
+    name: Annotated[str, Argument(metavar="NAME", help="The log that fstk serve --log-table writes.")],
+    newest: Annotated[
+        int | None, Option("--newest", metavar="N", help="Only so many rows, the newest. Default: all.")
+    ] = None,
+) -> Displayed:
+    """Make what was served again, offline.
+
+    Each row's features are rebuilt of its tables, at the versions that it was served from, as its instant sees them,
+    and the model is asked again. What comes out otherwise is named with its reason. In a terminal the exit code is 3
+    when anything does.
+    """
+    from fstk.verbs.replay import replay as made_again
+
+    report = made_again(name, newest)
+    if report.ok or call_of(context).in_notebook:
+        return report
+    print(report, flush=True)
+    raise GateRefused(f"{report.rows - report.equal:,} of {report.rows:,} rows are not as they were served.")
 
 
 def token(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-import pyarrow as pa
 
 from fstk.engines.base import Schema
 from fstk.errors import InvalidInput
@@ -93,6 +93,30 @@ class Endpoint(ABC):
         stored does not fit."""
 
 
+class Predictor:
+    """A model that was loaded, and the type ``answers`` of its predictions."""
+
+    def __init__(self, opened: OpenedModel) -> None:
+        record = opened.record
+        self.answers = "double" if record.answers == "void" else record.answers  # not known of models of the first form
+        self._scorer = Scorer(opened.model, opened.name, record, self.answers)
+        self._frames = RowFrames(self._scorer)
+        self._predict = self._scorer.loaded()
+        self._inputs = list(record.inputs)
+
+    def __call__(self, columns: Mapping[str, list[Any]], number: int) -> list[Any]:
+        """Return the predictions of ``number`` rows, of whose ``columns`` the model takes its own. ModelFailed."""
+        places, parts = [], []
+        for place, frame in self._frames({name: columns[name] for name in self._inputs}, number):
+            try:
+                predicted = self._predict(frame)
+            except Exception as error:
+                raise ModelFailed from error
+            places.append(place)
+            parts.append(self._scorer.typed(predicted, len(place)))
+        return together(places, parts).to_pylist()
+
+
 class ModelEndpoint(Endpoint):
     """A model and its lookups, resolved once. Raises as :class:`fstk.serving.lookups.Lookups`."""
 
@@ -102,16 +126,12 @@ class ModelEndpoint(Endpoint):
         record = opened.record
         whole = [name for name in record.inputs if not record.dtypes[name].holds_nulls]
         features = Features(record.plan, store, record.inputs, whole)
-        answers = "double" if record.answers == "void" else record.answers  # not known of models of the first form
-        super().__init__(opened.found.name or "model", opened.found.version, features, answers)
-        self._scorer = Scorer(opened.model, opened.name, record, answers)
-        self._frames = RowFrames(self._scorer)
-        self._predict = self._scorer.loaded()
-        self._inputs = list(record.inputs)
+        self._predict = Predictor(opened)
+        super().__init__(opened.found.name or "model", opened.found.version, features, self._predict.answers)
 
     def answer(self, rows: Rows, explained: bool = False) -> Answer:
         featured = self.features.read(rows)
-        predictions = self._predicted(featured.columns, rows.number).to_pylist()
+        predictions = self._predict(featured.columns, rows.number)
         used = [self._used(rows, row, featured) for row in range(rows.number)] if explained else msgspec.UNSET
         return Answer(Predictions(predictions, used), featured)
 
@@ -127,17 +147,6 @@ class ModelEndpoint(Endpoint):
                 else:
                     used.append(Used(output.name, value, join.table, found.status, found.age, found.source_version))
         return used
-
-    def _predicted(self, columns: dict[str, list[Any]], number: int) -> pa.Array:
-        places, parts = [], []
-        for place, frame in self._frames({name: columns[name] for name in self._inputs}, number):
-            try:
-                predicted = self._predict(frame)
-            except Exception as error:
-                raise ModelFailed from error
-            places.append(place)
-            parts.append(self._scorer.typed(predicted, len(place)))
-        return together(places, parts)
 
 
 class FeatureSetEndpoint(Endpoint):
