@@ -21,6 +21,7 @@ FILE = "journal.jsonl"
 
 # fstk/jobs/kernel.py sets the third to its process id: a process that a cell starts does not pass for the run
 FOLDER_VARIABLE, RUN_VARIABLE, KERNEL_VARIABLE = "FSTK_RUN_FOLDER", "FSTK_RUN_ID", "FSTK_RUN_KERNEL"
+TASK_VARIABLE = "FSTK_RUN_TASK"
 
 _entries: list[Entry] = []
 
@@ -72,6 +73,11 @@ def cell() -> str | None:
 def run_id() -> str | None:
     """Return the id of the ``fstk run`` task that this process executes, None outside one."""
     return os.environ[RUN_VARIABLE] if run_folder() is not None else None
+
+
+def run_task() -> str | None:
+    """Return the job, task and logical date of the ``fstk run`` task that this process executes, None outside one."""
+    return os.environ.get(TASK_VARIABLE) if run_folder() is not None else None
 
 
 def run_folder() -> Path | None:

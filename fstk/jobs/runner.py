@@ -195,7 +195,12 @@ class _TaskRunner:
                 with suppress(Infrastructure):  # the record's last state tells whether it can be written
                     write_record(self.path, self.record)
 
-        shared = {journal.FOLDER_VARIABLE: str(self.shared), journal.RUN_VARIABLE: self.record.run_id}
+        one = self.record
+        shared = {
+            journal.FOLDER_VARIABLE: str(self.shared),
+            journal.RUN_VARIABLE: one.run_id,
+            journal.TASK_VARIABLE: f"{one.job}/{one.task} {one.logical_date}",
+        }
         execution = Execution(
             notebook=self.task.notebook.content,
             parameters=self.task.given,

@@ -18,7 +18,7 @@ import msgspec
 from fstk.columns.instants import given
 from fstk.display import Displayed, Sheet, instant
 from fstk.errors import ExpiredSnapshot, InvalidInput, UnknownName
-from fstk.journal import cell, run_id
+from fstk.journal import cell, run_id, run_task
 from fstk.tables.definition import Definitions, FeatureDefinition
 
 _HASH = 8
@@ -37,17 +37,18 @@ _HARMLESS = {
 class Version(Displayed):
     """One version of a table.
 
-    ``timestamp`` is the commit's, in UTC. ``run`` is the ``fstk run`` task that wrote it, if one did; ``rows`` the rows
-    that it inserted or updated (None where the commit does not say). ``by_fstk`` tells that fstk committed it. ``cell``
-    is the hash of the notebook cell that wrote it, ``text`` that cell's text, in the first version that it wrote;
-    ``defined`` the features that it gave another definition; ``sources`` are the versions of the tables that its rows
-    were computed of, ``points`` the instants.
+    ``timestamp`` is the commit's, in UTC. ``run`` is the id of the ``fstk run`` that wrote it, if one did, ``task`` its
+    job, task and logical date; ``rows`` the rows that it inserted or updated (None where the commit does not say).
+    ``by_fstk`` tells that fstk committed it. ``cell`` is the hash of the notebook cell that wrote it, ``text`` that
+    cell's text, in the first version that it wrote; ``defined`` the features that it gave another definition;
+    ``sources`` are the versions of the tables that its rows were computed of, ``points`` the instants.
     """
 
     version: int
     timestamp: datetime
     operation: str
     run: str | None = None
+    task: str | None = None
     rows: int | None = None
     inserted: int = 0
     updated: int = 0
@@ -62,8 +63,9 @@ class Version(Displayed):
 
     @property
     def writer(self) -> str:
-        """Who wrote it, as far as it says: ``run 7c1f03aa · cell 3f2a9c1e``, or that fstk did not."""
-        known = [f"run {self.run}" if self.run else "", f"cell {self.cell}" if self.cell else ""]
+        """Who wrote it, as far as it says: ``run churn/10_build_features 1998-03-31 · cell 3f2a9c1e``, or that fstk did
+        not."""
+        known = [f"run {self.task or self.run}" if self.run else "", f"cell {self.cell}" if self.cell else ""]
         return " · ".join(one for one in known if one) or ("" if self.by_fstk else "others than fstk")
 
     def display(self) -> Sheet:
@@ -116,7 +118,8 @@ def commit_mark(told: Told, **more: Any) -> tuple[str, str]:
     """Return a new name of a write, to know it again, and what its commit carries as Delta's ``userMetadata``, ``more``
     with it."""
     write = uuid.uuid4().hex
-    return write, json.dumps({"fstk": installed("fstk"), "run": run_id(), "write": write, **told.mark(), **more})
+    run = {"run": run_id(), "task": run_task()}
+    return write, json.dumps({"fstk": installed("fstk"), **run, "write": write, **told.mark(), **more})
 
 
 def definitions_at(versions: Iterable[Version], columns: Iterable[str], at: int | None = None) -> Definitions:
@@ -155,6 +158,7 @@ def _version(entry: Mapping[str, Any]) -> Version:
         timestamp=_instant(entry["timestamp"]),
         operation=operation,
         run=mark.get("run"),
+        task=mark.get("task"),
         rows=sum(counted) if counted else None,
         inserted=inserted or 0,
         updated=updated or 0,

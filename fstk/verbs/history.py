@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fstk.display import Displayed, Sheet, plural
-from fstk.jobs.record import RunRecord
 from fstk.tables.configured import open_catalog
 from fstk.tables.history import Version, definitions_at
 from fstk.tables.redefinition import Redefinition
 from fstk.tables.spec import FeatureTable
-from fstk.verbs.runs import by_id
 
 _DEFINED = 12  # definitions that are shown of one version
 
@@ -47,16 +44,4 @@ class TableHistory(Displayed):
 
 def history(name: str) -> TableHistory:
     """Return the history of a feature table; raises UnknownTable with the nearest names."""
-    return TableHistory(with_jobs(open_catalog().get(name)))
-
-
-def with_jobs(table: FeatureTable) -> FeatureTable:
-    """Return a table whose versions call a run by its job, task and logical date, where the settings' folder of runs
-    has its record."""
-    records = by_id() if any(version.run for version in table.versions) else {}
-    return replace(table, versions=tuple(_with_job(version, records) for version in table.versions))
-
-
-def _with_job(version: Version, records: Mapping[str, RunRecord]) -> Version:
-    record = records.get(version.run or "")
-    return version if record is None else replace(version, run=f"{record.job}/{record.task} {record.logical_date}")
+    return TableHistory(open_catalog().get(name))

@@ -65,11 +65,6 @@ def run(job: str, date: str) -> Run:
     return Run(tuple(reversed(chosen)))
 
 
-def by_id() -> dict[str, RunRecord]:
-    """Return the records of the runs in the settings' folder by their ids."""
-    return {record.run_id: record for record in _records(settings.load().runs)}
-
-
 def _records(folder: Path) -> list[RunRecord]:
     found = []
     for path in folder.rglob("*.json"):

@@ -10,7 +10,6 @@ from fstk.tables.configured import open_catalog
 from fstk.tables.served_log import LogTable, all_logs, find_log
 from fstk.tables.source import Source, Sources, all_sources, find_source
 from fstk.tables.spec import FeatureTable, matches
-from fstk.verbs.history import with_jobs
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,7 +48,7 @@ def tables(tags: Mapping[str, str | None], text: str) -> TableList:
 
 def show(name: str) -> FeatureTable | Source | LogTable:
     """Return one feature table, source or log; raises UnknownTable with the nearest names."""
-    return find_source(name) or find_log(name) or with_jobs(open_catalog().get(name))
+    return find_source(name) or find_log(name) or open_catalog().get(name)
 
 
 def tag(name: str, setting: Mapping[str, str], deleting: Sequence[str]) -> FeatureTable:

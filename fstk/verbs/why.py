@@ -23,7 +23,6 @@ from fstk.tables.definition import LIFETIME, FeatureDefinition
 from fstk.tables.history import Version, definitions_at
 from fstk.tables.spec import FeatureTable
 from fstk.verbs.explain import key_values, rows_of
-from fstk.verbs.history import with_jobs
 from fstk.verbs.windows import moment
 from fstk.windows.trace import same_bits, trace
 
@@ -75,7 +74,7 @@ def why(name: str, feature: str, key: str, at: str | None) -> Why | WrittenByCel
     UnknownTable, UnknownColumn, UnknownName: no such table, feature or row. InvalidInput: a key or time that is none,
     or a value of which nothing is recorded. ExpiredSnapshot: the source's version is no longer kept.
     """
-    table = with_jobs(open_catalog().get(name))
+    table = open_catalog().get(name)
     if feature not in table.features:
         raise UnknownColumn(f"{table.name} has no feature {feature}.{nearest(feature, table.features)}")
     if table.timeseries_column is None:

@@ -50,7 +50,9 @@ def register(name: str, *digests: str) -> None:
 )
 def test_an_address_leads_to_a_version(registered: str, address: str, version: int) -> None:
     found = Registry(None).find(address.format(registered))
-    assert found == LoggedModel(f"models:/{registered}/{version}", registered, version, found.run_id)
+    assert found.model_id is not None
+    uri = f"models:/{registered}/{version}"
+    assert found == LoggedModel(uri, registered, version, found.run_id, model_id=found.model_id)
 
 
 def test_a_stage_counts_before_an_alias_and_an_alias_of_its_name_before_champion(registered: str) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fstk import journal
 from fstk.errors import ExpiredSnapshot, InvalidInput, NaiveDatetime, UnknownName
 from fstk.tables.history import Told, choose, commit_mark, only_fstk, read_history
 
@@ -35,6 +38,18 @@ def test_versions_are_newest_first_with_what_they_wrote() -> None:
     assert (newest.run, newest.by_fstk, newest.write, newest.read_version) == ("run-7", True, "w1", 0)
     assert newest.timestamp == datetime(2024, 1, 1, 1, tzinfo=UTC)
     assert (oldest.rows, oldest.inserted, oldest.updated, oldest.read_version) == (5, 5, 0, None)
+
+
+def test_a_commit_names_the_task_that_made_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        (journal.KERNEL_VARIABLE, str(os.getpid())),
+        (journal.FOLDER_VARIABLE, str(tmp_path)),
+        (journal.RUN_VARIABLE, "7c1f03aa"),
+        (journal.TASK_VARIABLE, "churn/10_build_features 1998-03-31"),
+    ):
+        monkeypatch.setenv(name, value)
+    version = read_history([CREATED | {"userMetadata": commit_mark(Told())[1]}])[0]
+    assert (version.run, version.writer) == ("7c1f03aa", "run churn/10_build_features 1998-03-31")
 
 
 def test_a_time_may_be_a_datetime_of_any_zone() -> None:
