@@ -23,11 +23,18 @@ class TableHistory(Displayed):
         """Return a line per version, and below the definitions that each gave."""
         versions = self.table.versions
         rows = [
-            (f"v{v.version}", f"{v.timestamp:%Y-%m-%d %H:%M:%S}", v.operation, v.inserted, v.updated, v.writer)
+            (
+                f"v{v.version}",
+                f"{v.timestamp:%Y-%m-%d %H:%M}",
+                v.writer,
+                v.operation.partition(" TABLE")[0],
+                v.inserted,
+                v.updated,
+            )
             for v in versions
         ]
         notes = [note for version in versions for note in self._defined(version)]
-        columns = ("version", "time (UTC)", "operation", "inserted", "updated", "written by")
+        columns = ("version", "time (UTC)", "written by", "operation", "inserted", "updated")
         return Sheet(f"{self.table.name} · {plural(len(rows), 'version')}, newest first", columns, rows, notes)
 
     def _defined(self, version: Version) -> list[str]:
