@@ -129,11 +129,9 @@ def _judge(feature: pa.ChunkedArray, label: pa.ChunkedArray, entity: np.ndarray)
     # A value that only one row has tells nothing: classes told by it alone may be one at most.
     alone = np.bincount(values)[values] == 1
     told = len(np.unique(classes[alone])) <= 1
-    if (told and pure < _LUCK) or (
-        _ordered(feature.take(single), classes[single]) and _luck_of_order(by_class) < _LUCK
-    ):
-        return "predictor"
-    return None
+    if _ordered(feature.take(single), classes[single]):  # as an honest number may be, which follows the label
+        return "predictor" if _luck_of_order(by_class) < _LUCK_OF_ORDER else None
+    return "predictor" if told and pure < _LUCK else None
 
 
 def _ordered(feature: pa.ChunkedArray, classes: np.ndarray) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -161,15 +159,7 @@ def test_columns_of_the_label_frame_are_looked_at() -> None:
     }  # fmt: skip
 
 
-def seeds() -> Iterator[Any]:
-    """Twenty that are quick, and the rest. Of 77 a feature and the label agree by chance: a false alarm, known."""
-    yield from range(20)
-    for seed in range(20, 200):
-        known = [pytest.mark.xfail(reason="a false alarm that is known", strict=True)] if seed == 77 else []
-        yield pytest.param(seed, marks=[pytest.mark.slow, *known])
-
-
-@pytest.mark.parametrize("seed", seeds())
+@pytest.mark.parametrize("seed", [*range(20), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(20, 200))])
 def test_a_clean_random_pipeline_gives_no_finding(seed: int) -> None:
     report = clean_pipeline(seed)
     assert report.clean, report
