@@ -74,8 +74,10 @@ def create_source(
             schema = {**schema, **schema_of(rows.schema)}
             settled.append((batch, rows))
         notes += _observations(definition, settled)
-        for batch, rows in settled:
-            fresh = _unknown(name, definition, rows, sources.find(name))
+        unknown: list[pa.Table] = []
+        for _, rows in settled:  # all of them are known to be good before the first is appended
+            unknown.append(_unknown(name, definition, rows, there, unknown))
+        for (batch, rows), fresh in zip(settled, unknown, strict=True):
             sources.append(name, definition, Load(batch.name, batch.digest, fresh.num_rows), fresh)
             left = rows.num_rows - fresh.num_rows
             notes.append(f"appended {plural(fresh.num_rows, 'event')} of {batch.name}" + _left(left))
@@ -199,9 +201,11 @@ def _observations(definition: SourceDefinition, settled: Sequence[tuple[Batch, p
     return list(dict.fromkeys(notes))
 
 
-def _unknown(name: str, definition: SourceDefinition, rows: pa.Table, there: Source | None) -> pa.Table:
-    """Return the rows whose key the source lacks; all of them where events have no key. NullKeys, DuplicateKeys: a row
-    without a key, and two rows of one key that differ."""
+def _unknown(
+    name: str, definition: SourceDefinition, rows: pa.Table, there: Source | None, before: Sequence[pa.Table]
+) -> pa.Table:
+    """Return the rows whose key the source lacks, and the tables that come ``before``; all of them where events have no
+    key. NullKeys, DuplicateKeys: a row without a key, and two rows of one key that differ."""
     keys = list(definition.key)
     if not keys:
         return rows
@@ -212,10 +216,13 @@ def _unknown(name: str, definition: SourceDefinition, rows: pa.Table, there: Sou
     twice = frame.filter(pl.struct(keys).is_duplicated())
     if not twice.is_empty():
         raise DuplicateKeys(f"{name}: events of one key that differ: {_some(twice, keys)}. Nothing was written.")
-    if there is None:
+    held = [_frame(one) for one in before]
+    if there is not None:
+        among = {column: rows.column(column) for column in keys}
+        held.append(_frame(direct().read_part(TableVersion(name, there.location, there.version), None, among)))
+    if not held:
         return rows.take(pa.array(_places(rows, frame, keys)))
-    among = {column: rows.column(column) for column in keys}
-    stored = _frame(direct().read_part(TableVersion(name, there.location, there.version), None, among))
+    stored = pl.concat(held, how="diagonal")
     shared = [column for column in frame.columns if column in stored.columns]
     both = frame.join(stored.select(shared), on=keys, how="semi")
     same = both.join(stored.select(shared), on=shared, how="semi", nulls_equal=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from fstk.engines.types import schema_of
 from fstk.errors import AccessDenied, DamagedTable, FstkError, InvalidInput, InvalidName
 from fstk.tables.history import Version, only_fstk, read_history, read_mark
 from fstk.tables.lock import PATIENCE, exclusive
-from fstk.tables.properties import KEPT, from_properties
+from fstk.tables.properties import APPENDED, from_properties
 from fstk.tables.spec import FeatureTable
 from fstk.warehouse import ready_warehouse, table_name
 
@@ -107,29 +107,27 @@ def marks(name: str, folder: Path) -> list[dict[str, Any]]:
         return [read_mark(entry.get("userMetadata")) for entry in _open(name, folder).history()]
 
 
-def append(name: str, folder: Path, rows: pa.Table, mark: str, properties: Mapping[str, str] = KEPT) -> None:
-    """Append rows to the Delta table at a folder, made with ``properties`` where it is not there, in one commit with
-    ``mark``; new columns are added. For the holder of :func:`writing`. Raises as :func:`read`."""
+def append(name: str, folder: Path, rows: pa.Table, mark: str) -> None:
+    """Append rows to the Delta table at a folder, which is made where it is not there, in one commit with ``mark``; new
+    columns are added. For the holder of :func:`writing`. Raises as :func:`read`."""
     with _answered(name):
         deltalake.write_deltalake(
             folder,
             rows,
             mode="append",
             schema_mode="merge" if is_table(folder) else None,
-            configuration=properties,
+            configuration=APPENDED,
             commit_properties=deltalake.CommitProperties(custom_metadata={"userMetadata": mark}),
         )
 
 
 def store_copy(name: str, folder: Path, copy: Path, rows: pa.Table) -> None:
-    """Write ``rows`` as a new Delta table at ``copy``, with the properties that fstk knows of the one at ``folder``,
-    and without statistics, in which delta-rs forgets NaN; raises as :func:`read`."""
+    """Write ``rows`` as a new Delta table at ``copy``, with the properties that fstk knows of the one at ``folder``;
+    raises as :func:`read`."""
     with _answered(name):
         known = _open(name, folder).metadata().configuration
         kept = {key: value for key, value in known.items() if key.startswith("fstk.")}
-        deltalake.write_deltalake(
-            copy, rows, mode="error", configuration={**KEPT, **kept, "delta.dataSkippingNumIndexedCols": "0"}
-        )
+        deltalake.write_deltalake(copy, rows, mode="error", configuration=APPENDED | kept)
 
 
 def file_sizes(folder: Path, name: str) -> dict[str, list[int]]:

@@ -22,6 +22,8 @@ KEPT = {
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.deletedFileRetentionDuration": "interval 36500 days",
 }
+APPENDED = {**KEPT, "delta.dataSkippingNumIndexedCols": "0"}
+"""Of a table that delta-rs writes: without statistics, in which it forgets NaN, so that Spark would skip its rows."""
 DELTA = {
     "delta.enableChangeDataFeed": "true",
     "delta.enableInCommitTimestamps": "true",

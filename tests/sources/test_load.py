@@ -45,7 +45,7 @@ def file(tmp_path: Path, text: str, name: str = "orders.csv") -> Path:
     return path
 
 
-def create(fe: FeatureEngineeringClient, path: Path | None = None, **given: Any) -> Source:
+def create(fe: FeatureEngineeringClient, path: Path | list[Path] | None = None, **given: Any) -> Source:
     named = {"name": "shop.orders", "path": path, "event_time": "at", "entity": "id"} | given
     return fe.create_source(**{name: value for name, value in named.items() if value is not None})
 
@@ -206,6 +206,28 @@ def test_by_a_key_an_event_is_appended_once(fe: FeatureEngineeringClient) -> Non
     with pytest.raises(NullKeys, match="2 events without a value of the key no"):
         fe.create_source(name="shop.orders", df=changed.with_columns(no=pl.lit(None, pl.Int64)))
     assert fe.get_source(name="shop.orders").rows == 3
+
+
+def test_of_several_files_all_are_good_or_none_is_appended(fe: FeatureEngineeringClient, tmp_path: Path) -> None:
+    head = "no,id,at\n"
+    one = file(tmp_path, f"{head}1,7,2024-01-01T00:00Z\n2,7,2024-01-01T00:00Z\n", "one.csv")
+    same = file(tmp_path, f"{head}2,7,2024-01-01T00:00Z\n3,7,2024-01-01T00:00Z\n", "same.csv")
+    other = file(tmp_path, f"{head}2,8,2024-01-01T00:00Z\n", "other.csv")
+    with pytest.raises(DuplicateKeys, match="1 event with the key of one that is there, and other values: 2"):
+        create(fe, key="no", path=[one, other])
+    assert fe.list_sources() == []
+    both = create(fe, key="no", path=[one, same])
+    assert both.notes[-2:] == (
+        "appended 2 events of one.csv",
+        "appended 1 event of same.csv, 1 by their key there already",
+    )
+    assert both.rows == 3
+
+
+def test_delta_rs_writes_no_statistics_which_forget_nan(fe: FeatureEngineeringClient) -> None:
+    made = create(fe, df=pl.DataFrame({"id": [1, 2], "at": [NOON] * 2, "x": [1.0, float("nan")]}))
+    adds = DeltaTable(made.location).get_add_actions(flatten=True)
+    assert not [name for name in adds.schema.names if name.startswith(("min.", "max."))]
 
 
 def test_a_source_keeps_its_meaning(fe: FeatureEngineeringClient, tmp_path: Path) -> None:
