@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -46,10 +46,13 @@ def lint_table(table: FeatureTable, rows: pa.Table | None = None) -> LintReport:
     return LintReport.of(_one_instant(table.name, table.timeseries_column, rows.column(table.timeseries_column)))
 
 
-def lint_training_set(plan: TrainingPlan, labels: pa.Table, tables: Mapping[str, pa.Table]) -> LintReport:
+def lint_training_set(
+    plan: TrainingPlan, labels: pa.Table, tables: Mapping[str, pa.Table], measured: Sequence[Input] | None = None
+) -> LintReport:
     """Check a training set: its labels (all or a random sample) against the feature tables they look into.
 
-    ``tables`` are by canonical name, with all columns, and all rows of the labels' keys.
+    ``tables`` are by canonical name, with all columns, and all rows of the labels' keys; ``measured`` is what
+    :func:`fstk.lint.inputs.inputs` found of the same, None where nobody has asked yet.
     """
     findings: list[Finding] = []
     label_times = {join.label_time for join in plan.joins if join.label_time is not None}
@@ -64,7 +67,7 @@ def lint_training_set(plan: TrainingPlan, labels: pa.Table, tables: Mapping[str,
         training = as_of_join(training, rows, join)
     if plan.label is None:
         return LintReport.of(findings)
-    every = inputs(plan, labels, tables)
+    every = inputs(plan, labels, tables) if measured is None else measured
     stamps = {join.table: join.table_time for join in plan.joins if join.table_time is not None}
     periods = {table: _period(tables[table], column) for table, column in stamps.items()}
     findings += _given_away(plan, training, plan.label, every, periods)
@@ -159,7 +162,7 @@ def _computed(plan: TrainingPlan, training: pa.Table, label: str) -> tuple[list[
 
 
 def _given_away(
-    plan: TrainingPlan, training: pa.Table, label: str, every: list[Input], periods: Mapping[str, str]
+    plan: TrainingPlan, training: pa.Table, label: str, every: Sequence[Input], periods: Mapping[str, str]
 ) -> list[Finding]:
     entity = entities(plan, training)
     findings = []
@@ -212,7 +215,9 @@ def _period(rows: pa.Table, column: str) -> str:
     return ""
 
 
-def _later_of_labels(plan: TrainingPlan, labels: pa.Table, every: list[Input], label_times: set[str]) -> list[Finding]:
+def _later_of_labels(
+    plan: TrainingPlan, labels: pa.Table, every: Sequence[Input], label_times: set[str]
+) -> list[Finding]:
     """Name the labels' own times that come after the labels by more than one and the same length."""
     if len(label_times) != 1:
         return []

@@ -173,14 +173,16 @@ def preview(joined: LoadedJoin, total: int, one: LoadedJoin | None = None, *, cl
     row = most_telling(joined.answers)
     pictures = draw(one, 0) if one is not None else () if row is None else draw(joined, row)
     features = _features(plan, rows, summary)
-    told = tuple(inputs(plan, labels, {join.table: engine.rows[join.source] for join in plan.joins}, informed=True))
-    return TrainingSetPreview(joined, summary, total, features, told, known, pictures, lint_join(joined), closing)
+    told = inputs(plan, labels, joined.tables, informed=True)
+    lint = lint_join(joined, told)
+    return TrainingSetPreview(joined, summary, total, features, tuple(told), known, pictures, lint, closing)
 
 
-def lint_join(joined: LoadedJoin) -> LintReport:
-    """Return what lint finds when the labels meet the tables, and the events of these."""
+def lint_join(joined: LoadedJoin, measured: Sequence[Input] | None = None) -> LintReport:
+    """Return what lint finds when the labels meet the tables, and the events of these; ``measured`` as
+    :func:`lint_training_set` takes it."""
     plan, labels = joined.plan, joined.labels
-    report = lint_training_set(plan, labels, {join.table: joined.engine.rows[join.source] for join in plan.joins})
+    report = lint_training_set(plan, labels, joined.tables, measured)
     findings = [*report.findings]
     for join in plan.joins:
         if join.table in joined.events and join.label_time is not None:

@@ -69,6 +69,11 @@ class LoadedJoin:
         }
         return cls(plan, labels, as_known, LoadedRows(rows), sources, events)
 
+    @property
+    def tables(self) -> dict[str, pa.Table]:
+        """The rows of the feature tables that the labels' keys have, by name."""
+        return {join.table: self.engine.rows[join.source] for join in self.plan.joins}
+
     @cached_property
     def answers(self) -> pa.Table:
         """The explanation of the join, label rows numbered as in ``labels``."""
