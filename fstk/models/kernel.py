@@ -132,7 +132,7 @@ class Scorer:
 
     def _told(self, row: pa.Table) -> str:
         """Name a row by what its features are looked up by, and by what it lacks."""
-        keys = [name for name in self.record.key_types if name in row.column_names] or list(self.record.inputs)[:3]
+        keys = [name for name in self.record.plan.key_types if name in row.column_names] or list(self.record.inputs)[:3]
         lacking = [name for name in self.record.inputs if row.column(name).null_count]
         known = ", ".join(f"{name} {row.column(name)[0].as_py()!r}" for name in keys)
         return line_of(f"the row of {known}{', without ' if lacking else ''}{', '.join(lacking)}")

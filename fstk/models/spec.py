@@ -54,11 +54,6 @@ class ModelRecord:
         return {name: found[name] for name in self.dtypes or found}
 
     @property
-    def key_types(self) -> Schema:
-        """The columns of a request by which features are looked up, with their Spark types."""
-        return self.plan.key_types
-
-    @property
     def lookups(self) -> list[FeatureLookup]:
         """The lookups that bring exactly the features of the training set, whatever was added to the tables since."""
         lookups = []
@@ -113,7 +108,7 @@ class ModelRecord:
         content = {
             "format": _FORMAT,
             "inputs": self.inputs,
-            "key_types": self.key_types,
+            "key_types": self.plan.key_types,
             "label": self.plan.label,
             "tables": self.tables,
             "as_known": self.as_known,
@@ -161,7 +156,7 @@ def _from_json(content: Any) -> ModelRecord:
 
 def _checked(record: ModelRecord) -> ModelRecord:
     """Return the record if all that scoring reads of it is there and of its type; else raise any of ``_DAMAGE``."""
-    arrow_schema(record.plan.labels | record.inputs | record.key_types | {"answers": record.answers})
+    arrow_schema(record.plan.labels | record.inputs | record.plan.key_types | {"answers": record.answers})
     kinds = {bool: [record.as_known], str | None: [record.method, *record.tables, *record.plan.overridden]}
     for kind, values in kinds.items():
         if not all(isinstance(value, kind) for value in values):
@@ -171,5 +166,5 @@ def _checked(record: ModelRecord) -> ModelRecord:
     for dtype in (record.dtypes[name] for name in record.inputs):
         if dtype.holds_nulls and (dtype.name == CATEGORY) != (dtype.categories is not None):
             raise ValueError(dtype)
-    _ = record.lookups, record.key_types, record.functions, record.compiled()
+    _ = record.lookups, record.plan.key_types, record.functions, record.compiled()
     return record

@@ -49,8 +49,8 @@ def as_known_join(labels: pa.Table, changes: pa.Table, join: Join) -> pa.Table:
     here; for a table without a time column it is compared with commit times alone.
     """
 
-    def seen(valued: np.ndarray | None) -> np.ndarray:
-        return find_known(labels, changes, join, valued=valued).row
+    def seen(valued: np.ndarray | None) -> Matches:
+        return find_known(labels, changes, join, valued=valued)
 
     return with_outputs(labels, changes, rows_seen(changes, join, seen), join)
 

@@ -68,6 +68,11 @@ class Matches:
         earlier = np.zeros(len(labels.entity), dtype=bool)
         return cls(row, earlier, at, later, next_at, labels.entity < 0, labels.null_time)
 
+    @property
+    def rows(self) -> pa.Array:
+        """The feature rows that the labels see, null for none."""
+        return pa.array(self.row, mask=self.row < 0)
+
     def see(self, labels: np.ndarray, rows: np.ndarray, label_time: np.ndarray, at: np.ndarray, join: Join) -> None:
         """Fill in for ``labels`` the newest ``rows`` not after them, of the instants ``at``: seen in the look-back."""
         recent: np.ndarray | bool = True
@@ -97,20 +102,20 @@ def as_of_join(
     """
     asking, stored, entities = sides(labels, features, join)
 
-    def seen(valued: np.ndarray | None) -> np.ndarray:
+    def seen(valued: np.ndarray | None) -> Matches:
         able = stored if valued is None else replace(stored, entity=np.where(valued, stored.entity, -1))
-        return _found(asking, able, entities, features, join, threads=threads, part_rows=part_rows).row
+        return _found(asking, able, entities, features, join, threads=threads, part_rows=part_rows)
 
     return with_outputs(labels, features, rows_seen(features, join, seen), join, threads=threads)
 
 
-def rows_seen(features: pa.Table, join: Join, seen: Callable[[np.ndarray | None], np.ndarray]) -> list[np.ndarray]:
-    """Return for each output of ``join`` the feature row of each label, −1 for none. ``seen`` finds them among all
+def rows_seen(features: pa.Table, join: Join, seen: Callable[[np.ndarray | None], Matches]) -> list[pa.Array]:
+    """Return for each output of ``join`` the feature row of each label, null for none. ``seen`` finds them among all
     rows (None) or among those of a mask; outputs that are null in the same rows share one search."""
-    every = seen(None)
+    every = seen(None).rows
     if join.nulls == "keep":
         return [every] * len(join.outputs)
-    found: dict[bytes, np.ndarray] = {}
+    found: dict[bytes, pa.Array] = {}
     rows = []
     for output in join.outputs:
         column = features.column(output.feature)
@@ -120,7 +125,7 @@ def rows_seen(features: pa.Table, join: Join, seen: Callable[[np.ndarray | None]
         valued = column.is_valid().to_numpy()
         same = np.packbits(valued).tobytes()
         if same not in found:
-            found[same] = seen(valued)
+            found[same] = seen(valued).rows
         rows.append(found[same])
     return rows
 
@@ -128,15 +133,15 @@ def rows_seen(features: pa.Table, join: Join, seen: Callable[[np.ndarray | None]
 def with_outputs(
     labels: pa.Table,
     features: pa.Table,
-    rows: Sequence[np.ndarray],
+    rows: Sequence[pa.Array],
     join: Join,
     array_bytes: int = _ARRAY_BYTES,
     threads: int = 1,
 ) -> pa.Table:
-    """Return ``labels`` with the outputs of ``join``, each taken from its ``rows``, −1 for none."""
+    """Return ``labels`` with the outputs of ``join``, each taken from its ``rows``, null for none."""
 
-    def output_of(output: Output, row: np.ndarray) -> pa.ChunkedArray:
-        column = _taken(features.column(output.feature), pa.array(row, mask=row < 0), array_bytes)
+    def output_of(output: Output, row: pa.Array) -> pa.ChunkedArray:
+        column = _taken(features.column(output.feature), row, array_bytes)
         return column if output.default is None else pc.fill_null(column, pa.scalar(output.default, column.type))
 
     with ThreadPoolExecutor(threads) as pool:  # Arrow takes without Python's lock, a column on one core

@@ -294,7 +294,7 @@ def test_a_column_too_large_for_one_array_is_taken_in_parts() -> None:
     )
     keys = [*range(39, -1, -1), None, 99, 7, 7]
     labels = pa.table({"k": pa.array(keys, pa.int64()), "at": instants(*[EPOCH] * len(keys))})
-    joined = with_outputs(labels, features, [find(labels, features, simple()).row], simple(), array_bytes=256)
+    joined = with_outputs(labels, features, [find(labels, features, simple()).rows], simple(), array_bytes=256)
     want = [[f"value {key}"] * 5 if key is not None and key < 40 else None for key in keys]
     assert joined.column("v").to_pylist() == want
     assert joined.column("v").num_chunks > 1
