@@ -132,17 +132,18 @@ class ModelEndpoint(Endpoint):
     def answer(self, rows: Rows, explained: bool = False) -> Answer:
         featured = self.features.read(rows)
         predictions = self._predict(featured.columns, rows.number)
-        used = [self._used(rows, row, featured) for row in range(rows.number)] if explained else msgspec.UNSET
+        used = [self._used(row, featured) for row in range(rows.number)] if explained else msgspec.UNSET
         return Answer(Predictions(predictions, used), featured)
 
-    def _used(self, rows: Rows, row: int, featured: Featured) -> list[Used]:
+    def _used(self, row: int, featured: Featured) -> list[Used]:
         used = []
         for join, states in zip(self.lookups.joins, featured.found.states, strict=True):
             state = states[row]
             found = None if state is None else _lookup(join, state, featured.found.at)
             for output in join.outputs:
                 value = featured.columns[output.name][row]
-                if found is None or rows.columns.get(output.name, [ABSENT] * rows.number)[row] is not ABSENT:
+                own = featured.given.get(output.name)
+                if found is None or (own is not None and own[row] is not ABSENT):
                     used.append(Used(output.name, value, join.table, "given", None, None))
                 else:
                     used.append(Used(output.name, value, join.table, found.status, found.age, found.source_version))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -15,7 +16,6 @@ from fstk.tables import local
 from fstk.tables.configured import open_catalog
 from fstk.tables.folder import FolderCatalog
 from fstk.tables.history import Told, commit_mark
-from fstk.tables.properties import KEPT
 from fstk.warehouse import folder
 
 _MARK = "served_log"  # in the mark of a commit
@@ -45,7 +45,6 @@ SCHEMA = pa.schema(
 """A row for each row of a request: when it came, who answered, which request and row of it, the columns that it gave
 and the features that were used as JSON by their names, what was found in each table (null where the request gave all of
 it), the prediction as JSON, and how long the answer to the whole request took."""
-_WITHOUT_STATISTICS = {**KEPT, "delta.dataSkippingNumIndexedCols": "0"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,10 +79,9 @@ class ServedLog:
             raise TableExists(f"{self.name}: a table that is no log of fstk serve is there; choose another name.")
 
     def append(self, rows: pa.Table) -> None:
-        """Append rows of :data:`SCHEMA` in one commit, without statistics. FstkError: it cannot be written."""
+        """Append rows of :data:`SCHEMA` in one commit. FstkError: it cannot be written."""
         with local.writing(self._warehouse, self.name, self._folder):
-            mark = commit_mark(Told(), **{_MARK: True})[1]
-            local.append(self.name, self._folder, rows, mark, _WITHOUT_STATISTICS)
+            local.append(self.name, self._folder, rows, commit_mark(Told(), **{_MARK: True})[1])
 
 
 def find_log(name: str) -> LogTable | None:
@@ -100,11 +98,13 @@ def find_log(name: str) -> LogTable | None:
     return LogTable(name, version, stored_rows(str(place), version), schema, str(place))
 
 
-def all_logs() -> list[LogTable]:
-    """Return all logs that can be read, by name."""
+def all_logs(besides: Collection[str] = ()) -> list[LogTable]:
+    """Return all logs that can be read, by name, ``besides`` what is known to be none."""
     catalog = open_catalog()
     found = []
     for name in local.names_in(catalog.warehouse) if isinstance(catalog, FolderCatalog) else []:
+        if name in besides:
+            continue
         try:
             log = find_log(name)
         except FstkError:

@@ -6,7 +6,7 @@ appended them: one place, there whole or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,9 +125,9 @@ def find_source(name: str) -> Source | None:
     return Sources().find(catalog.full_name(name)) if isinstance(catalog, FolderCatalog) else None
 
 
-def all_sources() -> list[Source]:
-    """Return all sources, by name; Unity Catalog has none."""
-    return Sources().survey() if isinstance(open_catalog(), FolderCatalog) else []
+def all_sources(besides: Collection[str] = ()) -> list[Source]:
+    """Return all sources, by name, ``besides`` what is known to be none; Unity Catalog has none."""
+    return Sources().survey(besides) if isinstance(open_catalog(), FolderCatalog) else []
 
 
 class Sources:
@@ -172,10 +172,12 @@ class Sources:
         rows = stored_rows(str(place), version)
         return Source(name, definition, schema, version, rows, tuple(loads), str(place))
 
-    def survey(self) -> list[Source]:
-        """Return all sources that can be read, by name."""
+    def survey(self, besides: Collection[str] = ()) -> list[Source]:
+        """Return all sources that can be read, by name, ``besides`` what is known to be none."""
         found = []
         for name in local.names_in(self._warehouse):
+            if name in besides:
+                continue
             try:
                 source = self.find(name)
             except FstkError:

@@ -134,12 +134,13 @@ class _Subject:
     """The plan of what answered, and what predicts, None for a feature set."""
 
     def __init__(self, plan: TrainingPlan, predict: Predictor | None, catalog: Catalog) -> None:
-        self._plan, self._predict, self._catalog = plan, predict, catalog
+        self._plan, self._predict = plan, predict
         self._joins = [join for join in plan.joins if join.outputs]
         looked_up = {output.name: output.type for join in self._joins for output in join.outputs}
         self._made = looked_up | {one.name: one.type for one in plan.functions}
         self._home = {output.name: place for place, join in enumerate(self._joins) for output in join.outputs}
         self._keys = plan.key_types
+        self._tables = {join.table: catalog.get(join.table) for join in self._joins}
 
     def versions(self, row: _Row) -> tuple[int, ...]:
         """Return the version of each join's table that a row is made again of."""
@@ -148,11 +149,8 @@ class _Subject:
     def _version(self, join: Join, told: _Row | None, row: _Row) -> int:
         if told is not None and told["source_version"] is not None:
             return told["source_version"]
-        try:
-            known = self._catalog.find(join.table, timestamp=row["at"]).version
-        except FstkError:
-            known = None
-        return self._catalog.get(join.table).version if known is None else known
+        table = self._tables[join.table]
+        return next((one.version for one in table.versions if one.timestamp <= row["at"]), table.version)
 
     def compare(self, rows: Sequence[_Row], versions: Sequence[int], found: _Found) -> None:
         """Compare rows of one version of each table with what comes out now."""

@@ -42,7 +42,11 @@ def tables(tags: Mapping[str, str | None], text: str) -> TableList:
     found, faults = catalog.survey()
     fitting = tuple(table for table in found if matches(table, tags, text))
     none = "no such feature table." if found and asked else f"no feature tables yet. {catalog.where}"
-    sources, logs = ((), ()) if asked else (tuple(all_sources()), tuple(all_logs()))
+    if asked:
+        return TableList(fitting, tuple(map(str, faults)), none=none)
+    known = {table.name for table in found}
+    sources = tuple(all_sources(known))
+    logs = tuple(all_logs(known | {source.name for source in sources}))
     return TableList(fitting, tuple(map(str, faults)), sources, none, logs)
 
 

@@ -23,8 +23,8 @@ from fstk.verbs.serve import Served
 _EVERY = 2.0  # seconds between two looks at the counts
 _PATIENCE = 15.0  # seconds
 _TOKEN = "FSTK_TOKEN"
+_TOKEN_FIELD, _SEND = "", " "  # among the controls of columns: no column is called so
 _TEXT = ("string", "date", "timestamp", "timestamp_ntz", "binary")
-_ANSWERS = {"true": True, "false": False}
 
 
 class ServingPanel(Panel):
@@ -40,14 +40,14 @@ class ServingPanel(Panel):
         self._fields = dict(served.ready.columns)
         controls: dict[str, Any] = {name: self._field(name) for name in self._fields}
         token = ipywidgets.Password(description="Token", placeholder=f"${_TOKEN}")
-        controls |= {"": token, " ": button("Send", "Ask for a prediction of this row")}
-        super().__init__(controls, [[*self._fields], ["", " "]], "Try a request")
+        controls |= {_TOKEN_FIELD: token, _SEND: button("Send", "Ask for a prediction of this row")}
+        super().__init__(controls, [[*self._fields], [_TOKEN_FIELD, _SEND]], "Try a request")
         self.info = ipywidgets.HTML(served._repr_html_())
         self.counts = ipywidgets.HTML()
         as_in_cells(self.info)
         as_in_cells(self.counts)
         self.box.children = [self.info, self.counts, *self.box.children]
-        controls[" "].on_click(lambda button: self.work(self._send))
+        controls[_SEND].on_click(lambda button: self.work(self._send))
         self.tell("\n".join(served.lines[1:]))
         threading.Thread(target=self._count, daemon=True).start()
 
@@ -73,7 +73,7 @@ class ServingPanel(Panel):
 
     def _send(self) -> None:
         body = {"dataframe_records": [self._row()]}
-        token = self.controls[""].value or os.environ.get(_TOKEN, "")
+        token = self.controls[_TOKEN_FIELD].value or os.environ.get(_TOKEN, "")
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}", EXPLAIN: "true"}
         started = time.perf_counter()
         status, content = self._ask("POST", "/invocations", json.dumps(body), headers)
