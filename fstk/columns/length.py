@@ -12,6 +12,9 @@ from fstk.errors import InvalidInput
 _UNITS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "w": 7 * 86_400_000_000}
 _WRITTEN = re.compile(r"([1-9][0-9]{0,11})([wdhms])")
 _WRITTEN_MONTHS = re.compile(r"([1-9][0-9]{0,4})mo")
+_WORDS = {"w": "week", "d": "day", "h": "hour", "m": "minute", "s": "second", "mo": "month"}
+LIFETIME = "lifetime"
+"""How a length without a beginning is written in column names."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,19 @@ class Length:
         if self.months is not None:
             return f"{self.months} mo"
         return f"{self.name[:-1]} {self.name[-1].replace('m', 'min')}"
+
+
+def in_words(name: str) -> str:
+    """Return a length in words, by how it is written in column names; anything else as it is.
+
+    >>> in_words("30d"), in_words("1mo"), in_words("lifetime")
+    ('the 30 days', 'the month', 'all')
+    """
+    written = _WRITTEN.fullmatch(name) or _WRITTEN_MONTHS.fullmatch(name)
+    if written is None:
+        return "all" if name == LIFETIME else name
+    number, unit = written[1], _WORDS[name[len(written[1]) :]]
+    return f"the {unit}" if number == "1" else f"the {number} {unit}s"
 
 
 def read_age(value: dt.timedelta | str, argument: str) -> dt.timedelta:
@@ -55,7 +71,7 @@ def read_length(value: object, argument: str) -> Length:
     129600000000
     """
     if value is None:
-        return Length("lifetime", None)
+        return Length(LIFETIME, None)
     text = value if isinstance(value, str) else ""
     if isinstance(value, dt.timedelta):
         micros = value // dt.timedelta(microseconds=1)

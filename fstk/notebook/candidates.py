@@ -13,6 +13,7 @@ from typer.core import TyperArgument, TyperOption
 
 from fstk import settings
 from fstk.cli.app import app
+from fstk.columns.length import LIFETIME
 from fstk.errors import FstkError
 from fstk.jobs import bundle
 from fstk.online.spec import beginnings
@@ -22,7 +23,7 @@ from fstk.verbs.new import TEMPLATES
 from fstk.windows.expression import FUNCTIONS
 
 _GRAMMAR: Any = typer.main.get_command(app)
-_LENGTHS = ["1d", "7d", "14d", "4w", "30d", "90d", "1mo", "lifetime"]
+_LENGTHS = ["1d", "7d", "14d", "4w", "30d", "90d", "1mo", LIFETIME]
 _EXPRESSED = ["coalesce(", "datediff(", "if(", "nullif("]
 _LAST = re.compile(r"[^\s,=]*$")
 _LAST_NAME = re.compile(r"[\w.]*$")

@@ -8,10 +8,9 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-LIFETIME = "lifetime"
+from fstk.columns.length import in_words
+
 _ALIGN = "align"  # an argument of WindowedFeatures that moves the end of its windows
-_UNITS = {"w": "week", "d": "day", "h": "hour", "m": "minute", "s": "second", "mo": "month"}
-_LENGTH = re.compile(rf"(\d+)({'|'.join(_UNITS)})")
 _QUOTED = re.compile(r"('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`)")
 
 
@@ -63,7 +62,7 @@ class FeatureDefinition(msgspec.Struct, frozen=True):
         time = time if align is None else f"the start of {time}'s {align}"
         side = f"before {time}" if self.closed == "left" else f"up to and including {time}"
         further = "".join(f", {name}={value}" for name, value in sorted(others.items()))
-        return f"{self.expression} over {_spoken(self.window)} {side}{further}"
+        return f"{self.expression} over {in_words(self.window)} {side}{further}"
 
     @property
     def origin(self) -> str:
@@ -110,14 +109,6 @@ def read_all(texts: Mapping[str, str], columns: Iterable[str]) -> dict[str, Feat
     """Return the definitions that ``texts`` are, of those that are among ``columns``."""
     known = set(columns)
     return {name: FeatureDefinition.from_json(text) for name, text in texts.items() if name in known}
-
-
-def _spoken(window: str) -> str:
-    found = _LENGTH.fullmatch(window)
-    if found is None:
-        return "all" if window == LIFETIME else window
-    number, unit = found[1], _UNITS[found[2]]
-    return f"the {unit}" if number == "1" else f"the {number} {unit}s"
 
 
 def _normal(expression: str) -> str:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.columns.instants import given
-from fstk.columns.length import read_window
+from fstk.columns.length import LIFETIME, read_window
 from fstk.display import Displayed, Sheet, Stacked, instant, plural
 from fstk.engines.base import CHANGE_TYPE, COMMIT_VERSION
 from fstk.engines.choice import engine_for
@@ -19,7 +19,7 @@ from fstk.errors import InvalidInput, UnknownColumn, UnknownName, nearest
 from fstk.previews.pictures import moments
 from fstk.previews.timeline import Timeline
 from fstk.tables.configured import open_catalog
-from fstk.tables.definition import LIFETIME, FeatureDefinition
+from fstk.tables.definition import FeatureDefinition
 from fstk.tables.history import Version, definitions_at
 from fstk.tables.spec import FeatureTable
 from fstk.verbs.explain import key_values, rows_of

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from fstk.columns.instants import Align
+from fstk.columns.length import LIFETIME
 from fstk.display import Displayed, Sheet, Stacked
 from fstk.engines import choice
 from fstk.engines.base import Engine, TableVersion
@@ -220,7 +221,7 @@ def _existing(table: str) -> FeatureTable | None:
 
 
 def _length(text: str) -> str | int | None:
-    return None if text == "lifetime" else int(text) if text.isdigit() else text
+    return None if text == LIFETIME else int(text) if text.isdigit() else text
 
 
 def read_calendar(text: str, option: str, zone: str | None = None) -> Calendar:

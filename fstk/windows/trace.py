@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.columns.keys import pair_ids
+from fstk.columns.length import LIFETIME
 from fstk.engines.types import quoted_name
-from fstk.tables.definition import LIFETIME, FeatureDefinition
+from fstk.tables.definition import FeatureDefinition
 from fstk.windows.features import WindowedFeatures
 from fstk.windows.spec import Aggregate
 
