@@ -31,8 +31,9 @@ def prove(
     """Prove that features do not know the future.
 
     In scratch warehouses that share nothing with the real one, the notebook is run as it is, and again of sources whose
-    rows after an instant are deleted, altered or negated: what labels up to then see must be the same to the byte. Then
-    a row before the labels is altered, and something must change. In a terminal the exit code is 3 for a leak.
+    rows after an instant are deleted, altered or negated: what labels up to then see must not change, but for the last
+    digits of sums of doubles. Then a row before the labels is altered, and something must change. In a terminal the
+    exit code is 3 for a leak.
     """
     from fstk.verbs import prove as proofs
 

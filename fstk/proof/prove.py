@@ -1,4 +1,4 @@
-"""A notebook's features proven: made again of a source whose future is another, they must be the same to the byte."""
+"""A notebook's features proven: of a source whose future is another, what labels see of them must not change."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from fstk.columns.instants import instant as moment
 from fstk.columns.instants import instants
+from fstk.columns.keys import pair_ids
 from fstk.display import Displayed, Sheet, Stacked, instant, plural
 from fstk.engines.base import TableVersion
 from fstk.engines.choice import engine_for
@@ -88,7 +89,7 @@ class Proof(Stacked):
         cut = ", ".join(map(instant, self.instants))
         looked_at = f"{plural(self.labels, 'label')} · {plural(self.features, 'feature')}"
         first = f"{looked_at} · the future after {cut} deleted, altered, negated"
-        lines = [*map(str, self.leaks)] or ["PROVED  not one byte changed", first]
+        lines = [*map(str, self.leaks)] or ["PROVED  nothing changed", first]
         lines += [first] if self.leaks else []
         lines += [f"{plural(self.moved, 'label')} changed when a row before them was altered: the proof is not blind"]
         return [Sheet(self.title, (), (), [*lines, *self.notes]), *(leak.picture for leak in self.leaks)]
@@ -330,13 +331,10 @@ def _nearest_row(
 
 
 def _of_entity(label: pa.Table, join: Join, rows: pa.Table) -> np.ndarray:
-    """Return which source rows carry the label's keys, as far as they have columns of the keys' names."""
-    own = np.ones(rows.num_rows, bool)
-    for key in join.table_keys:
-        if key in rows.column_names and key in label.column_names:
-            wanted = label.column(key)[0].as_py()
-            own &= np.array([value == wanted for value in rows.column(key).to_pylist()])
-    return own
+    """Return which source rows carry the label's keys, as far as they have columns of the keys' names and types."""
+    keys = [key for key in join.table_keys if {key} <= {*rows.column_names} & {*label.column_names}]
+    keys = [key for key in keys if rows.column(key).type == label.column(key).type]
+    return pair_ids(label, keys, rows, keys)[1] >= 0 if keys else np.ones(rows.num_rows, bool)
 
 
 def _full(name: str) -> str:
