@@ -74,8 +74,8 @@ def grant(
 
     GRANT SELECT ON TABLE feature_store.customer_features TO `data-scientists`, REVOKE … FROM …, SHOW GRANTS ON TABLE …;
     several with ; between. Unity Catalog carries them out. On a local warehouse they are recorded in the table, end
-    with it, and are asked by fstk serve: without SELECT a token gets 403. Nothing else is protected there: who may read
-    the warehouse's folder reads its tables.
+    with it, and are asked by fstk serve: from a table's first grant on a token without SELECT gets 403. Nothing else is
+    protected there: who may read the warehouse's folder reads its tables.
     """
     from fstk.verbs import grant as rights
 

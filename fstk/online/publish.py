@@ -137,7 +137,7 @@ def publish(
             # What a removal by a late publisher of an older version leaves out is offered anew by the next that prunes.
             planned = replace(planned, extent="everything", reason="all keys were compared, to find those to remove")
         elif planned.extent != "everything" and not any(online.keys(planned.target)):
-            planned = replace(planned, extent="everything", reason="the store has lost all rows of before")
+            planned = replace(planned, extent="everything", reason="the store has no row of it")
         source = Source(table, reader, planned.target, filter_condition, until, portion)
         offer = _Offer(online, planned, dry_run, progress)
         try:

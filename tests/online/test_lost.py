@@ -92,7 +92,7 @@ def test_rows_that_are_all_gone_are_published_again_whatever_was_said_of_them(
     assert (report.written, report.unchanged, report.reason) == (
         9 + changed,
         0,
-        "the store has lost all rows of before",
+        "the store has no row of it",
     )
     parity = check_parity(table, spec)
     assert (parity.ok, parity.equal, parity.kept) == (True, 9 + changed, 0)
