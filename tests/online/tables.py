@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,17 @@ import pyarrow as pa
 
 from fstk.engines.types import arrow_schema
 from fstk.tables.spec import FeatureTable
+
+SCHEMA = {"id": "bigint", "at": "timestamp", "n": "bigint", "word": "string"}
+"""Of a table of numbers and words, by key and day."""
+
+
+def day(number: int) -> datetime:
+    return datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=number)
+
+
+def row(key: int, at: int, n: int | None, word: str | None = None) -> dict[str, Any]:
+    return {"id": key, "at": day(at), "n": n, "word": word}
 
 
 class Made:

@@ -21,23 +21,9 @@ from fstk.online.store import TIMES
 from fstk.serving.lookups import Lookups
 from fstk.training.resolve import Join, Output
 from tests.generated import examples
-from tests.online.tables import Made
+from tests.online.tables import Made, day, row
 
-SCHEMA = {"id": "bigint", "at": "timestamp", "n": "bigint", "word": "string"}
 KEYS = [{"id": 1}, {"id": 2}, {"id": 3}]
-
-
-def day(number: int) -> datetime:
-    return datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=number)
-
-
-def row(key: int, at: int, n: int | None, word: str | None = None) -> dict[str, Any]:
-    return {"id": key, "at": day(at), "n": n, "word": word}
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Made:
-    return Made(tmp_path / "t", SCHEMA, ("id",), "at")
 
 
 def filled(made: Made) -> Any:

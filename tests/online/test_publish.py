@@ -36,23 +36,8 @@ from fstk.online.read import read_online
 from fstk.online.source import engine_for
 from fstk.online.spec import OnlineSpec, SQLiteSpec
 from fstk.online.store import Counts, OnlineTable, Row, Wanted
-from tests.online.tables import Made
+from tests.online.tables import SCHEMA, Made, day, row
 from tests.stores import contents
-
-SCHEMA = {"id": "bigint", "at": "timestamp", "n": "bigint", "word": "string"}
-
-
-def day(number: int) -> datetime:
-    return datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=number)
-
-
-def row(key: int, at: int, n: int | None, word: str | None = None) -> dict[str, Any]:
-    return {"id": key, "at": day(at), "n": n, "word": word}
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Made:
-    return Made(tmp_path / "t", SCHEMA, ("id",), "at")
 
 
 @pytest.fixture

@@ -42,9 +42,7 @@ def spells() -> Any:
 @pytest.fixture(scope="module")
 def spelling(project: Project) -> ModelEndpoint:
     """An endpoint, in this process, of a model that spells its rows."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importlib.import_module("mlflow").models, "infer_pip_requirements", lambda *_, **__: [])
-        project.log("spells", spells())
+    project.log("spells", spells())
     with project.inside():
         return ModelEndpoint(open_model("models:/spells/1", None), spec_of(None))
 
@@ -52,10 +50,8 @@ def spelling(project: Project) -> ModelEndpoint:
 @pytest.fixture(scope="module")
 def recent(project: Project) -> ModelEndpoint:
     """The same, of customers' rows of five days at most."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importlib.import_module("mlflow").models, "infer_pip_requirements", lambda *_, **__: [])
-        customers, cohorts = LOOKUPS
-        project.log("recent", spells(), lookups=[replace(customers, lookback_window=dt.timedelta(days=5)), cohorts])
+    customers, cohorts = LOOKUPS
+    project.log("recent", spells(), lookups=[replace(customers, lookback_window=dt.timedelta(days=5)), cohorts])
     with project.inside():
         return ModelEndpoint(open_model("models:/recent/1", None), spec_of(None))
 

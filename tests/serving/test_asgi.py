@@ -48,9 +48,7 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running(project: Project) -> Iterator[Running]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importlib.import_module("mlflow").models, "infer_pip_requirements", lambda *_, **__: [])
-        project.log("counts", counts())
+    project.log("counts", counts())
     shutil.copy(project.folder / "fstk-warehouse" / "online.db", project.folder / "asgi.db")
     store = f"sqlite:///{project.folder}/asgi.db"
     (project.folder / "served.py").write_text(MODULE.format(store=store))

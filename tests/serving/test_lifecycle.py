@@ -48,9 +48,7 @@ def moody() -> Any:
 @pytest.fixture(scope="module")
 def mood(project: Project) -> Iterator[int]:
     """The port of an endpoint of :func:`moody` on a store of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importlib.import_module("mlflow").models, "infer_pip_requirements", lambda *_, **__: [])
-        project.log("moods", moody())
+    project.log("moods", moody())
     shutil.copy(project.folder / "fstk-warehouse" / "online.db", project.folder / "own.db")
     store = f"sqlite:///{project.folder}/own.db"
     with project.served(model="models:/moods/1", store=store, deadline=DEADLINE, most_waiting=4) as port:
