@@ -29,6 +29,7 @@ ALONE = [  # Debian's Chromium, which then asks nothing of the outside
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE = 60_000  # milliseconds: the first widget of a page loads its code while other tests use the cores
 KEYSTROKES = 20  # a page that is still settling loses some
 SETTINGS = {  # nothing of the outside is asked, and every cell is in the page, whether it is in sight or not
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -115,6 +116,7 @@ class Notebook:
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Run Chromium; until it ends, its event loop is in the way of others in this thread."""
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ALONE)
         yield browser
@@ -124,7 +126,7 @@ def chromium() -> Iterator[Browser]:
 def new_page(browser: Browser) -> Page:
     """Return a page of a browser that has seen nothing; its context is to be closed."""
     context = browser.new_context(viewport={"width": 1080, "height": 1600})
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(PATIENCE)
     return context.new_page()
 
 
