@@ -25,14 +25,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 from urllib.parse import quote, urlencode
 
 from pydantic import Field
 
 from fstk.errors import InvalidInput, StoreUnavailable, WriteConflict
 from fstk.online.address import Server
-from fstk.online.redis_nodes import Nodes, command
+from fstk.online.redis_nodes import Commands, Nodes, command
 from fstk.online.store import Counts, OnlineTable, Row, SecretReference, Ttl, Wanted, Watermark, check_same
 from fstk.optional import need
 from fstk.validated import validated
@@ -67,7 +67,7 @@ local row = held and #held > 8
 # ARGV: the order offered, the value, when Redis may let go of it (milliseconds; empty: never)
 _WRITE = f"""{_BEFORE}
 local order = ARGV[1]
-if not before(floor, string.sub(order, 9, 16)) then return 0 end
+if floor ~= never and not before(floor, string.sub(order, 9, 16)) then return 0 end
 if row then
   local was = string.sub(held, 9, 28)
   if before(order, was) then return 0 end
@@ -122,6 +122,9 @@ _DROP = """
 if redis.call('HGET', KEYS[1], 'generation') == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
 """
+Item = TypeVar("Item")
+Offered = tuple[bytes, *tuple[bytes | str | int, ...]]
+"""The key of a row, and what its script gets."""
 _TABLES, _DROPPED = b"fstk:tables", b"fstk:dropped"
 _UNSURE = "open:unsure"
 
@@ -298,8 +301,11 @@ class RedisStore:
 
     def write(self, table: OnlineTable, rows: Sequence[Row]) -> Counts:
         now, prefix = time.time_ns() // 1_000, _prefix(table)
-        offered = [(prefix + row.key, _order(row), row.value, _let_go(table, row, now)) for row in rows]
-        said = self._compared(table, _WRITE, offered, lambda said: said.count(3))
+
+        def offered(row: Row) -> Offered:
+            return prefix + row.key, _order(row), row.value, _let_go(table, row, now)
+
+        said = self._compared(table, _WRITE, rows, offered, lambda said: said.count(3))
         return Counts(said.count(2) + said.count(3), said.count(1), said.count(0), said.count(None))
 
     def complete(self, table: OnlineTable, watermark: Watermark) -> None:
@@ -349,7 +355,7 @@ class RedisStore:
 
     def remove(self, table: OnlineTable, keys: Sequence[bytes], version: int) -> int:
         at, prefix = _FLOOR.pack(version + _SIGN), _prefix(table)
-        said = self._compared(table, _REMOVE, [(prefix + key, at) for key in keys], lambda said: -said.count(1))
+        said = self._compared(table, _REMOVE, keys, lambda key: (prefix + key, at), lambda said: -said.count(1))
         if None in said:
             raise StoreUnavailable(f"online store {self.url} is full: {said.count(None):,} keys were not removed.")
         return said.count(1)
@@ -428,10 +434,15 @@ class RedisStore:
         return WriteConflict(f"online table {name} was changed while it was being published; publish again.")
 
     def _compared(
-        self, table: OnlineTable, script: str, arguments: Sequence[tuple], added: Callable[[list[Any]], int]
+        self,
+        table: OnlineTable,
+        script: str,
+        items: Sequence[Item],
+        offered: Callable[[Item], Offered],
+        added: Callable[[list[Any]], int],
     ) -> list[Any]:
-        """Return what ``script`` says of each key and its arguments, None where memory is short; ``added`` tells by
-        how much that changes the number of rows. WriteConflict when the table is not the same before or after."""
+        """Return what ``script`` says of what is ``offered`` for each item, None where memory is short; ``added`` tells
+        by how much that changes the number of rows. WriteConflict when the table is not the same before or after."""
         name, full = table.name, self._redis.exceptions.OutOfMemoryError
         mark = f"open:{secrets.token_hex(4)}"
         digest = hashlib.sha1(script.encode()).hexdigest()
@@ -441,8 +452,8 @@ class RedisStore:
                     raise self._conflict(name, table)
             except full as error:
                 self._full = str(error)
-                return [None] * len(arguments)
-            commands = [command("EVALSHA", *one, script=digest) for one in arguments]
+                return [None] * len(items)
+            commands = Commands(items, lambda item: command("EVALSHA", *offered(item), script=digest))
             replies, twice = self._nodes.replies(commands, self._patience, [command("SCRIPT", b"LOAD", script)])
             said = [None if isinstance(reply, full) else self._nodes.right(reply) for reply in replies]
             self._full = next((str(reply) for reply in replies if isinstance(reply, full)), self._full)

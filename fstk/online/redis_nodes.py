@@ -10,9 +10,10 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from fstk.errors import StoreUnavailable
@@ -33,6 +34,7 @@ _SENT = 200  # commands in one piece; the server begins while the next is made
 _SCANNED = 2_000  # keys in a portion, about a millisecond of the server's time
 
 Address = tuple[str, int]
+Item = TypeVar("Item")
 Command = tuple[bytes, bytes]
 """The key that decides the node, and the command as it is sent."""
 
@@ -40,6 +42,24 @@ Command = tuple[bytes, bytes]
 def command(name: str, key: bytes, *arguments: bytes | str | int, script: str = "") -> Command:
     """Return a command; of EVAL and EVALSHA ``script`` is the script or its digest."""
     return key, _packer()((name, *((script, 1) if script else ()), key, *arguments))
+
+
+class Commands(Sequence[Command]):
+    """The command that ``make`` makes of each item, made when it is first asked for: the server begins with the first
+    while the others are made."""
+
+    def __init__(self, items: Sequence[Item], make: Callable[[Item], Command]) -> None:
+        self._items, self._make = items, make
+        self._made: list[Command | None] = [None] * len(items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> Command:
+        made = self._made[index]
+        if made is None:
+            made = self._made[index] = self._make(self._items[index])
+        return made
 
 
 @cache
@@ -108,7 +128,7 @@ class Nodes:
         return reply
 
     def _at(self, address: Address, command: Command) -> Any:
-        flight = _Flight(self._pool(address), [command], self._entra)
+        flight = _Flight(self._pool(address), [command], 1, self._entra)
         try:
             return flight.reply(self._redis.ResponseError)
         finally:
@@ -162,8 +182,9 @@ class Nodes:
             for (address, out_of_turn), indices in groups.items():
                 first = [(b"", b"*1\r\n$6\r\nASKING\r\n")] if out_of_turn else []
                 try:
-                    sent = [*before, *(one for i in indices for one in (*first, commands[i]))]
-                    flights.append((_Flight(self._pool(address), sent, self._entra), indices, out_of_turn))
+                    due = len(before) + len(indices) * (1 + out_of_turn)
+                    sent = chain(before, (one for i in indices for one in (*first, commands[i])))
+                    flights.append((_Flight(self._pool(address), sent, due, self._entra), indices, out_of_turn))
                 except lost as error:
                     again, trouble = again | dict.fromkeys(indices), error
                     self._nodes.sort(key=address.__eq__)  # to the end
@@ -298,16 +319,16 @@ class _Entra:
 
 
 class _Flight:
-    """Commands on their way to one node, on a connection of their own until all were answered."""
+    """Commands, ``due`` of them, on their way to one node, on a connection of their own until all were answered."""
 
-    def __init__(self, pool: ConnectionPool, commands: Sequence[Command], login: _Entra | None) -> None:
-        self._pool, self._due = pool, len(commands)
+    def __init__(self, pool: ConnectionPool, commands: Iterable[Command], due: int, login: _Entra | None) -> None:
+        self._pool, self._due = pool, due
         self._connection: Connection = pool.get_connection()
         try:
             if login is not None:
                 login.log_in(self._connection)
-            for start in range(0, len(commands), _SENT):
-                sent = b"".join([packed for _, packed in commands[start : start + _SENT]])
+            packed = (packed for _, packed in commands)
+            while sent := b"".join(islice(packed, _SENT)):
                 self._connection.send_packed_command([sent], check_health=False)
         except BaseException:
             self.close()
