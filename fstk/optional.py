@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 from fstk.errors import MissingPackage
@@ -32,3 +35,20 @@ def need(module: str) -> ModuleType:
         if extra is None or not module.startswith(str(error.name)):
             raise
         raise MissingPackage(f"{module} is not installed.   pip install 'fstk[{extra}]'") from error
+
+
+@contextmanager
+def without(module: str) -> Iterator[None]:
+    """Let what is imported meanwhile find no ``module``, where it is not loaded yet; afterwards it is there again.
+
+    >>> with without("this"):
+    ...     import this
+    Traceback (most recent call last):
+    ModuleNotFoundError: import of this halted; None in sys.modules
+    """
+    loaded = sys.modules.setdefault(module, None)  # type: ignore[arg-type]  None is how Python says: not there
+    try:
+        yield
+    finally:
+        if loaded is None:
+            del sys.modules[module]

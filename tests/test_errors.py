@@ -1,4 +1,7 @@
+import importlib
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -6,7 +9,7 @@ import pytest
 
 from fstk import optional
 from fstk.errors import GateRefused, Infrastructure, InvalidInput, MissingPackage, UnknownTable, nearest
-from fstk.optional import need
+from fstk.optional import need, without
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,3 +52,17 @@ def test_whatever_is_needed_is_brought_by_an_extra() -> None:
 def test_a_missing_module_of_a_package_that_is_there_is_a_plain_import_error() -> None:
     with pytest.raises(ModuleNotFoundError):
         need("papermill.no_such_module")
+
+
+def test_without_a_module_others_are_imported_as_if_it_were_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    with without("this"), pytest.raises(ModuleNotFoundError):
+        importlib.import_module("this")
+    assert "this" not in sys.modules
+    with without("re"):
+        assert importlib.import_module("re") is re
+
+
+def test_a_run_does_not_wait_for_the_grammar_of_a_format_that_no_notebook_has() -> None:
+    code = "import sys, fstk.jobs.execution; print({'jsonschema', 'rfc3987_syntax'} & {*sys.modules})"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "{'jsonschema'}\n"

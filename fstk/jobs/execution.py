@@ -16,22 +16,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nbformat
-import papermill
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
-from nbclient.exceptions import CellExecutionComplete, CellTimeoutError, DeadKernelError
-from nbformat.v4 import new_output
-from papermill.clientwrap import PapermillNotebookClient
-from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
-from papermill.exceptions import PapermillExecutionError
 from traitlets import default
 
 from fstk.jobs.outputs import Outputs
 from fstk.jobs.record import Failure, Status, write_file
 from fstk.jobs.scrubber import Scrubber
 from fstk.journal import FOLDER_VARIABLE
+from fstk.optional import without
+
+with without("rfc3987_syntax"):  # jsonschema makes a grammar of it for seconds, for a format that no notebook has
+    import nbformat
+    import papermill
+    from nbclient.exceptions import CellExecutionComplete, CellTimeoutError, DeadKernelError
+    from nbformat.v4 import new_output
+    from papermill.clientwrap import PapermillNotebookClient
+    from papermill.engines import Engine, NotebookExecutionManager, papermill_engines
+    from papermill.exceptions import PapermillExecutionError
 
 _START_SECONDS = 120
 _OUTPUT_SECONDS = 60  # how long after a cell has ended its last outputs may arrive; then the run goes on without them
