@@ -8,6 +8,7 @@ from .online.memory import MemorySpec
 from .online.postgres import PostgreSQLSpec
 from .online.redis import RedisSpec
 from .online.sqlite import SQLiteSpec
+from .proof.prove import prove
 from .secret import Secret
 from .tables.spec import FeatureTable
 from .training.functions import FeatureFunction
@@ -40,4 +41,5 @@ __all__ = [
     "create_time_windowed_features",
     "job",
     "load_ipython_extension",
+    "prove",
 ]

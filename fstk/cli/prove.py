@@ -1,19 +1,27 @@
-"""``fstk prove``: whether a notebook's features know the future, by rewriting it."""
+"""``fstk prove``: whether the features of a notebook or a table know the future, by rewriting it."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from typer import Argument, Context, Option
 
 from fstk.cli.call import call_of
+from fstk.cli.run import parameters_of
 from fstk.display import Displayed
 from fstk.errors import GateRefused
 
 
 def prove(
     context: Context,
-    notebook: Annotated[str, Argument(metavar="NOTEBOOK", help="The notebook that makes the features.")],
+    what: Annotated[
+        str,
+        Argument(
+            metavar="TABLE|NOTEBOOK",
+            help="A feature table whose definitions are recorded, or the notebook that makes features.",
+        ),
+    ],
     labels: Annotated[
         str | None,
         Option(metavar="LABELS", help="Who is asked about: a variable or a table. Default: the features' own rows."),
@@ -30,18 +38,18 @@ def prove(
 ) -> Displayed:
     """Prove that features do not know the future.
 
-    In scratch warehouses that share nothing with the real one, the notebook is run as it is, and again of sources whose
-    rows after an instant are deleted, altered or negated: what labels up to then see must not change, but for the last
-    digits of sums of doubles. Then a row before the labels is altered, and something must change. In a terminal the
-    exit code is 3 for a leak.
+    Source rows after an instant are deleted, altered or negated, and the features made again: what labels up to then
+    see must not change, but for the last digits of sums of doubles. Then rows before the labels are altered and
+    deleted, and something must change. A table's windowed features are computed in memory, of the rows of --sample
+    entities; a notebook runs in scratch warehouses that share nothing with the real one. In a terminal the exit code is
+    3 for a leak, and for what is not proven.
     """
     from fstk.verbs import prove as proofs
 
     call = call_of(context)
-    proof = proofs.prove(
-        call.namespace, notebook, labels, label, at, sample, parameter or [], lambda line: print(line, flush=True)
-    )
-    if not proof.leaks or call.in_notebook:
+    tell = partial(print, flush=True)
+    proof = proofs.prove(call.namespace, what, labels, label, at, sample, parameters_of(parameter or []), tell)
+    if proof.proven or call.in_notebook:
         return proof
     print(proof, flush=True)
-    raise GateRefused(f"{len(proof.leaks)} features know the future.")
+    raise GateRefused(proof.verdict)

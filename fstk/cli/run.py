@@ -34,7 +34,7 @@ def run(
     """
     from fstk.jobs.runner import run_job
 
-    done = run_job(name, _parameters(parameter or []), resume=resume, cell_timeout=_seconds(cell_timeout))
+    done = run_job(name, parameters_of(parameter or []), resume=resume, cell_timeout=_seconds(cell_timeout))
     return done if call_of(context).in_notebook else None  # a terminal has seen its lines
 
 
@@ -51,7 +51,8 @@ def runs(
     return history.runs(job) if job is None or date is None else history.run(job, date)
 
 
-def _parameters(given: list[str]) -> dict[str, str]:
+def parameters_of(given: list[str]) -> dict[str, str]:
+    """Return what ``-p NAME=VALUE`` says, by name; raises BadParameter."""
     values: dict[str, str] = {}
     for text in given:
         name, equals, value = text.partition("=")

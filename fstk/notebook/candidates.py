@@ -28,7 +28,7 @@ _EXPRESSED = ["coalesce(", "datediff(", "if(", "nullif("]
 _LAST = re.compile(r"[^\s,=]*$")
 _LAST_NAME = re.compile(r"[\w.]*$")
 _ON = re.compile(r"\bon\s", re.IGNORECASE)
-_PATHS = ("NOTEBOOK|JOB", "TABLE|FILE|VARIABLE")
+_PATHS = ("NOTEBOOK|JOB", "TABLE|NOTEBOOK", "TABLE|FILE|VARIABLE")
 
 
 @dataclass(frozen=True)
@@ -162,13 +162,16 @@ def _training_sets(given: _Words) -> list[str]:
     return [*named, *local_names()]
 
 
-def _jobs(given: _Words) -> list[str]:
+def _notebooks() -> list[str]:
     root = settings.root()
-    notebooks = [str(path.relative_to(root)) for path in sorted((root / "notebooks").glob("*.ipynb"))]
+    return [str(path.relative_to(root)) for path in sorted((root / "notebooks").glob("*.ipynb"))]
+
+
+def _jobs(given: _Words) -> list[str]:
     try:
-        return [*bundle.read_bundle(root / bundle.FILE), *notebooks]
+        return [*bundle.read_bundle(settings.root() / bundle.FILE), *_notebooks()]
     except FstkError:
-        return notebooks  # no bundle here, or one that its own verb will complain of
+        return _notebooks()  # no bundle here, or one that its own verb will complain of
 
 
 _PROVIDERS: Mapping[str, Callable[[_Words], list[str]]] = {
@@ -182,6 +185,7 @@ _PROVIDERS: Mapping[str, Callable[[_Words], list[str]]] = {
     "TABLE|FILE|VARIABLE": _training_sets,
     "URL": lambda given: list(dict.fromkeys([settings.load().online_store, *beginnings()])),
     "NOTEBOOK|JOB": _jobs,
+    "TABLE|NOTEBOOK": lambda given: [*local_names(), *_notebooks()],
     "LENGTHS": lambda given: _LENGTHS,
     "TEMPLATE": lambda given: list(TEMPLATES),
 }

@@ -40,7 +40,7 @@ class Scratch:
         for name, table in rows.items():
             store_copy(name, folder(real, name), folder(self.warehouse, name), table)
 
-    def run(self, notebook: str, parameters: list[str]) -> RunRecord:
+    def run(self, notebook: str, parameters: Mapping[str, str]) -> RunRecord:
         """Run the notebook here and return its record; raises JobFailed, InvalidInput."""
         own = {
             "FSTK_ENGINE": "spark",
@@ -49,7 +49,7 @@ class Scratch:
             "FSTK_ONLINE_STORE": f"sqlite:///{self.place}/online.db",
         }
         outer = {name: value for name, value in os.environ.items() if name in _SHARED or not name.startswith(_REAL)}
-        given = [word for text in parameters for word in ("-p", text)]
+        given = [word for name, value in parameters.items() for word in ("-p", f"{name}={value}")]
         done = subprocess.run(
             [sys.executable, "-c", _COMMAND, "run", notebook, *given],
             env={**outer, **own},

@@ -30,6 +30,12 @@ def time_columns(rows: pa.Table) -> list[str]:
     return [name for name, kind in schema_of(rows.schema).items() if kind in TIME_TYPES]
 
 
+def names_of_rows(rows: pa.Table) -> list[str]:
+    """Return the columns of integers or texts that are another in every row: what joins and keys may rest on."""
+    plain = (field for field in rows.schema if pa.types.is_integer(field.type) or pa.types.is_string(field.type))
+    return [field.name for field in plain if pc.count_distinct(rows.column(field.name)).as_py() == rows.num_rows > 1]
+
+
 def span(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     """Return the first and the last instant of each row, in µs since 1970 UTC; without any time the first there is."""
     least, most = np.full((2, rows.num_rows), np.iinfo(np.int64).min)
@@ -41,49 +47,43 @@ def span(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     return least, most
 
 
-def without_future(rows: pa.Table, instant: int, kept: Sequence[str], turn: int) -> Rewritten:
+def without_future(rows: pa.Table, instant: int, fixed: Sequence[str], turn: int) -> Rewritten:
     """Return ``rows`` with another future after ``instant``: of every three rows that lie after it wholly one is
     deleted, one altered and one negated, which of them follows ``turn``; a row that began before and was completed
-    after it is altered. ``kept`` are columns that name the row's entity; times stay, too."""
+    after it is altered. ``fixed`` columns and times stay."""
     first, last = span(rows)
     later = first > instant
     acts = np.full(rows.num_rows, "", dtype=object)
     acts[later] = np.array(_ACTS, dtype=object)[(np.arange(later.sum()) + turn) % 3]
     acts[~later & (last > instant)] = ALTERED
-    changed = _changed(rows, acts, kept)
-    return Rewritten(changed.filter(pa.array(acts != DELETED)), acts)
+    return _rewritten(rows, acts, fixed)
 
 
-def with_past(rows: pa.Table, instant: int, kept: Sequence[str]) -> Rewritten:
-    """Return ``rows`` with the newest one before ``instant`` of each entity altered."""
+def with_past(rows: pa.Table, instant: int, entity: Sequence[str], fixed: Sequence[str]) -> Rewritten:
+    """Return ``rows`` with the newest one before ``instant`` of each entity altered, and the one before that deleted:
+    what counts rows is to change, too. ``fixed`` columns and times stay."""
     _, last = span(rows)
     acts = np.full(rows.num_rows, "", dtype=object)
-    keys = [name for name in kept if name in rows.column_names]
-    entity = pair_ids(rows, keys, rows, keys)[0] if keys else np.zeros(rows.num_rows, np.int64)
+    of = pair_ids(rows, entity, rows, entity)[0] if entity else np.zeros(rows.num_rows, np.int64)
     before = np.flatnonzero(last < instant)
-    order = before[np.lexsort((last[before], entity[before]))]
-    newest = order[np.append(entity[order][1:] != entity[order][:-1], True)] if len(order) else order
-    acts[newest] = ALTERED
-    return Rewritten(_changed(rows, acts, kept), acts)
+    order = before[np.lexsort((last[before], of[before]))]
+    newest = np.append(of[order][1:] != of[order][:-1], True)[: len(order)]
+    acts[order[newest]] = ALTERED
+    acts[order[:-1][newest[1:] & ~newest[:-1]]] = DELETED
+    return _rewritten(rows, acts, fixed)
 
 
-def _changed(rows: pa.Table, acts: np.ndarray, kept: Sequence[str]) -> pa.Table:
+def _rewritten(rows: pa.Table, acts: np.ndarray, fixed: Sequence[str]) -> Rewritten:
     altered, negated = (pa.array(acts == act) for act in (ALTERED, NEGATED))
-    fixed = {*kept, *time_columns(rows), *_names_of_rows(rows)}
+    stay = {*fixed, *time_columns(rows)}
     for place, field in enumerate(rows.schema):
-        if field.name in fixed:
+        if field.name in stay:
             continue
         column = rows.column(place)
         other, opposite = _other(column), _opposite(column)
         column = pc.if_else(altered, other, column)
         rows = rows.set_column(place, field, pc.if_else(negated, opposite, column))
-    return rows
-
-
-def _names_of_rows(rows: pa.Table) -> list[str]:
-    """Return the columns of integers or texts that are another in every row: what joins and keys may rest on."""
-    plain = (field for field in rows.schema if pa.types.is_integer(field.type) or pa.types.is_string(field.type))
-    return [field.name for field in plain if pc.count_distinct(rows.column(field.name)).as_py() == rows.num_rows > 1]
+    return Rewritten(rows.filter(pa.array(acts != DELETED)), acts)
 
 
 def _other(column: pa.ChunkedArray) -> pa.ChunkedArray:

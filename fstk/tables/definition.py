@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -54,6 +54,13 @@ class FeatureDefinition(msgspec.Struct, frozen=True):
         """Tell whether two definitions are one feature; a frame may be the events of any table."""
         sources = {one.source for one in (self, other)} - {None}
         return self.meaning == other.meaning and len(sources) < 2
+
+    def entity_of(self, keys: Sequence[str]) -> dict[str, str]:
+        """Return a table's ``keys`` with the entity's columns that they are: by name where all are called so, else as
+        they come."""
+        named = {key.lower(): key for key in keys}
+        own = [named.get(one.lower()) for one in self.entity]
+        return dict(zip([one for one in own if one] if all(own) else keys, self.entity, strict=True))
 
     def words(self, time: str) -> str:
         """Return what is computed; ``time`` is the table's: ``sum(amount) over the 30 days before as_of``."""

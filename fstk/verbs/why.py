@@ -104,7 +104,7 @@ def _traced(
 ) -> Why:
     assert definition.source is not None
     assert table.timeseries_column is not None
-    entity = dict(zip(_keys(table, definition), definition.entity, strict=True))
+    entity = definition.entity_of(table.primary_keys)
     source = open_catalog().find(definition.source, definition.source_version)
     events = rows_of(source, {own: row.column(key) for key, own in entity.items()})
     point = row.select([*entity, table.timeseries_column]).rename_columns([*entity.values(), definition.timestamp])
@@ -125,14 +125,6 @@ def _traced(
     written = f" · v{writer.version}{f' by {writer.writer}' if writer.writer else ''}"
     title = f"{place} = {definition.words(table.timeseries_column)}"
     return Why(title, f"{definition.origin}{written}", made, row.column(feature)[0], found.values[0], picture)
-
-
-def _keys(table: FeatureTable, definition: FeatureDefinition) -> tuple[str, ...]:
-    """Return the table's keys in the order of the definition's entity: by name where all are called so, else as they
-    come."""
-    named = {key.lower(): key for key in table.primary_keys}
-    own = [named.get(one.lower()) for one in definition.entity]
-    return tuple(one for one in own if one) if all(own) else table.primary_keys
 
 
 def _row(table: FeatureTable, key: str, at: str | None) -> tuple[pa.Table, datetime]:

@@ -52,12 +52,32 @@ def trace(definition: FeatureDefinition, events: pa.Table, points: pa.Table) -> 
     if group is not None:  # its value in any row of the window is a key of the map
         counting = f"count(*) filter (where {quoted_name(group)} IS NOT NULL)"
     ungrouped = {name: value for name, value in definition.others.items() if name != _GROUP}
-    counted_by = msgspec.structs.replace(definition, others=ungrouped)
+    counted_by = msgspec.structs.replace(definition, expression=counting, others=ungrouped)
     # each pair is an entity of its own, whose one event is in the window or not
-    alone = _computed(counted_by, counting, pairs, np.arange(len(event)), times.take(point), np.arange(len(event)))
+    alone = _apart(counted_by, pairs, np.arange(len(event)), times.take(point), np.arange(len(event)))
     counted = pc.equal(alone, 1)
     made, of = pairs.filter(counted), point[counted.to_numpy()]
-    return Trace(made, of, _computed(definition, definition.expression, made, of, times, np.arange(len(points))))
+    return Trace(made, of, _apart(definition, made, of, times, np.arange(len(points))))
+
+
+def computed(definition: FeatureDefinition, events: pa.Table, points: pa.Table) -> pa.ChunkedArray:
+    """Return the feature at ``points``, rows of the entity's columns and an instant, all called as those of ``events``.
+
+    >>> at = pa.array([0, 86_400_000_000], pa.timestamp("us", "UTC"))
+    >>> events = pa.table({"id": [1, 1], "at": at, "amount": [4.0, 5.0]})
+    >>> computed(FeatureDefinition("sum(amount)", "7d", ("id",), "at"), events, events.select(["id", "at"])).to_pylist()
+    [None, 4.0]
+    """
+    features = WindowedFeatures(
+        events,
+        definition.entity,
+        definition.timestamp,
+        [Aggregate(definition.expression, _NAME, **_among(definition.others, Aggregate))],
+        [None if definition.window == LIFETIME else definition.window],
+        closed=definition.closed,
+        **_among(definition.others, WindowedFeatures),
+    )
+    return features.to_arrow(points).column(features.columns[0])
 
 
 def same_bits(one: pa.Scalar, other: pa.Scalar) -> bool:
@@ -84,26 +104,13 @@ def _pairs(definition: FeatureDefinition, events: pa.Table, points: pa.Table) ->
     return point, order[first[point] + within]
 
 
-def _computed(
-    definition: FeatureDefinition,
-    expression: str,
-    events: pa.Table,
-    of: np.ndarray,
-    times: pa.ChunkedArray,
-    entities: np.ndarray,
+def _apart(
+    definition: FeatureDefinition, events: pa.Table, of: np.ndarray, times: pa.ChunkedArray, entities: np.ndarray
 ) -> pa.ChunkedArray:
-    """Return ``expression`` by the definition at ``times`` of ``entities``, whose events are those ``of`` them."""
-    features = WindowedFeatures(
-        events.append_column(_ENTITY, pa.array(of)),
-        _ENTITY,
-        definition.timestamp,
-        [Aggregate(expression, _NAME, **_among(definition.others, Aggregate))],
-        [None if definition.window == LIFETIME else definition.window],
-        closed=definition.closed,
-        **_among(definition.others, WindowedFeatures),
-    )
+    """Return the feature at ``times`` of ``entities``, whose events are those ``of`` them."""
     points = pa.table({_ENTITY: pa.array(entities), definition.timestamp: times})
-    return features.to_arrow(points).column(features.columns[0])
+    alone = msgspec.structs.replace(definition, entity=(_ENTITY,))
+    return computed(alone, events.append_column(_ENTITY, pa.array(of)), points)
 
 
 def _among(others: Mapping[str, Any], spec: type) -> dict[str, Any]:

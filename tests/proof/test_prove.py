@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from fstk.cli.app import run_command
 from fstk.errors import GateRefused, InvalidInput, UnknownColumn, UnknownTable
-from fstk.proof.prove import Proof
+from fstk.proof.report import Proof
 from tests.notebook.tables import DAY, INSTANT, START, write
 
 ROOT = Path(__file__).parents[2]
@@ -142,11 +142,13 @@ def test_each_leak_of_a_notebook_is_named_with_its_column_and_row(
 @pytest.mark.parametrize(
     ("words", "kind", "says"),
     [
-        (["made.features"], InvalidInput, "prove takes a notebook that makes features"),
+        (["made.features"], UnknownTable, "made.features"),
+        (["events"], UnknownTable, "events"),
+        (["made.honest", "-p", "k=1"], UnknownTable, "made.honest"),
         (["honest.ipynb", "--label", "y"], InvalidInput, "columns of --labels"),
         (["honest.ipynb", "--labels", "events"], InvalidInput, "--at must name the labels' time column"),
         (["honest.ipynb", "--labels", "event", "--at", "at"], UnknownTable, "no frame or table event. Nearest: "),
-        (["honest.ipynb", "--labels", "events", "--at", "att"], UnknownColumn, "events has no column att. Nearest: at"),
+        (["honest.ipynb", "--labels", "events", "--at", "att"], UnknownColumn, "events: no column att. Nearest: at"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_anything_runs(

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from fstk.columns.instants import microseconds
 from fstk.proof.compare import differences
-from fstk.proof.source import with_past, without_future
+from fstk.proof.source import names_of_rows, with_past, without_future
 from fstk.training.resolve import Join, Output
 
 START = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
@@ -41,7 +41,7 @@ CUT = microseconds(START + 3 * DAY)
 def test_the_past_stays_and_the_future_is_another() -> None:
     acts = []
     for turn in range(3):
-        rewritten = without_future(events(), CUT, ["k"], turn)
+        rewritten = without_future(events(), CUT, ["k", *names_of_rows(events())], turn)
         acts.append(rewritten.acts.tolist())
         before = events().filter(pa.array([n in (0, 2, 3, 8) for n in range(9)])).to_pylist()
         after = {row["event_id"]: row for row in rewritten.rows.to_pylist()}
@@ -58,7 +58,9 @@ def test_the_past_stays_and_the_future_is_another() -> None:
 
 
 def test_names_keys_and_times_of_a_row_stay() -> None:
-    first, second = (without_future(events(), CUT, ["k"], turn).rows.to_pylist() for turn in (0, 1))
+    first, second = (
+        without_future(events(), CUT, ["k", *names_of_rows(events())], turn).rows.to_pylist() for turn in (0, 1)
+    )
     altered = next(row for row in second if row["event_id"] == "e4")
     assert altered == {
         **events().to_pylist()[4],
@@ -68,12 +70,14 @@ def test_names_keys_and_times_of_a_row_stay() -> None:
     assert (negated["amount"], negated["count"], negated["status"], negated["paid"]) == (-7.0, -7, "open", False)
 
 
-def test_of_the_past_the_newest_row_of_each_entity_is_altered() -> None:
-    rewritten = with_past(events(), CUT, ["k"])
-    assert np.flatnonzero(rewritten.acts == "altered").tolist() == [
-        2
-    ]  # row 1 was settled later, 3 is of the instant, 8 of no time
-    assert rewritten.rows.num_rows == 9
+def test_of_the_past_the_newest_row_of_each_entity_is_altered_and_the_one_before_it_deleted() -> None:
+    rewritten = with_past(events(), CUT, ["k"], ["k", "event_id"])
+    # row 1 was settled later, 3 is of the instant, 8 of no time
+    assert rewritten.acts.tolist() == ["deleted", "", "altered", *[""] * 6]
+    assert rewritten.rows.num_rows == 8
+    assert with_past(events().slice(0, 0), CUT, ["k"], ["k"]).rows.num_rows == 0
+    other = with_past(events(), CUT, [], ["event_id"])
+    assert np.flatnonzero(other.acts == "altered").tolist() == [2]
 
 
 def test_what_differs_is_named_for_the_newest_label() -> None:

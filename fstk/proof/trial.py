@@ -1,0 +1,194 @@
+"""Features on trial: of sources whose future is another, what labels see of them must not change; what of it did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from fstk.columns.instants import instant as moment
+from fstk.columns.instants import instants
+from fstk.columns.keys import pair_ids
+from fstk.display import instant
+from fstk.engines.types import schema_of
+from fstk.errors import InvalidInput
+from fstk.previews.timeline import Timeline
+from fstk.proof.compare import Difference, differences
+from fstk.proof.report import Leak, Proof
+from fstk.proof.source import Rewritten, span, with_past, without_future
+from fstk.tables.spec import FeatureTable
+from fstk.training.kernel import times
+from fstk.training.plan import plan_training_set
+from fstk.training.resolve import Join
+from fstk.training.spec import FeatureLookup
+
+_QUANTILES = (0.5, 0.85)  # of the labels' instants: where the source is cut in two
+
+Made = Mapping[str, pa.Table]
+"""The rows of feature tables, by name."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Labels, and what they see of feature tables by ``joins``; ``label`` is left out of it."""
+
+    rows: pa.Table
+    time: str
+    label: str | None
+    joins: tuple[Join, ...]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is asked about, the ``sources`` that are rewritten, of each the columns of its ``entities`` by the keys that
+    they are, the columns that stay as they are (``fixed``), and how many labels are asked about at each instant."""
+
+    asked: Sequence[Asked]
+    sources: Mapping[str, pa.Table]
+    entities: Mapping[str, Mapping[str, str]]
+    fixed: Mapping[str, Sequence[str]]
+    sample: int
+
+    @cached_property
+    def cuts(self) -> list[int]:
+        return _cuts(self.asked, self.sources)
+
+    @property
+    def instants(self) -> str:
+        """The cuts, as they are told."""
+        return ", ".join(instant(moment(cut)) for cut in self.cuts)
+
+    @cached_property
+    def rewritings(self) -> list[dict[str, Rewritten]]:
+        """The sources with another future after each cut, and at last with another past before the last of them."""
+        futures = [
+            {name: without_future(rows, cut, self.fixed[name], turn) for name, rows in self.sources.items()}
+            for turn, cut in enumerate(self.cuts)
+        ]
+        past = {
+            name: with_past(rows, self.cuts[-1], list(self.entities[name].values()), self.fixed[name])
+            for name, rows in self.sources.items()
+        }
+        return [*futures, past]
+
+    def proof(self, title: str, first: Made, results: Sequence[Made], notes: Sequence[str]) -> Proof:
+        """Return what the ``results`` of each rewriting say beside those of the sources as they are.
+
+        Raises InvalidInput: another past changes nothing."""
+        leaks: dict[str, Leak] = {}
+        seen = moved = 0
+        for one in self.asked:
+            for cut, rewritten, after in zip(self.cuts, self.rewritings, results, strict=False):
+                rows = nearest_labels(one, cut, self.sample)
+                seen += rows.num_rows
+                for found in differences(rows, one.joins, first, after, one.label):
+                    leak = _leak(found, rows, one, self, rewritten, cut)
+                    leaks.setdefault(leak.feature, leak)
+            rows = nearest_labels(one, self.cuts[-1], self.sample)
+            changed = differences(rows, one.joins, first, results[-1], one.label)
+            moved += max((found.labels for found in changed), default=0)
+        if not moved:
+            raise InvalidInput(
+                f"no feature of {', '.join(first)} changed when rows of {', '.join(self.sources)} before the labels "
+                "were altered and deleted: the proof would be blind. Ask about other labels, with --labels."
+            )
+        features = sum(len(join.outputs) for one in self.asked for join in one.joins)
+        return Proof(title, tuple(leaks.values()), seen, features, moved, tuple(map(moment, self.cuts)), tuple(notes))
+
+
+def joins_of(rows: pa.Table, time: str, tables: Mapping[str, FeatureTable]) -> tuple[Join, ...]:
+    """Return the join of each table with the labels, whose keys and time alone are asked with."""
+    joins = []
+    for name, table in tables.items():
+        columns = list(dict.fromkeys([*table.primary_keys, time]))
+        lookup = FeatureLookup(
+            name, table.primary_keys, timestamp_lookup_key=time if table.timeseries_column is not None else None
+        )
+        plan = plan_training_set(schema_of(rows.select(columns).schema), [lookup], tables, None)
+        joins += [join for join in plan.joins if join.outputs]
+    return tuple(joins)
+
+
+def _cuts(asked: Sequence[Asked], sources: Mapping[str, pa.Table]) -> list[int]:
+    """Return the instants at which the sources are cut: of labels that have something before and after them."""
+    if not sources:
+        raise InvalidInput("no source has a time, so there is no future to rewrite.")
+    last = max(int(span(rows)[1].max(initial=np.iinfo(np.int64).min)) for rows in sources.values())
+    first = min(int(span(rows)[1].min(initial=np.iinfo(np.int64).max)) for rows in sources.values())
+    found = np.concatenate([at[~unknown] for one in asked for at, unknown in [times(one.rows, one.time)]])
+    found = np.unique(found[(found > first) & (found < last)])
+    if not len(found):
+        raise InvalidInput(
+            "no source row is later than any label: there is no future to rewrite. Ask about earlier labels."
+        )
+    return sorted({int(found[int((len(found) - 1) * share)]) for share in _QUANTILES})
+
+
+def nearest_labels(one: Asked, cut: int, sample: int) -> pa.Table:
+    """Return the labels nearest to an instant and not after it."""
+    at, unknown = times(one.rows, one.time)
+    rows = np.flatnonzero(~unknown & (at <= cut))
+    return one.rows.take(pa.array(rows[np.argsort(-at[rows], kind="stable")][:sample]))
+
+
+def _leak(
+    found: Difference, rows: pa.Table, asked: Asked, trial: Trial, rewritten: Mapping[str, Rewritten], cut: int
+) -> Leak:
+    join = next(join for join in asked.joins if join.table == found.table)
+    label = rows.slice(found.row, 1)
+    at = int(instants(label.column(asked.time))[0][0])
+    entity = ", ".join(f"{key} {label.column(key)[0].as_py()}" for key in join.label_keys)
+    source, place = _guilty_row(label, at, join, trial, rewritten)
+    first, last = span(trial.sources[source])
+    events = first[_of_entity(label, join, trial.entities[source], trial.sources[source])] if len(first) else first
+    picture = Timeline.of(
+        entity=entity,
+        at=moment(at),
+        lookup=f"{found.table}.{found.feature}",
+        status="changed with the future",
+        times=[moment(at)],
+        used=moment(at),
+        events=[moment(int(one)) for one in np.unique(events)],
+    )
+    act, seen = str(rewritten[source].acts[place]), int(first[place] if first[place] > cut else last[place])
+    return Leak(
+        f"{found.table}.{found.feature}",
+        entity,
+        moment(at),
+        found.before,
+        found.after,
+        source,
+        act,
+        moment(seen),
+        found.labels,
+        picture,
+    )
+
+
+def _guilty_row(
+    label: pa.Table, at: int, join: Join, trial: Trial, rewritten: Mapping[str, Rewritten]
+) -> tuple[str, int]:
+    """Return the rewritten source row that a label most likely saw: of its own entity, where there is one; one that had
+    begun before the label, else the next one after it."""
+    best: tuple[bool, bool, int, str, int] | None = None
+    for name, rows in trial.sources.items():
+        first, last = span(rows)
+        touched = rewritten[name].acts != ""
+        own = touched & _of_entity(label, join, trial.entities[name], rows)
+        places = np.flatnonzero(own if own.any() else touched)
+        if len(places):
+            place = int(places[np.lexsort((last[places], first[places] > at))[0]])
+            candidate = (not own[place], bool(first[place] > at), int(last[place]), name, place)
+            best = candidate if best is None else min(best, candidate)
+    assert best is not None  # something was rewritten, or nothing could have changed
+    return best[3], best[4]
+
+
+def _of_entity(label: pa.Table, join: Join, entity: Mapping[str, str], rows: pa.Table) -> np.ndarray:
+    """Return which source rows carry the label's keys, as far as they have columns of them, of the same type."""
+    own = {key: column for key, column in entity.items() if key in join.table_keys and key in label.column_names}
+    own = {key: column for key, column in own.items() if rows.column(column).type == label.column(key).type}
+    return pair_ids(label, list(own), rows, list(own.values()))[1] >= 0 if own else np.ones(rows.num_rows, bool)
