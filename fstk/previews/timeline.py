@@ -1,8 +1,6 @@
 """The picture of one label: what had happened, which feature row it saw, and which rows it may not see.
 
-One frozen record, drawn twice on the same lanes: as text, and as static HTML whose lanes are inline SVG in the theme's
-colours: the row that was used in that of success, those that were refused in that of errors. Where a viewer strips SVG
-(an untrusted notebook) the text inside each lane stays, so the picture stays too.
+One frozen record, drawn twice on the same lanes: as text, and in HTML as one SVG.
 """
 
 from __future__ import annotations
@@ -14,32 +12,17 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from fstk.display import Displayed, Sheet, duration, instant, line_of
+from fstk.previews.lanes import EVENT, EVENT_AT_LABEL, LANE, PLAIN_BAR, USED_BAR, Date, Lane, Picture
 
 Kind = Literal["used", "superseded", "later", "written later", "outside look-back"]
 
-_LANE = 76  # columns of a lane; with its name a line stays under 100
 _BEFORE, _AFTER = 8, 4  # feature rows drawn on each side of the label; the others are counted
-_LABEL = "│"
-_EVENT, _EVENT_AT_LABEL = "·", "◆"
 _GLYPHS: Mapping[Kind, str] = {  # where two share a column, the later entry is drawn
     "superseded": "○",
     "outside look-back": "×",
     "written later": "◇",
     "later": "◌",
     "used": "●",
-}
-_ATTRIBUTES = 'fill="none" stroke="currentColor" stroke-width="1.5"'
-_USED = "var(--jp-success-color1, currentColor)"
-_REFUSED = 'fill="none" stroke="var(--jp-error-color1, currentColor)" stroke-width="1.5" stroke-dasharray="3 2"'
-_DIAMOND = '<path d="M{x} 6l7 7l-7 7l-7 -7z"'
-_SHAPES = {
-    "○": f'<circle cx="{{x}}" cy="13" r="6" {_ATTRIBUTES}/>',
-    "×": f'<path d="M{{x}} 13m-5 -5l10 10m0 -10l-10 10" {_ATTRIBUTES}/>',
-    "◇": f"{_DIAMOND} {_REFUSED}/>",
-    "◌": f'<circle cx="{{x}}" cy="13" r="6" {_REFUSED}/>',
-    "●": f'<circle cx="{{x}}" cy="13" r="6.5" fill="{_USED}"/>',
-    "·": '<circle cx="{x}" cy="13" r="3" fill="currentColor"/>',
-    "◆": f'{_DIAMOND} fill="currentColor"/>',
 }
 
 
@@ -128,13 +111,13 @@ class Timeline(Displayed):
         return Sheet(self._headline(), ["feature row at (UTC)", "for this label", "age at the label"], rows, notes)
 
     def __repr__(self) -> str:
-        lanes = [f" {lane.name:<12}{lane.text}".rstrip() for lane in self._lanes()]
-        return "\n".join([self._headline(), *lanes, *self._notes()])
+        return "\n".join([self._headline(), *self._picture().lines()])
 
     def _repr_html_(self) -> str:
-        lanes = [f" {lane.name:<12}{lane.svg or html.escape(lane.text)}" for lane in self._lanes()]
-        lines = [f"<strong>{html.escape(self._headline())}</strong>", *lanes, *map(html.escape, self._notes())]
-        return '<pre style="line-height: 1.6">' + "\n".join(lines) + "</pre>"
+        headline = self._headline()
+        head = f'<strong style="word-break: normal">{html.escape(headline)}</strong>'
+        shown = f"{head}\n{self._picture().svg(headline)}"
+        return f'<pre style="line-height: 1.6; white-space: pre-wrap">{shown}</pre>'
 
     def _headline(self) -> str:
         used = [row.at for row in self.rows if row.kind == "used"]
@@ -142,90 +125,45 @@ class Timeline(Displayed):
         status = self.status.replace("_", " ")
         return line_of(f"{self.entity} · {self.called} {instant(self.at)} · {self.lookup} · {status}{age}")
 
-    def _notes(self) -> list[str]:
-        here = {row.kind for row in self.rows}
-        rows = [f"{_GLYPHS[kind]} {kind}{', refused' if 'later' in kind else ''}" for kind in _GLYPHS if kind in here]
-        rows += [f"{self.hidden:,} further rows not drawn"] if self.hidden else []
-        events = [f"{_EVENT} event"] if any(event != self.at for event in self.events) else []
-        events += [f"{_EVENT_AT_LABEL} event at the {self.called}'s own instant"] if self.at in self.events else []
-        rows = rows or ["no feature rows of this entity"]
-        together = "  ".join([*rows, *events])
-        lines = [together] if len(together) <= _LANE else ["  ".join(words) for words in (rows, events) if words]
-        return [f" {'':<12}{line}" for line in lines]
-
-    def _lanes(self) -> list[_Lane]:
+    def _picture(self) -> Picture:
         column = self._columns()
         label = column[self.at]
         rows = sorted(self.rows, key=lambda row: list(_GLYPHS).index(row.kind))
         used = [column[row.at] for row in rows if row.kind == "used"]
         lanes = []
         if self.events:
-            marks = {column[at]: _EVENT for at in self.events if at != self.at}
-            marks |= {label: _EVENT_AT_LABEL} if self.at in self.events else {}
-            lanes.append(_Lane("events", label, marks))
+            marks = {column[at]: EVENT for at in self.events if at != self.at}
+            marks |= {label: EVENT_AT_LABEL} if self.at in self.events else {}
+            lanes.append(Lane("events", marks))
         marks = {column[row.at]: _GLYPHS[row.kind] for row in rows}
-        lanes.append(_Lane("features", label, marks, ("━", used[0]) if used else None))
+        lanes.append(Lane("features", marks, (USED_BAR, used[0]) if used else None))
         if self.lookback is not None:
             start = column[_back(self.at, self.lookback)]
-            lanes.append(_Lane("look-back", label, {start: "├"}, ("─", start)))
+            lanes.append(Lane("look-back", {start: "├"}, (PLAIN_BAR, start)))
         first, last = (instant(end) if end != self.at else "" for end in (min(column), max(column)))
-        return [*lanes, _Lane("time (UTC)", label, {}, axis=(first, instant(self.at), last))]
+        return Picture(lanes, label, _dates(label, first, instant(self.at), last), self._legend())
+
+    def _legend(self) -> list[tuple[str, str]]:
+        """Return what is drawn with its meaning, first the rows."""
+        here = {row.kind for row in self.rows}
+        legend = [(_GLYPHS[kind], f"{kind}{', refused' * ('later' in kind)}") for kind in _GLYPHS if kind in here]
+        legend += [("", f"{self.hidden:,} further rows not drawn")] if self.hidden else []
+        legend = legend or [("", "no feature rows of this entity")]
+        legend += [(EVENT, "event")] if any(event != self.at for event in self.events) else []
+        own = f"event at the {self.called}'s own instant"
+        return [*legend, *([(EVENT_AT_LABEL, own)] if self.at in self.events else [])]
 
     def _columns(self) -> dict[datetime, int]:
         """Place every instant on a lane, to scale, but strictly on its side of the label's column."""
         moments = {self.at, *self.events, *(row.at for row in self.rows)}
         moments |= set() if self.lookback is None else {_back(self.at, self.lookback)}
         first, span = min(moments), max(moments) - min(moments)
-        to_scale = {at: round((at - first) / span * (_LANE - 1)) if span else _LANE // 2 for at in moments}
-        label = min(max(to_scale[self.at], 1), _LANE - 2)
+        to_scale = {at: round((at - first) / span * (LANE - 1)) if span else LANE // 2 for at in moments}
+        label = min(max(to_scale[self.at], 1), LANE - 2)
         return {
             at: min(column, label - 1) if at < self.at else max(column, label + 1) if at > self.at else label
             for at, column in sorted(to_scale.items())
         }
-
-
-@dataclass(frozen=True)
-class _Lane:
-    """One line of the picture: marks by column, a bar from a column to the label, or the dates of the axis."""
-
-    name: str
-    label: int
-    marks: Mapping[int, str]
-    bar: tuple[str, int] | None = None
-    axis: tuple[str, str, str] | None = None
-
-    @property
-    def text(self) -> str:
-        if self.axis is not None:
-            return _axis(self.label, *self.axis)
-        cells = [" "] * _LANE
-        cells[self.label] = _LABEL
-        if self.bar is not None:
-            line, start = self.bar
-            cells[start : self.label] = line * (self.label - start)
-            cells[self.label] = "┥" if line == "━" else "┤"
-        for column, mark in self.marks.items():
-            cells[column] = mark
-        return "".join(cells)
-
-    @property
-    def svg(self) -> str:
-        """Return the lane as inline SVG with its text inside, or nothing for the axis, which is text."""
-        if self.axis is not None:
-            return ""
-        x, end = _x(self.label), _LANE * 10
-        shapes = [f'<rect x="{x}" width="{end - x}" height="26" fill="currentColor" opacity="0.1"/>']
-        shapes.append(f'<path d="M{x} 0v26" {_ATTRIBUTES}/>')
-        if self.bar is not None:
-            line, start = self.bar
-            colour, width = (_USED, 4) if line == "━" else ("currentColor", 1.5)
-            shapes.append(f'<path d="M{_x(start)} 13H{x}" stroke="{colour}" stroke-width="{width}"/>')
-        for column, mark in self.marks.items():
-            shape = _SHAPES.get(mark, f'<path d="M{{x}} 6v14" {_ATTRIBUTES}/>')
-            shapes.append(shape.format(x=_x(column)))
-        style = f"width: {_LANE}ch; vertical-align: middle; overflow: visible"
-        shown = f"<desc>{html.escape(self.text)}</desc>{''.join(shapes)}"
-        return f'<svg role="img" viewBox="0 0 {end} 26" style="{style}">{shown}</svg>'
 
 
 def _back(at: datetime, lookback: timedelta) -> datetime:
@@ -234,16 +172,10 @@ def _back(at: datetime, lookback: timedelta) -> datetime:
     return at - lookback if at - first > lookback else first
 
 
-def _x(column: int) -> int:
-    return column * 10 + 5
-
-
-def _axis(label: int, first: str, at: str, last: str) -> str:
-    """Return the axis: the label's instant under its bar, the ends where they do not touch it."""
-    start = min(max(label - len(at) // 2, 0), _LANE - len(at))
-    line = " " * start + at
-    if len(first) + 2 <= start:
-        line = first + line[len(first) :]
-    if start + len(at) + 2 + len(last) <= _LANE:
-        line = line.ljust(_LANE - len(last)) + last
-    return line
+def _dates(label: int, first: str, at: str, last: str) -> list[Date]:
+    """Return the dates of the axis: the label's under its line, the ends' where they do not touch it."""
+    start = min(max(label - len(at) // 2, 0), LANE - len(at))
+    end = LANE - len(last)
+    dates = [Date(first, 0, "start")] if first and len(first) + 2 <= start else []
+    dates.append(Date(at, start, "middle"))
+    return [*dates, *([Date(last, end, "end")] if last and start + len(at) + 2 <= end else [])]

@@ -15,7 +15,7 @@ from tests.notebook.examples import HOSTILE, example, shown_classes
 
 TAGS = {
     *("div", "p", "strong", "table", "thead", "tbody", "tr", "th", "td", "br", "pre"),
-    *("svg", "desc", "rect", "path", "circle"),
+    *("svg", "g", "desc", "text", "rect", "path", "circle"),
 }
 CLASSES = shown_classes()
 

@@ -114,7 +114,7 @@ def test_the_html_is_static_themeable_and_what_is_left_without_svg_is_the_text()
         lookback=10 * DAY,
     )
     parsed = Tags(drawn._repr_html_())
-    assert {tag for tag, _ in parsed.tags} <= {"pre", "strong", "svg", "desc", "rect", "path", "circle"}
+    assert {tag for tag, _ in parsed.tags} <= {"pre", "strong", "svg", "desc", "rect", "path", "circle", "g", "text"}
     for _, attributes in parsed.tags:
         assert not any(name.startswith(("on", "href", "src", "xlink")) for name in attributes)
         colours = {attributes.get("fill"), attributes.get("stroke")} - {None, "none"}

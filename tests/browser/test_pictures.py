@@ -1,0 +1,86 @@
+"""The timeline in nbconvert's HTML, at the widths that people have, light, dark and printed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import pytest
+from nbconvert import HTMLExporter
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+from playwright.sync_api import Browser, Page
+
+from fstk.previews.timeline import Timeline
+from tests.browser.lab import IMAGES
+from tests.browser.pictures import measured, middle
+
+pytestmark = pytest.mark.browser
+
+AT = datetime(1997, 6, 1, 14, 30, tzinfo=UTC)
+DAY = timedelta(days=1)
+WIDTHS = (700, 900, 1180, 1400)
+
+
+def timeline() -> Timeline:
+    """Return a picture with a mark of each kind, the rows' first and last at the ends of the axis."""
+    times = [AT - 60 * DAY, AT - 20 * DAY, AT - 3 * DAY, AT - DAY, AT + 30 * DAY]
+    written = {time: time for time in times} | {AT - DAY: AT + 2 * DAY}
+    return Timeline.of(
+        entity="customer 1042",
+        at=AT,
+        lookup="feature_store.customer_features",
+        status="matched",
+        times=times,
+        used=AT - 3 * DAY,
+        events=[AT - 25 * DAY, AT - 4 * DAY, AT, AT + 9 * DAY],
+        lookback=30 * DAY,
+        written=written,
+    )
+
+
+class Exported(NamedTuple):
+    """A page that shows nbconvert's HTML in a theme."""
+
+    page: Page
+    theme: str
+
+
+@pytest.fixture
+def exported(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Exported]:
+    """A notebook with the picture as nbconvert's HTML, in a page that reaches nothing outside."""
+    shown = timeline()
+    data = {"text/html": shown._repr_html_(), "text/plain": repr(shown)}
+    cell = new_code_cell("%fstk explain training_set 1042", outputs=[new_output("display_data", data)])
+    html, _ = HTMLExporter(theme=request.param).from_notebook_node(new_notebook(cells=[cell]))
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    page.set_content(html, wait_until="domcontentloaded")
+    yield Exported(page, request.param)
+    context.close()
+
+
+@pytest.mark.parametrize("exported", ["light", "dark"], indirect=True)
+def test_dates_stand_under_their_marks_at_any_width_and_on_paper(exported: Exported) -> None:
+    page, theme = exported
+    svg = page.locator("svg[role=img]")
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 500})
+        found = agreeing(measured(svg))
+        ink = sum(float(part) for part in found["colour"].strip("rgba()").split(",")[:3])
+        assert (ink > 382) == (theme == "dark")
+        if os.environ.get("FSTK_SCREENSHOTS"):
+            page.screenshot(path=IMAGES / f"timeline-{theme}-{width}.png")
+    page.set_viewport_size({"width": 700, "height": 500})  # of a page of paper
+    page.emulate_media(media="print")
+    agreeing(measured(svg))
+
+
+def agreeing(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what was measured, having seen each date under its own mark."""
+    boxes = dict(found["texts"])
+    assert abs(middle(boxes["1997-06-01 14:30"]) - middle(found["line"])) < 1.5
+    features = found["lanes"][1]
+    assert abs(boxes["1997-04-02 14:30"][0] - (features[0] + 6)) < 3
+    return found
