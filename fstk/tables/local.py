@@ -127,7 +127,8 @@ def store_copy(name: str, folder: Path, copy: Path, rows: pa.Table) -> None:
     with _answered(name):
         known = _open(name, folder).metadata().configuration
         kept = {key: value for key, value in known.items() if key.startswith("fstk.")}
-        deltalake.write_deltalake(copy, rows, mode="error", configuration=APPENDED | kept)
+        deltalake.DeltaTable.create(copy, rows.schema, configuration=APPENDED | kept, raise_if_key_not_exists=False)
+        deltalake.write_deltalake(copy, rows, mode="append")
 
 
 def file_sizes(folder: Path, name: str) -> dict[str, list[int]]:

@@ -17,6 +17,7 @@ TEMPLATES = (
     "publish",
     "drift_monitor",
     "flights",
+    "leaks",
     "azure_architecture",
 )
 """What can be copied, in the order of a journey."""

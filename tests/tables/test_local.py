@@ -19,6 +19,7 @@ from fstk.engines.base import TableVersion
 from fstk.engines.connect import direct
 from fstk.engines.direct import stored_schema
 from fstk.errors import DamagedTable, InvalidName, UnknownTable
+from fstk.tables import local
 from fstk.tables.configured import open_catalog
 from fstk.tables.properties import to_properties
 from fstk.tables.spec import define
@@ -193,3 +194,14 @@ def test_a_source_that_is_no_feature_table_is_found_and_read_too(warehouse: Path
     with pytest.raises(UnknownTable, match=r"no table default.transaction\..*default.transactions"):
         catalog.find("transaction")
     assert catalog.survey() == ([], [])
+
+
+def test_a_copy_is_the_feature_table_that_the_other_is_with_the_rows_given(warehouse: Path, tmp_path: Path) -> None:
+    put(warehouse / "shop" / "t", tags={"team": "growth"})
+    local.store_copy("shop.t", warehouse / "shop" / "t", tmp_path / "copy", ROWS.slice(0, 2))
+    copy, other = local.read("shop.t", tmp_path / "copy"), local.read("shop.t", warehouse / "shop" / "t")
+    assert copy is not None
+    assert other is not None
+    assert (copy.primary_keys, copy.timeseries_column) == (other.primary_keys, other.timeseries_column)
+    assert (copy.tags, copy.rows) == ({"team": "growth"}, 2)
+    assert direct().read(copy.at()).equals(ROWS.slice(0, 2))

@@ -7,15 +7,19 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
+import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from fstk.cli.app import run_command
 from fstk.demo import cdnow
 from fstk.errors import InvalidInput, UnknownName
 from tests.notebook.tables import write
+from tests.proof.pipelines import proof_of
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 IN_ORDER = ["new_feature_table", "training_set_and_model", "publish", "drift_monitor"]
@@ -61,7 +65,7 @@ def test_fstk_new_copies_a_notebook_and_never_over_another(project: Path) -> Non
 
 def test_every_template_is_offered_and_thin() -> None:
     shipped = sorted(path.stem for path in TEMPLATES.glob("*.ipynb"))
-    journey = ["first_features", *IN_ORDER, "flights"]
+    journey = ["first_features", *IN_ORDER, "flights", "leaks"]
     assert shipped == sorted([*journey, "azure_architecture"])
     offered = repr(run_command(["new"])).splitlines()
     assert [line.split()[0] for line in offered[1:-1]] == [*journey, "azure_architecture"]
@@ -102,3 +106,72 @@ def test_all_flights_meet_weather_delays_and_planes_as_shipped(
     assert any("LEAK" in text for text in texts)
     [leak], both = (re.findall(r"feature: (0\.\d\d)", text) for text in texts if "correlation of a flight" in text)
     assert float(both[0]) < float(leak) - 0.05, "the leak that was removed was of no use"
+
+
+class _Store:
+    """What the template's cells on pandas ask of a client: purchases, and a place for tables."""
+
+    def __init__(self, purchases: pa.Table) -> None:
+        self.purchases, self.made = purchases, {}
+
+    def read_table(self, name: str) -> SimpleNamespace:
+        assert name == "transactions"
+        return SimpleNamespace(toPandas=self.purchases.to_pandas)
+
+    def create_table(self, name: str, df: pd.DataFrame, **_: object) -> None:
+        self.made[name] = pa.Table.from_pandas(df, preserve_index=False).replace_schema_metadata(None)
+
+
+def _made(name: str, purchases: pa.Table) -> pa.Table:
+    """Return the rows of a table that the cells of the template on pandas make of purchases."""
+    store = _Store(purchases)
+    known: dict[str, object] = {"fe": store, "pd": pd}
+    for cell in nbformat.read(TEMPLATES / "leaks.ipynb", 4).cells:
+        if cell.source.startswith(("purchases = ", "months = ", "cured", "by_day = ", "made = ")):
+            exec(cell.source, known)
+    return store.made[name]
+
+
+def test_each_of_five_planted_leaks_is_named_and_none_that_was_removed() -> None:
+    purchases = pl.DataFrame(cdnow.purchases()).filter(pl.col("customer_id") <= 300).to_arrow()
+    keys = (["customer_id"], "as_of")
+    planted = proof_of(lambda rows: _made("leaks.planted", rows), purchases, *keys)
+    assert {leak.feature for leak in planted.leaks} == {
+        f"made.{name}" for name in ("month_spend", "gap_days", "biggest", "scaled", "smoothed")
+    }
+    assert all(leak.source_at > leak.at for leak in planted.leaks)
+    cured = proof_of(lambda rows: _made("leaks.cured", rows), purchases, *keys)
+    assert (cured.leaks, cured.features) == ((), 5)
+
+
+@pytest.mark.spark
+@pytest.mark.server
+@pytest.mark.slow
+def test_leaks_are_planted_found_and_removed_as_shipped(project: Path, tmp_path: Path, served: dict[str, str]) -> None:
+    purchases = pl.DataFrame(cdnow.purchases()).filter(pl.col("customer_id") <= 600).to_arrow()
+    write(project / "fstk-warehouse" / "default" / "transactions", purchases)
+    run_command(["new", "leaks"])
+    cells = run(project / "leaks.ipynb", tmp_path, served)
+    planted, cured = (said(cell) for cell in cells if cell.source.startswith("%%fstk pit"))
+    assert "far better at the label's instant than a step earlier" in planted
+    assert "far better" not in cured
+    [proven] = [said(cell) for cell in cells if cell.source.startswith("%fstk prove")]
+    assert "PROVED  nothing changed" in proven
+    assert "1,800 labels · 5 leaks planted in leaks.planted, and removed in leaks.cured" in said(cells[-1])
+
+
+@pytest.mark.spark
+@pytest.mark.server
+@pytest.mark.nightly
+def test_the_proof_that_the_template_tells_of_names_its_five_leaks(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purchases = pl.DataFrame(cdnow.purchases()).filter(pl.col("customer_id") <= 600).to_arrow()
+    write(project / "fstk-warehouse" / "default" / "transactions", purchases)
+    monkeypatch.setenv("PYTHONPATH", str(TEMPLATES.parent))
+    run_command(["new", "leaks"])
+    prose = "\n".join(cell.source for cell in nbformat.read("leaks.ipynb", 4).cells)
+    [told] = re.findall(r"^fstk (prove .*)$", prose, re.MULTILINE)
+    proof = run_command(told.split(), {})
+    named = {f"leaks.planted.{name}" for name in ("month_spend", "gap_days", "biggest", "scaled", "smoothed")}
+    assert {leak.feature for leak in proof.leaks} == named
