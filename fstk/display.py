@@ -10,7 +10,7 @@ import html
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -24,8 +24,10 @@ _ROWS = 200  # more rows, columns or letters than a person reads
 _COLUMNS = 32
 _VALUE = 200
 _LINES = 3
+_HEAD = 8  # letters left of a cell before its window
 _NO_BREAK = "\N{BRAILLE PATTERN BLANK}"  # a space that rich takes for a letter
 _NUMBER = re.compile(r"[+−-]?([\d,]+\.?\d*|\.\d+)(e[+-]?\d+)?( ?%| d| h| min| s)?|–|NaN|-?Infinity")
+_TALL = 24  # rows that are in sight, so that few renderings are over 1,000 pixels
 _BYTES = 90_000  # of a table's rows as HTML; with title and notes a rendering stays under 100 kB
 
 
@@ -77,7 +79,7 @@ class Sheet(Displayed):
             while sum(widths) > room and max(widths) > 4:
                 widths[widths.index(max(widths))] -= 1
             for row in cells:
-                parts = [_pad(_fit(cell, w), w, right[i]) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+                parts = [_pad(_cut(cell, w), w, right[i]) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
                 lines.append(_fit(("  " + (" " * gap).join(parts)).rstrip(), width))
         lines += [line for note in self._notes(len(rows)) for line in _folded(note, width)]
         return "\n".join(lines)
@@ -89,21 +91,28 @@ class Sheet(Displayed):
         out = ["<div>"]
         if self.title:
             out.append(f"<p><strong>{escaped(self.title)}</strong></p>")
-        shown = 0
+        lines: list[str] = []
         if columns:
-            head = [_cell("th", name, right[i]) for i, name in enumerate(columns)]
-            out += ["<table><thead><tr>", *head, "</tr></thead><tbody>"]
             for row in rows:
                 line = "".join(_cell("td", cell, right[i]) for i, cell in enumerate(row))
                 room -= len(line.encode())
                 if room < 0:
                     break
-                out.append(f"<tr>{line}</tr>")
-                shown += 1
-            out.append("</tbody></table>")
-        out += [f"<p>{escaped(note)}</p>" for note in self._notes(shown)]
+                lines.append(f"<tr>{line}</tr>")
+            head = "".join(_cell("th", name, right[i]) for i, name in enumerate(columns))
+            tall = self.tall if len(lines) > self.tall + 1 else len(lines)
+            out.append(_html_table(head, lines[:tall]))
+            if lines[tall:]:
+                rest = f"the {len(lines) - tall:,} rows below these"
+                out.append(f"<details><summary>{rest}</summary>{_html_table(head, lines[tall:])}</details>")
+        out += [f"<p>{escaped(note)}</p>" for note in self._notes(len(lines))]
         out.append("</div>")
         return "".join(out)
+
+    @property
+    def tall(self) -> int:
+        """How many rows are in sight in HTML; a click opens the others."""
+        return _TALL
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         rows = [[_plain(value) for value in row[:_COLUMNS]] for row in self.rows[:_ROWS]]
@@ -120,6 +129,25 @@ class Sheet(Displayed):
             any(row[i] for row in rows) and all(_NUMBER.fullmatch(row[i]) for row in rows if row[i])
             for i in range(min(len(self.columns), _COLUMNS))
         ]
+
+
+@dataclass(frozen=True, repr=False)
+class OnRequest(Sheet):
+    """A table that stands closed: a click opens it in HTML; in text its title and ``hint``, how to see it, stand for
+    it."""
+
+    hint: str = ""
+
+    def text(self, width: int = WIDTH) -> str:
+        return "\n".join(_folded(f"{self.title}: {self.hint}", width))
+
+    def html(self, room: int = _BYTES) -> str:
+        inside = replace(self, title="")
+        return f"<details><summary>{escaped(self.title)}</summary>{Sheet.html(inside, room)}</details>"
+
+    @property
+    def tall(self) -> int:
+        return _ROWS
 
 
 class Stacked(Displayed):
@@ -185,6 +213,15 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def named(value: Any) -> Any:
+    """Return a key as it is shown: a number that is a name has no thousands separators.
+
+    >>> named(1042)
+    '1042'
+    """
+    return str(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else value
+
+
 def share(count: int, total: int) -> str:
     """Return a share to a tenth of a percent; what is some reads neither as none (0.0 %) nor as all (100.0 %)."""
     tenths = round(1000 * count / total) if total else 0
@@ -224,7 +261,9 @@ def _plain(value: Any) -> str:
         return instant(value)
     if isinstance(value, timedelta):
         return duration(value)
-    return _printable(str(value)[: _VALUE + 1])  # one more than is shown, so that the cut shows
+    text = str(value)
+    more = f"… {len(text) - _VALUE:,} more letters" if len(text) > _VALUE else ""
+    return _printable(text[:_VALUE]) + more
 
 
 def _float(value: float) -> str:
@@ -245,6 +284,17 @@ def _fit(text: str, width: int) -> str:
     return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
 
+def _cut(cell: str, width: int) -> str:
+    """Return a cell in ``width`` columns, without its middle where it is wider; what follows ``over``, a window, stays:
+    in it the columns of one aggregate differ."""
+    if cell_len(cell) <= width:
+        return cell
+    window = cell.rfind(" over ")
+    tail = cell[window:] if window >= 0 and cell_len(cell) - window < width - _HEAD else ""
+    head = set_cell_size(cell, width - 1 - cell_len(tail)).rstrip()
+    return f"{head}…{tail}"
+
+
 def _pad(text: str, width: int, right: bool) -> str:
     return " " * (width - cell_len(text)) + text if right else set_cell_size(text, width)
 
@@ -254,6 +304,10 @@ def escaped(text: str) -> str:
     return "<br>".join(html.escape(_printable(line)) for line in text.split("\n"))
 
 
+def _html_table(head: str, lines: Sequence[str]) -> str:
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
 def _cell(tag: str, text: str, right: bool) -> str:
     align = "right" if right else "left"
-    return f'<{tag} style="text-align: {align}">{escaped(_fit(text, _VALUE))}</{tag}>'
+    return f'<{tag} style="text-align: {align}">{escaped(text)}</{tag}>'

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
-from fstk.display import Displayed, Sheet, Stacked, duration, instant
+from fstk.display import Displayed, OnRequest, Sheet, Stacked, duration, instant, named
 
 
 def test_numbers_stand_right_and_words_left() -> None:
@@ -98,3 +98,33 @@ def test_parts_stand_below_each_other_and_share_the_room() -> None:
     assert len(Two()._repr_html_().encode()) < 100_000
     assert Two()._repr_html_().count("more rows") == 2
     assert Two().display().title == "first"
+
+
+def test_a_tall_table_is_low_in_a_notebook_and_whole_on_request() -> None:
+    html = Sheet("", ["n"], [[number] for number in range(80)]).html()
+    seen, opened = html.split("<details>")
+    assert seen.count("<td") == 24
+    assert opened.count("<td") == 56
+    assert "<summary>the 56 rows below these</summary>" in opened
+    assert "<details>" not in Sheet("", ["n"], [[number] for number in range(25)]).html()
+    every = OnRequest("each of the 80", ["n"], [[number] for number in range(80)], hint="--columns")
+    assert every.text() == "each of the 80: --columns"
+    assert every.html().startswith("<details><summary>each of the 80</summary>")
+    assert every.html().count("<td") == 80
+
+
+def test_a_long_text_is_cut_and_what_is_missing_is_counted() -> None:
+    sheet = Sheet("", ["text"], [["x" * 1_200], ["y" * 200]])
+    assert "x" * 200 + "… 1,000 more letters<" in sheet.html()
+    assert "y" * 200 + "<" in sheet.html()
+
+
+def test_a_cell_that_is_too_wide_keeps_its_window() -> None:
+    cell = "sum(amount) filter (where quantity > 1 and kind = 'gift') over [as_of − 30 d, as_of)"
+    [_, line] = Sheet("", ["meaning"], [[cell]]).text(60).splitlines()
+    assert line == "  sum(amount) filter (where quan… over [as_of − 30 d, as_of)"
+    assert Sheet("", ["meaning"], [[cell]]).text(30).splitlines()[1] == "  sum(amount) filter (where q…"
+
+
+def test_a_key_is_a_name_and_has_no_separators() -> None:
+    assert [named(value) for value in (1042, Decimal("1042"), "a", True, None)] == ["1042", "1042", "a", True, None]

@@ -44,6 +44,7 @@ def pit(
     output: Annotated[
         str | None, Option("-o", "--output", metavar="NAME", help="Bind the training set to this variable.")
     ] = None,
+    columns: Annotated[bool, Option("--columns", help="One line per column, however many there are.")] = False,
     code: Annotated[bool, Option("--code", help="Print the same as plain Python; no row is read.")] = False,
     widget: AsWidget = False,
 ) -> Displayed | Opened:
@@ -69,7 +70,10 @@ def pit(
     request = parse(call.namespace, call.text, labels, label, at, as_known, spine, exclude=left_out, defaults=defaults)
     if output is not None:
         call.bind(output, request.training_set())
-    return request.code() if code else request.preview(every=every, one=one, bound=output)
+    if code:
+        return request.code()
+    preview = request.preview(every=every, one=one, bound=output)
+    return preview.every_column() if columns else preview
 
 
 def why(

@@ -27,11 +27,15 @@ def tables(
     return catalog.tables({key: value if equals else None for key, equals, value in wanted}, text)
 
 
-def show(table: Annotated[str, Argument(metavar="TABLE", help="The table's name.")]) -> Displayed:
+def show(
+    table: Annotated[str, Argument(metavar="TABLE", help="The table's name.")],
+    columns: Annotated[bool, Option("--columns", help="One line per column, however many there are.")] = False,
+) -> Displayed:
     """Show a feature table or a source: keys, columns, tags."""
     from fstk.verbs import tables as catalog
 
-    return catalog.show(table)
+    found = catalog.show(table)
+    return catalog.every_column(found) if columns else found
 
 
 def history(table: Annotated[str, Argument(metavar="TABLE", help="The table's name.")]) -> Displayed:

@@ -35,6 +35,7 @@ def windows(
     points: Annotated[
         str | None, Option(metavar="SOURCE[,COLUMN]", help="Features at the keys and times of this table or variable.")
     ] = None,
+    columns: Annotated[bool, Option("--columns", help="One line per column, however many there are.")] = False,
     write: Annotated[bool, Option("--write", help="Merge the features into the table.")] = False,
     redefine: Annotated[
         bool, Option("--redefine", help="With --write: let features that are there mean another thing from now on.")
@@ -80,4 +81,7 @@ def windows(
         return request.code()
     if redefine and not write:
         raise InvalidInput("--redefine is for --write; without it nothing is written.")
-    return request.write(redefine=redefine) if write else request.preview()
+    if write:
+        return request.write(redefine=redefine)
+    preview = request.preview()
+    return preview.every_column() if columns else preview

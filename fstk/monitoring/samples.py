@@ -12,14 +12,13 @@ import pyarrow.compute as pc
 from fstk.columns.arrays import doubles
 from fstk.engines.types import spark_type
 from fstk.errors import TypeMismatch, UnsupportedType
+from fstk.sparklines import LUMP, edges, shares, sparklines
 
 _CATEGORIES = 20  # more make the Jensen-Shannon distance of two samples of 2,000 rows near its limit by chance
 _FEW_VALUES = 5
 _BINS = 8
-_LUMP = 0.6  # of one side in one bin is no picture
 _LEAST_BINS = 3
 _REACH = 10  # times the width of the reference's middle half: what lies further from its median counts as there
-_MARKS = "▁▂▃▄▅▆▇█"
 _OTHERS = "(others)"
 Of = Literal["values", "missing", "unseen"]
 """What of a feature is compared: its values, the share of rows without one, or that of values unseen before."""
@@ -98,7 +97,7 @@ def _numbers(sides: list[np.ndarray], there: list[np.ndarray]) -> Sample:
         order = {value: repr(value).removesuffix(".0") for value in np.unique(both).tolist()}
         texts = [np.asarray([order.get(value) for value in side.tolist()], dtype=object) for side in sides]
         return _categories(texts, there, list(order.values()))
-    shares = _pictured(clean, both)
+    pictured = _pictured(clean, both)
     low, middle, high = np.quantile(clean[0], [0.25, 0.5, 0.75])
     bounds = middle - _REACH * (high - low), middle + _REACH * (high - low)
     clipped = low < high and bool(both.min() < bounds[0] or both.max() > bounds[1])
@@ -106,25 +105,18 @@ def _numbers(sides: list[np.ndarray], there: list[np.ndarray]) -> Sample:
         sides, clean = ([np.clip(side, *bounds) for side in some] for some in (sides, clean))
     sides, standardised = _standardised(sides, clean)
     adjusted = ", ".join(word for word, done in (("clipped", clipped), ("standardised", standardised)) if done)
-    return Sample(sides[0], sides[1], True, _sizes(there), _sparklines(shares), adjusted)
+    return Sample(sides[0], sides[1], True, _sizes(there), _sparklines(pictured), adjusted)
 
 
 def _pictured(clean: list[np.ndarray], both: np.ndarray) -> list[np.ndarray]:
     """Return the shares of both sides in bins of one width, or, where nearly all would lie in one of these, as money
     does, in bins that hold as many values each of the two sides together."""
-    edges = np.quantile(both, [0.01, 0.99])
-    if edges[0] == edges[1]:
-        edges = np.array([both.min(), both.max()])
-    bins = np.linspace(edges[0], edges[1], _BINS + 1)
-    shares = _in_bins(clean, bins)
-    if max(float(side.max()) for side in shares) <= _LUMP:
-        return shares
+    alike = edges(both, _BINS)
+    pictured = [shares(side, alike) for side in clean]
+    if max(float(side.max()) for side in pictured) <= LUMP:
+        return pictured
     ranked = np.unique(np.quantile(both, np.linspace(0, 1, _BINS + 1)))
-    return _in_bins(clean, ranked) if len(ranked) > _LEAST_BINS else shares
-
-
-def _in_bins(clean: list[np.ndarray], bins: np.ndarray) -> list[np.ndarray]:
-    return [np.histogram(np.clip(side, bins[0], bins[-1]), bins)[0] / len(side) for side in clean]
+    return [shares(side, ranked) for side in clean] if len(ranked) > _LEAST_BINS else pictured
 
 
 def _standardised(sides: list[np.ndarray], clean: list[np.ndarray]) -> tuple[list[np.ndarray], bool]:
@@ -181,7 +173,6 @@ def _sizes(there: list[np.ndarray]) -> tuple[int, int]:
     return int(there[0].sum()), int(there[1].sum())
 
 
-def _sparklines(shares: list[np.ndarray]) -> tuple[str, str]:
-    top = max(float(side.max()) for side in shares) or 1.0
-    lines = ["".join(_MARKS[round(share / top * (len(_MARKS) - 1))] for share in side) for side in shares]
-    return lines[0], lines[1]
+def _sparklines(pictured: list[np.ndarray]) -> tuple[str, str]:
+    reference, now = sparklines(pictured)
+    return reference, now

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from fstk.columns.instants import given, instant, microseconds
 from fstk.columns.typing import EntityKeys
-from fstk.display import Displayed, Sheet, duration
+from fstk.display import Displayed, Sheet, duration, named
 from fstk.errors import InvalidInput, StoreUnavailable, UnknownColumn, UnknownTable, WriteConflict, nearest
 from fstk.online.codec import RowCodec
 from fstk.online.keys import KeyCodec
@@ -49,24 +49,33 @@ class OnlineRows(Displayed, list[dict[str, Any]]):
     """
 
     def __init__(
-        self, table: str, rows: list[dict[str, Any]], found: list[KeyState], source_version: int, now: datetime
+        self,
+        table: str,
+        rows: list[dict[str, Any]],
+        found: list[KeyState],
+        source_version: int,
+        now: datetime,
+        keys: Sequence[str] = (),
     ) -> None:
         super().__init__(rows)
         self.table = table
         self.found = found
         self.source_version = source_version
         self.now = now
+        self._keys = keys
 
     def display(self) -> Sheet:
-        """Return one line per key, with status and age; of few keys with many features one column per key."""
+        """Return one line per key, with status and age; of one key, or of few with many features, one column per
+        key."""
         title = f"{self.table} online · source version {self.source_version}"
         names = list(self[0]) if self else []
         ages = [None if found.event_time is None else duration(self.now - found.event_time) for found in self.found]
-        if len(self) <= _FEW < len(names):
+        rows = [{name: named(row[name]) if name in self._keys else row[name] for name in names} for row in self]
+        if len(rows) == 1 or len(rows) <= _FEW < len(names):
             states = zip(self.found, ages, strict=True)
             heads = [found.status if age is None else f"{found.status}, {age}" for found, age in states]
-            return Sheet(title, ("column", *heads), [(name, *(row[name] for row in self)) for name in names])
-        lines = [(found.status, age, *row.values()) for found, age, row in zip(self.found, ages, self, strict=True)]
+            return Sheet(title, ("column", *heads), [(name, *(row[name] for row in rows)) for name in names])
+        lines = [(found.status, age, *row.values()) for found, age, row in zip(self.found, ages, rows, strict=True)]
         return Sheet(title, ("status", "age", *names), lines)
 
 
@@ -284,7 +293,7 @@ class _Asked:
                 row.update(dict.fromkeys(of.features))
             rows.append(row)
             found.append(state)
-        return OnlineRows(of.table.name, rows, found, of.source_version, at)
+        return OnlineRows(of.table.name, rows, found, of.source_version, at, names)
 
 
 def _named(tables: Mapping[str, _Table], name: str) -> _Table:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 import pyarrow as pa
@@ -15,14 +15,18 @@ from fstk.lint.power import Power
 from fstk.lint.report import LintReport
 from fstk.lint.training import lint_training_set
 from fstk.lint.windows import lint_windows
+from fstk.matrix import MANY, Place, matrix, named, on_request
+from fstk.previews.distribution import TOLD, distribution
 from fstk.previews.loaded import LoadedJoin
 from fstk.previews.pictures import draw, most_telling
 from fstk.previews.timeline import Timeline
+from fstk.tables.definition import Definitions
 from fstk.training import run
 from fstk.training.plan import TrainingPlan
 from fstk.training.resolve import Join, Output
 from fstk.training.summary import Summary
 
+_TELLING = 8  # inputs that are listed of many
 _BAR = 40  # letters of a bar that tells all
 _FROM = {"FeatureFunction": "function", "key": "frame: key", "time": "frame: time"}
 _NO_TIME_TELLS = (
@@ -58,7 +62,8 @@ class KnownShare:
 @dataclass(frozen=True, repr=False)
 class TrainingSetPreview(Stacked):
     """What a training set would be, seen on ``summary.labels`` of all ``total`` labels; ``joined`` is what it was
-    computed on, for further questions."""
+    computed on, for further questions. ``defined`` is, by table, how windowed features were made, and ``spread`` how
+    the values of each input are distributed."""
 
     joined: LoadedJoin
     summary: Summary
@@ -69,11 +74,13 @@ class TrainingSetPreview(Stacked):
     pictures: tuple[Timeline, ...]
     lint: LintReport
     closing: str
+    defined: Mapping[str, Definitions] = field(default_factory=dict)
+    spread: Mapping[str, str] = field(default_factory=dict)
 
     def parts(self) -> Sequence[Displayed]:
         """Return findings first when there are any, then shares per lookup and feature, and the pictures."""
         shown: list[Displayed] = [] if self.lint.clean else [self.lint]
-        shown += [self._lookups(), self._inputs(), *self._falls()]
+        shown += [self._lookups(), *self._inputs(), *self._falls()]
         shown += [self._known()] if self.known else []
         clean = "lint: clean · " if self.lint.clean else ""
         return [*shown, *self.pictures, Sheet("", (), (), [clean + self.closing])]
@@ -85,7 +92,26 @@ class TrainingSetPreview(Stacked):
         rows = [(self._short[row[0]], *row[1:]) for row in table.rows]
         return replace(table, title=f"{labels} ({some}) × {rest}", rows=rows)
 
-    def _inputs(self) -> Sheet:
+    def _inputs(self) -> list[Sheet]:
+        """Return a line per input; of many those that tell most or are of no window, and the others by aggregate and
+        window."""
+        every = self.every_column()
+        if len(self.inputs) <= MANY:
+            return [every]
+        places: dict[str, list[Place]] = {}
+        for one in self.inputs:
+            found = None if one.table is None else self.defined.get(one.table, {}).get(one.feature)
+            if found is not None:
+                aggregate = named(one.name, found.window, found.expression)
+                places.setdefault(self._from(one), []).append(Place(aggregate, found.window, self.spread[one.name]))
+        windowed = {one.name for one in self.inputs if self.defined.get(one.table or "", {}).get(one.feature)}
+        telling = sorted((one for one in self.inputs if one.now), key=lambda one: -one.now.value if one.now else 0)
+        chosen = {one.name for one in telling[:_TELLING]} | {row[0] for row in every.rows} - windowed
+        first = replace(every, rows=[row for row in every.rows if row[0] in chosen])
+        folded = [matrix(f"{table}: {TOLD}", some) for table, some in places.items()]
+        return [first, *folded, on_request(replace(every, notes=()), len(every.rows))]
+
+    def every_column(self) -> Sheet:
         """Return a line per column that would reach a model: what it alone tells of the label, and its nulls."""
         nulls = {one.feature: one for one in self.features}
         measure = next((one.now.measure for one in self.inputs if one.now is not None), None)
@@ -160,11 +186,19 @@ def short_names(tables: Sequence[str]) -> dict[str, str]:
     return {name: part if list(last.values()).count(part) == 1 else name for name, part in last.items()}
 
 
-def preview(joined: LoadedJoin, total: int, one: LoadedJoin | None = None, *, closing: str) -> TrainingSetPreview:
+def preview(
+    joined: LoadedJoin,
+    total: int,
+    one: LoadedJoin | None = None,
+    *,
+    closing: str,
+    defined: Mapping[str, Definitions] | None = None,
+) -> TrainingSetPreview:
     """Return what the training set of ``joined`` comes to for its labels, all of ``total`` or a sample.
 
     ``one`` is a join of the one label to draw; None chooses one of ``joined`` that has something to tell. When a join
-    is as known, the preview also says what that changes. ``closing`` is the last line.
+    is as known, the preview also says what that changes. ``closing`` is the last line, ``defined`` how the features of
+    each table are computed, where that is known.
     """
     plan, labels, engine = joined.plan, joined.labels, joined.engine
     summary = run.summary(plan, joined.answers_of_now, engine)
@@ -175,7 +209,10 @@ def preview(joined: LoadedJoin, total: int, one: LoadedJoin | None = None, *, cl
     features = _features(plan, rows, summary)
     told = inputs(plan, labels, joined.tables, informed=True)
     lint = lint_join(joined, told)
-    return TrainingSetPreview(joined, summary, total, features, tuple(told), known, pictures, lint, closing)
+    spread = {name: distribution(rows.column(name)) for name in (one.name for one in told) if name in rows.schema.names}
+    return TrainingSetPreview(
+        joined, summary, total, features, tuple(told), known, pictures, lint, closing, defined or {}, spread
+    )
 
 
 def lint_join(joined: LoadedJoin, measured: Sequence[Input] | None = None) -> LintReport:

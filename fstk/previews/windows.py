@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
@@ -20,6 +20,8 @@ from fstk.engines.direct import DirectEngine, stored_schema
 from fstk.engines.types import arrow_schema, quoted_name
 from fstk.lint.report import LintReport
 from fstk.lint.windows import lint_windows
+from fstk.matrix import MANY, matrix, on_request
+from fstk.previews.distribution import TOLD, distribution
 from fstk.previews.loaded import rows_among
 from fstk.tables.definition import redefined
 from fstk.tables.plan import TablePlan, plan_create
@@ -48,11 +50,12 @@ class Sample:
 @dataclass(frozen=True, repr=False)
 class WindowPreview(Stacked):
     """What windowed features would be as a feature table: the table's plan, columns with meaning, rows of a few
-    entities, findings. Nothing is written."""
+    entities, findings. Nothing is written. ``spread`` is how each column's values are distributed in those rows."""
 
     table: TablePlan
     windows: WindowPlan
     samples: tuple[Sample, ...]
+    spread: Mapping[str, str]
     lint: LintReport
     redefinition: RedefinitionPlan | None = None
     events: SourceReport | None = None
@@ -60,21 +63,37 @@ class WindowPreview(Stacked):
 
     def parts(self) -> Sequence[Displayed]:
         """Return what lint found, the plan, and further rows."""
-        more = self.samples[1 : 1 + _MORE]
-        rows = [(one.column, *(sample.values[one.column] for sample in more)) for one in self.windows.features]
-        further = [Sheet("", ("column", *(sample.where for sample in more)), rows)] if more else []
         clean = "lint: clean · " if self.lint.clean else ""
         closing = f"{clean}nothing written yet · {self.closing}"
         changes = [] if self.redefinition is None else [self.redefinition]
-        shown = [*changes, self._plan(), *further, Sheet("", (), (), [closing])]
+        many = len(self.windows.features) > MANY
+        plan = self._folded() if many else [self.every_column(), *self._further()]
+        shown = [*changes, *plan, Sheet("", (), (), [closing])]
         return shown if self.lint.clean else [self.lint, *shown]
+
+    def _folded(self) -> list[Sheet]:
+        """Return the columns by aggregate and window, with how their values are spread, and each of them on request."""
+        every = self.every_column()
+        places = [one.place(self.spread.get(one.column, one.type)) for one in self.windows.features]
+        seen = [f"{TOLD} · in the rows of a few entities"] if self.spread else []
+        return [
+            matrix(every.title, places, [*seen, *every.notes]),
+            on_request(replace(every, notes=()), len(places)),
+        ]
+
+    def _further(self) -> list[Sheet]:
+        """Return the features of the other samples, a column each."""
+        more = self.samples[1 : 1 + _MORE]
+        rows = [(one.column, *(sample.values[one.column] for sample in more)) for one in self.windows.features]
+        return [Sheet("", ("column", *(sample.where for sample in more)), rows)] if more else []
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the features take for granted, and the events that they leave out."""
         return (*self.windows.notes, *_ignored(self.events))
 
-    def _plan(self) -> Sheet:
+    def every_column(self) -> Sheet:
+        """Return the table's plan with a line per feature: its type, its meaning, its value in the first sample."""
         table, change = self.table.table, self.table.action.upper()
         features = plural(len(self.windows.features), "feature")
         title = f"{table.name} · plan: {change}, keys {keys_text(table)}, {features}"
@@ -150,7 +169,8 @@ def preview(
     plan = plan_create(wanted, existing)
     changed = None if existing is None or plan.refusal else _redefinition(features, points, existing, rows, own)
     counted = _counted(source, keys, at, features.source_name)
-    return WindowPreview(plan, windows, samples, LintReport.of(found), changed, counted)
+    spread = {name: distribution(rows.column(name)) for name in columns} if rows.num_rows else {}
+    return WindowPreview(plan, windows, samples, spread, LintReport.of(found), changed, counted)
 
 
 def _redefinition(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
 from fstk.columns.typing import ColumnNames, SchemaLike
-from fstk.display import Displayed, Sheet, plural
+from fstk.display import Displayed, Sheet, Stacked, plural
 from fstk.engines.base import Schema, TableVersion
 from fstk.engines.sparktypes import struct_type
 from fstk.engines.types import TIME_TYPES, arrow_type, spark_type
 from fstk.errors import InvalidInput, InvalidName, UnknownColumn, UnsupportedType, nearest
+from fstk.matrix import MANY, Place, matrix, named, on_request
 from fstk.tables.definition import Definitions, origins
 from fstk.tables.history import Version, definitions_at
 from fstk.tables.report import WriteReport
@@ -59,7 +60,7 @@ class TableDefinition:
 
 
 @dataclass(frozen=True, repr=False)
-class FeatureTable(Displayed, TableDefinition):
+class FeatureTable(Stacked, TableDefinition):
     """A feature table at its newest version, as ``get_table`` and ``create_table`` return it.
 
     Attributes:
@@ -113,7 +114,23 @@ class FeatureTable(Displayed, TableDefinition):
     def _columns(self) -> list[tuple[str, str, str]]:
         return [(name, kind, role(self, name)) for name, kind in self.schema.items()]
 
-    def display(self) -> Sheet:
+    def parts(self) -> Sequence[Displayed]:
+        """Return every column, or of many windowed features first their types by aggregate and window."""
+        every, defined = self.every_column(), self.definitions
+        if len(defined) <= MANY:
+            return [every]
+        places = [
+            Place(named(name, one.window, one.expression), one.window, self.schema[name])
+            for name, one in defined.items()
+        ]
+        return [matrix(every.title, places, every.notes), on_request(replace(every, notes=()), len(self.schema))]
+
+    def every_column(self) -> Sheet:
+        """Return a line per column, with its type and role, and its meaning where that was recorded.
+
+        >>> [row[0] for row in fe.get_table(name="shop.spend").every_column().rows]
+        ['customer_id', 'as_of', 'spend_30d']
+        """
         rows = "" if self.rows is None else f" · {self.rows:,} rows"
         time = self.timeseries_column or "the point"
         version = f"v{self.version}" if self.report is None else self.report.outcome

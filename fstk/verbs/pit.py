@@ -69,7 +69,8 @@ class PitRequest:
         if one is not None:
             drawn = LoadedJoin.read(plan, label_of(self.labels, plan, one), sources, as_known=self.as_known)
         picture = f"one label: %fstk explain {bound} KEY" if bound else "one label: --one KEY · make it: -o NAME"
-        return preview(joined, total, drawn, closing=f"{picture} · plain Python: --code")
+        defined = {table.name: table.definitions for table in self.tables}
+        return preview(joined, total, drawn, closing=f"{picture} · plain Python: --code", defined=defined)
 
     def plan(self) -> TrainingPlan:
         """Return what will be joined with what; reads no row."""

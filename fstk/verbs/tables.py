@@ -55,6 +55,11 @@ def show(name: str) -> FeatureTable | Source | LogTable:
     return find_source(name) or find_log(name) or open_catalog().get(name)
 
 
+def every_column(found: FeatureTable | Source | LogTable) -> Displayed:
+    """Return a feature table with one line per column; others are never folded."""
+    return found.every_column() if isinstance(found, FeatureTable) else found
+
+
 def tag(name: str, setting: Mapping[str, str], deleting: Sequence[str]) -> FeatureTable:
     """Set and delete tags of a feature table, and return it; raises UnknownTable, UnknownName: a tag to delete that it
     lacks, InvalidInput: a tag that is not one."""

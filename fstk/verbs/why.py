@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from fstk.columns.instants import given
 from fstk.columns.length import LIFETIME, read_window
-from fstk.display import Displayed, Sheet, Stacked, instant, plural
+from fstk.display import Displayed, Sheet, Stacked, instant, named, plural
 from fstk.engines.base import CHANGE_TYPE, COMMIT_VERSION
 from fstk.engines.choice import engine_for
 from fstk.errors import InvalidInput, UnknownColumn, UnknownName, nearest
@@ -40,6 +40,7 @@ class Why(Stacked):
     stored: pa.Scalar
     computed: pa.Scalar
     picture: Timeline
+    entity: tuple[str, ...] = ()
 
     @property
     def equal(self) -> bool:
@@ -50,10 +51,12 @@ class Why(Stacked):
         number = self.rows.num_rows
         hidden = [f"… {number - _ROWS:,} rows before these"] if number > _ROWS else []
         last = self.rows.slice(max(0, number - _ROWS))
+        events = last.to_pylist()
         these = "this row" if number == 1 else f"these {number:,} rows"
         verdict = "equal, bit for bit" if self.equal else f"NOT EQUAL to {_plain(self.stored)}"
         told = [self.origin, f"recomputed from {these} alone: {_plain(self.computed)}   {verdict}"]
-        listed = Sheet(self.title, last.column_names, [list(row.values()) for row in last.to_pylist()], hidden)
+        rows = [[named(value) if name in self.entity else value for name, value in row.items()] for row in events]
+        listed = Sheet(self.title, last.column_names, rows, hidden)
         return [listed, Sheet("", (), (), told), self.picture]
 
 
@@ -124,7 +127,15 @@ def _traced(
     )
     written = f" · v{writer.version}{f' by {writer.writer}' if writer.writer else ''}"
     title = f"{place} = {definition.words(table.timeseries_column)}"
-    return Why(title, f"{definition.origin}{written}", made, row.column(feature)[0], found.values[0], picture)
+    return Why(
+        title,
+        f"{definition.origin}{written}",
+        made,
+        row.column(feature)[0],
+        found.values[0],
+        picture,
+        definition.entity,
+    )
 
 
 def _row(table: FeatureTable, key: str, at: str | None) -> tuple[pa.Table, datetime]:

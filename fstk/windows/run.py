@@ -281,7 +281,13 @@ def _planned(
         kinds[reduction.name] = kind if reduction.group is None else _map_type(reduction, types[reduction.group], kind)
     closed, align = features.closed, features.align
     return tuple(
-        PlannedFeature(column, kinds[aggregate.name], meaning(aggregate.text, length, closed, at, align))
+        PlannedFeature(
+            column,
+            kinds[aggregate.name],
+            meaning(aggregate.text, length, closed, at, align),
+            aggregate.text,
+            length.name,
+        )
         for column, aggregate, length in features.features
     )
 

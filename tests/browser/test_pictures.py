@@ -1,4 +1,4 @@
-"""The timeline in nbconvert's HTML, at the widths that people have, light, dark and printed."""
+"""A timeline and a plan of many features in nbconvert's HTML, at the widths that people have, light, dark, printed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page
 from fstk.previews.timeline import Timeline
 from tests.browser.lab import IMAGES
 from tests.browser.pictures import measured, middle
+from tests.previews.eighty import eighty
 
 pytestmark = pytest.mark.browser
 
@@ -49,11 +50,19 @@ class Exported(NamedTuple):
 
 @pytest.fixture
 def exported(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Exported]:
-    """A notebook with the picture as nbconvert's HTML, in a page that reaches nothing outside."""
-    shown = timeline()
-    data = {"text/html": shown._repr_html_(), "text/plain": repr(shown)}
-    cell = new_code_cell("%fstk explain training_set 1042", outputs=[new_output("display_data", data)])
-    html, _ = HTMLExporter(theme=request.param).from_notebook_node(new_notebook(cells=[cell]))
+    """A notebook with a timeline and a plan of eighty features as nbconvert's HTML, in a page that reaches nothing."""
+    both = [
+        ("%fstk explain training_set 1042", timeline()),
+        ("%%fstk windows feature_store.customer_features", eighty()),
+    ]
+    cells = [
+        new_code_cell(
+            code,
+            outputs=[new_output("display_data", {"text/html": shown._repr_html_(), "text/plain": repr(shown)})],
+        )
+        for code, shown in both
+    ]
+    html, _ = HTMLExporter(theme=request.param).from_notebook_node(new_notebook(cells=cells))
     context = browser.new_context(offline=True)
     page = context.new_page()
     page.set_content(html, wait_until="domcontentloaded")
@@ -62,16 +71,21 @@ def exported(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Expor
 
 
 @pytest.mark.parametrize("exported", ["light", "dark"], indirect=True)
-def test_dates_stand_under_their_marks_at_any_width_and_on_paper(exported: Exported) -> None:
+def test_what_is_shown_fits_at_any_width_and_on_paper(exported: Exported) -> None:
     page, theme = exported
     svg = page.locator("svg[role=img]")
     for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 500})
+        page.set_viewport_size({"width": width, "height": 1_400})
         found = agreeing(measured(svg))
+        plan = page.locator(".jp-OutputArea-output").last.evaluate(
+            "it => [it.scrollHeight, it.scrollWidth, innerWidth]"
+        )
+        assert plan[0] < 1_000
+        assert plan[1] < plan[2]
         ink = sum(float(part) for part in found["colour"].strip("rgba()").split(",")[:3])
         assert (ink > 382) == (theme == "dark")
         if os.environ.get("FSTK_SCREENSHOTS"):
-            page.screenshot(path=IMAGES / f"timeline-{theme}-{width}.png")
+            page.screenshot(path=IMAGES / f"shown-{theme}-{width}.png")
     page.set_viewport_size({"width": 700, "height": 500})  # of a page of paper
     page.emulate_media(media="print")
     agreeing(measured(svg))

@@ -15,6 +15,7 @@ from tests.notebook.examples import HOSTILE, example, shown_classes
 
 TAGS = {
     *("div", "p", "strong", "table", "thead", "tbody", "tr", "th", "td", "br", "pre"),
+    *("details", "summary"),
     *("svg", "g", "desc", "text", "rect", "path", "circle"),
 }
 CLASSES = shown_classes()

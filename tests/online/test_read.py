@@ -165,6 +165,14 @@ def test_one_key_and_none_are_shown(store: OnlineSpec) -> None:
     assert repr(read_online("s.t", [], store=store)).startswith("s.t online")
 
 
+def test_one_row_is_a_list_and_its_key_has_no_separators(store: OnlineSpec) -> None:
+    keys = [{"id": 1042, "region": "n"}]
+    lines = [line.split() for line in repr(read_online("s.t", keys, store=store)).splitlines()]
+    assert lines[1:4] == [["column", "missing"], ["id", "1042"], ["region", "n"]]
+    many = repr(read_online("s.t", keys * 2, store=store))
+    assert "1042" in many
+
+
 def test_what_decides_of_expiry_is_an_instant(store: OnlineSpec) -> None:
     with pytest.raises(NaiveDatetime, match="now"):
         read_online("s.t", [], store=store, now=datetime(2024, 1, 1))

@@ -15,6 +15,7 @@ from fstk.errors import BadExpression, InvalidInput, UnknownColumn, UnknownName,
 from fstk.previews.join import TrainingSetPreview, preview
 from fstk.previews.loaded import LoadedJoin
 from fstk.tables.configured import open_catalog
+from fstk.tables.definition import FeatureDefinition
 from fstk.training.training_set import TrainingSet, create_training_set
 from tests.notebook.cells import refused, result, shown
 from tests.notebook.tables import DAY, INSTANT, START, labels, spend, write
@@ -235,6 +236,27 @@ def test_what_serves_a_function_alone_is_not_shown(labelled: InteractiveShell) -
     )
     seen = preview(LoadedJoin.read(made.plan, labels(), {}, as_known=True), 6, closing="")
     assert [one.feature for one in seen.features] == ["total"]
+
+
+def test_many_inputs_are_shown_by_aggregate_and_window(
+    labelled: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fstk.previews.join.MANY", 1)
+    monkeypatch.setattr("fstk.previews.join._TELLING", 0)
+    lookup = FeatureLookup("feature_store.customer_features", "customer_id", timestamp_lookup_key="event_ts")
+    made = create_training_set(labels(), [lookup], "is_churned", catalog=open_catalog())
+    spend = {
+        name: FeatureDefinition(expression, "30d", ("customer_id",), "purchased_at")
+        for name, expression in (("txn_count_30d", "count(*)"), ("total_spend_30d", "sum(amount)"))
+    }
+    defined = {"feature_store.customer_features": spend}
+    seen = preview(LoadedJoin.read(made.plan, labels(), {}), 6, closing="", defined=defined)
+    text = repr(seen)
+    assert re.search(r"^  txn_count = count\(\*\) +[▁-█]+ 67%$", text, re.MULTILINE)
+    assert re.search(r"^  total_spend = sum\(amount\) +[▁-█]+ 67%$", text, re.MULTILINE)
+    assert "  txn_count_30d" not in text  # on request
+    assert {row[0] for row in seen.every_column().rows} >= {"region", "txn_count_30d", "total_spend_30d"}
+    assert "  region" in text  # of no window: it stays
 
 
 def test_explain_says_why_a_function_comes_to_nothing(labelled: InteractiveShell) -> None:

@@ -125,3 +125,15 @@ def test_what_has_no_answer_is_said_in_a_sentence(
     error = refused(shell, f"%fstk why {words}")
     assert type(error) is kind
     assert says in str(error)
+
+
+def test_a_table_of_many_windowed_features_is_shown_by_aggregate_and_window(
+    shell: InteractiveShell, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fstk.tables.spec.MANY", 1)
+    text = shown(shell, "%fstk show shop.spend").splitlines()
+    assert text[1].split() == ["aggregate", "30d"]
+    assert text[2].split() == ["txn_count", "=", "count(*)", "bigint"]
+    assert text[-1] == "each of the 4 columns: --columns lists them, in Python .every_column()"
+    every = shown(shell, "%fstk show shop.spend --columns")
+    assert "count(*) over the 30 days before as_of" in every
