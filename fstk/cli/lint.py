@@ -24,8 +24,8 @@ def lint(
 ) -> Displayed:
     """Name leaks in feature tables, notebooks, SQL and training sets.
 
-    They are: the clock in feature SQL, one instant for all rows, windows that hold the label, the label itself. In a
-    terminal the exit code is 3 when there are any.
+    They are: the clock, later rows, unordered windows, shuffled splits in SQL and Python; one instant for all rows,
+    windows that hold the label, the label itself. In a terminal the exit code is 3 when there are any.
     """
     from fstk.verbs import lint as checks
 

@@ -1,16 +1,18 @@
-"""Leaks that the text of a query or of a notebook's cell shows: what reads the clock, or the label itself."""
+"""Leaks that the text of a query or of a notebook's cells shows: the clock, later rows, the label itself."""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from fstk.engines.sql.clock import FUNCTIONS, clock_uses
 from fstk.engines.sql.scalar import scalar
 from fstk.errors import BadExpression
+from fstk.lint.code import Code, Known, called, calls, given
 from fstk.lint.dated import dated
 from fstk.lint.report import Finding
+from fstk.lint.rules import CLOCK, lint_looks
 
 _TAKES_SQL = frozenset(("sql", "expr", "selectExpr", "Aggregate", "FeatureFunction"))
 _SQL_CELLS = ("%%fstk", "%%sql", "%%sparksql")
@@ -18,47 +20,104 @@ _LABEL = re.compile(r"%%fstk\s+pit\s.*--label[\s=]+([^\s'\"]+)")
 _FUNCTION = re.compile(r"\s*expr\s+(.+)\s+as\s+`?(\w+)`?\s*,?\s*", re.IGNORECASE)
 
 
-def lint_sql(sql: str, where: str) -> list[Finding]:
-    """Name the current-time and current-date functions in feature SQL: a statement, an expression or lines of them."""
-    wrong = "over history every row is computed with today's clock, and the same run tomorrow gives other values."
-    cure = "compare with the row's own time, or with a parameter of the job such as as_of."
-    return [Finding("current-time", where, f"uses {use}: {wrong}", cure) for use in clock_uses(sql)]
+def lint_sql(sql: str, where: str, labels: Iterable[str] = ()) -> list[Finding]:
+    """Name what feature SQL, a statement, an expression or lines of them, sees too much of: the clock, later rows.
+
+    A column that is one of ``labels`` may look ahead, and no other may read one through a window.
+    """
+    return [*_of_clock(sql, where), *lint_looks(sql, where, labels)]
+
+
+def _of_clock(sql: str, where: str) -> list[Finding]:
+    return [Finding(CLOCK.code, where, f"uses {use}: {CLOCK.wrong}", CLOCK.cure) for use in clock_uses(sql)]
 
 
 def lint_cell(source: str, where: str) -> list[Finding]:
-    """Name the current-time functions in the feature SQL of a notebook cell, and functions that read the label.
+    """Name the leaks in one cell, or in a file of Python: see :func:`lint_cells`."""
+    return lint_cells([(source, where)])
 
-    In a cell of a SQL magic (``%%fstk windows``, ``%%sql``) the body is SQL. In a Python cell it is the strings given
-    to ``sql``, ``expr``, ``selectExpr``, ``Aggregate`` and ``FeatureFunction``, besides calls of PySpark's own
-    functions such as ``F.current_date()``; ``datetime.now()`` to time a run is no feature.
+
+def lint_cells(cells: Iterable[tuple[str, str]]) -> list[Finding]:
+    """Name the leaks in the cells of one notebook, in order; each with its place.
+
+    In a cell of a SQL magic (``%%fstk windows``, ``%%sql``) the body is SQL. In a Python cell SQL is the strings given
+    to ``sql``, ``expr``, ``selectExpr``, ``Aggregate`` and ``FeatureFunction``; the rest is looked at as Python:
+    ``datetime.now()`` as a column is a leak, to time a run it is none.
     """
-    first, _, body = source.lstrip().partition("\n")
-    if first.startswith(_SQL_CELLS):
-        label = _LABEL.match(first)
-        read = [(found[1], found[2]) for found in map(_FUNCTION.fullmatch, body.splitlines()) if found]
-        return [*_of_fragment(body, where), *(_of_label(label[1], read, where) if label else ())]
+    cells = list(cells)
+    read = [_read(source) for source, _ in cells]
+    known = Known()
+    for (source, _), tree in zip(cells, read, strict=True):
+        _learn(known, source, tree)
+    findings = []
+    lines = 0
+    for (source, where), tree in zip(cells, read, strict=True):
+        if tree is None:
+            findings += _of_text(source, where, known)
+        else:
+            ast.increment_lineno(tree, lines)
+            findings += _of_python(Code(tree, known), where, lines)
+        lines += len(source.splitlines())
+    return findings
+
+
+def _read(source: str) -> ast.Module | None:
+    """Return a cell's Python; None: it is SQL, of a magic or as the cell of another language."""
+    if source.lstrip().startswith(_SQL_CELLS):
+        return None
     lines = ["" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines()]
     try:
-        tree = ast.parse("\n".join(lines))
-    except SyntaxError:  # not Python: a cell of another language, which may hold SQL
-        return _of_fragment(source, where)
+        return ast.parse("\n".join(lines))
+    except SyntaxError:
+        return None
+
+
+def _learn(known: Known, source: str, tree: ast.Module | None) -> None:
+    first = source.lstrip().partition("\n")[0]
+    label = _LABEL.match(first)
+    known.labels |= {label[1]} if label else set()
+    pit = first.startswith("%%fstk pit")
+    known.trains |= pit
+    known.timed |= pit and "--at" in first.replace("=", " ").split()
+    for call in calls(tree) if tree is not None else ():
+        known.timed |= given(call, "timestamp_lookup_key") is not None
+        if called(call) == "create_training_set":
+            known.trains = True
+            known.labels |= set(_texts([one for one in [given(call, "label")] if one is not None]))
+
+
+def _of_text(source: str, where: str, known: Known) -> list[Finding]:
+    first, _, body = source.lstrip().partition("\n")
+    if not first.startswith(_SQL_CELLS):
+        return _of_fragment(source, where, known)
+    label = _LABEL.match(first)
+    read = [(found[1], found[2]) for found in map(_FUNCTION.fullmatch, body.splitlines()) if found]
+    return [*_of_fragment(body, where, known), *(_of_label(label[1], read, where) if label else ())]
+
+
+def _of_python(code: Code, where: str, before: int) -> list[Finding]:
+    def place(node: ast.expr) -> str:
+        return f"{where}, line {node.lineno - before},"
+
     findings = []
     labels: list[str] = []
     computed: list[tuple[str, str]] = []
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    for call in calls(code.tree):
+        name = called(call)
         if name == "create_training_set":
             labels += [text for one in call.keywords if one.arg == "label" for text in _texts([one.value])]
         if name == "FeatureFunction":
             texts = _texts([*call.args, *(one.value for one in call.keywords)])
             computed += [(texts[0], texts[1])] if len(texts) == 2 else []
-        at = f"{where}, line {call.lineno},"
-        findings += [Finding(one.rule, at, one.wrong, one.cure) for one in dated(call, name)]
+        findings += [Finding(one.rule, place(call), one.wrong, one.cure) for one in dated(call, name)]
         if name in FUNCTIONS and _of_pyspark(call.func):
-            findings += lint_sql(f"{name}()", at)
+            findings += _of_clock(f"{name}()", place(call))
         elif name in _TAKES_SQL:
-            for text in _strings(call):
-                findings += _of_fragment(text, at)
+            ahead = None if code.makes_label(call) else code.known
+            for text in code.sql(call):
+                findings += _of_fragment(text, place(call), ahead)
+            findings += [CLOCK.found(place(call), ast.unparse(clock)) for clock in code.clocks_in_sql(call)]
+    findings += code.findings(place)
     return [*findings, *(finding for label in labels for finding in _of_label(label, computed, where))]
 
 
@@ -80,9 +139,10 @@ def _of_label(label: str, computed: Iterable[tuple[str, str]], where: str) -> li
     return findings
 
 
-def _of_fragment(text: str, where: str) -> list[Finding]:
+def _of_fragment(text: str, where: str, known: Known | None) -> list[Finding]:
+    """Name what a text sees too much of, if it is SQL; None for ``known``: it makes labels, which may look ahead."""
     try:
-        return lint_sql(text, where)
+        return _of_clock(text, where) if known is None else lint_sql(text, where, known.labels)
     except BadExpression:  # not SQL after all: the cell's own error says so when it runs
         return []
 
@@ -93,13 +153,3 @@ def _of_pyspark(function: ast.expr) -> bool:
         return function.id != "now"
     owner = function.value if isinstance(function, ast.Attribute) else None
     return isinstance(owner, ast.Name) and owner.id in ("F", "f", "sf", "functions")
-
-
-def _strings(call: ast.Call) -> Iterator[str]:
-    for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
-        for node in (argument, *(argument.elts if isinstance(argument, ast.List | ast.Tuple) else ())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield node.value
-            elif isinstance(node, ast.JoinedStr):
-                # What Python puts into an f-string is a value to SQL, whatever it will be.
-                yield "".join(str(part.value) if isinstance(part, ast.Constant) else "0" for part in node.values)

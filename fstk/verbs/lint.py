@@ -10,7 +10,7 @@ from typing import Any
 from fstk import settings
 from fstk.errors import InvalidInput, UnknownName, UnknownTable, nearest
 from fstk.lint.report import Finding, LintReport
-from fstk.lint.sources import lint_cell, lint_sql
+from fstk.lint.sources import lint_cell, lint_cells, lint_sql
 from fstk.lint.training import lint_table
 from fstk.lint.windows import lint_windows
 from fstk.previews.join import lint_join
@@ -82,14 +82,14 @@ def _file(path: Path) -> list[Finding]:
         return lint_sql(text, path.name)
     if path.suffix == ".py":
         return lint_cell(text, path.name)
-    found = []
-    for number, cell in enumerate(cells, 1):
-        if cell.get("cell_type") == "code":
-            found += lint_cell("".join(cell.get("source", "")), f"{path.name}, cell {number}")
-    return found
+    return lint_cells(
+        ("".join(cell.get("source", "")), f"{path.name}, cell {number}")
+        for number, cell in enumerate(cells, 1)
+        if cell.get("cell_type") == "code"
+    )
 
 
 def _history(namespace: Mapping[str, Any]) -> list[Finding]:
     shell = namespace["get_ipython"]()
     cells = enumerate(shell.history_manager.input_hist_raw)
-    return [finding for number, source in cells for finding in lint_cell(source, f"In[{number}]")]
+    return lint_cells((source, f"In[{number}]") for number, source in cells)
