@@ -21,6 +21,8 @@ from fstk.lint.rules import (
     is_moment,
 )
 
+SQL_CELLS = ("%%fstk", "%%sql", "%%sparksql")
+"""Magics whose cells hold SQL."""
 _TOTALS = frozenset(("mean", "avg", "sum", "min", "max", "std", "stddev", "var", "median", "count", "quantile", "last"))
 _SHIFTS = frozenset(("shift", "diff", "pct_change"))
 _LEARNING = ("Scaler", "Encoder", "Imputer", "Transformer", "Discretizer", "PCA")
@@ -40,6 +42,21 @@ class Known:
     timed: bool = False
     trains: bool = False
     assigned: list[tuple[int, str, ast.expr | None]] = field(default_factory=list)
+
+
+def without_magics(source: str) -> str:
+    """Return a cell's Python, on the lines that it has there."""
+    return "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines())
+
+
+def read_python(source: str) -> ast.Module | None:
+    """Return the tree of a cell; None: it is SQL, of a magic or as the cell of another language."""
+    if source.lstrip().startswith(SQL_CELLS):
+        return None
+    try:
+        return ast.parse(without_magics(source))
+    except SyntaxError:
+        return None
 
 
 def called(call: ast.Call) -> str:

@@ -16,56 +16,69 @@ _MORE = "It knows times, texts and nearness to the label; what a row was made of
 
 @dataclass(frozen=True)
 class Finding:
-    """One leak: its kind (``code``), ``where`` it is (table, column or cell), what is wrong, and how to mend it."""
+    """One leak: its kind (``code``), ``where`` it is (table, column or cell), what is wrong, and how to mend it; or why
+    it is ``accepted``."""
 
     code: str
     where: str
     message: str
     cure: str
+    accepted: str = ""
 
 
 @dataclass(frozen=True, repr=False)
 class LintReport(Displayed):
-    """What the checks found, and why they could not look at all that they should have (``unread``)."""
+    """What the checks found, and why they could not look at all that they should have (``unread``); apart from these
+    what was ``accepted`` with a reason, and ``notes`` on acceptances that do nothing."""
 
     findings: tuple[Finding, ...] = ()
     unread: tuple[str, ...] = ()
+    accepted: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, findings: Iterable[Finding], unread: Iterable[object] = ()) -> LintReport:
+    def of(cls, findings: Iterable[Finding], unread: Iterable[object] = (), notes: Iterable[str] = ()) -> LintReport:
         """Return the report of some findings, each named once."""
-        return cls(tuple(dict.fromkeys(findings)), tuple(map(str, unread)))
+        every = tuple(dict.fromkeys(findings))
+        found, accepted = (tuple(one for one in every if bool(one.accepted) is taken) for taken in (False, True))
+        return cls(found, tuple(map(str, unread)), accepted, tuple(notes))
 
     @property
     def clean(self) -> bool:
-        """Whether all was looked at and nothing was found."""
+        """Whether all was looked at and nothing was found that is not accepted."""
         return not self.findings and not self.unread
 
     def display(self) -> Sheet:
         """Return one paragraph per finding, and per table that could not be looked at."""
         unread = [f"NOT LOOKED AT  {reason}" for reason in self.unread]
-        return Sheet("", (), (), [*map(_paragraph, self.findings), *unread] or ["lint: clean.", _MORE])
+        found = [*map(_paragraph, self.findings), *unread] or ["lint: clean.", _MORE]
+        return Sheet("", (), (), [*found, *map(_accepted, self.accepted), *(f"NOTE  {note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
         """Return each finding as a box that differs from the text around it, with its cure on a line of its own."""
-        rest = LintReport((), self.unread)
+        lines = self.display().notes[len(self.findings) :]
         boxes = "".join(map(_box, self.findings))
-        return boxes if self.findings and not self.unread else boxes + rest.display().html()
+        return boxes + Sheet("", (), (), lines).html() if lines else boxes
 
 
 def _paragraph(finding: Finding) -> str:
     first, *rest = finding.message.split("\n")
     lines = textwrap.wrap(f"{_MARK} LEAK  {finding.where} {first}", WIDTH, subsequent_indent=_INDENT)
-    for line in [*rest, f"Cure: {finding.cure}"]:
+    for line in [*rest, f"Cure: {finding.cure} [{finding.code}]"]:
         lines += textwrap.wrap(line, WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT)
     return "\n".join(lines)
+
+
+def _accepted(finding: Finding) -> str:
+    text = f"ACCEPTED  {finding.code} at {finding.where} because {finding.accepted}".replace(", because", " because")
+    return "\n".join(textwrap.wrap(text, WIDTH, subsequent_indent=_INDENT))
 
 
 def _box(finding: Finding) -> str:
     return (
         f'<div style="{_BOX}"><strong style="color: #c62828">{_MARK} LEAK</strong> '
         f"<strong>{escaped(finding.where)}</strong> {escaped(finding.message)}<br>"
-        f"<strong>Cure:</strong> {escaped(finding.cure)}</div>"
+        f"<strong>Cure:</strong> {escaped(finding.cure)} [{finding.code}]</div>"
     )
 
 

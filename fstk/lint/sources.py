@@ -9,13 +9,12 @@ from collections.abc import Iterable
 from fstk.engines.sql.clock import FUNCTIONS, clock_uses
 from fstk.engines.sql.scalar import scalar
 from fstk.errors import BadExpression
-from fstk.lint.code import Code, Known, called, calls, given
+from fstk.lint.code import SQL_CELLS, Code, Known, called, calls, given, read_python
 from fstk.lint.dated import dated
 from fstk.lint.report import Finding
 from fstk.lint.rules import CLOCK, lint_looks
 
 _TAKES_SQL = frozenset(("sql", "expr", "selectExpr", "Aggregate", "FeatureFunction"))
-_SQL_CELLS = ("%%fstk", "%%sql", "%%sparksql")
 _LABEL = re.compile(r"%%fstk\s+pit\s.*--label[\s=]+([^\s'\"]+)")
 _FUNCTION = re.compile(r"\s*expr\s+(.+)\s+as\s+`?(\w+)`?\s*,?\s*", re.IGNORECASE)
 
@@ -45,7 +44,7 @@ def lint_cells(cells: Iterable[tuple[str, str]]) -> list[Finding]:
     ``datetime.now()`` as a column is a leak, to time a run it is none.
     """
     cells = list(cells)
-    read = [_read(source) for source, _ in cells]
+    read = [read_python(source) for source, _ in cells]
     known = Known()
     for (source, _), tree in zip(cells, read, strict=True):
         _learn(known, source, tree)
@@ -59,17 +58,6 @@ def lint_cells(cells: Iterable[tuple[str, str]]) -> list[Finding]:
             findings += _of_python(Code(tree, known), where, lines)
         lines += len(source.splitlines())
     return findings
-
-
-def _read(source: str) -> ast.Module | None:
-    """Return a cell's Python; None: it is SQL, of a magic or as the cell of another language."""
-    if source.lstrip().startswith(_SQL_CELLS):
-        return None
-    lines = ["" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines()]
-    try:
-        return ast.parse("\n".join(lines))
-    except SyntaxError:
-        return None
 
 
 def _learn(known: Known, source: str, tree: ast.Module | None) -> None:
@@ -88,7 +76,7 @@ def _learn(known: Known, source: str, tree: ast.Module | None) -> None:
 
 def _of_text(source: str, where: str, known: Known) -> list[Finding]:
     first, _, body = source.lstrip().partition("\n")
-    if not first.startswith(_SQL_CELLS):
+    if not first.startswith(SQL_CELLS):
         return _of_fragment(source, where, known)
     label = _LABEL.match(first)
     read = [(found[1], found[2]) for found in map(_FUNCTION.fullmatch, body.splitlines()) if found]

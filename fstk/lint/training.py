@@ -22,6 +22,8 @@ from fstk.training.kernel import as_of_join, find, times
 from fstk.training.plan import TrainingPlan
 from fstk.training.resolve import Join
 
+OF_TABLE = frozenset(("one-instant", "time-outside-keys", "holds-the-label"))
+"""What a table alone is looked at for, before any label is known."""
 _MOST = 0.5
 _PREDICTION = "prediction"  # what score_batch adds: a table of scores, honestly all of one instant after one scoring
 # A date may well be an attribute (a birthday, the first purchase); one called like this says when the row was known.

@@ -153,11 +153,14 @@ def test_a_report_reads_as_a_leak_with_its_cure() -> None:
         "⚠ LEAK  customer_features.txn_count_30d and 1 more closes at the label's own instant\n"
         '      (closed="both"): the event being predicted is counted.\n'
         "      61,204 labels, 100 % have an event at exactly event_ts.\n"
-        '      Cure: closed="left" (the default), or shift the label.'
+        '      Cure: closed="left" (the default), or shift the label. [holds-the-label]'
     )
     page = report._repr_html_()
     assert "border-left: 4px solid" in page
-    assert "<br><strong>Cure:</strong> closed=&quot;left&quot; (the default), or shift the label.</div>" in page
+    assert (
+        "<br><strong>Cure:</strong> closed=&quot;left&quot; (the default), or shift the label. [holds-the-label]</div>"
+        in page
+    )
 
 
 def test_a_report_escapes_what_it_names_and_fits_its_width() -> None:

@@ -63,6 +63,33 @@ def test_tables_are_looked_at(shell: InteractiveShell, filled: Path) -> None:
     assert text.count("LEAK") == 2
 
 
+def test_a_tag_of_a_table_accepts_with_its_reason(shell: InteractiveShell, filled: Path) -> None:
+    rows = spend()
+    stamped = rows.set_column(1, "as_of", pa.array([START] * rows.num_rows, rows.schema.field("as_of").type))
+    tags = {
+        "accept_one_instant": "all was known before the first label",
+        "accept_time_outside_keys": "it is a birthday",
+    }
+    about = {"primary_keys": '["customer_id"]', "timeseries_column": "as_of"}
+    write(filled / "feature_store" / "stamped", stamped, **about, **{f"tag.{key}": tags[key] for key in tags})
+    text = shown(shell, "%fstk lint feature_store.stamped")
+    assert text.startswith("lint: clean.")
+    assert "ACCEPTED  one-instant at feature_store.stamped.as_of because all was known before the first" in text
+    assert "NOTE  feature_store.stamped accepts time-outside-keys, which nothing there needs." in text
+    write(filled / "feature_store" / "bare", stamped, **about, **{"tag.accept_one_instant": " "})
+    assert "bare accepts one-instant without a reason" in shown(shell, "%fstk lint feature_store.bare")
+
+
+def test_a_comment_of_a_file_accepts_with_its_reason(shell: InteractiveShell, filled: Path, tmp_path: Path) -> None:
+    book = new_notebook(cells=[new_code_cell(f"{CLOCK}  # fstk: accept current-time because it is no feature")])
+    nbformat.write(book, tmp_path / "features.ipynb")
+    (tmp_path / "features.sql").write_text("-- fstk: accept current-time because of tests\nSELECT now() FROM t")
+    for name in ("features.ipynb", "features.sql"):
+        text = shown(shell, f"%fstk lint {tmp_path / name}")
+        assert text.startswith("lint: clean.")
+        assert f"ACCEPTED  current-time at {name}" in text
+
+
 def test_a_table_that_cannot_be_read_is_not_called_clean(
     shell: InteractiveShell, filled: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

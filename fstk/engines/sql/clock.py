@@ -38,6 +38,11 @@ def tokens_of(sql: str) -> list[Token]:
         raise BadExpression(f"{sql!r} is not SQL: {error}") from error
 
 
+def comments_of(sql: str) -> list[str]:
+    """Return the comments of SQL, each without its signs; raises BadExpression as :func:`tokens_of`."""
+    return [comment for token in tokens_of(sql) for comment in token.comments]
+
+
 def _use(tokens: list[Token], position: int) -> str | None:
     token = tokens[position]
     name = token.text.lower()
