@@ -7,6 +7,7 @@ from typing import Annotated
 from typer import Argument, Context, Option
 
 from fstk.cli.call import AsWidget, Opened, call_of, opened
+from fstk.cli.prove import gated
 from fstk.display import Displayed
 from fstk.errors import InvalidInput
 
@@ -41,6 +42,9 @@ def pit(
         list[str] | None,
         Option(metavar="NAME=VALUE", help="Stands for the nulls of this feature; may be repeated."),
     ] = None,
+    prove: Annotated[
+        bool, Option("--prove", help="Prove what is looked up: rewrite the future, make the features again, compare.")
+    ] = False,
     output: Annotated[
         str | None, Option("-o", "--output", metavar="NAME", help="Bind the training set to this variable.")
     ] = None,
@@ -73,7 +77,13 @@ def pit(
     if code:
         return request.code()
     preview = request.preview(every=every, one=one, bound=output)
-    return preview.every_column() if columns else preview
+    preview = preview.every_column() if columns else preview
+    if not prove:
+        return preview
+    from fstk.verbs.prove import prove_join
+
+    proven = prove_join(request, preview, call.progress)
+    return gated(call, proven, proven.refusal)
 
 
 def why(

@@ -7,10 +7,18 @@ from typing import Annotated
 
 from typer import Argument, Context, Option
 
-from fstk.cli.call import call_of
+from fstk.cli.call import Call, call_of, say
 from fstk.cli.run import parameters_of
 from fstk.display import Displayed
 from fstk.errors import GateRefused
+
+
+def gated(call: Call, shown: Displayed, refusal: str | None) -> Displayed:
+    """Return what is shown; in a terminal GateRefused is raised below it, when there is a ``refusal``."""
+    if refusal is None or call.in_notebook:
+        return shown
+    say(shown)
+    raise GateRefused(refusal)
 
 
 def prove(
@@ -49,7 +57,4 @@ def prove(
     call = call_of(context)
     tell = partial(print, flush=True)
     proof = proofs.prove(call.namespace, what, labels, label, at, sample, parameters_of(parameter or []), tell)
-    if proof.proven or call.in_notebook:
-        return proof
-    print(proof, flush=True)
-    raise GateRefused(proof.verdict)
+    return gated(call, proof, proof.refusal)

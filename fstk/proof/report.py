@@ -64,14 +64,17 @@ class Proof(Stacked):
     @property
     def proven(self) -> bool:
         """Whether nothing is against it."""
-        return not self.leaks and not self.unproven
+        return self.refusal is None
 
     @property
-    def verdict(self) -> str:
+    def refusal(self) -> str | None:
         """What is against it, in a sentence."""
         if self.leaks:
             return f"{plural(len(self.leaks), 'feature')} know{'s' if len(self.leaks) == 1 else ''} the future."
-        return f"{plural(len(self.unproven), 'feature')} not proven: the table holds other values than were made here."
+        if self.unproven:
+            number = plural(len(self.unproven), "feature")
+            return f"{number} not proven: the table holds other values than were made here."
+        return None
 
     def parts(self) -> Sequence[Displayed]:
         """Return the verdict, and the picture of each leak's label."""

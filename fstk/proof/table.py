@@ -22,11 +22,18 @@ from fstk.tables.spec import FeatureTable
 from fstk.windows.trace import computed
 
 
-def prove_table(table: FeatureTable, labels: Labels | None, sample: int, tell: Callable[[str], None]) -> Proof:
+def prove_table(
+    table: FeatureTable,
+    labels: Labels | None,
+    sample: int,
+    tell: Callable[[str], None],
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Proof:
     """Prove the features of ``table`` whose definitions are recorded, of tables; nothing is written anywhere.
 
     They are computed in memory for ``sample`` entities: of their sources as they are, with another future after each of
     two instants, and with another past. Without ``labels`` the table's own rows are asked about at their own times.
+    ``progress`` is told how often features have been computed, of how often.
 
     Raises InvalidInput: no such feature, no time, nothing to rewrite, or a past that changes nothing.
     """
@@ -44,8 +51,14 @@ def prove_table(table: FeatureTable, labels: Labels | None, sample: int, tell: C
     trial = Trial([asked], sources, windowed.entities, fixed, sample)
     again = f"computing {plural(len(definitions), 'feature')} again, of {', '.join(sources)}"
     tell(f"{again} with another future after {trial.instants} …")
-    first = windowed.made(sources)
-    results = [windowed.made({name: one.rows for name, one in sources.items()}) for sources in trial.rewritings]
+    runs: list[Made] = [sources]
+    runs += [{name: one.rows for name, one in rewritten.items()} for rewritten in trial.rewritings]
+    made = []
+    for number, rows in enumerate(runs):
+        if progress is not None:
+            progress(number, len(runs))
+        made.append(windowed.made(rows))
+    first, *results = made
     others = [name for name in table.features if name not in definitions]
     notes = [f"not looked at: {', '.join(others)}, of which no definition is recorded"] if others else []
     proof = trial.proof(f"proof of {table.name} v{table.version}", first, results, notes)

@@ -124,7 +124,7 @@ def _cuts(asked: Sequence[Asked], sources: Mapping[str, pa.Table]) -> list[int]:
         raise InvalidInput(
             "no source row is later than any label: there is no future to rewrite. Ask about earlier labels."
         )
-    return sorted({int(found[int((len(found) - 1) * share)]) for share in _QUANTILES})
+    return sorted({int(found[round((len(found) - 1) * share)]) for share in _QUANTILES})
 
 
 def nearest_labels(one: Asked, cut: int, sample: int) -> pa.Table:

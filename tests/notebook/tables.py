@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import deltalake
+import msgspec
 import pyarrow as pa
+
+from fstk.tables.definition import FeatureDefinition
 
 DAY = dt.timedelta(days=1)
 START = dt.datetime(1997, 1, 1, tzinfo=dt.UTC)
 INSTANT = pa.timestamp("us", tz="UTC")
+
+SPEND = FeatureDefinition("sum(amount)", "30d", ("customer_id",), "purchased_at", "left", "transactions", 0)
+COUNT = msgspec.structs.replace(SPEND, expression="count(*)")
 
 PURCHASES = [  # customer, days after START, amount, quantity; customer 3 bought once, customer 4 never
     (1, 0, 10.0, 1),
@@ -80,6 +86,18 @@ def write(folder: Path, rows: pa.Table, mark: dict[str, Any] | None = None, /, *
             told = {"fstk": "0.1.0", "run": None, "write": "test", **(mark or {})}
             action["commitInfo"]["userMetadata"] = json.dumps(told)
     log.write_text("\n".join(json.dumps(action) for action in actions))
+
+
+def defined(version: int = 0, **definitions: FeatureDefinition) -> dict[str, Any]:
+    """What a commit says of features that are computed of ``transactions``."""
+    told = {name: msgspec.to_builtins(one) for name, one in definitions.items()}
+    return {"defined": told, "sources": {"transactions": version}, "points": "calendar"}
+
+
+def write_defined(folder: Path) -> None:
+    """Write :func:`spend` with the definitions of its features."""
+    mark = defined(total_spend_30d=SPEND, txn_count_30d=COUNT)
+    write(folder, spend(), mark, primary_keys='["customer_id"]', timeseries_column="as_of")
 
 
 def fill(warehouse: Path) -> None:

@@ -21,7 +21,7 @@ from fstk.training import run, training_set
 from fstk.training.training_set import TrainingSet
 from fstk.verbs import pit
 from tests.notebook.cells import refused, result
-from tests.notebook.tables import labels
+from tests.notebook.tables import labels, write_defined
 
 LOOKUP = "feature_store.customer_features on customer_id within 30d"
 HARD = re.compile(r"#[0-9a-fA-F]{3,8}\b|rgb|hsl|\b(?:black|white|red|green|blue|gr[ae]y)\b")
@@ -164,6 +164,29 @@ def test_labels_are_stepped_through_one_status_at_a_time(joining: JoinPreview) -
     assert controls["number"].value == 2
     controls["previous"].click()
     assert "label 1 of 2" in words(joining.one.value)
+
+
+def test_what_the_join_looks_up_is_proven_at_a_click(filled: Path) -> None:
+    write_defined(filled / "shop" / "spend")
+    given = {"label": "is_churned", "namespace": {"labels": labels()}}
+    joining = JoinPreview("labels", lookups="shop.spend on customer_id", **given)
+    progress = joining.controls["progress"]
+    assert progress.layout.visibility == "hidden"
+    told: list[int] = []
+    progress.observe(lambda change: told.append(change["new"]), "value")
+    joining.controls["prove"].click()
+    assert "PROVED nothing changed" in words(joining.result.value)
+    assert "6 labels (all)" in words(joining.result.value)
+    assert told == [1, 2, 3, 4]
+    assert (progress.value, progress.max, progress.layout.visibility) == (4, 4, "visible")
+    joining.controls["lookups"].value = LOOKUP
+    assert progress.layout.visibility == "hidden"
+    assert "PROVED" not in joining.result.value
+    joining.controls["prove"].click()
+    assert "NOT PROVED feature_store.customer_features: of none" in words(joining.result.value)
+    joining.controls["lookups"].value = ""
+    joining.controls["prove"].click()
+    assert "Write a lookup a line" in joining.result.value
 
 
 def test_a_changed_lookup_keeps_the_status_where_it_still_occurs(joining: JoinPreview) -> None:

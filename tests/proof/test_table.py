@@ -83,7 +83,7 @@ def test_honest_windows_are_proven_and_nothing_is_written(warehouse: Path) -> No
     make(warehouse, "spend", events(), points())
     before = hashes(warehouse)
     found = proof_of("shop.spend")
-    assert (found.proven, found.labels, found.features) == (True, 320 + 480, 8)
+    assert (found.proven, found.labels, found.features) == (True, 320 + 500, 8)
     assert repr(found).startswith("proof of shop.spend v0")
     assert "PROVED  nothing changed" in repr(found)
     assert found.moved > 0
@@ -137,7 +137,7 @@ def test_labels_ask_at_their_own_times_and_counts_alone_are_not_blind(warehouse:
     )
     found = proof_of("shop.spend", "--labels", "labels", "--at", "t", "--label", "y")
     assert (found.proven, found.features) == (True, 8)
-    assert found.instants[0] == START + 69 * DAY
+    assert found.instants[0] == START + 70 * DAY
     make(warehouse, "counted", events(), points(), aggregates=AGGREGATES[1:2])
     assert proof_of("shop.counted").features == 2
 

@@ -1,6 +1,7 @@
 """``%%fstk pit``, ``explain`` and their pictures, in real cells and without a JVM."""
 
 import datetime as dt
+import io
 import json
 import re
 from pathlib import Path
@@ -11,14 +12,16 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from fstk import FeatureEngineeringClient, FeatureFunction, FeatureLookup, Spine
-from fstk.errors import BadExpression, InvalidInput, UnknownColumn, UnknownName, UnknownTable
+from fstk.cli.app import run_command
+from fstk.errors import BadExpression, GateRefused, InvalidInput, UnknownColumn, UnknownName, UnknownTable
 from fstk.previews.join import TrainingSetPreview, preview
 from fstk.previews.loaded import LoadedJoin
 from fstk.tables.configured import open_catalog
 from fstk.tables.definition import FeatureDefinition
 from fstk.training.training_set import TrainingSet, create_training_set
+from fstk.verbs.prove import ProvenJoin
 from tests.notebook.cells import refused, result, shown
-from tests.notebook.tables import DAY, INSTANT, START, labels, spend, write
+from tests.notebook.tables import DAY, INSTANT, START, labels, spend, write, write_defined
 
 HEAD = "%%fstk pit labels --label is_churned --at event_ts"
 BOTH = "feature_store.customer_features on customer_id\nfeature_store.regions on region\n"
@@ -454,3 +457,29 @@ def test_a_feature_that_is_far_better_now_than_a_step_earlier_is_drawn_and_named
     assert re.search(r"total +at the label's instant +R² 0\.9\d █{35,}", text)
     assert re.search(r"total +a step earlier +R² 0\.0\d █{1,3}$", text, re.MULTILINE)
     assert max(len(line) for line in text.splitlines()) <= 100
+
+
+def test_what_is_looked_up_is_proven_below_the_join(labelled: InteractiveShell, filled: Path) -> None:
+    write_defined(filled / "shop" / "spend")
+    head = HEAD + " --prove"
+    seen: ProvenJoin = result(labelled, f"{head}\nshop.spend on customer_id")
+    assert seen.refusal is None
+    assert [(one.proven, one.features) for one in seen.proofs] == [(True, 2)]
+    text = repr(seen)
+    assert text.startswith("6 labels (all)")
+    assert text.index("lint: clean") < text.index("proof of shop.spend v0") < text.index("PROVED  nothing changed")
+    seen = result(labelled, f"{head}\nshop.spend (txn_count_30d as n) on customer_id\n{BOTH}")
+    assert [one.features for one in seen.proofs] == [1]
+    assert len(seen.open) == 2
+    assert "NOT PROVED  feature_store.regions has no time" in repr(seen)
+    assert "feature_store.customer_features: of none of its features" in str(seen.refusal)
+
+
+def test_in_a_terminal_what_is_not_proven_is_no_success(
+    filled: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(filled / "default" / "labels", labels())
+    monkeypatch.setattr("sys.stdin", io.StringIO("feature_store.customer_features on customer_id"))
+    with pytest.raises(GateRefused, match="of none of its features"):
+        run_command(["pit", "labels", "--label", "is_churned", "--at", "event_ts", "--prove"])
+    assert "6 labels (all)" in capsys.readouterr().out

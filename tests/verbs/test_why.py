@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -12,25 +11,17 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from fstk.errors import InvalidInput, UnknownColumn, UnknownName, UnknownTable
-from fstk.tables.definition import FeatureDefinition
 from tests.notebook.cells import refused, result, shown
-from tests.notebook.tables import DAY, INSTANT, START, purchases, spend, write
+from tests.notebook.tables import DAY, INSTANT, SPEND, START, defined, purchases, spend, write, write_defined
 
 KEYS: dict[str, str] = {"primary_keys": '["customer_id"]', "timeseries_column": "as_of"}
-SPEND = FeatureDefinition("sum(amount)", "30d", ("customer_id",), "purchased_at", "left", "transactions", 0)
-COUNT = msgspec.structs.replace(SPEND, expression="count(*)")
-
-
-def mark(version: int = 0, **defined: FeatureDefinition) -> dict[str, Any]:
-    definitions = {name: msgspec.to_builtins(one) for name, one in defined.items()}
-    return {"defined": definitions, "sources": {"transactions": version}, "points": "calendar"}
 
 
 @pytest.fixture
 def table(filled: Path) -> Path:
     """``shop.spend``, whose features are defined."""
     folder = filled / "shop" / "spend"
-    write(folder, spend(), mark(total_spend_30d=SPEND, txn_count_30d=COUNT), **KEYS)
+    write_defined(folder)
     return folder
 
 
@@ -69,7 +60,7 @@ def test_the_source_is_read_as_it_was_then(shell: InteractiveShell, table: Path,
 def test_each_row_has_the_definition_of_the_version_that_wrote_it(shell: InteractiveShell, table: Path) -> None:
     at = pa.array([START + 80 * DAY], INSTANT)
     row = {"customer_id": [3], "as_of": at, "txn_count_30d": [1], "total_spend_30d": [2.0]}
-    write(table, pa.table(row), mark(total_spend_30d=msgspec.structs.replace(SPEND, expression="sum(amount * 2)")))
+    write(table, pa.table(row), defined(total_spend_30d=msgspec.structs.replace(SPEND, expression="sum(amount * 2)")))
     new = result(shell, "%fstk why shop.spend total_spend_30d --key 3")
     assert "= sum(amount * 2) over the 30 days" in new.title
     assert (new.stored.as_py(), new.equal) == (2.0, True)
@@ -86,7 +77,7 @@ def test_each_row_has_the_definition_of_the_version_that_wrote_it(shell: Interac
 def test_a_value_that_its_rows_do_not_make_is_told(shell: InteractiveShell, filled: Path) -> None:
     rows = spend()
     more = rows.set_column(3, "total_spend_30d", pc.add(rows["total_spend_30d"], 1e-14))
-    write(filled / "shop" / "wrong", more, mark(total_spend_30d=SPEND), **KEYS)
+    write(filled / "shop" / "wrong", more, defined(total_spend_30d=SPEND), **KEYS)
     text = shown(shell, "%fstk why shop.wrong total_spend_30d --key 2 --at 1997-01-15")
     assert "recomputed from this row alone: 7.0   NOT EQUAL to 7.00000000000001" in text
 
@@ -121,7 +112,7 @@ def test_what_has_no_answer_is_said_in_a_sentence(
     shell: InteractiveShell, table: Path, filled: Path, words: str, kind: type, says: str
 ) -> None:
     frame = msgspec.structs.replace(SPEND, source=None, source_version=None)
-    write(filled / "shop" / "frame", spend(), mark(total_spend_30d=frame), **KEYS)
+    write(filled / "shop" / "frame", spend(), defined(total_spend_30d=frame), **KEYS)
     error = refused(shell, f"%fstk why {words}")
     assert type(error) is kind
     assert says in str(error)

@@ -12,14 +12,14 @@ import pyarrow.compute as pc
 from fstk.display import instant
 from fstk.notebook.widgets.columns import schema, times
 from fstk.notebook.widgets.panel import NARROW, Panel, as_in_cells, button, choice, lines, observe, variables
-from fstk.previews.join import short_names
+from fstk.previews.join import TrainingSetPreview, short_names
 from fstk.previews.loaded import LoadedJoin
 from fstk.previews.pictures import draw
 from fstk.tables.configured import local_names
 from fstk.training.explain import STATUSES, label_schema
 from fstk.verbs.explain import LabelExplanation, lines_of
 from fstk.verbs.names import frames_in
-from fstk.verbs.pit import parse
+from fstk.verbs.pit import PitRequest, parse
 
 _NONE = "(none)"
 _EXAMPLE = "feature_store.customer_features (spend_30d) on customer_id within 30d"
@@ -54,13 +54,18 @@ class JoinPreview(Panel):
             "number": ipywidgets.BoundedIntText(description="Label no.", value=1, min=1, max=1, layout=NARROW),
             "previous": button("Previous", "The label before this one"),
             "next": button("Next", "The label after this one"),
+            "prove": button("Prove", "Rewrite the future, make the features again, and compare"),
+            "progress": ipywidgets.IntProgress(value=0, min=0, max=1, description="Runs"),
         }
         rows = [["labels", "at", "label"], ["lookups"], ["as_known"], ["status", "number", "previous", "next"]]
+        rows += [["prove", "progress"]]
         super().__init__(controls, rows, "Point-in-time join")
         self.one = ipywidgets.HTML()
         as_in_cells(self.one)
         self.box.children = [*self.box.children[:-1], self.one, self.result]
+        controls["progress"].layout.visibility = "hidden"
         self._joined: LoadedJoin | None = None
+        self._asked: tuple[PitRequest, TrainingSetPreview] | None = None
         self._rows: list[int] = []
         observe([controls["labels"]], lambda: self.take(self._offer_columns))
         observe([controls[name] for name in ("label", "at", "lookups", "as_known")], self.refresh)
@@ -68,6 +73,7 @@ class JoinPreview(Panel):
         observe([controls["number"]], lambda: self.if_free(self._draw))
         controls["previous"].on_click(lambda button: self._step(-1))
         controls["next"].on_click(lambda button: self._step(1))
+        controls["prove"].on_click(lambda button: self.work(self._prove))
         self.take(self._offer_columns)
 
     def _offer_columns(self) -> None:
@@ -86,8 +92,9 @@ class JoinPreview(Panel):
 
     def _preview(self) -> None:
         chosen = {name: self.controls[name].value for name in ("labels", "label", "at", "lookups", "as_known")}
-        self._joined = None
+        self._joined = self._asked = None
         self.one.value = ""
+        self.controls["progress"].layout.visibility = "hidden"
         if chosen["labels"] is None or not chosen["lookups"].strip():
             self.ask(f"Write a lookup a line, as in: {_EXAMPLE}")
             return
@@ -101,10 +108,29 @@ class JoinPreview(Panel):
         )
         shown = request.preview(every=False, one=None, bound=None)
         self._joined = shown.joined
-        self.show(replace(shown, pictures=(), closing="one label at a time: above"))
+        shown = replace(shown, pictures=(), closing="one label at a time: above")
+        self._asked = request, shown
+        self.show(shown)
         self.tell(request.code().text)
         self._offer_statuses()
         self._filter()
+
+    def _prove(self) -> None:
+        """Show below the join what came of proving its tables."""
+        if self._asked is None:
+            self._preview()
+            return
+        from fstk.verbs.prove import prove_join  # with runners of notebooks, which no preview needs
+
+        progress = self.controls["progress"]
+        progress.value = 0
+        progress.layout.visibility = "visible"
+        self.show(prove_join(*self._asked, self._advance))
+        progress.value = progress.max
+
+    def _advance(self, done: int, total: int | None) -> None:
+        progress = self.controls["progress"]
+        progress.max, progress.value = max(total or done, 1), done
 
     def _offer_statuses(self) -> None:
         """Offer the statuses that each lookup comes to, with their numbers of labels."""
