@@ -24,7 +24,7 @@ from tests.notebook.cells import refused, result
 from tests.notebook.tables import labels, write_defined
 
 LOOKUP = "feature_store.customer_features on customer_id within 30d"
-HARD = re.compile(r"#[0-9a-fA-F]{3,8}\b|rgb|hsl|\b(?:black|white|red|green|blue|gr[ae]y)\b")
+HARD = re.compile(r"#[0-9a-fA-F]{3,8}\b|rgb|hsl|\b(?:black|white(?!-space)|red|green|blue|gr[ae]y)\b")
 
 
 def words(html: str) -> str:
