@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Literal
@@ -12,6 +11,7 @@ from typer import Argument, Context, Option
 from fstk.cli.call import AsWidget, Call, Opened, call_of, opened
 from fstk.display import Displayed
 from fstk.errors import GateRefused
+from fstk.progress import at_work
 
 Table = Annotated[str, Argument(metavar="TABLE", help="The table's name.")]
 To = Annotated[str | None, Option("--to", metavar="URL", help="The online store; by default that of the settings.")]
@@ -54,7 +54,7 @@ def publish(
     if code:
         return request.code()
     call = call_of(context)
-    with _bar(call) as progress:
+    with _bar(call, "publishing") as progress:
         report = request.run(progress)
     if report.failed and not call.in_notebook:
         print(report, flush=True)
@@ -85,7 +85,7 @@ def parity(
     if code:
         return request.code()
     call = call_of(context)
-    with _bar(call) as progress:
+    with _bar(call, "comparing") as progress:
         report = request.run(progress)
     if report.ok or call.in_notebook:
         return report
@@ -94,14 +94,9 @@ def parity(
 
 
 @contextmanager
-def _bar(call: Call) -> Iterator[Callable[[int, int | None], None] | None]:
-    if call.in_notebook or not sys.stdout.isatty():
+def _bar(call: Call, what: str) -> Iterator[Callable[[int, int | None], None] | None]:
+    if call.in_notebook:
         yield call.progress
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
-
-    columns = (BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(file=sys.stdout), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with at_work(what) as told:
+        yield told

@@ -17,11 +17,13 @@ from fstk.engines.spark import SparkEngine, has_delta, stopped
 from fstk.engines.start import databricks, launch, remote
 from fstk.engines.start.packages import installed
 from fstk.errors import EngineUnavailable, InvalidInput, UnknownName, nearest
+from fstk.progress import at_work
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _STARTS = {"spark": launch.start, "remote": remote.start, "databricks": databricks.start}
+_BEGINS = {"spark": "starting Spark", "remote": "connecting to Spark", "databricks": "connecting to Databricks"}
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ def _connected(engine: str | None, given: dict[str, str]) -> SparkSession:
             else:
                 if found is not None and found.name == wanted == "spark":
                     raise InvalidInput("a Spark session is already running with its own settings. .stop() it first.")
-                _opened = _Opened(SparkEngine(_STARTS[wanted](loaded, given), wanted), given)
+                with at_work(_BEGINS[wanted]):
+                    _opened = _Opened(SparkEngine(_STARTS[wanted](loaded, given), wanted), given)
             _lost = None
         if engine not in (None, _opened.engine.name):
             raise InvalidInput(f"a session of engine {_opened.engine.name!r} is open. .stop() it before {engine!r}.")

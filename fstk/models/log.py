@@ -21,6 +21,7 @@ from fstk.errors import BadExpression, InvalidInput
 from fstk.models import inputs, saved, trust
 from fstk.models.registry import DIGEST, Registry
 from fstk.models.spec import FILE, PROBABILITIES, ModelRecord
+from fstk.progress import at_work
 from fstk.training.plan import TrainingPlan
 from fstk.training.training_set import TrainingSet
 
@@ -65,6 +66,7 @@ class ModelVersion(Displayed):
         return [f'prediction: {second}with result_type="array<double>" those of {listed}']
 
 
+@at_work("logging the model")
 def log_model(
     model: Any,
     artifact_path: str,

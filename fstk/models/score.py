@@ -19,6 +19,7 @@ from fstk.models import trust
 from fstk.models.kernel import PREDICTION, PackedModel, Scorer
 from fstk.models.registry import LoggedModel, Registry
 from fstk.models.spec import ModelRecord, read_record
+from fstk.progress import at_work
 from fstk.training.plan import TrainingPlan
 from fstk.training.run import join
 from fstk.training.training_set import Tables, create_training_set
@@ -46,6 +47,7 @@ def open_model(model_uri: str, registry_uri: str | None) -> OpenedModel:
         return OpenedModel(found, name, record, PackedModel.pack(folder))
 
 
+@at_work("preparing the scores")
 def score_batch(
     model_uri: str,
     df: Any,

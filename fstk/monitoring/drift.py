@@ -16,6 +16,7 @@ from fstk.engines.types import quoted_name
 from fstk.errors import GateRefused, InvalidInput, UnknownColumn, nearest
 from fstk.monitoring.evidently import Answers, Question, Test, ask
 from fstk.monitoring.samples import Of, Sample, pair
+from fstk.progress import at_work
 
 _FEW_ROWS = 2_000  # up to here chance alone may move a distance to its limit, so the test asks for a p-value
 _DISTANCE = 0.1
@@ -152,6 +153,7 @@ class DriftReport(Displayed):
         return Sheet(title, columns, rows, notes)
 
 
+@at_work("comparing")
 def detect_feature_drift(
     reference_df: DataFrameLike, current_df: DataFrameLike, features: Sequence[str]
 ) -> DriftReport:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import threading
+from contextlib import nullcontext
 from typing import cast
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -14,9 +15,10 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 
 from fstk.errors import InvalidInput
 from fstk.jobs.kernel import refuse_usage
-from fstk.notebook.bar import Bar
+from fstk.notebook.bar import Bar, looked_at
 from fstk.notebook.completion import matcher
 from fstk.notebook.words import insert, split
+from fstk.progress import on_screen
 
 # These take longer to import than `%load_ext fstk` should.
 _GRAMMAR = "fstk.cli.app"
@@ -38,12 +40,19 @@ class FstkMagics(Magics):
         argv = [insert(word, namespace) for word in argv]
         cell = None if cell is None else insert(cell, namespace)
         bar = Bar()
-        shown = importlib.import_module(_GRAMMAR).run_command(argv, namespace, cell, bar)
+        try:
+            with on_screen(bar) if looked_at() else nullcontext():
+                shown = importlib.import_module(_GRAMMAR).run_command(argv, namespace, cell, bar)
+        except BaseException:
+            bar.wipe()
+            raise
         if isinstance(shown, importlib.import_module(_CALL).Opened):
             given = {name: value for name, value in shown.given.items() if value is not None}
             shown = getattr(importlib.import_module("fstk.notebook"), shown.widget)(**given)
         if shown is not None:
             bar.show(shown)  # and not returned: a verb in the middle of a cell shows what it did, too
+        else:
+            bar.wipe()
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

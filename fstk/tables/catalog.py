@@ -28,6 +28,7 @@ from fstk.errors import (
     nearest,
 )
 from fstk.journal import note
+from fstk.progress import at_work
 from fstk.tables import sql
 from fstk.tables.definition import Definitions, read_all
 from fstk.tables.grants import GrantStatement
@@ -94,7 +95,7 @@ class Catalog(ABC):
         )
         if frame is None:
             frame = engine.frame(arrow_schema(definition.schema).empty_table(), "schema")
-        with self._writing(name):
+        with self._writing(name), at_work(f"writing {name}"):
             there = self._read(name)
             plan_create(definition, there).check()
             if there is None:
@@ -114,7 +115,7 @@ class Catalog(ABC):
         engine = session_for(df, session=self._engine)
         frame = engine.frame(df, "df")
         defined = read_all(notes_of(df), engine.schema(frame))
-        with self._writing(name):
+        with self._writing(name), at_work(f"writing {name}"):
             report = merge(engine, self._target(name), frame, defined, redefine=redefine)
         note("written", name, report.version, report.inserted + report.updated)
         return report

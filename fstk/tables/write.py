@@ -19,6 +19,7 @@ from fstk.engines.spark import SparkEngine
 from fstk.engines.spark_errors import translated
 from fstk.engines.types import char_lengths, quoted_name
 from fstk.errors import DuplicateKeys, InvalidInput, NullKeys, WriteConflict
+from fstk.progress import tell_rows
 from fstk.tables import sql
 from fstk.tables.definition import Definitions, FeatureDefinition, redefined
 from fstk.tables.history import Told, Version, commit_mark
@@ -292,6 +293,7 @@ def check(engine: SparkEngine, view: str, table: TableDefinition, given: Schema)
     keys = table.keys
     partitions = [name for name in table.partition_columns if given.get(name) == "string"]
     found = engine.sql(sql.totals(view, keys, partitions, given)).collect()[0]
+    tell_rows(found.rows)
     if found.nulls:
         some = engine.arrow(engine.sql(sql.rows_without_key(view, keys, _SHOWN))).to_pylist()
         raise NullKeys(

@@ -49,3 +49,33 @@ def test_what_took_no_time_is_shown_alone_and_an_unknown_total_is_not_made_up(
     assert output.shown == ["done"]
     Bar()(7, None)
     assert output.shown[1] == f"{'░' * 20}  7   0.1 s"
+
+
+def test_a_line_without_a_result_is_wiped_and_another_is_kept_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    output, told = Output(monkeypatch), Bar()
+    told.wipe()
+    assert output.shown == []
+    told.write("starting Spark …  1 s")
+    told.clear()
+    assert output.shown == ["starting Spark …  1 s"]
+    told.wipe()
+    assert output.shown[-1] == ""
+
+
+def test_a_cell_is_looked_at_in_a_notebook_that_somebody_can_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Shell:
+        kernel: Any = None
+
+    class Kernel:
+        def __init__(self, allowed: bool) -> None:
+            self._allowed = allowed
+
+        def get_parent(self, _channel: str) -> Any:
+            return {"content": {"allow_stdin": self._allowed}}
+
+    shell = Shell()
+    monkeypatch.setattr(bar, "get_ipython", lambda: shell)
+    assert bar.below_cell() is None
+    for allowed in (True, False):
+        shell.kernel = Kernel(allowed)
+        assert (bar.below_cell() is not None) == allowed

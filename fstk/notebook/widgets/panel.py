@@ -6,9 +6,9 @@ The controls are ipywidgets' own, so that a keyboard reaches them; colours are t
 from __future__ import annotations
 
 import html
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import comm
@@ -19,12 +19,15 @@ from IPython.core.getipython import get_ipython
 from fstk.display import Displayed
 from fstk.engines.delta import one_moment
 from fstk.errors import FstkError, UnknownName, nearest
+from fstk.notebook.bar import can_answer
+from fstk.progress import on_screen
 
 _WIDE = {"width": "auto", "flex": "1 1 20em"}  # a Layout made here would be a widget made by the import
 NARROW = {"width": "13em"}
 """Layout of a control for a number."""
 _BUTTON = {"width": "auto"}
 _ROW = {"flex_flow": "row wrap"}
+_WORKING = "working …"
 _NAMES = {"description_width": "6.5em"}
 _MARKED = "border-left: 3px solid var(--jp-error-color1, currentColor); padding-left: 0.6em; margin: 0.3em 0"
 
@@ -36,17 +39,14 @@ class _Quiet(BaseComm):
         """Tell nobody."""
 
 
-def can_answer() -> bool:
-    """Return whether somebody can answer a widget: whether the cell's request lets one type (Jupyter's messaging,
-    ``allow_stdin``).
+@dataclass(frozen=True)
+class _Status:
+    """The status of a widget as what shows how far something is."""
 
-    nbclient, which papermill, nbmake and nbconvert run notebooks with, lets nobody, and saves the state of every widget
-    that it hears of in the notebook. Databricks shows widgets through a channel of its own, whatever its requests say.
-    """
-    kernel = getattr(get_ipython(), "kernel", None)
-    if kernel is None or "DATABRICKS_RUNTIME_VERSION" in os.environ:
-        return True
-    return kernel.get_parent("shell").get("content", {}).get("allow_stdin", True)
+    write: Callable[[str], None]
+
+    def clear(self) -> None:
+        self.write(_WORKING)
 
 
 class _Panel(type):
@@ -101,9 +101,9 @@ class Panel(metaclass=_Panel):
     def work(self, do: Callable[[], None]) -> None:
         """Carry out ``do``, telling that the kernel is busy meanwhile, and in one line what was refused. With an error
         what was shown for other choices goes away: it would be taken for what these come to."""
-        self._say("working …")
+        self._say(_WORKING)
         try:
-            with one_moment():
+            with one_moment(), on_screen(_Status(self._say)):
                 do()
         except FstkError as error:
             self._refuse(f"{type(error).__name__}: {error}")
