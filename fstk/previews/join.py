@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.display import Displayed, Sheet, Stacked, share
+from fstk.engines.base import COMMIT_TIMESTAMP
 from fstk.lint.inputs import Input, inputs
 from fstk.lint.power import Power
 from fstk.lint.report import LintReport
@@ -18,7 +20,7 @@ from fstk.lint.windows import lint_windows
 from fstk.matrix import MANY, Place, matrix, named, on_request
 from fstk.previews.distribution import TOLD, distribution
 from fstk.previews.loaded import LoadedJoin
-from fstk.previews.pictures import draw, most_telling
+from fstk.previews.pictures import draw, moments, most_telling
 from fstk.previews.timeline import Timeline
 from fstk.tables.definition import Definitions
 from fstk.training import run
@@ -50,13 +52,15 @@ class FeatureShare:
 
 @dataclass(frozen=True)
 class KnownShare:
-    """What "as known at" changes for one lookup: labels matched without and with it, and labels that differ."""
+    """What "as known at" changes for one lookup: labels matched by the times of rows alone and as known, and labels
+    that differ; ``late`` is when the table's first row was written, if that was after every label."""
 
     table: str
     labels: int
     matched: int
     matched_as_known: int
     differ: int
+    late: datetime | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -150,7 +154,14 @@ class TrainingSetPreview(Stacked):
             for one in self.known
         ]
         title = "as known at: a row counts from the commit that wrote it, so a backfill is not seen"
-        return Sheet(title, ("lookup", "matched", "matched as known", "labels that see other values"), rows)
+        heads = ("lookup", "matched by row times alone", "matched as known", "labels that see other values")
+        notes = [
+            f"{self._short[one.table]} was first written on {one.late.date()}, after every label: as known, none sees "
+            "a row of it · as known is for tables that were kept up as time went by"
+            for one in self.known
+            if one.late is not None
+        ]
+        return Sheet(title, heads, rows, [*notes, "the shares of labels and of nulls above are as known, too"])
 
 
 def _told(power: Power | None) -> str | None:
@@ -201,9 +212,9 @@ def preview(
     each table are computed, where that is known.
     """
     plan, labels, engine = joined.plan, joined.labels, joined.engine
-    summary = run.summary(plan, joined.answers_of_now, engine)
-    rows = run.join(plan, labels, engine)
-    known = _known(joined, rows, run.join(plan, labels, engine, as_known=True)) if joined.as_known else ()
+    summary = run.summary(plan, joined.answers, engine)
+    rows = run.join(plan, labels, engine, as_known=joined.as_known)
+    known = _known(joined, run.join(plan, labels, engine), rows) if joined.as_known else ()
     row = most_telling(joined.answers)
     pictures = draw(one, 0) if one is not None else () if row is None else draw(joined, row)
     features = _features(plan, rows, summary)
@@ -261,5 +272,16 @@ def _known(joined: LoadedJoin, rows: pa.Table, rows_known: pa.Table) -> tuple[Kn
             left, right = (pl.Series(one.column(output.name)) for one in (rows, rows_known))
             differ |= left.ne_missing(right)
         matched, matched_known = (pc.sum(pc.equal(one, "matched")).as_py() or 0 for one in (status, known))
-        shares.append(KnownShare(join.table, rows.num_rows, matched, matched_known, int(differ.sum())))
+        shares.append(
+            KnownShare(join.table, rows.num_rows, matched, matched_known, int(differ.sum()), _late(joined, join))
+        )
     return tuple(shares)
+
+
+def _late(joined: LoadedJoin, join: Join) -> datetime | None:
+    """Return when a table's first row was written, if that was after every label."""
+    if join.label_time is None or join.table_time is None:
+        return None
+    asked = moments(joined.labels, join.label_time)
+    written = moments(joined.engine.changes(join.source), COMMIT_TIMESTAMP)
+    return min(written) if asked and written and min(written) > max(asked) else None

@@ -115,6 +115,11 @@ def test_as_known_shows_what_a_backfill_would_have_leaked(labelled: InteractiveS
     (known,) = seen.known
     # the table was written today, long after every label
     assert (known.matched, known.matched_as_known, known.differ) == (2, 0, 2)
+    statuses = seen.summary.lookups[0].statuses  # one truth: the shares above are as known, too
+    assert (statuses["matched"], statuses["only_later_rows"]) == (0, 3)
+    assert {one.feature: one.without_row for one in seen.features} == {"txn_count_30d": 6, "total_spend_30d": 6}
+    assert known.late is not None
+    assert f"customer_features was first written on {known.late.date()}, after every label" in repr(seen)
     assert "◇ written later, refused" in repr(seen)
     assert "as known at: a row counts from the commit that wrote it" in repr(seen)
 
