@@ -78,7 +78,7 @@ def _box(finding: Finding) -> str:
     return (
         f'<div style="{_BOX}"><strong style="color: #c62828">{_MARK} LEAK</strong> '
         f"<strong>{escaped(finding.where)}</strong> {escaped(finding.message)}<br>"
-        f"<strong>Cure:</strong> {escaped(finding.cure)} [{finding.code}]</div>"
+        f"<strong>Cure:</strong> {escaped(finding.cure)} [{escaped(finding.code)}]</div>"
     )
 
 
