@@ -65,6 +65,8 @@ class WindowPreview(Stacked):
         """Return what lint found, the plan, and further rows."""
         clean = "lint: clean · " if self.lint.clean else ""
         closing = f"{clean}nothing written yet · {self.closing}"
+        if self.table.refusal is not None:
+            closing = "it is refused, and nothing can be written as planned"
         changes = [] if self.redefinition is None else [self.redefinition]
         many = len(self.windows.features) > MANY
         plan = self._folded() if many else [self.every_column(), *self._further()]

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.lab import Lab, Notebook
+from tests.browser.pictures import measured
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
@@ -86,6 +87,9 @@ def step(page: Page, pit: Locator) -> None:
     """Step through labels, then through those of one status, with the picture of each."""
     expect(pit.get_by_text(re.compile(r"label 1 of 1,500 · customer_id"))).to_be_visible()
     expect(pit.get_by_role("img").first).to_be_visible()
+    for width in (900, 1_400, 1_080):
+        page.set_viewport_size({"width": width, "height": 1_600})
+        measured(pit.get_by_role("img").first)
     following = pit.get_by_role("button", name="Next")
     following.focus()
     page.keyboard.press("Enter")

@@ -20,6 +20,8 @@ from fstk.notebook import JoinPreview, PublishPanel, WindowBuilder
 from fstk.training import run, training_set
 from fstk.training.training_set import TrainingSet
 from fstk.verbs import pit
+from fstk.verbs.code import Code
+from fstk.verbs.windows import WindowsRequest
 from tests.notebook.cells import refused, result
 from tests.notebook.tables import labels, write_defined
 
@@ -75,6 +77,28 @@ def test_plan_rows_and_code_follow_every_change(filled: Path) -> None:
     builder.controls["calendar"].value = "1997-01-08,1997-03-01,7d"
     assert "as_of TIMESERIES" in words(builder.result.value)
     assert "features.compute(Calendar(date(1997, 1, 8)" in builder.python
+
+
+def test_only_what_is_planned_can_be_written(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    builder = WindowBuilder("feature_store.spend", source="transactions", aggregates="sum(amount) as s", namespace={})
+    write = builder.controls["write"]
+    asked: list[WindowsRequest] = []
+
+    def written(request: WindowsRequest) -> Code:
+        asked.append(request)
+        return Code("it is written")
+
+    monkeypatch.setattr(WindowsRequest, "write", written)
+    builder.controls["windows"].value = "7d,30x"
+    assert write.disabled
+    builder.controls["windows"].value = "7d,14d"
+    assert not write.disabled
+    assert "write it: Write" in words(builder.result.value)
+    write.click()
+    assert [(one.table, one.features.columns) for one in asked] == [("feature_store.spend", ("s_7d", "s_14d"))]
+    assert "it is written" in words(builder.result.value)
+    builder.controls["table"].value = "feature_store.regions"  # with another key
+    assert write.disabled
 
 
 def test_code_is_shown_as_text(filled: Path) -> None:
@@ -354,7 +378,7 @@ def test_words_and_lines_are_what_the_controls_begin_with(shell: InteractiveShel
         "%%fstk windows a.b --widget --source mine --entity customer_id,region --time event_ts --windows 3d "
         "--closed both --calendar 1997-01-08,1997-02-01,7d\ncount(*) as n",
     )
-    values = {name: control.value for name, control in builder.controls.items()}
+    values = {name: control.value for name, control in builder.controls.items() if name != "write"}
     assert values == {
         "source": "mine",
         "entity": ("customer_id", "region"),
@@ -427,3 +451,9 @@ def test_the_windows_pasted_make_the_table_that_was_previewed(spark: Any, filled
         builder.result.value
     )
     assert found.rows == 7
+    builder.controls["windows"].value = "7d,30d"
+    builder.controls["write"].click()
+    assert "updated" in words(builder.result.value)
+    assert FeatureEngineeringClient().get_table(name="feature_store.spend").features == ["spend_30d", "spend_7d"]
+    builder.controls["windows"].value = "7d"  # without a feature that is there
+    assert "it is refused, and nothing can be written" in words(builder.result.value)

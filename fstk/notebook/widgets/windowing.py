@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from fstk.notebook.widgets.columns import key, schema, times
-from fstk.notebook.widgets.panel import Panel, choice, line, lines, observe, several, variables
+from fstk.notebook.widgets.panel import Panel, button, choice, line, lines, observe, several, variables
 from fstk.tables.configured import local_names
 from fstk.verbs.names import frames_in
-from fstk.verbs.windows import parse
+from fstk.verbs.windows import WindowsRequest, parse
 from fstk.windows.spec import Closed
 
 _EXAMPLE = "sum(amount) as total_spend"
@@ -19,8 +19,9 @@ _EXAMPLE = "sum(amount) as total_spend"
 class WindowBuilder(Panel):
     """Choose a source, its entity and time, aggregates and windows; see the feature table that they would make.
 
-    Nothing is written: the Code view is what writes, once it is pasted. All arguments are what the controls begin with,
-    in the words of ``%fstk windows``; ``namespace`` are the notebook's variables, by default those of its cells.
+    Nothing is written before Write is pressed, which writes what the plan says. All arguments are what the controls
+    begin with, in the words of ``%fstk windows``; ``namespace`` are the notebook's variables, by default those of its
+    cells.
     """
 
     def __init__(
@@ -49,14 +50,19 @@ class WindowBuilder(Panel):
             "calendar": line("Calendar", calendar or "", "START,END,EVERY"),
             "table": line("Table", table or "feature_store.new_features", "feature_store.customer_features"),
         }
-        rows = [["source", "table"], ["entity", "time"], ["aggregates"], ["windows", "closed", "calendar"]]
+        rows = [["source", "table"], ["entity", "time"], ["aggregates"], ["windows", "closed", "calendar"], ["write"]]
+        chosen = list(controls.values())
+        controls["write"] = button("Write", "Merge the planned features into the table; make it if it is not there")
+        self._planned: WindowsRequest | None = None
         super().__init__(controls, rows, "Windowed features")
         observe([controls["source"]], lambda: self.take(self._offer_columns))
-        observe([control for name, control in controls.items() if name != "source"], self.refresh)
+        observe([control for control in chosen if control is not controls["source"]], self.refresh)
+        controls["write"].on_click(lambda button: self.if_free(self._write))
         self.take(self._offer_columns)
 
     def _offer_columns(self) -> None:
         """Offer the columns of the source, and choose the likely ones unless the ones chosen are among them."""
+        self._plan(None)
         source = self.controls["source"].value
         if source is None:
             return
@@ -72,7 +78,8 @@ class WindowBuilder(Panel):
             time.value = at if at in moments else (moments[0] if moments else None)
 
     def _preview(self) -> None:
-        chosen = {name: control.value for name, control in self.controls.items()}
+        self._plan(None)
+        chosen = {name: control.value for name, control in self.controls.items() if name != "write"}
         missing = [name for name in ("source", "entity", "time", "aggregates", "windows", "table") if not chosen[name]]
         if missing:
             wanted = f"Choose {' and '.join(missing)}."
@@ -90,5 +97,16 @@ class WindowBuilder(Panel):
             chosen["calendar"].strip() or None,
             None,
         )
-        self.show(replace(request.preview(), closing="the Code view, pasted in a cell, writes it"))
+        seen = request.preview()
+        self.show(replace(seen, closing="write it: Write · plain Python: Code"))
         self.tell(request.code().text)
+        self._plan(None if seen.table.refusal else request)
+
+    def _plan(self, request: WindowsRequest | None) -> None:
+        """Let Write write this request and no other."""
+        self._planned = request
+        self.controls["write"].disabled = request is None
+
+    def _write(self) -> None:
+        if self._planned is not None:
+            self.show(self._planned.write())
