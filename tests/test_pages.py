@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import configparser
 import doctest
 import importlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+import typer
+import yaml
+from nbformat.v4 import new_code_cell, new_notebook
+
+from fstk.cli.app import app, run_command
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-WRITING = [page for page in PAGES if "fe.create_table(" in page.read_text()]
+STARTING = ("fe.create_table(", "spark = fstk.connect()")
+WRITING = [page for page in PAGES if any(call in page.read_text() for call in STARTING)]
 ROOMS = ("columns", "jobs", "windows")
 MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -22,6 +32,14 @@ MODULES = [
     )
     if ">>> " in path.read_text()
 ]
+
+
+def _blocks(page: Path) -> list[tuple[str, str]]:
+    return re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def _texts(page: str, language: str) -> list[str]:
+    return [text for one, text in _blocks(ROOT / "docs" / f"{page}.md") if one == language]
 
 
 def run(example: doctest.DocTest) -> None:
@@ -37,8 +55,9 @@ def run(example: doctest.DocTest) -> None:
 def test_every_snippet_of_a_page_answers_as_written(page: Path, request: pytest.FixtureRequest) -> None:
     if page in WRITING:
         request.getfixturevalue("spark")
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    others = {"sql", "bash", "json"}  # which tests/online/test_postgres.py and tests/serving run
+    blocks = _blocks(page)
+    # those that tests/online/test_postgres.py and tests/serving run, and those that are read below
+    others = {"sql", "bash", "json", "text", "ini", "yaml"}
     assert {language for language, _ in blocks} <= {"python", *others}
     python = [text for language, text in blocks if language == "python"]
     assert all(text.startswith(">>> ") for text in python)
@@ -52,6 +71,67 @@ def test_a_page_is_short_and_the_files_that_it_names_are_there(page: Path) -> No
     named = re.findall(r"`((?:tests|fstk|docs)/[^`]*)`", text)
     assert named
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def _commands() -> list[str]:
+    """Every line of a page that calls fstk, without what a shell does around it."""
+    lines = [line for page in PAGES for one, text in _blocks(page) if one == "bash" for line in text.splitlines()]
+    return sorted({line.split(" #")[0].rstrip(" &") for line in lines if line.startswith("fstk ")})
+
+
+@pytest.mark.parametrize("command", _commands())
+def test_a_command_of_a_page_is_of_the_grammar(command: str) -> None:
+    _, *words = command.split()
+    group = typer.main.get_command(app)
+    if words != ["--version"]:
+        [verb, *rest] = words
+        group.commands[verb].make_context(verb, rest)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_the_workflow_of_a_page_is_the_one_that_a_project_gets() -> None:
+    [shown] = _texts("ci", "yaml")
+    assert shown == (ROOT / "templates" / "project" / "workflows" / "notebooks.yml").read_text()
+    commands = [step["run"] for step in yaml.safe_load(shown)["jobs"]["notebooks"]["steps"] if "run" in step]
+    assert _texts("ci", "bash") == ["\n".join([*commands, ""])]
+
+
+@pytest.fixture
+def scheduled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose job features only tells its logical date."""
+    monkeypatch.chdir(tmp_path)
+    run_command(["init"])
+    cells = [
+        new_code_cell('from datetime import date\n\nas_of: date = "2024-01-01"', metadata={"tags": ["parameters"]}),
+        new_code_cell("import fstk\n\njob = fstk.job(globals())"),
+        new_code_cell("job.done(rows=1)"),
+    ]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / "features.ipynb")
+    (tmp_path / ".venv").symlink_to(Path(sys.executable).parents[1])
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_the_lines_of_schedules_run_as_cron_and_systemd_run_them(scheduled: Path) -> None:
+    def as_scheduled(line: str) -> subprocess.CompletedProcess[str]:
+        bare = {"PATH": "/usr/bin:/bin", "HOME": str(scheduled), "PYTHONPATH": str(ROOT)}
+        return subprocess.run(
+            ["/bin/sh", "-c", line], cwd=scheduled, env=bare, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    [crontab] = _texts("schedules", "text")
+    minute, hour, day, month, weekday, line = crontab.strip().split(" ", 5)
+    assert (minute, hour, day, month, weekday) == ("0", "4", "*", "*", "*")
+    done = as_scheduled(line.replace("\\%", "%").replace("/srv/features", str(scheduled)))
+    assert done.returncode == 0, (scheduled / "cron.log").read_text()
+    service, timer = (configparser.RawConfigParser(strict=True) for _ in range(2))
+    for parser, text in zip((service, timer), _texts("schedules", "ini"), strict=True):
+        parser.read_string(text)
+    assert timer["Timer"]["OnCalendar"] == "*-*-* 04:00:00 UTC"
+    done = as_scheduled(service["Service"]["ExecStart"].replace("%%", "%").replace("$$", "$"))
+    assert done.returncode == 0, done.stderr
+    assert "done before" in done.stdout  # by the line of cron
+    [workflow] = _texts("schedules", "yaml")
+    assert yaml.safe_load(workflow)["jobs"]["features"]["steps"][-1]["run"].endswith("-p as_of=$(date -u +%F) --resume")
 
 
 @pytest.mark.parametrize("module", MODULES)
