@@ -1,6 +1,7 @@
 from . import compat as compat
 from .client import FeatureEngineeringClient
 from .engines.connect import connect
+from .jobs.finish import finish
 from .jobs.job import job
 from .notebook.magics import load_ipython_extension
 from .online.cosmos import AzureCosmosDBSpec
@@ -39,6 +40,7 @@ __all__ = [
     "WindowedFeatures",
     "connect",
     "create_time_windowed_features",
+    "finish",
     "job",
     "load_ipython_extension",
     "prove",

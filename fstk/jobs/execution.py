@@ -48,7 +48,8 @@ _LOGGER.addHandler(logging.NullHandler())  # what it has to say is said by the a
 @dataclass
 class Execution:
     """A notebook being executed; the run watches ``kernel`` and ``cell`` while :meth:`execute` works. Afterwards
-    ``exit_code`` is that of the error of a cell, and ``files`` are the hashes of the project's files that took part."""
+    ``exit_code`` is that of the error of a cell, ``result`` what the notebook was finished with, if it was, and
+    ``files`` are the hashes of the project's files that took part."""
 
     notebook: Mapping[str, Any]
     parameters: Mapping[str, Any]
@@ -61,9 +62,11 @@ class Execution:
     kernel: subprocess.Popen[bytes] | None = None
     cell: int = 0
     exit_code: int | None = None
+    result: Any = None
     files: dict[str, str] = field(default_factory=dict)
     outputs: Outputs = field(default_factory=Outputs)
     complete: bool = False
+    finished_in: int | None = None
     _errors: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     _document: Any = None
     _log: Any = field(default_factory=tempfile.TemporaryFile)  # nameless: what a dying kernel says may hold a secret
@@ -113,7 +116,9 @@ class Execution:
         reply = execute_reply["content"]
         self.files |= reply.get("files", {})
         cell.execution_count = reply.get("execution_count", cell.execution_count)
-        if reply["status"] != "ok":
+        if "result" in reply:
+            self.finished_in, self.result = self.cell, self.scrubber.clean(reply["result"])
+        elif reply["status"] != "ok":
             self._errors[self.cell] = reply
             # 2 is that nothing was started, which a cell can no longer say
             self.exit_code = reply.get("exit_code") if reply.get("exit_code") in (3, 4) else 1
@@ -133,7 +138,7 @@ class Execution:
                     message = f"sys.exit({message}) in a cell is not how a job ends; job.done() is"
                     return "exited", self._failure(name, message)
                 return "failed", self._failure(name, message)
-        for number, cell in enumerate(cells, 1):
+        for number, cell in enumerate(cells[: self.finished_in], 1):
             if cell.execution_count is None:
                 self.cell = number
                 return "incomplete", self._failure("CellNotExecuted", "was not executed")

@@ -16,6 +16,7 @@ import numpy as np
 from fstk import journal
 from fstk.display import Displayed, Sheet
 from fstk.errors import GateRefused, InvalidInput, nearest, shown
+from fstk.jobs.finish import plain
 from fstk.jobs.messages import Closing, Start, receive
 from fstk.jobs.parameters import Declaration, from_annotations, is_declaration, parse, portable
 from fstk.jobs.record import count, version
@@ -117,7 +118,7 @@ class Job(Displayed):
         writes = [entry for entry in entries if entry.action in _WRITES]
         if changed is None and writes:
             changed = any(entry.rows != 0 for entry in writes)
-        figures = msgspec.to_builtins(rows, str_keys=True, enc_hook=_plain)
+        figures = msgspec.to_builtins(rows, str_keys=True, enc_hook=plain)
         said = summary or _summary(writes, {**figures, **measured})
         closed = Closed(self._name, said, changed, figures, measured, entries)
         folder = journal.run_folder()
@@ -200,11 +201,6 @@ def _measured(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise InvalidInput(f"metric {name} must be a number; got {shown(value)}.")
     return float(value)
-
-
-def _plain(value: Any) -> Any:
-    # NumPy's scalars and arrays; whatever else JSON has no form of is kept as it prints
-    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def _summary(writes: list[journal.Entry], figures: Mapping[str, Any]) -> str:

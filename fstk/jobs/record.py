@@ -49,8 +49,8 @@ class Failure(msgspec.Struct, frozen=True):
 class RunRecord(Displayed, msgspec.Struct, frozen=True):
     """One task's run. Times are UTC, parameters JSON values, secrets references; ``changed`` None is not known;
     ``accesses`` are the table versions, model versions and online tables that it read or wrote, ``files`` the project's
-    modules and scripts that it ran, by path from the root, with their hashes; ``warehouse`` is the folder of tables
-    that the settings named, empty where an earlier fstk did not tell."""
+    modules and scripts that it ran, by path from the root, with their hashes; ``result`` is what ``fstk.finish`` was
+    given; ``warehouse`` is the folder of tables that the settings named, empty where an earlier fstk did not tell."""
 
     job: str
     task: str
@@ -74,6 +74,7 @@ class RunRecord(Displayed, msgspec.Struct, frozen=True):
     changed: bool | None = None
     rows: dict[str, Any] = {}
     metrics: dict[str, float] = {}
+    result: Any = None
     accesses: tuple[Entry, ...] = ()
     files: dict[str, str] = {}
     warehouse: str = ""
@@ -113,6 +114,8 @@ class RunRecord(Displayed, msgspec.Struct, frozen=True):
         rows += [(f"parameter {name}", value) for name, value in self.parameters.items()]
         rows += [(a.action, f"{a.table}{version(a.version)}{count(a.rows)}") for a in self.accesses]
         rows += [(name.replace("_", " "), value) for name, value in [*self.rows.items(), *self.metrics.items()]]
+        if self.result is not None:
+            rows.append(("result", self.result))
         rows.append(("notebook", self.executed))
         return Sheet(f"job {self.job} · {self.task} · {self.logical_date}", ("", ""), rows)
 

@@ -126,6 +126,7 @@ class _TaskRunner:
         self.path = folder / f"{task.key}.json"
         self.shared = folder / f"{TEMPORARY}{task.key}"
         self.before: RunRecord | None = None
+        self.finished = False
         self.token = secrets.token_hex(16)
         now = datetime.now(UTC)
         self.record = RunRecord(
@@ -218,7 +219,8 @@ class _TaskRunner:
             if watch:
                 watch.stop()
                 self.record = replace(self.record, peak_memory_bytes=watch.peak_bytes)
-        self.record = replace(self.record, files=execution.files)
+        self.record = replace(self.record, files=execution.files, result=execution.result)
+        self.finished = execution.finished_in is not None
         if failure and status == "killed":
             failure = replace(failure, message=self._why_killed(failure.message))
         self._close(status, failure, execution.exit_code if status == "failed" else None)
@@ -226,7 +228,7 @@ class _TaskRunner:
     def _close(self, status: Status, failure: Failure | None, code: int | None = None) -> None:
         closing = receive(self.shared, Closing)
         closed = closing is not None and closing.token == self.token
-        if status == "succeeded" and not closed:
+        if status == "succeeded" and not (closed or self.finished):
             status = "unclosed"
             failure = Failure("RecordNotClosed", "every cell ran, but none called job.done(...)")
         if status == "failed" and code == 3:
@@ -242,6 +244,9 @@ class _TaskRunner:
             changed = False if closing.changed is None and same else closing.changed
             self.record = replace(self.record, summary=closing.summary, changed=changed, rows=closing.rows)
             self.record = replace(self.record, metrics=closing.metrics)
+        elif self.finished:
+            result = self.record.result
+            self.record = replace(self.record, summary="finished" if result is None else line_of(f"finished: {result}"))
         told = _outcome(self.record, skipped=False)
         last = f"{self.record.seconds:.0f} s" if status == "succeeded" else f"exit {self.record.exit_code}"
         try:

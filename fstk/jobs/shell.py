@@ -17,6 +17,7 @@ from traitlets import Type
 
 from fstk import journal
 from fstk.errors import BadParameter, FstkError
+from fstk.jobs.finish import Finished
 from fstk.jobs.messages import Start, receive
 from fstk.jobs.parameters import Parameter, parse, portable
 from fstk.jobs.record import file_hash
@@ -24,10 +25,12 @@ from fstk.jobs.record import file_hash
 
 class JobShell(ZMQInteractiveShell):
     """IPython that remembers the errors of a cell: what it ``raised``, itself or through the shell, and what was
-    ``shown`` while it went on, by a magic, a display or a hook; and the ``files`` that it ran."""
+    ``shown`` while it went on, by a magic, a display or a hook; whether it has ``finished`` the notebook, and the
+    ``files`` that it ran."""
 
     raised: BaseException | None = None
     shown: BaseException | None = None
+    finished: Finished | None = None
     parameters: _Parameters | None = None
 
     def init_instance_attrs(self) -> None:
@@ -39,21 +42,26 @@ class JobShell(ZMQInteractiveShell):
         try:
             failed = await super().run_code(code_obj, result, async_=async_)
         finally:  # also when what shows the error fails in its turn
-            if result is not None and result.error_in_exec is not None:
-                self.raised = result.error_in_exec
+            if result is not None:
+                self.raised = _unfinished(result.error_in_exec) or self.raised
         changed = self.parameters.changed(self.user_ns) if self.parameters and not failed else None
         if changed is not None:  # the statements after it, which may put the value back, are not run
             self.raised = changed
             self.showtraceback((type(changed), changed, None))
-        return failed or changed is not None
+        # %time shows what ends a notebook, and would go on
+        return failed or changed is not None or self.finished is not None
 
     def run_cell(self, *args: Any, **options: Any) -> Any:
         result = super().run_cell(*args, **options)
-        self.raised = self.raised or result.error_before_exec or result.error_in_exec
+        self.raised = self.raised or result.error_before_exec or _unfinished(result.error_in_exec)
         return result
 
     def showtraceback(self, exc_tuple: Any = None, *args: Any, **options: Any) -> None:
-        self.shown = self.shown or (exc_tuple[1] if exc_tuple else sys.exc_info()[1])
+        error = exc_tuple[1] if exc_tuple else sys.exc_info()[1]
+        if isinstance(error, Finished):
+            self.finished = error
+            return
+        self.shown = self.shown or error
         super().showtraceback(exc_tuple, *args, **options)
 
     def showsyntaxerror(self, *args: Any, **options: Any) -> None:
@@ -70,8 +78,9 @@ class JobShell(ZMQInteractiveShell):
 
 
 class JobKernel(IPythonKernel):
-    """An ipykernel whose reply to a cell has ``exit_code`` beside an error, and ``files``: hashes of the project's
-    modules and scripts that were new in this cell, by path from its root."""
+    """An ipykernel whose reply to a cell has ``exit_code`` beside an error, ``result`` where it has finished the
+    notebook, and ``files``: hashes of the project's modules and scripts that were new in this cell, by path from its
+    root."""
 
     shell_class = Type(JobShell)
     shell: JobShell
@@ -85,7 +94,7 @@ class JobKernel(IPythonKernel):
 
     async def do_execute(self, *args: Any, **options: Any) -> dict[str, Any]:
         shell = self.shell
-        shell.raised = shell.shown = None
+        shell.raised = shell.shown = shell.finished = None
         reply: dict[str, Any] = {}
         try:
             reply = await super().do_execute(*args, **options)
@@ -102,7 +111,14 @@ class JobKernel(IPythonKernel):
         error = shell.shown if shell.shown and isinstance(shell.raised, UsageError) else shell.raised or shell.shown
         if error is not None:
             reply = {"traceback": [], **reply, "status": "error", **_told(error)}
+        elif shell.finished is not None:  # to a runner only an error is a reason to stop
+            ending = {"status": "error", "ename": "Finished", "evalue": "", "result": shell.finished.value}
+            reply = {"traceback": [], **reply, **ending}
         return reply | {"files": self._project.new_files(shell.files)}
+
+
+def _unfinished(error: BaseException | None) -> BaseException | None:
+    return None if isinstance(error, Finished) else error
 
 
 def _told(error: BaseException) -> dict[str, Any]:

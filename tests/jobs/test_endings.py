@@ -105,6 +105,48 @@ def test_a_notebook_that_never_closes_its_record(project: Project) -> None:
     assert project.records("n")["n"]["status"] == "unclosed"
 
 
+FINISHED = [
+    ("fstk.finish({'rows': 3})\nprint('after')", {"rows": 3}),
+    ("if True:\n    fstk.finish('nothing new')\nprint('after')", "nothing new"),
+    ("try:\n    fstk.finish(7)\nexcept Exception:\n    print('after')", 7),
+    ("%time fstk.finish([1.5])\nprint('after')", [1.5]),
+    ("job.done(rows=1)\nfstk.finish()", None),
+]
+
+
+def test_a_notebook_that_finishes_has_succeeded_there_and_its_value_is_kept(project: Project) -> None:
+    for number, (cell, value) in enumerate(FINISHED):
+        project.notebook(f"n{number}.ipynb", "print('before')", cell, "print('after')")
+        run_job(f"n{number}.ipynb")
+        record = project.records(f"n{number}")[f"n{number}"]
+        assert (record["status"], record["exit_code"], record["failure"]) == ("succeeded", 0, None)
+        assert record["result"] == value
+        cells = project.executed(f"n{number}", f"n{number}")
+        assert printed(cells).startswith("before\n")
+        assert "after" not in printed(cells)
+        assert [one["execution_count"] for one in cells] == [1, 2, 3, None, None]
+        assert not [output for one in cells for output in one["outputs"] if output["output_type"] == "error"]
+        if value is not None:
+            assert record["summary"] == f"finished: {value}"
+    assert record["summary"] == "1 rows"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "job.gate(False, 'stale')\nfstk.finish('all is well')",
+        "try:\n    job.gate(False, 'stale')\nfinally:\n    fstk.finish('all is well')",
+        "%time job.gate(False, 'stale')\nfstk.finish('all is well')",
+    ],
+)
+def test_a_gate_that_said_no_stays_refused_whatever_finishes_after_it(project: Project, cell: str) -> None:
+    project.notebook("n.ipynb", cell)
+    with pytest.raises(JobFailed, match=r"REFUSED in cell 2 of 3 .*: GateRefused \(stale\)"):
+        run_job("n.ipynb")
+    record = project.records("n")["n"]
+    assert (record["exit_code"], record["result"]) == (3, None)
+
+
 def test_the_kernels_reply_decides_not_what_stands_in_the_notebook(project: Project) -> None:
     mute = "import rich.traceback\n_ = rich.traceback.install()"
     gate = "from fstk.errors import GateRefused\nclass Drifted(GateRefused): pass\nraise Drifted('1 of 12')"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import date
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import nbformat
@@ -16,6 +17,7 @@ from nbclient import NotebookClient
 import fstk
 from fstk import journal
 from fstk.errors import BadParameter, GateRefused, InvalidInput, InvalidName
+from fstk.jobs.job import Job
 
 from .conftest import Project, printed
 
@@ -134,6 +136,37 @@ def test_on_databricks_the_declaration_makes_the_widgets_and_they_give_the_value
         fstk.job(namespace(declaration, "", dbutils=Dbutils(as_of="30.6.1998")))
     with pytest.raises(BadParameter, match="must_give is missing"):
         fstk.job(namespace("must_give: int", "", dbutils=Dbutils()))
+
+
+class Exits:
+    def __init__(self) -> None:
+        self.given: list[str] = []
+
+    def exit(self, value: str) -> None:
+        self.given.append(value)
+        raise RuntimeError("Databricks ends the notebook")
+
+
+def test_on_databricks_finish_is_the_exit_of_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    dbutils = SimpleNamespace(notebook=Exits())
+    monkeypatch.setattr(sys.modules["__main__"], "dbutils", dbutils, raising=False)
+    for value in ("as it is", {"rows": np.int64(3), "day": date(1998, 3, 31)}, None):
+        with pytest.raises(RuntimeError, match="Databricks"):
+            fstk.finish(value)
+    assert dbutils.notebook.given == ["as it is", '{"rows":3,"day":"1998-03-31"}', "null"]
+    this = fstk.job({})
+    with pytest.raises(GateRefused, match="stale"):
+        refused_and_finished(this)
+    with pytest.raises(InvalidInput, match="finish takes what JSON can hold; got "):
+        fstk.finish("half a letter: \ud800")
+    assert len(dbutils.notebook.given) == 3
+
+
+def refused_and_finished(this: Job) -> None:
+    try:
+        this.gate(False, "stale")
+    finally:
+        fstk.finish("all is well")
 
 
 def test_names_that_the_job_has_itself_are_refused() -> None:
