@@ -8,9 +8,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 DONE := .venv/done
-# Two at a time: all that shares a Spark session on one worker, every other file as a whole where there is room; in the
-# files' order, by which Spark's and the demo's, the long ones, begin early.
-PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
+# Three at a time, for on two cores much of it waits for servers, kernels and JVMs: all that shares a Spark session on one
+# worker, every other file as a whole where there is room; in the files' order, by which Spark's and the demo's, the long
+# ones, begin early.
+PYTEST := $(BIN)/python -m pytest -q -n 3 --dist loadgroup --no-loadscope-reorder
 EXTRAS := spark,jobs,models,monitoring,notebook,redis,cosmos,postgres,keyvault,serving,demo,dev
 BESIDE_DATABRICKS := duckdb pytest
 LOCK := $(BIN)/uv pip compile -q --universal --no-annotate --custom-compile-command 'make lock'

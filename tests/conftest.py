@@ -13,6 +13,7 @@ from fstk import settings
 from fstk.engines.base import Engine
 from fstk.engines.connect import direct, engine_of, using
 from fstk.engines.spark import SparkEngine
+from fstk.optional import without
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -32,6 +33,9 @@ DATABRICKS = os.environ.get("FSTK_TEST_DATABRICKS")
 environment of that package there is no other engine, and nothing is generated."""
 if DATABRICKS is None:
     import tests.generated  # noqa: F401  its profiles are there before a test is collected
+
+    with without("rfc3987_syntax"):  # seconds of every worker's start; see fstk/jobs/execution.py
+        import nbformat  # noqa: F401
 SPARKS = [SPARK, REMOTE] if DATABRICKS is None else [pytest.param("databricks", marks=pytest.mark.remote)]
 ENGINES = [DIRECT, *SPARKS] if DATABRICKS is None else SPARKS
 INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
