@@ -27,6 +27,7 @@ from fstk.tables.configured import local_names, local_table, open_catalog
 from fstk.windows.aggregates import KEYS, is_of
 from fstk.windows.bounds import Months
 from fstk.windows.calendar import Calendar
+from fstk.windows.expression import Parsed
 from fstk.windows.kernel import Reduction, WindowKernel
 from fstk.windows.meaning import definitions
 from fstk.windows.plan import PlannedFeature, WindowPlan, meaning
@@ -52,7 +53,10 @@ def source_tables(features: WindowedFeatures) -> list[TableVersion]:
 def evaluate(features: WindowedFeatures, engine: Engine) -> None:
     """Evaluate the aggregates' arguments and filters on no rows, so that their errors are raised."""
     source, _ = _source(features, engine, rows=False)
-    engine.select(source, _reductions(features, engine.schema(source))[1])
+    asked = _asked(features, engine.schema(source))
+    events = engine.select(source, asked.evaluated)
+    if not all(aggregate.parsed.alone for aggregate in features.aggregates):
+        _types(features, asked, _computed(features, asked, engine.schema(events)), engine)
 
 
 def plan(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None = None) -> WindowPlan:
@@ -63,9 +67,9 @@ def plan(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str
 
 def compute(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None = None) -> Frame:
     """Return the features at ``points``; see :meth:`fstk.windows.features.WindowedFeatures.compute`."""
-    table, plan, run = _prepare(features, points, engine, timestamp, rows=True)
+    table, _, run = _prepare(features, points, engine, timestamp, rows=True)
     defined = definitions(features, table, points)
-    frame = engine.noted(run(plan.schema), {column: one.to_json() for column, one in defined.items()})
+    frame = engine.noted(run(), {column: one.to_json() for column, one in defined.items()})
     _note(table)
     return frame
 
@@ -94,10 +98,10 @@ class _Task:
 
 def _prepare(
     features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None, *, rows: bool
-) -> tuple[TableVersion | None, WindowPlan, Callable[[Schema], Frame]]:
+) -> tuple[TableVersion | None, WindowPlan, Callable[[], Frame]]:
     source, table = _source(features, engine, rows=rows)
-    reductions, evaluated = _reductions(features, engine.schema(source))
-    request = _Request(features, engine, source, tuple(reductions), evaluated, timestamp)
+    asked = _asked(features, engine.schema(source))
+    request = _Request(features, engine, source, asked, timestamp)
     if isinstance(points, str):
         if points != "events" or timestamp is not None:
             raise InvalidInput(f"points must be 'events' (without timestamp=), a frame or a Calendar; got {points!r}.")
@@ -106,7 +110,18 @@ def _prepare(
         task = _on_calendar(request, points)
     else:
         task = _at_points(request, points)
-    planned = _planned(features, reductions, task.evaluated, task.time)
+    computed = _computed(features, asked, task.evaluated)
+    types = _types(features, asked, computed, engine)
+    planned = tuple(
+        PlannedFeature(
+            column,
+            types[column],
+            meaning(one.text, length, features.closed, task.time, features.align),
+            one.text,
+            length.name,
+        )
+        for column, one, length in features.features
+    )
     schema = engine.schema(source)
     clocks = {column for column in schema if column.lower() == features.timestamp.lower()}
     without_zone = [column for column in sorted(clocks) if schema[column] == "timestamp_ntz"]
@@ -115,13 +130,16 @@ def _prepare(
     notes = tuple(f"{column} {_NO_ZONE}" for column in without_zone)
     plan = WindowPlan(features.source_name, features.keys, task.time, task.points, planned, notes)
     own = {column.lower(): column for column in plan.points}
-    for feature in plan.features:
-        if feature.column.lower() in own:
+    for column in dict.fromkeys([*features.columns, *computed]):
+        if column.lower() in own:
             raise NameCollision(
-                f"feature {feature.column} and the points' column {own[feature.column.lower()]} would share a name; "
+                f"feature {column} and the points' column {own[column.lower()]} would share a name; "
                 "rename the aggregate or leave the column out."
             )
-    return table, plan, task.run
+    if tuple(computed) == features.columns:
+        return table, plan, partial(task.run, plan.schema)
+    texts = {column: quoted_name(column) for column in plan.points} | _texts(features, asked)
+    return table, plan, lambda: engine.select(task.run({**plan.points, **computed}), texts)
 
 
 @dataclass(frozen=True)
@@ -129,8 +147,7 @@ class _Request:
     features: WindowedFeatures
     engine: Engine
     source: Frame
-    reductions: tuple[Reduction, ...]
-    evaluated: Mapping[str, str]
+    asked: _Asked
     timestamp: str | None
 
     def identity(self) -> tuple[tuple[str, ...], str]:
@@ -139,13 +156,13 @@ class _Request:
     def kernel(self, keys: tuple[str, ...], time: str) -> WindowKernel:
         features, threads = self.features, self.engine.threads
         windows = tuple((one.name, Months(one.months) if one.months else one.micros) for one in features.lengths)
-        return WindowKernel(keys, time, windows, features.closed, self.reductions, threads, align=features.align)
+        return WindowKernel(keys, time, windows, features.closed, self.asked.reductions, threads, align=features.align)
 
     def events(self) -> tuple[Frame, tuple[str, ...], WindowKernel]:
         """Return the events with nothing but what the kernel needs, their key columns, and the kernel."""
         keys, time = self.identity()
         own = _keys(keys)
-        events = self.engine.select(self.source, {**own, "time": quoted_name(time), **self.evaluated})
+        events = self.engine.select(self.source, {**own, "time": quoted_name(time), **self.asked.evaluated})
         return events, tuple(own), self.kernel(tuple(own), "time")
 
 
@@ -153,7 +170,7 @@ def _at_events(request: _Request) -> _Task:
     engine = request.engine
     schema = engine.schema(request.source)
     keys, time = request.identity()
-    events = engine.select(request.source, {**{name: quoted_name(name) for name in schema}, **request.evaluated})
+    events = engine.select(request.source, {**{name: quoted_name(name) for name in schema}, **request.asked.evaluated})
     at_events = partial(request.kernel(keys, time).at_events, columns=tuple(schema))
     return _Task(schema, time, engine.schema(events), partial(engine.map, events, keys, at_events))
 
@@ -243,10 +260,19 @@ def _keys(keys: tuple[str, ...]) -> dict[str, str]:
     return {f"key_{position}": quoted_name(key) for position, key in enumerate(keys)}
 
 
-def _reductions(features: WindowedFeatures, schema: Schema) -> tuple[list[Reduction], dict[str, str]]:
-    """Return the reductions, and what to evaluate for them (column → Spark SQL), each different text once."""
-    parsed = [aggregate.parsed for aggregate in features.aggregates]
-    valued = {(one.argument, one.filter) for one in parsed if one.function.valued}
+@dataclass(frozen=True)
+class _Asked:
+    """``evaluated`` is what to evaluate of the events for the reductions (column → Spark SQL), each different text
+    once; ``parts`` are the names of the reductions that each aggregate is made of, by the aggregate's name."""
+
+    reductions: tuple[Reduction, ...]
+    evaluated: Mapping[str, str]
+    parts: Mapping[str, tuple[str, ...]]
+
+
+def _asked(features: WindowedFeatures, schema: Schema) -> _Asked:
+    calls = [call for aggregate in features.aggregates for _, call in aggregate.parsed.aggregates]
+    valued = {(call.argument, call.filter) for call in calls if call.function.valued}
     prefix = "fstk_"
     while any(column.lower().startswith(prefix) for column in schema):
         prefix += "_"  # so that no evaluated column is called as one of the source's
@@ -255,41 +281,65 @@ def _reductions(features: WindowedFeatures, schema: Schema) -> tuple[list[Reduct
     def evaluated(text: str | None) -> str | None:
         return None if text is None else names.setdefault(text, f"{prefix}{len(names)}")
 
-    reductions = []
-    for aggregate, one in zip(features.aggregates, parsed, strict=True):
-        check_columns(one.columns, schema, aggregate.expression)
-        value, condition = one.argument, one.filter
-        if not one.function.valued and value is not None and (value, condition) not in valued:
+    def reduction(name: str, text: str, call: Parsed, group_by: str | None) -> Reduction:
+        value, condition = call.argument, call.filter
+        if not call.function.valued and value is not None and (value, condition) not in valued:
             # Only whether it is null matters, whatever its type; the value need not travel.
             present = f"({value}) IS NOT NULL"
             value, condition = None, present if condition is None else f"{present} AND ({condition})"
-        group = None if aggregate.group_by is None else quoted_name(_column(schema, aggregate.group_by, "group_by"))
-        columns = evaluated(value), evaluated(condition), aggregate.text, evaluated(group)
-        reductions.append(Reduction(aggregate.name, one.function, *columns))
-    return reductions, {name: text for text, name in names.items()}
+        group = None if group_by is None else quoted_name(_column(schema, group_by, "group_by"))
+        return Reduction(name, call.function, evaluated(value), evaluated(condition), text, evaluated(group))
+
+    reductions: dict[str, Reduction] = {}
+    parts: dict[str, tuple[str, ...]] = {}
+    inner: dict[str, str] = {}
+    for aggregate in features.aggregates:
+        read = aggregate.parsed
+        check_columns(read.columns, schema, aggregate.expression)
+        called = [aggregate.name] if read.alone else [_name_of(text, inner) for text, _ in read.aggregates]
+        for name, (text, call) in zip(called, read.aggregates, strict=True):
+            shown = aggregate.text if read.alone else text
+            reductions.setdefault(name, reduction(name, shown, call, aggregate.group_by))
+        parts[aggregate.name] = tuple(called)
+    return _Asked(tuple(reductions.values()), {name: text for text, name in names.items()}, parts)
 
 
-def _planned(
-    features: WindowedFeatures, reductions: list[Reduction], types: Mapping[str, str], at: str
-) -> tuple[PlannedFeature, ...]:
+def _name_of(text: str, known: dict[str, str]) -> str:
+    """Return what an aggregate inside of an expression is called: as its text, which no feature's name can be; SQL does
+    not tell cases apart, where its texts do."""
+    name = text
+    while text not in known and name.lower() in (other.lower() for other in known.values()):
+        name += "'"
+    return known.setdefault(text, name)
+
+
+def _computed(features: WindowedFeatures, asked: _Asked, evaluated: Mapping[str, str]) -> Schema:
+    """Return the columns and types that the kernel gives, whose arguments and filters have the types ``evaluated``."""
     kinds: dict[str, str] = {}
-    for reduction in reductions:
-        if reduction.filter is not None and types[reduction.filter] != "boolean":
-            raise BadExpression(f"{reduction.text}: the filter is {types[reduction.filter]}, not a condition.")
-        argument = None if reduction.value is None else types[reduction.value]
+    for reduction in asked.reductions:
+        if reduction.filter is not None and evaluated[reduction.filter] != "boolean":
+            raise BadExpression(f"{reduction.text}: the filter is {evaluated[reduction.filter]}, not a condition.")
+        argument = None if reduction.value is None else evaluated[reduction.value]
         kind = reduction.function.feature_type(argument, reduction.text)
-        kinds[reduction.name] = kind if reduction.group is None else _map_type(reduction, types[reduction.group], kind)
-    closed, align = features.closed, features.align
-    return tuple(
-        PlannedFeature(
-            column,
-            kinds[aggregate.name],
-            meaning(aggregate.text, length, closed, at, align),
-            aggregate.text,
-            length.name,
-        )
-        for column, aggregate, length in features.features
-    )
+        group = reduction.group
+        kinds[reduction.name] = kind if group is None else _map_type(reduction, evaluated[group], kind)
+    return {f"{name}_{length.name}": kind for length in features.lengths for name, kind in kinds.items()}
+
+
+def _texts(features: WindowedFeatures, asked: _Asked) -> dict[str, str]:
+    """Return the Spark SQL of each feature over the kernel's columns."""
+    return {
+        column: one.parsed.over([f"{part}_{length.name}" for part in asked.parts[one.name]])
+        for column, one, length in features.features
+    }
+
+
+def _types(features: WindowedFeatures, asked: _Asked, computed: Schema, engine: Engine) -> Schema:
+    """Return the features' types, of columns that the kernel computes."""
+    if tuple(computed) == features.columns:
+        return computed
+    nothing = engine.frame(arrow_schema(computed).empty_table(), "aggregates")
+    return engine.schema(engine.select(nothing, _texts(features, asked)))
 
 
 def _map_type(reduction: Reduction, key: str, kind: str) -> str:

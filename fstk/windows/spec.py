@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from fstk.errors import InvalidName
+from fstk.errors import BadExpression, InvalidName
 from fstk.validated import validated
-from fstk.windows.expression import Parsed, parse
+from fstk.windows.expression import Expression, read
 
 Closed = Literal["left", "right", "both"]
 Window = str | int | dt.timedelta | None
@@ -29,12 +29,15 @@ class Aggregate:
             ``count(distinct x)``, ``percentile(x, p)``, ``first_n(x, n)``, ``last_n(x, n)``, ``since_last(*)`` or
             ``since_first(*)``, each with an optional ``FILTER (WHERE condition)``; docs/windows.md has the rule of
             each. x and the condition are any deterministic scalar expressions; nulls are skipped by all but ``(*)``.
+            Or a deterministic scalar expression over some of these, such as ``sum(x) / nullif(count(*), 0)``.
         name: its features are called ``{name}_{window}``, as in ``txn_count_7d``.
         group_by: a column of the source: the feature is a map from the column's values in the window, nulls left out,
-            to the aggregate of their rows; an empty window is an empty map.
+            to the aggregate of their rows; an empty window is an empty map. Of one aggregate, not an expression over
+            some.
 
     Raises:
-        BadExpression: anything else, named: a subquery, a window function, the clock, chance, another aggregate.
+        BadExpression: anything else, named: a subquery, a window function, the clock, chance, an aggregate inside of
+            another, a column outside of all.
         InvalidName: a name that is empty or that a Delta column cannot have.
         InvalidInput: an expression or a name that is no text.
 
@@ -53,12 +56,16 @@ class Aggregate:
     def __post_init__(self) -> None:
         if not self.name or any(character in _NOT_IN_NAMES for character in self.name):
             raise InvalidName(f"aggregate name {self.name!r}: letters, digits and underscores, as in 'txn_count'.")
-        _ = self.parsed
+        if not self.parsed.alone and self.group_by is not None:
+            raise BadExpression(
+                f"{self.expression!r}: an expression over aggregates has no group by; group each of them as a feature "
+                "of its own."
+            )
 
     @property
-    def parsed(self) -> Parsed:
+    def parsed(self) -> Expression:
         """The expression, read."""
-        return parse(self.expression)
+        return read(self.expression)
 
     @property
     def text(self) -> str:

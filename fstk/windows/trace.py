@@ -15,6 +15,7 @@ from fstk.columns.keys import pair_ids
 from fstk.columns.length import LIFETIME
 from fstk.engines.types import quoted_name
 from fstk.tables.definition import FeatureDefinition
+from fstk.windows.expression import Parsed
 from fstk.windows.features import WindowedFeatures
 from fstk.windows.spec import Aggregate
 
@@ -46,17 +47,20 @@ def trace(definition: FeatureDefinition, events: pa.Table, points: pa.Table) -> 
     """
     point, event = _pairs(definition, events, points)
     pairs, times = events.take(event), points.column(definition.timestamp)
-    parsed, group = Aggregate(definition.expression, _NAME).parsed, definition.others.get(_GROUP)
-    condition = "" if parsed.filter is None else f" filter (where {parsed.filter})"
-    counting = f"count({parsed.argument or '*'}){condition}"
+    group = definition.others.get(_GROUP)
+    counting = [_counting(call) for _, call in Aggregate(definition.expression, _NAME).parsed.aggregates]
     if group is not None:  # its value in any row of the window is a key of the map
-        counting = f"count(*) filter (where {quoted_name(group)} IS NOT NULL)"
+        counting = [f"count(*) filter (where {quoted_name(group)} IS NOT NULL)"]
     ungrouped = {name: value for name, value in definition.others.items() if name != _GROUP}
-    counted_by = msgspec.structs.replace(definition, expression=counting, others=ungrouped)
-    # each pair is an entity of its own, whose one event is in the window or not
-    alone = _apart(counted_by, pairs, np.arange(len(event)), times.take(point), np.arange(len(event)))
-    counted = pc.equal(alone, 1)
-    made, of = pairs.filter(counted), point[counted.to_numpy()]
+    every = np.arange(len(event))
+
+    def counts(expression: str) -> np.ndarray:
+        # each pair is an entity of its own, whose one event is in the window or not
+        counted_by = msgspec.structs.replace(definition, expression=expression, others=ungrouped)
+        return pc.equal(_apart(counted_by, pairs, every, times.take(point), every), 1).to_numpy()
+
+    counted = np.logical_or.reduce([counts(one) for one in counting])
+    made, of = pairs.filter(pa.array(counted)), point[counted]
     return Trace(made, of, _apart(definition, made, of, times, np.arange(len(points))))
 
 
@@ -78,6 +82,12 @@ def computed(definition: FeatureDefinition, events: pa.Table, points: pa.Table) 
         **_among(definition.others, WindowedFeatures),
     )
     return features.to_arrow(points).column(features.columns[0])
+
+
+def _counting(call: Parsed) -> str:
+    """Return the aggregate that counts the rows which another looks at."""
+    condition = "" if call.filter is None else f" filter (where {call.filter})"
+    return f"count({call.argument or '*'}){condition}"
 
 
 def same_bits(one: pa.Scalar, other: pa.Scalar) -> bool:

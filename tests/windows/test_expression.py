@@ -21,7 +21,7 @@ from fstk.windows.aggregates import (
     Stddev,
     Sum,
 )
-from fstk.windows.expression import Parsed, parse
+from fstk.windows.expression import Expression, Parsed, parse, read
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,16 @@ def test_what_is_read(text: str, wanted: Parsed) -> None:
         ("count(distinct a, b)", "'a, b' is not one"),
         ("sum(a; b)", "not one SQL"),
         ("sum(a as b)", "not a scalar"),
-        ("sum(a) + 1", r"only FILTER \(WHERE …\) may stand; got '\+ 1'"),
-        ("sum(a) sum(b)", "after the aggregate"),
+        ("sum(a) sum(b)", r"'sum\(a\) sum\(b\)' is not a scalar"),
+        ("sum(a) + b", r"b stands outside of an aggregate.*last\(b\)"),
+        ("sum(a) + fstk_0", "fstk_0 stands outside"),
+        ("1 + 1", "not an aggregate"),
+        ("foo(sum(a))", "foo is not one of Spark's functions"),
+        ("rand() * sum(a)", "rand is not deterministic"),
+        ("sum(a) + sum(sum(b))", "sum is itself an aggregate"),
+        ("sum(a) - count(*) over ()", "window function"),
+        ("(select sum(a))", "subquery"),
+        ("sum(a) + 1 filter (where b)", "not"),
         ("sum(a) filter (where a > 1) filter (where b)", "after the aggregate"),
         ("sum(a) filter (a > 1)", "after the aggregate"),
         ("sum(a) filter (where)", "not one SQL"),
@@ -130,9 +138,21 @@ def test_what_is_read(text: str, wanted: Parsed) -> None:
 )
 def test_what_is_refused_by_name(text: str, named: str) -> None:
     with pytest.raises(BadExpression, match=named) as caught:
-        parse(text)
+        read(text)
     assert isinstance(caught.value, ValueError)
     assert len(str(caught.value).splitlines()) <= 3
+
+
+def test_what_is_over_aggregates_is_kept_as_it_was_written() -> None:
+    text = "coalesce( sum(a) filter (where b), 0 ) /* of all */ / count(*) -- a share"
+    called = ("sum(a) filter (where b)", "count(*)")
+    found = read(text)
+    assert found == Expression(
+        tuple((one, parse(one)) for one in called), ("coalesce( ", ", 0 ) /* of all */ / ", " -- a share")
+    )
+    assert found.columns == ("a", "b")
+    assert found.over(["x`", "y"]) == "coalesce( `x```, 0 ) /* of all */ / `y` -- a share"
+    assert read("sum(a) -- alone").alone
 
 
 def test_the_page_on_windows_lists_every_aggregate() -> None:
