@@ -35,14 +35,16 @@ ANSWERED_BY_DIRECT = [
     "min(x IS NULL)",
     "sum(if(n > 1, x, 0))",
     "sum(nullif(n, 1))",
+    "min(upper(s))",
+    "count(*) FILTER (WHERE s LIKE 'w%')",
+    "max(s || 'a')",
 ]
 LEFT_TO_SPARK = [
     "sum(abs(x))",
-    "min(upper(s))",
+    "min(initcap(s))",
     "max(cast(s AS int))",
     "count(distinct date_trunc('day', at))",
-    "count(*) FILTER (WHERE s LIKE 'w%')",
-    "max(s || 'a')",
+    "count(*) FILTER (WHERE s RLIKE 'w.*')",
 ]
 
 

@@ -150,15 +150,13 @@ def test_random_expressions_as_spark_answers_them(spark: SparkSession, seed: int
 @pytest.mark.parametrize(
     "text",
     [
-        "upper(s)",
-        "s || 'x'",
+        "initcap(s)",
         "current_date()",
         "rand()",
         "sum(i)",
         "row_number() OVER (ORDER BY i)",
         "(SELECT 1)",
         "CAST(i AS STRING)",
-        "s LIKE 'a%'",
         "s > 1",
         "y + 1",
         "i = l < 3",

@@ -333,8 +333,8 @@ def test_what_only_functions_read_is_of_the_first_type_that_all_of_them_take(set
 
 
 def test_what_this_process_cannot_answer_is_refused(sets: Project) -> None:
-    with pytest.raises(BadExpression, match="UPPER"):
-        requested(sets, OFFERS, FeatureFunction("upper(channel)", "loud"))
+    with pytest.raises(BadExpression, match="INITCAP"):
+        requested(sets, OFFERS, FeatureFunction("initcap(channel)", "loud"))
     with sets.inside(), pytest.raises(InvalidInput, match=r"s\.other leaves out all of its features"):
         FeatureSetEndpoint("s.other", "1", requested(sets, OFFERS, exclude=("offer",)), spec_of(None))
     with pytest.raises(InvalidInput, match="one of the two"):

@@ -1,7 +1,7 @@
 """Spark SQL expressions on Arrow tables, with the answers of Spark 4.
 
-Columns, literals, arithmetic, comparison, boolean logic, CASE, if, coalesce, nullif and datediff; anything else is
-refused, since an answer that differs from Spark's would be worse than none.
+Columns, literals, arithmetic, comparison, boolean logic, CASE, LIKE, functions of texts and a few others; anything else
+is refused, since an answer that differs from Spark's would be worse than none.
 
 Rows are evaluated only where Spark evaluates them: ``CASE WHEN b <> 0 THEN a / b END`` divides no row by zero.
 """
@@ -28,6 +28,7 @@ from fstk.engines.base import Schema
 from fstk.engines.sql.arithmetic import negated, operation
 from fstk.engines.sql.scalar import Plain, function_name
 from fstk.engines.sql.selection import compare, first_that_holds, only_where
+from fstk.engines.sql.texts import TEXT_FUNCTIONS, TextFunction, like
 from fstk.engines.sql.widening import (
     FLOATING,
     INTEGRAL,
@@ -45,11 +46,13 @@ _SIGNS = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%", 
 _COMPARED = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
 _SAFE = (exp.NullSafeEQ, exp.NullSafeNEQ)
 # Where sqlglot and Spark bind differently (a = b < c, a = b IS NULL), nothing is guessed: parentheses are asked for.
-_LOOSE = (*_COMPARED, *_SAFE, exp.Is, exp.In, exp.Between, exp.Not, exp.And, exp.Or)
+_LOOSE = (*_COMPARED, *_SAFE, exp.Is, exp.In, exp.Between, exp.Like, exp.ILike, exp.Not, exp.And, exp.Or)
 _FUNCTIONS = {"coalesce": (1, None), "nvl": (2, 2), "ifnull": (2, 2), "if": (3, 3), "nullif": (2, 2)}
 _FUNCTIONS |= {"datediff": (2, 2), "date_diff": (2, 2)}  # of three arguments they count whole days, not midnights
 WITH_SPARK = " fstk.connect() starts Spark."
 """How a refusal ends."""
+_TEXT = ", ".join([*TEXT_FUNCTIONS, "concat"])
+_TRIMS = {None: "trim", "BOTH": "trim", "LEADING": "ltrim", "TRAILING": "rtrim"}
 _BOUNDS = {"tinyint": 2**7, "smallint": 2**15, "int": 2**31, "bigint": 2**63}
 
 
@@ -140,8 +143,28 @@ class _Tree:
             return self.among(node)
         if isinstance(node, exp.Case):
             return self.case(node)
-        if function_name(node) in _FUNCTIONS:
-            return self.function(node, function_name(node))
+        if isinstance(node, exp.Like | exp.ILike):
+            return self.like(node)
+        if isinstance(node, exp.DPipe):
+            return self.concat(node, [node.this, node.expression])
+        return self.called(node)
+
+    def called(self, node: exp.Expr) -> _Value:
+        name = function_name(node)
+        if name in _FUNCTIONS:
+            return self.function(node, name)
+        if isinstance(node.parent, exp.Dot):
+            raise self.refused(node)
+        if name == "concat" and node.expressions:
+            return self.concat(node, node.expressions)
+        if isinstance(node, exp.Substring):
+            given = [node.this, node.args.get("start"), node.args.get("length")]
+            return self.text_function(node, TEXT_FUNCTIONS["substring"], [one for one in given if one is not None])
+        if isinstance(node, exp.Trim):
+            function = TEXT_FUNCTIONS[_TRIMS[node.args.get("position")]]
+            return self.text_function(node, function, [one for one in (node.this, node.expression) if one])
+        if name in TEXT_FUNCTIONS and not (name.endswith("trim") and len(node.expressions) > 1):
+            return self.text_function(node, TEXT_FUNCTIONS[name], node.expressions)
         raise self.refused(node)
 
     def function(self, node: exp.Expr, name: str) -> _Value:
@@ -159,7 +182,7 @@ class _Tree:
     def refused(self, node: exp.Expr, why: str = "") -> BadExpression:
         return BadExpression(
             f"{self.where(node)!r} is not evaluated without Spark{why}: only columns, literals, arithmetic, "
-            f"comparison, AND, OR, NOT, CASE, if, coalesce, nullif and datediff are.{WITH_SPARK}"
+            f"comparison, AND, OR, NOT, CASE, LIKE, ILIKE, if, coalesce, nullif, datediff and {_TEXT} are.{WITH_SPARK}"
         )
 
     def where(self, node: exp.Expr) -> str:
@@ -358,6 +381,43 @@ class _Tree:
             return pc.subtract(one, day_numbers(only_where(pc.is_valid(one), table, start.run)))
 
         return _Value("int", run)
+
+    def text_function(self, node: exp.Expr, function: TextFunction, given: Sequence[exp.Expr]) -> _Value:
+        if not function.accepts(len(given)):
+            raise self.refused(node)
+        values = [self.build(one) for one in given]
+        kinds = function.takes[: len(given)]
+        for value, kind in zip(values, kinds, strict=True):
+            if value.kind not in (kind, "void") and (kind != "int" or value.kind not in ("tinyint", "smallint")):
+                raise self.refused(node, f" (of {value.kind}, where it takes {kind})")
+
+        def run(table: pa.Table) -> pa.Array:
+            columns: list[pa.Array] = []
+            there = pa.array(np.ones(table.num_rows, bool))
+            for value, kind in zip(values, kinds, strict=True):
+                columns.append(cast(only_where(there, table, value.run), kind))
+                there = pc.and_(there, pc.is_valid(columns[-1]))
+            return function(columns)
+
+        return _Value(function.result, run)
+
+    def concat(self, node: exp.Expr, given: Sequence[exp.Expr]) -> _Value:
+        values = [self.operand(one) for one in given]
+        if any(value.kind not in ("string", "void") for value in values):
+            raise self.refused(node, " (of what is no text)")
+
+        def run(table: pa.Table) -> pa.Array:
+            return pc.binary_join_element_wise(*(cast(value.run(table), "string") for value in values), "")
+
+        return _Value("string", run)
+
+    def like(self, node: exp.Like | exp.ILike) -> _Value:
+        pattern = node.expression
+        if not (isinstance(pattern, exp.Literal) and pattern.is_string) or "\\" in self.text:
+            raise self.refused(node, " (its pattern must be a text without a backslash)")
+        function = TextFunction(("string",), "boolean", like(pattern.name, any_case=isinstance(node, exp.ILike)))
+        found = self.text_function(node, function, [node.this])
+        return _Value("boolean", lambda table: pc.invert(found.run(table))) if node.args.get("negate") else found
 
     def operand(self, node: exp.Expr) -> _Value:
         if isinstance(node, _LOOSE):
