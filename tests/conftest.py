@@ -78,12 +78,12 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """The session of ``fstk.connect()``, small: two threads, 1 GiB; its JVM is a Spark Connect server, too."""
+    """The session of ``fstk.connect()``, small: two threads, 3 GiB; its JVM is a Spark Connect server, too."""
     from fstk.engines.connect import connect
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FSTK_WAREHOUSE", str(tmp_path_factory.mktemp("spark")))
-        patch.setenv("FSTK_DRIVER_MEMORY", "1g")
+        patch.setenv("FSTK_DRIVER_MEMORY", "3g")
         patch.delenv("SPARK_REMOTE", raising=False)
         session = connect("spark", master="local[2]", **SERVING)
     yield session
