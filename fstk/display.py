@@ -213,10 +213,10 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def named(value: Any) -> Any:
+def key_text(value: Any) -> Any:
     """Return a key as it is shown: a number that is a name has no thousands separators.
 
-    >>> named(1042)
+    >>> key_text(1042)
     '1042'
     """
     return str(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else value

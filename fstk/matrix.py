@@ -37,7 +37,7 @@ def matrix(title: str, places: Iterable[Place], notes: Iterable[str] = ()) -> Sh
     return Sheet(title, ("aggregate", *windows), rows, list(notes))
 
 
-def named(column: str, window: str, expression: str) -> str:
+def aggregate_name(column: str, window: str, expression: str) -> str:
     """Return an aggregate as a matrix names it: ``n = count(*)``."""
     return f"{column.removesuffix(f'_{window}')} = {expression}"
 

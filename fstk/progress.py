@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-CELLS = 20
+_CELLS = 20
 _MOMENT = 0.4  # seconds: what takes less is not worth a line
 _BEAT = 0.5  # seconds between two looks
 _NOTEBOOK = "fstk.notebook.bar"  # only where a notebook is open
@@ -109,15 +109,14 @@ def line(what: str, done: int | None, total: int | None, seconds: float) -> str:
 
     >>> line("writing shop.spend", None, None, 3.2), line("writing shop.spend", 1204, None, 5)
     ('writing shop.spend …  3 s', 'writing shop.spend …  1,204 rows  5 s')
-    >>> line("", 600, 1204, 0.44)
-    '█████████░░░░░░░░░░░  600 / 1,204   0.4 s'
+    >>> line("publishing", 600, 1204, 0.44)
+    'publishing  █████████░░░░░░░░░░░  600 / 1,204   0.4 s'
     """
     if total is None:
         rows = "" if done is None else f"{done:,} rows  "
         return f"{what} …  {rows}{seconds:.0f} s"
-    full = min(CELLS, CELLS * (done or 0) // total) if total else 0
-    head = f"{what}  " if what else ""
-    return f"{head}{'█' * full}{'░' * (CELLS - full)}  {done or 0:,} / {total:,}   {seconds:.1f} s"
+    full = min(_CELLS, _CELLS * (done or 0) // total) if total else 0
+    return f"{what}  {'█' * full}{'░' * (_CELLS - full)}  {done or 0:,} / {total:,}   {seconds:.1f} s"
 
 
 def _screen() -> Screen | None:

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
-from fstk.display import Displayed, OnRequest, Sheet, Stacked, duration, instant, named
+from fstk.display import Displayed, OnRequest, Sheet, Stacked, duration, instant, key_text
 
 
 def test_numbers_stand_right_and_words_left() -> None:
@@ -127,4 +127,4 @@ def test_a_cell_that_is_too_wide_keeps_its_window() -> None:
 
 
 def test_a_key_is_a_name_and_has_no_separators() -> None:
-    assert [named(value) for value in (1042, Decimal("1042"), "a", True, None)] == ["1042", "1042", "a", True, None]
+    assert [key_text(value) for value in (1042, Decimal("1042"), "a", True, None)] == ["1042", "1042", "a", True, None]

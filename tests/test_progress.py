@@ -63,7 +63,7 @@ def test_what_is_told_of_rows_becomes_a_bar(at_once: None) -> None:
     with on_screen(screen), at_work("publishing") as told:
         told(600, 1_204)
         screen.until(f"publishing  {'█' * 9}{'░' * 11}  600 / 1,204   0.")
-    assert line("", 1, 0, 0.0).startswith("░")
+    assert line("publishing", 1, 0, 0.0).startswith("publishing  ░")
 
 
 def test_what_took_no_time_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

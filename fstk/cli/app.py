@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,11 +74,10 @@ def run_command(
     argv: Sequence[str],
     namespace: dict[str, Any] | None = None,
     cell: str | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
 ) -> Any:
     """Carry out ``fstk ARGV`` and return what is to be shown, None when there is nothing (more) to show.
 
-    ``namespace``, ``cell`` and ``progress`` are a notebook's, as in :class:`Call`. Raises UnknownName: no such verb;
+    ``namespace`` and ``cell`` are a notebook's, as in :class:`Call`. Raises UnknownName: no such verb;
     InvalidInput: the words do not fit its grammar; and whatever the verb raises.
     """
     argv = list(argv) or ["-h"]
@@ -87,7 +86,7 @@ def run_command(
         raise UnknownName(f"fstk has no verb {first!r}.{nearest(first, verbs())}   See them all: fstk -h")
     command = typer.main.get_command(app)
     try:
-        shown = command.main(argv, prog_name="fstk", standalone_mode=False, obj=Call(namespace, cell, progress))
+        shown = command.main(argv, prog_name="fstk", standalone_mode=False, obj=Call(namespace, cell))
     except TyperException as error:
         where = f"fstk {first}" if first else "fstk"
         raise InvalidInput(f"{error.format_message().rstrip('.')}.   How it is used: {where} -h") from error

@@ -6,7 +6,6 @@ import keyword
 import os
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -20,12 +19,10 @@ _CURE = re.compile(r"^ +Cure:", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Call:
-    """In a notebook: the namespace of its cells, the text below a cell magic, and what is told how far a verb is (rows
-    done, and of how many); in a terminal: none of them."""
+    """In a notebook: the namespace of its cells and the text below a cell magic; in a terminal: neither."""
 
     namespace: dict[str, Any] | None = None
     cell: str | None = None
-    progress: Callable[[int, int | None], None] | None = None
 
     @property
     def in_notebook(self) -> bool:

@@ -10,6 +10,7 @@ from fstk.cli.call import AsWidget, Opened, call_of, opened
 from fstk.cli.prove import gated
 from fstk.display import Displayed
 from fstk.errors import InvalidInput
+from fstk.progress import at_work
 
 
 def pit(
@@ -82,7 +83,8 @@ def pit(
         return preview
     from fstk.verbs.prove import prove_join
 
-    proven = prove_join(request, preview, call.progress)
+    with at_work("proving") as told:
+        proven = prove_join(request, preview, told)
     return gated(call, proven, proven.refusal)
 
 

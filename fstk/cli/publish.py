@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Annotated, Literal
 
 from typer import Argument, Context, Option
 
-from fstk.cli.call import AsWidget, Call, Opened, call_of, opened
+from fstk.cli.call import AsWidget, Opened, call_of, opened
 from fstk.display import Displayed
 from fstk.errors import GateRefused
 from fstk.progress import at_work
@@ -53,10 +51,9 @@ def publish(
     request = PublishRequest(table, to, None if feature is None else tuple(feature), where, dry_run, prune, nulls)
     if code:
         return request.code()
-    call = call_of(context)
-    with _bar(call, "publishing") as progress:
-        report = request.run(progress)
-    if report.failed and not call.in_notebook:
+    with at_work("publishing") as told:
+        report = request.run(told)
+    if report.failed and not call_of(context).in_notebook:
         print(report, flush=True)
     report.check()
     return report
@@ -84,19 +81,9 @@ def parity(
     request = ParityRequest(table, to, sample, seed)
     if code:
         return request.code()
-    call = call_of(context)
-    with _bar(call, "comparing") as progress:
-        report = request.run(progress)
-    if report.ok or call.in_notebook:
+    with at_work("comparing") as told:
+        report = request.run(told)
+    if report.ok or call_of(context).in_notebook:
         return report
     print(report, flush=True)
     raise GateRefused(f"{report.different:,} keys differ online, {report.missing:,} are missing there.")
-
-
-@contextmanager
-def _bar(call: Call, what: str) -> Iterator[Callable[[int, int | None], None] | None]:
-    if call.in_notebook:
-        yield call.progress
-        return
-    with at_work(what) as told:
-        yield told

@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from typing import Any
 
 from IPython.core.getipython import get_ipython
 from IPython.display import DisplayHandle, display
 
-from fstk.progress import CELLS, Screen
-
-_PAUSE = 0.2  # seconds between two looks
+from fstk.progress import Screen
 
 
 class Bar:
-    """A line that grows while a verb is at work; the verb's result takes its place, so that a saved notebook holds the
+    """A line that moves while a verb is at work; the verb's result takes its place, so that a saved notebook holds the
     result alone. It is text, no widget: it leaves no state and needs no front end."""
 
     def __init__(self) -> None:
-        self._started = self._told = time.monotonic()
         self._handle: DisplayHandle | None = None
         self._lock = threading.Lock()
-
-    def __call__(self, done: int, total: int | None) -> None:
-        """Tell that ``done`` rows of ``total`` (None: unknown) are done."""
-        now = time.monotonic()
-        if self._handle is None or now - self._told >= _PAUSE:
-            self.write(self._line(done, total, now))
-            self._told = now
 
     def write(self, line: str) -> None:
         """Show a line in the place of the one before it."""
@@ -54,11 +43,6 @@ class Bar:
             display(result)
         else:
             self._handle.update(result)
-
-    def _line(self, done: int, total: int | None, now: float) -> str:
-        full = 0 if not total else min(CELLS, CELLS * done // total)
-        of = "" if total is None else f" / {total:,}"
-        return f"{'█' * full}{'░' * (CELLS - full)}  {done:,}{of}   {now - self._started:.1f} s"
 
 
 class _BelowCell(Bar):

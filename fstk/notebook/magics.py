@@ -42,7 +42,7 @@ class FstkMagics(Magics):
         bar = Bar()
         try:
             with on_screen(bar) if looked_at() else nullcontext():
-                shown = importlib.import_module(_GRAMMAR).run_command(argv, namespace, cell, bar)
+                shown = importlib.import_module(_GRAMMAR).run_command(argv, namespace, cell)
         except BaseException:
             bar.wipe()
             raise

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from fstk.columns.instants import given, instant, microseconds
 from fstk.columns.typing import EntityKeys
-from fstk.display import Displayed, Sheet, duration, named
+from fstk.display import Displayed, Sheet, duration, key_text
 from fstk.errors import InvalidInput, StoreUnavailable, UnknownColumn, UnknownTable, WriteConflict, nearest
 from fstk.online.codec import RowCodec
 from fstk.online.keys import KeyCodec
@@ -70,7 +70,7 @@ class OnlineRows(Displayed, list[dict[str, Any]]):
         title = f"{self.table} online · source version {self.source_version}"
         names = list(self[0]) if self else []
         ages = [None if found.event_time is None else duration(self.now - found.event_time) for found in self.found]
-        rows = [{name: named(row[name]) if name in self._keys else row[name] for name in names} for row in self]
+        rows = [{name: key_text(row[name]) if name in self._keys else row[name] for name in names} for row in self]
         if len(rows) == 1 or len(rows) <= _FEW < len(names):
             states = zip(self.found, ages, strict=True)
             heads = [found.status if age is None else f"{found.status}, {age}" for found, age in states]

@@ -25,14 +25,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 from urllib.parse import quote, urlencode
 
 from pydantic import Field
 
 from fstk.errors import InvalidInput, StoreUnavailable, WriteConflict
 from fstk.online.address import Server
-from fstk.online.redis_nodes import Commands, Nodes, command
+from fstk.online.redis_nodes import Commands, Item, Nodes, command
 from fstk.online.store import Counts, OnlineTable, Row, SecretReference, Ttl, Wanted, Watermark, check_same
 from fstk.optional import need
 from fstk.validated import validated
@@ -122,7 +122,6 @@ _DROP = """
 if redis.call('HGET', KEYS[1], 'generation') == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
 """
-Item = TypeVar("Item")
 Offered = tuple[bytes, *tuple[bytes | str | int, ...]]
 """The key of a row, and what its script gets."""
 _TABLES, _DROPPED = b"fstk:tables", b"fstk:dropped"

@@ -17,7 +17,7 @@ from fstk.lint.power import Power
 from fstk.lint.report import LintReport
 from fstk.lint.training import lint_training_set
 from fstk.lint.windows import lint_windows
-from fstk.matrix import MANY, Place, matrix, named, on_request
+from fstk.matrix import MANY, Place, aggregate_name, matrix, on_request
 from fstk.previews.distribution import TOLD, distribution
 from fstk.previews.loaded import LoadedJoin
 from fstk.previews.pictures import draw, moments, most_telling
@@ -106,7 +106,7 @@ class TrainingSetPreview(Stacked):
         for one in self.inputs:
             found = None if one.table is None else self.defined.get(one.table, {}).get(one.feature)
             if found is not None:
-                aggregate = named(one.name, found.window, found.expression)
+                aggregate = aggregate_name(one.name, found.window, found.expression)
                 places.setdefault(self._from(one), []).append(Place(aggregate, found.window, self.spread[one.name]))
         windowed = {one.name for one in self.inputs if self.defined.get(one.table or "", {}).get(one.feature)}
         telling = sorted((one for one in self.inputs if one.now), key=lambda one: -one.now.value if one.now else 0)

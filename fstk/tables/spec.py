@@ -14,7 +14,7 @@ from fstk.engines.base import Schema, TableVersion
 from fstk.engines.sparktypes import struct_type
 from fstk.engines.types import TIME_TYPES, arrow_type, spark_type
 from fstk.errors import InvalidInput, InvalidName, UnknownColumn, UnsupportedType, nearest
-from fstk.matrix import MANY, Place, matrix, named, on_request
+from fstk.matrix import MANY, Place, aggregate_name, matrix, on_request
 from fstk.tables.definition import Definitions, origins
 from fstk.tables.history import Version, definitions_at
 from fstk.tables.report import WriteReport
@@ -120,7 +120,7 @@ class FeatureTable(Stacked, TableDefinition):
         if len(defined) <= MANY:
             return [every]
         places = [
-            Place(named(name, one.window, one.expression), one.window, self.schema[name])
+            Place(aggregate_name(name, one.window, one.expression), one.window, self.schema[name])
             for name, one in defined.items()
         ]
         return [matrix(every.title, places, every.notes), on_request(replace(every, notes=()), len(self.schema))]

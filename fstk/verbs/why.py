@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from fstk.columns.instants import given
 from fstk.columns.length import LIFETIME, read_window
-from fstk.display import Displayed, Sheet, Stacked, instant, named, plural
+from fstk.display import Displayed, Sheet, Stacked, instant, key_text, plural
 from fstk.engines.base import CHANGE_TYPE, COMMIT_VERSION
 from fstk.engines.choice import engine_for
 from fstk.errors import InvalidInput, UnknownColumn, UnknownName, nearest
@@ -55,7 +55,7 @@ class Why(Stacked):
         these = "this row" if number == 1 else f"these {number:,} rows"
         verdict = "equal, bit for bit" if self.equal else f"NOT EQUAL to {_plain(self.stored)}"
         told = [self.origin, f"recomputed from {these} alone: {_plain(self.computed)}   {verdict}"]
-        rows = [[named(value) if name in self.entity else value for name, value in row.items()] for row in events]
+        rows = [[key_text(value) if name in self.entity else value for name, value in row.items()] for row in events]
         listed = Sheet(self.title, last.column_names, rows, hidden)
         return [listed, Sheet("", (), (), told), self.picture]
 

@@ -9,7 +9,7 @@ from fstk.columns.instants import Align
 from fstk.columns.length import Length
 from fstk.display import Displayed, Sheet, Stacked, plural
 from fstk.engines.base import Schema
-from fstk.matrix import MANY, Place, matrix, named, on_request
+from fstk.matrix import MANY, Place, aggregate_name, matrix, on_request
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class PlannedFeature:
 
     def place(self, shown: str) -> Place:
         """Return its place in a matrix, where ``shown`` stands for it."""
-        return Place(named(self.column, self.window, self.expression), self.window, shown)
+        return Place(aggregate_name(self.column, self.window, self.expression), self.window, shown)
 
 
 @dataclass(frozen=True, repr=False)

@@ -26,7 +26,7 @@ class Seen:
 def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     seen = Seen()
 
-    def run_command(argv: list[str], namespace: dict[str, Any], cell: str | None, progress: Any) -> None:
+    def run_command(argv: list[str], namespace: dict[str, Any], cell: str | None) -> None:
         seen.argv, seen.namespace, seen.cell = argv, namespace, cell
 
     monkeypatch.setattr(grammar, "run_command", run_command)
