@@ -31,6 +31,7 @@ from fstk.online.postgres import PostgreSQLStore
 from fstk.online.spec import spec_of
 from fstk.online.store import Counts, OnlineTable, Row, Watermark
 from tests.online import racer
+from tests.servers.endpoint import ended
 from tests.servers.postgres import DATABASE, PASSWORD, USER, Server
 from tests.stores import got
 
@@ -545,7 +546,7 @@ class Wire:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        self._listener.close()
+        self._listener.shutdown(socket.SHUT_RDWR)  # which ends the wait for another client
 
     def _accept(self) -> None:
         while True:
@@ -556,13 +557,13 @@ class Wire:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client, socket.create_connection(("127.0.0.1", self._port)) as server:
+        server = socket.create_connection(("127.0.0.1", self._port))
+        with ended(client, server):
             threading.Thread(target=self._answers, args=(server, client), daemon=True).start()
             while said := client.recv(1 << 16):
                 ends, cut = b"COMMIT\0" in said, self.cut
                 if ends and cut == "before":
                     self.cut = None
-                    server.shutdown(socket.SHUT_RDWR)
                     return
                 self._keep = keep = ends and cut == "after"
                 server.sendall(said)

@@ -38,9 +38,24 @@ def _accept(listening: socket.socket, port: int) -> None:
                 threading.Thread(target=carry, args=(source, target), daemon=True).start()
 
 
+@contextmanager
+def ended(*sockets: socket.socket) -> Iterator[None]:
+    """Afterwards end connections, which wakes whoever waits for them; the last who holds one closes it.
+
+    A wait for a socket that somebody else closed goes on, in Linux, by the number that it had: begun anew, after a
+    signal, it takes what comes for whatever has that number by then.
+    """
+    try:
+        yield
+    finally:
+        for one in sockets:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
 def _checked(client: socket.socket, server: socket.socket) -> None:
     reader = hiredis.Reader()
-    with suppress(OSError), closing(server):
+    with suppress(OSError), ended(client, server):
         while data := client.recv(1 << 16):
             reader.feed(data)
             passed = []
@@ -50,7 +65,7 @@ def _checked(client: socket.socket, server: socket.socket) -> None:
 
 
 def _answers(server: socket.socket, client: socket.socket) -> None:
-    with suppress(OSError), closing(client):
+    with suppress(OSError), ended(client, server):
         while data := server.recv(1 << 16):
             client.sendall(data)
 
