@@ -19,7 +19,7 @@ _MARKER = ".fstk"  # tells a warehouse that holds no table yet from somebody els
 
 
 def table_name(name: str) -> str:
-    """Return the canonical, lower-cased form of a table name of one to three parts (RULES, feature tables 4), or raise
+    """Return the canonical, lower-cased form of a table name of one to three parts (docs/rules.md#tables-4), or raise
     InvalidName: a part is an ASCII letter or underscore, then letters, digits, underscores, 255 at most, and not the
     name of Delta's own folder."""
     parts = name.split(".") if isinstance(name, str) else []

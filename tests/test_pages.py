@@ -70,7 +70,43 @@ def test_a_page_is_short_and_the_files_that_it_names_are_there(page: Path) -> No
     assert len(text.splitlines()) <= 120
     named = re.findall(r"`((?:tests|fstk|docs)/[^`]*)`", text)
     assert named
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    for path, _, test in (name.partition("::") for name in named):
+        assert (ROOT / path).exists(), path
+        assert not test or re.search(rf"^(async )?def {test}\(", (ROOT / path).read_text(), re.MULTILINE), test
+
+
+def _anchors(page: Path) -> set[str]:
+    """What a link may end in: the ids of a page, and its headings as GitHub and the site spell them."""
+    text = page.read_text()
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {
+        *re.findall(r'<a id="([^"]+)">', text),
+        *(re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings),
+    }
+
+
+def test_every_rule_has_a_place_and_names_its_test_beside_the_link_to_it() -> None:
+    text = (ROOT / "docs" / "rules.md").read_text()
+    numbered = re.findall(r"^\d+\. ", text, flags=re.MULTILINE)
+    rules = re.findall(
+        r'^(\d+)\. <a id="[a-z]+-(\d+)"></a>.+\n   \[`(.+)::test_\w+`\]\(\.\./(.+)\)$', text, flags=re.MULTILINE
+    )
+    assert len(rules) == len(numbered) > 40
+    assert all(number == place and named == linked for number, place, named, linked in rules)
+
+
+def test_what_cites_a_rule_points_to_its_place() -> None:
+    rules = _anchors(ROOT / "docs" / "rules.md")
+    folders = ("fstk", "tests", "bench", "docs", "notebooks", "templates")
+    files = [
+        path for folder in folders for path in (ROOT / folder).rglob("*.*") if path.suffix in {".py", ".md", ".ipynb"}
+    ]
+    texts = {path: path.read_text() for path in files if path != Path(__file__)}
+    cited = [(path.name, place) for path, text in texts.items() for place in re.findall(r"rules\.md#([\w-]+)", text)]
+    assert len(cited) > 20
+    assert [(name, place) for name, place in cited if place not in rules] == []
+    otherwise = re.compile(r"\bRULES\b|\b[Rr]ules? \d+\b")
+    assert [(path.name, found) for path, text in texts.items() for found in otherwise.findall(text)] == []
 
 
 def _commands() -> list[str]:

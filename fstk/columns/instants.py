@@ -22,7 +22,7 @@ _MOST_DAYS = 100_000_000  # days past which an instant would leave int64; far ou
 
 
 def given(value: Any, argument: str) -> datetime:
-    """Return what a caller gave as a time as an instant in UTC; a date is its midnight UTC (RULES, time).
+    """Return what a caller gave as a time as an instant in UTC; a date is its midnight UTC (docs/rules.md#time-2).
 
     A datetime without a time zone is refused, and so is text, which is never parsed; the message names ``argument``.
 

@@ -1,7 +1,7 @@
 """Keys of any plain type, one column or several, as integers that are equal exactly where the keys are.
 
-Integers, so that sorting and searching can be NumPy's. Equality is RULES' (point-in-time join 7): exact, null equal
-to nothing, NaN to NaN, −0.0 to 0.0.
+Integers, so that sorting and searching can be NumPy's. Equality is that of docs/rules.md#join-7: exact, null equal to
+nothing, NaN to NaN, −0.0 to 0.0.
 """
 
 from __future__ import annotations

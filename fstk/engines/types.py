@@ -16,7 +16,7 @@ from fstk.errors import UnsupportedType
 
 INSTANT = pa.timestamp("us", tz="UTC")
 TIME_TYPES = ("timestamp", "timestamp_ntz", "date")
-"""Types of a time column; TIMESTAMP_NTZ is taken as UTC, DATE as its midnight UTC (RULES, time)."""
+"""Types of a time column; TIMESTAMP_NTZ is taken as UTC, DATE as its midnight UTC (docs/rules.md#time-1)."""
 
 _ATOMS: dict[str, pa.DataType] = {"tinyint": pa.int8(), "smallint": pa.int16(), "int": pa.int32(), "bigint": pa.int64()}
 _ATOMS |= {"float": pa.float32(), "double": pa.float64(), "boolean": pa.bool_(), "void": pa.null()}

@@ -1,4 +1,4 @@
-"""Entity keys as bytes: typed and injective, so that no two different keys ever meet (RULES, online rows 4).
+"""Entity keys as bytes: typed and injective, so that no two different keys ever meet (docs/rules.md#online-4).
 
 Parts are joined by ``|`` in the order of the table's keys, each one letter for its type and a body that ends itself:
 ``i17`` an integer, ``b1`` a boolean, ``s3:b:c`` a string with its length, ``xff00`` binary in hex,

@@ -9,7 +9,7 @@ lets a row be replaced by one that is not newer, atomically per key, under any i
 retries.
 
 A key that its source lost is removed at a source version, and the store keeps that version as the key's *floor*: what
-an older or equally old version offers for the key later is stale, whatever its event time (RULES.md, online rows 5).
+an older or equally old version offers for the key later is stale, whatever its event time (docs/rules.md#online-5).
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ _MILLIS = "unix_millis(timestamp) AS timestamp"  # collected as a time, it would
 class Catalog(ABC):
     """Feature tables by name; all that is known of one is read from the Delta table itself.
 
-    Names are those of RULES, feature tables 4. ``engine`` is what writes; without one, the session of
+    Names are those of docs/rules.md#tables-4. ``engine`` is what writes; without one, the session of
     ``fstk.connect()``, and for a Spark frame always the frame's own session.
     """
 

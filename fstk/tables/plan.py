@@ -69,7 +69,7 @@ def plan_create(wanted: TableDefinition, there: FeatureTable | None) -> TablePla
 
 
 def plan_write(table: FeatureTable, given: Schema) -> TablePlan:
-    """Return the plan of merging a frame of columns ``given`` into ``table`` (RULES, feature tables 2)."""
+    """Return the plan of merging a frame of columns ``given`` into ``table`` (docs/rules.md#tables-2)."""
     try:
         wider = _widened(table, given)
         kept = _kept(table, given)

@@ -86,7 +86,7 @@ def merge(
     redefine: bool = False,
     attempts: int = 5,
 ) -> WriteReport:
-    """Merge ``frame`` into a feature table (RULES, feature tables 1 to 3); nothing is committed when nothing differs.
+    """Merge ``frame`` into a feature table (docs/rules.md#feature-tables); nothing is committed when nothing differs.
 
     The frame is computed once and kept while it is compared with the table at one version; then the rows that differ
     are merged. Should another writer have come between (commits name the version that they read), the comparison is
@@ -289,7 +289,7 @@ def column_types(engine: SparkEngine, frame: DataFrame) -> Schema:
 
 def check(engine: SparkEngine, view: str, table: TableDefinition, given: Schema) -> Counts:
     """Count the flagged rows of ``view``, of columns ``given``, in one pass, and refuse them when keys are null or
-    repeated (rule 1), or a partition's value would be lost."""
+    repeated (docs/rules.md#tables-1), or a partition's value would be lost."""
     keys = table.keys
     partitions = [name for name in table.partition_columns if given.get(name) == "string"]
     found = engine.sql(sql.totals(view, keys, partitions, given)).collect()[0]

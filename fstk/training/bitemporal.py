@@ -41,8 +41,8 @@ class _Versions:
 
 
 def as_known_join(labels: pa.Table, changes: pa.Table, join: Join) -> pa.Table:
-    """Return ``labels`` with the join's outputs as they could be known at each label's time (RULES, point-in-time
-    join 9).
+    """Return ``labels`` with the join's outputs as they could be known at each label's time
+    (docs/rules.md#join-9).
 
     As :func:`fstk.training.kernel.as_of_join`, of the rows that the table held after its last commit not later than
     the label time. ``changes`` are the table's columns with those of ``CHANGE_FEED``. ``join.label_time`` is never None

@@ -1,4 +1,4 @@
-"""The as-of join, pure Arrow in and out: the newest feature row that each label may see (RULES, point-in-time join).
+"""The as-of join, pure Arrow in and out: the newest feature row that each label may see (docs/rules.md#join-1).
 
 Many keys at once, in parts small enough for a core's cache: (key within the part, time) of a row is packed into one
 int64, the feature rows are sorted by it, and one binary search per label finds the last row not after it. Times that

@@ -147,7 +147,7 @@ def plan_training_set(
     caller_overrides: bool = False,
     kind_of: KindOf = kind_here,
 ) -> TrainingPlan:
-    """Decide how labels and feature tables become a training set, or refuse it (RULES, point-in-time join 1–7).
+    """Decide how labels and feature tables become a training set, or refuse it (docs/rules.md#point-in-time-join).
 
     ``tables`` are by canonical name. With ``caller_overrides`` a label column named like a feature stands for it
     instead of being refused, and is in the training set even if it is excluded (``score_batch``). ``kind_of`` tells the

@@ -32,7 +32,7 @@ class FeatureLookup:
         default_values: output name → value that stands for its nulls, missing or stored.
         nulls: ``"keep"`` takes the newest row that a label may see whole, nulls and all; ``"skip"`` takes of each
             feature the newest value that is not null among the rows that the label may see, each with its own time
-            (RULES, point-in-time join 11).
+            (docs/rules.md#join-11).
 
     Raises:
         InvalidInput: an argument of another shape than described.

@@ -53,7 +53,7 @@ def partial_counts(rows: pa.Table, plan: TrainingPlan) -> pa.Table:
 
 
 def count_without_time(features: pa.Table, column: str) -> pa.Table:
-    """Return the number of feature rows whose time is null; no label ever sees them (RULES, point-in-time join 10)."""
+    """Return the number of feature rows whose time is null; no label ever sees them (docs/rules.md#join-10)."""
     return pa.table({"rows": pa.array([features.column(column).null_count], pa.int64())})
 
 

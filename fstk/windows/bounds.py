@@ -166,7 +166,7 @@ def _begins(end: np.ndarray, length: int | Months) -> np.ndarray:
 
 
 def lay_out(events: Rows, points: Rows, pair: Pair, lengths: Sequence[Reach], closed: str) -> Part:
-    """Order one part and find its windows; ``closed`` as in RULES."""
+    """Order one part and find its windows; ``closed`` as in docs/rules.md#windows-1."""
     event_rows, point_rows = pair
     entity, asked = events.entity[event_rows], points.entity[point_rows]
     lowest = min(int(entity.min()), int(asked.min()))

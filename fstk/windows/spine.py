@@ -32,7 +32,7 @@ class Spine:
     instant's own included: for scoring everybody, or where the label is computed afterwards.
 
     The labels' columns are the table's keys and, under the name of the table's time column, the instant (timestamp,
-    UTC); rules 1 to 11 of the point-in-time join then hold as for any labels (RULES, point-in-time join 12).
+    UTC); the point-in-time join then has them as any labels (docs/rules.md#join-12).
 
     Args:
         table: the feature table whose entities are asked for; it needs a time column.

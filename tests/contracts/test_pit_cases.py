@@ -119,7 +119,7 @@ def _default(value: Any, spark: str | None) -> Any:
 
 
 def _types(case: Mapping[str, Any]) -> dict[str, str]:
-    """The types that rule 2 and 5 ask for: the labels' own, then the features' own."""
+    """The types that docs/rules.md#join-2 and docs/rules.md#join-5 ask for: the labels' own, then the features' own."""
     tables = case["feature_tables"]
     outputs: dict[str, str] = dict(case["labels"]["columns"])
     for lookup in case["lookups"]:

@@ -130,7 +130,7 @@ _NUMBERS = itertools.count()
 
 
 def _said(row: Row, old: Row | None) -> tuple[str, bool]:
-    """How a row offered is counted, and whether it is kept: the rule of RULES.md, online rows 1, written once more."""
+    """How a row offered is counted, and whether it is kept: docs/rules.md#online-1, written once more."""
     if old is None:
         return "written", True
     if (row.event_time, row.version, row.layout) == (old.event_time, old.version, old.layout):

@@ -1,5 +1,5 @@
 """What a server itself saw of the changes to its rows, told apart from what fstk counted: contents put there, contents
-removed, and changes that no rule allows (RULES.md, online rows 1 and 5)."""
+removed, and changes that no rule allows (docs/rules.md#online-1, docs/rules.md#online-5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every line of RULES.md "Endpoint" that is not an answer, through a real socket."""
+"""Every line of docs/rules.md#endpoint that is not an answer, through a real socket."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def key_of(row: Row, columns: list[str]) -> tuple[Any, ...] | None:
 
 
 def expected(label: Row, features: list[Row], keys: list[str], timed: bool, lookback: int | None) -> Row | None:
-    """The feature row that RULES lets this label see."""
+    """The feature row that this label may see (docs/rules.md#join-1)."""
     best: Row | None = None
     newest: dt.datetime | None = None
     wanted = key_of(label, [f"l{key}" for key in keys])

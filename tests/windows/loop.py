@@ -20,7 +20,7 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def inside(at: int, point: int, length: Reach, closed: str) -> bool:
-    """Rules 1 and 9: does an event's instant lie in the window that ends at a point?"""
+    """Whether an event lies in the window that ends at a point (docs/rules.md#windows-1, docs/rules.md#windows-9)."""
     begin = point - length if isinstance(length, int) else months_before(point, length[0]) if length else None
     if closed == "left":
         return at < point and (begin is None or at >= begin)
@@ -30,7 +30,7 @@ def inside(at: int, point: int, length: Reach, closed: str) -> bool:
 
 
 def months_before(point: int, months: int) -> int:
-    """Rule 9: add_months(point, -months)."""
+    """add_months(point, -months), as docs/rules.md#windows-9 has it."""
     at = _EPOCH + dt.timedelta(microseconds=point)
     year, month = divmod(at.year * 12 + at.month - 1 - months, 12)
     if year < 1:
@@ -40,7 +40,7 @@ def months_before(point: int, months: int) -> int:
 
 
 def begin_of(point: int, align: str | None) -> int:
-    """Rule 9: the last boundary that is not after a point."""
+    """The last boundary that is not after a point (docs/rules.md#windows-9)."""
     if align is None:
         return point
     at = _EPOCH + dt.timedelta(microseconds=point)

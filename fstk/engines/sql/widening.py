@@ -75,7 +75,7 @@ def _common(one: str, two: str, where: str) -> str:
 
 
 def text_for_a_time(where: str) -> TypeMismatch:
-    """Return the error of an expression in which text would have to be parsed as a time (RULES, time)."""
+    """Return the error of an expression in which text would have to be parsed as a time (docs/rules.md#time-2)."""
     return TypeMismatch(
         f"{where} takes text for a time; text is never parsed as a time by itself: write timestamp "
         "'2024-01-31 12:00:00', or to_timestamp(…) around it."
