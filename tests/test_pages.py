@@ -85,6 +85,23 @@ def _anchors(page: Path) -> set[str]:
     }
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda page: page.stem)
+def test_a_link_leads_to_what_is_there(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text()):
+        path, _, place = link.partition("#")
+        linked = page.parent / path if path else page
+        assert linked.exists(), link
+        assert not place or place in _anchors(linked), link
+
+
+def test_a_word_of_the_glossary_has_one_place() -> None:
+    words = re.findall(
+        r'^- <a id="(.+)"></a>\*\*(.+?)\*\*: ', (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE
+    )
+    assert len({place for place, _ in words}) == len(words) >= 25
+    assert [word for place, word in words if place != word.replace(" ", "-")] == []
+
+
 def test_every_rule_has_a_place_and_names_its_test_beside_the_link_to_it() -> None:
     text = (ROOT / "docs" / "rules.md").read_text()
     numbered = re.findall(r"^\d+\. ", text, flags=re.MULTILINE)
