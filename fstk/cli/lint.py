@@ -25,7 +25,8 @@ def lint(
     """Name leaks in feature tables, notebooks, SQL and training sets.
 
     They are: the clock, later rows, unordered windows, shuffled splits in SQL and Python; one instant for all rows,
-    windows that hold the label, the label itself. In a terminal the exit code is 3 when there are any.
+    rows and events that were known later than they say, totals without a time, windows that hold the label, the label
+    itself. In a terminal the exit code is 3 when there are any.
 
     What is none is accepted, with a reason: in its cell or file by # fstk: accept RULE because … (in SQL after --), of
     a table by fstk tag TABLE accept_RULE="…".

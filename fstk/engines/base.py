@@ -17,6 +17,9 @@ Frame = Any
 CHANGE_FEED = CHANGE_TYPE, COMMIT_VERSION, COMMIT_TIMESTAMP = "_change_type", "_commit_version", "_commit_timestamp"
 """Columns that a change data feed has beside the table's (string, bigint, timestamp); no table may use their names."""
 
+WRITTEN = ("insert", "update_postimage")
+"""Kinds of change by which a row got its values."""
+
 Within = Mapping[str, tuple[pa.Scalar, pa.Scalar]]
 """Column → the lowest and the highest value that matter (null: any; of a time column instants, whatever its type): rows
 outside need not be read."""

@@ -12,7 +12,13 @@ from fstk.errors import BadExpression
 from fstk.lint.code import SQL_CELLS, read_python, without_magics
 from fstk.lint.report import Finding, LintReport
 
+EVERYWHERE = ""
+"""A place that all others are within: what a join's own text accepts."""
 _TAG = "accept_"
+_OF_LABELS = {  # which only a join finds, and no text
+    *("label-copy", "perfect-predictor", "nearly-the-label", "label-of-two", "knows-the-outcome", "later-than-label"),
+    *("newer-than-labels", "start-of-period", "rounded-label", "written-later"),
+}
 
 
 @dataclass(frozen=True)
@@ -25,10 +31,14 @@ class Acceptance:
     told: bool = True
     """Whether it is told when nothing needs it."""
 
+    @property
+    def place(self) -> str:
+        return self.where or "the join"
+
     def covers(self, finding: Finding) -> bool:
         """Tell whether a finding is of this rule, and at this place or within it."""
         inside = finding.where == self.where or finding.where.startswith((f"{self.where},", f"{self.where}."))
-        return finding.code == self.rule and inside
+        return finding.code == self.rule and (inside or self.where == EVERYWHERE)
 
 
 def in_code(source: str, where: str) -> list[Acceptance]:
@@ -37,7 +47,8 @@ def in_code(source: str, where: str) -> list[Acceptance]:
     for comment in _comments(source):
         words = comment.strip().lstrip("#").split(None, 3)
         if words[:2] == ["fstk:", "accept"] and len(words) > 2:
-            found.append(Acceptance(words[2], where, _reason(words[3] if len(words) > 3 else "")))
+            reason = _reason(words[3] if len(words) > 3 else "")
+            found.append(Acceptance(words[2], where, reason, where == EVERYWHERE or words[2] not in _OF_LABELS))
     return found
 
 
@@ -63,12 +74,12 @@ def settled(findings: Iterable[Finding], accepted: Iterable[Acceptance], unread:
         used.update(covering)
         found.append(replace(finding, accepted=next((one.reason for one in covering if one.reason), "")))
     idle = [
-        f"{one.where} accepts {one.rule}, which nothing there needs."
+        f"{one.place} accepts {one.rule}, which nothing there needs."
         for one in accepted
         if one.told and one not in used
     ]
     bare = [
-        f'{one.where} accepts {one.rule} without a reason, which does not count: accept {one.rule} because …'
+        f'{one.place} accepts {one.rule} without a reason, which does not count: accept {one.rule} because …'
         for one in accepted
         if one in used and not one.reason
     ]  # fmt: skip

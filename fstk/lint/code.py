@@ -18,7 +18,7 @@ from fstk.lint.rules import (
     SHUFFLED_SPLIT,
     UNORDERED_WINDOW,
     Rule,
-    is_moment,
+    known_at_once,
 )
 
 SQL_CELLS = ("%%fstk", "%%sql", "%%sparksql")
@@ -35,10 +35,12 @@ _MAKERS = frozenset(("assign", "with_columns", "select", "agg"))
 
 @dataclass
 class Known:
-    """What the text around a piece of code tells: its labels, whether labels have a time, whether it makes training
-    sets at all, and what names were assigned by which line (None: what cannot be told)."""
+    """What the text around a piece of code tells: its labels, the entities to which events happen (in lower case),
+    whether labels have a time, whether it makes training sets at all, and what names were assigned by which line (None:
+    what cannot be told)."""
 
     labels: set[str] = field(default_factory=set)
+    entities: set[str] = field(default_factory=set)
     timed: bool = False
     trains: bool = False
     assigned: list[tuple[int, str, ast.expr | None]] = field(default_factory=list)
@@ -212,17 +214,17 @@ class Code:
         if self._is_scale(call):
             return True
         if called(call) == "transform":
-            return bool(set(_texts(call.args)) & _TOTALS) and not any(map(is_moment, _grouped(call)))
+            return bool(set(_texts(call.args)) & _TOTALS) and not self._at_once(_grouped(call))
         if called(call) != "over" or not isinstance(call.func, ast.Attribute):
             return False
         steps = self._steps(call)
         if steps is None:  # Polars, whose windows are columns
             partition = _texts(call.args)
             total = _last_call(call.func.value) in _TOTALS and given(call, "order_by") is None
-            return total and bool(partition) and not any(map(is_moment, partition))
+            return total and bool(partition) and not self._at_once(partition)
         partition = _texts(steps["partitionBy"].args) if "partitionBy" in steps else []
         place = _last_call(call.func.value) in PLACES
-        return "orderBy" not in steps and not place and not any(map(is_moment, partition))
+        return "orderBy" not in steps and not place and not self._at_once(partition)
 
     def is_later(self, call: ast.Call) -> bool:
         name = called(call)
@@ -246,6 +248,9 @@ class Code:
         elif called_by(above) != "withColumn":
             return False
         return called(call) == "from_utc_timestamp" and isinstance(above, ast.Call)
+
+    def _at_once(self, partition: list[str]) -> bool:
+        return known_at_once(partition, self.known.entities)
 
     def _is_scale(self, call: ast.Call) -> bool:
         """Tell whether a column is compared with its own total, as in ``df["x"] - df["x"].mean()``."""
@@ -318,6 +323,11 @@ _RULES: dict[Rule, Callable[[Code, ast.Call], bool]] = {
     SHUFFLED_SPLIT: Code.is_shuffled,
     CLOSED_AT_EVENT: Code.is_closed_at_event,
 }
+
+
+def texts_of(node: ast.expr | None) -> list[str]:
+    """Return the text that a node is, or the texts of the list that it is."""
+    return _texts([node])
 
 
 def called_by(node: ast.AST | None) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from fstk.engines.sql.ahead import Look, looks
@@ -12,6 +13,10 @@ from fstk.lint.report import Finding
 _LONGEST = 60  # letters of code that a finding quotes
 _MOMENTS = ("_at", "_ts", "_on", "_date", "_time", "_timestamp")
 _INSTANTS = frozenset(("as_of", "at", "ts", "dt", "ds", "day", "date", "time", "timestamp"))
+_EVENTS = re.compile(
+    r"(\w+_)?(order|transaction|txn|event|invoice|receipt|basket|purchase|payment)_?(id|no|nr|number|key|uuid)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ LATER_ROWS = Rule(
 )
 UNORDERED_WINDOW = Rule(
     "unordered-window",
-    "each row gets what all rows tell together, those after it, too.",
+    "each row gets what all rows (of its partition) tell together, those after it, too.",
     "order the window by time, with a frame that ends at the row; or %%fstk windows.",
 )
 LABEL_IN_WINDOW = Rule(
@@ -74,19 +79,26 @@ def is_moment(column: str) -> bool:
     return column.lower() in _INSTANTS or column.lower().endswith(_MOMENTS)
 
 
-def lint_looks(sql: str, where: str, labels: Iterable[str]) -> list[Finding]:
+def known_at_once(partition: Collection[str], entities: Collection[str]) -> bool:
+    """Tell whether rows that share ``partition`` were known at once: they share an instant, or are the parts of one
+    event, an order or a payment, that is none of the ``entities`` (in lower case) to which events happen."""
+    events = (column for column in partition if column.lower() not in entities)
+    return any(map(is_moment, partition)) or any(map(_EVENTS.fullmatch, events))
+
+
+def lint_looks(sql: str, where: str, labels: Iterable[str], entities: Collection[str] = ()) -> list[Finding]:
     """Name what the windows of feature SQL see too much of; a window that makes one of ``labels`` may look ahead."""
     known = frozenset(label.lower() for label in labels)
     rules = {"later": LATER_ROWS, "all": UNORDERED_WINDOW, "local": LOCAL_TIME}
     findings = []
     for look in looks(sql):
-        rule = LABEL_IN_WINDOW if look.columns & known and look.at != "local" else _rule(look, rules)
+        rule = LABEL_IN_WINDOW if look.columns & known and look.at != "local" else _rule(look, rules, entities)
         if rule is not None and not look.names & known:
             findings.append(rule.found(where, look.text))
     return findings
 
 
-def _rule(look: Look, rules: dict[str, Rule]) -> Rule | None:
-    if look.at is None or (look.at == "all" and any(map(is_moment, look.partition))):
+def _rule(look: Look, rules: dict[str, Rule], entities: Collection[str]) -> Rule | None:
+    if look.at is None or (look.at == "all" and known_at_once(look.partition, entities)):
         return None
     return rules[look.at]

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from fstk.engines.sql.clock import FUNCTIONS, clock_uses
 from fstk.engines.sql.scalar import scalar
 from fstk.errors import BadExpression
-from fstk.lint.code import SQL_CELLS, Code, Known, called, calls, given, read_python
+from fstk.lint.code import SQL_CELLS, Code, Known, called, calls, given, read_python, texts_of
 from fstk.lint.dated import dated
 from fstk.lint.report import Finding
 from fstk.lint.rules import CLOCK, lint_looks
 
 _TAKES_SQL = frozenset(("sql", "expr", "selectExpr", "Aggregate", "FeatureFunction"))
 _LABEL = re.compile(r"%%fstk\s+pit\s.*--label[\s=]+([^\s'\"]+)")
+_ENTITY = re.compile(r"%%fstk\s+windows\s.*--entity[\s=]+([^\s'\"]+)")
 _FUNCTION = re.compile(r"\s*expr\s+(.+)\s+as\s+`?(\w+)`?\s*,?\s*", re.IGNORECASE)
 
 
-def lint_sql(sql: str, where: str, labels: Iterable[str] = ()) -> list[Finding]:
+def lint_sql(sql: str, where: str, labels: Iterable[str] = (), entities: Collection[str] = ()) -> list[Finding]:
     """Name what feature SQL, a statement, an expression or lines of them, sees too much of: the clock, later rows.
 
-    A column that is one of ``labels`` may look ahead, and no other may read one through a window.
+    A column that is one of ``labels`` may look ahead, and no other may read one through a window. The rows of one order
+    or another event are known at once, unless it is of the ``entities`` (in lower case) to which events happen.
     """
-    return [*_of_clock(sql, where), *lint_looks(sql, where, labels)]
+    return [*_of_clock(sql, where), *lint_looks(sql, where, labels, entities)]
 
 
 def _of_clock(sql: str, where: str) -> list[Finding]:
@@ -64,14 +66,18 @@ def _learn(known: Known, source: str, tree: ast.Module | None) -> None:
     first = source.lstrip().partition("\n")[0]
     label = _LABEL.match(first)
     known.labels |= {label[1]} if label else set()
+    entity = _ENTITY.match(first)
+    known.entities |= set(entity[1].lower().split(",")) if entity else set()
     pit = first.startswith("%%fstk pit")
     known.trains |= pit
     known.timed |= pit and "--at" in first.replace("=", " ").split()
     for call in calls(tree) if tree is not None else ():
         known.timed |= given(call, "timestamp_lookup_key") is not None
+        if called(call) in ("WindowedFeatures", "create_source"):
+            known.entities |= {key.lower() for key in texts_of(given(call, "entity", 1))}
         if called(call) == "create_training_set":
             known.trains = True
-            known.labels |= set(_texts([one for one in [given(call, "label")] if one is not None]))
+            known.labels |= set(texts_of(given(call, "label")))
 
 
 def _of_text(source: str, where: str, known: Known) -> list[Finding]:
@@ -130,7 +136,7 @@ def _of_label(label: str, computed: Iterable[tuple[str, str]], where: str) -> li
 def _of_fragment(text: str, where: str, known: Known | None) -> list[Finding]:
     """Name what a text sees too much of, if it is SQL; None for ``known``: it makes labels, which may look ahead."""
     try:
-        return _of_clock(text, where) if known is None else lint_sql(text, where, known.labels)
+        return _of_clock(text, where) if known is None else lint_sql(text, where, known.labels, known.entities)
     except BadExpression:  # not SQL after all: the cell's own error says so when it runs
         return []
 

@@ -16,13 +16,29 @@ from fstk.errors import InvalidInput
 from fstk.lint.giveaways import gives_away, nearly, pairs
 from fstk.lint.inputs import Input, entities, inputs
 from fstk.lint.report import Finding, LintReport, percent
+from fstk.lint.times import (
+    FIRST,
+    Moments,
+    changed_later,
+    later_stamps,
+    period_of,
+    recorded_later,
+    rounded_up,
+    seen_too_early,
+    start_of_period,
+    without_time,
+)
+from fstk.lint.windows import lint_windows
+from fstk.tables.provenance import EventSource
 from fstk.tables.spec import FeatureTable
 from fstk.training.functions import CompiledFunctions
 from fstk.training.kernel import as_of_join, find, times
 from fstk.training.plan import TrainingPlan
 from fstk.training.resolve import Join
 
-OF_TABLE = frozenset(("one-instant", "time-outside-keys", "holds-the-label"))
+OF_TABLE = frozenset(
+    ("one-instant", "time-outside-keys", "holds-the-label", "known-later", "static-aggregates", "changed-later")
+)
 """What a table alone is looked at for, before any label is known."""
 _MOST = 0.5
 _PREDICTION = "prediction"  # what score_batch adds: a table of scores, honestly all of one instant after one scoring
@@ -35,9 +51,11 @@ _STAMP = re.compile(
 
 
 def lint_table(table: FeatureTable, rows: pa.Table | None = None) -> LintReport:
-    """Check one feature table, before any label is known; ``rows`` has its time column, of all rows or of a random
-    sample: None leaves out the checks that need rows."""
-    if table.timeseries_column is None:
+    """Check one feature table, before any label is known; ``rows`` has its keys, its time column and what
+    :func:`fstk.lint.times.recorded` names, of all rows or of a random sample: None leaves out the checks that need
+    rows."""
+    time = table.timeseries_column
+    if time is None:
         return LintReport.of(
             _time_outside(table.name, column, None, 0)
             for column, kind in _times_of(table.schema, table.primary_keys).items()
@@ -45,16 +63,38 @@ def lint_table(table: FeatureTable, rows: pa.Table | None = None) -> LintReport:
         )
     if rows is None or _PREDICTION in table.schema:
         return LintReport()
-    return LintReport.of(_one_instant(table.name, table.timeseries_column, rows.column(table.timeseries_column)))
+    found = [
+        *_one_instant(table.name, time, rows.column(time)),
+        *recorded_later(table.name, Moments(rows, table.primary_keys, time)),
+    ]
+    return LintReport.of(found)
+
+
+def lint_events(
+    table: str, columns: Sequence[str], source: EventSource, asked: Moments, happened: Moments, called: str = "label"
+) -> list[Finding]:
+    """Check the windowed features ``columns`` of a table against the events that they were made of; ``asked`` are
+    labels, or rows of another kind, as they are ``called``."""
+    findings = lint_windows(table, columns, source.closed, *asked, *happened, called=called)
+    for column in later_stamps(source.schema, [*happened.keys, happened.time], source.expressions):
+        findings += changed_later(table, source.events.name, column, asked, happened, called)
+    return findings
 
 
 def lint_training_set(
-    plan: TrainingPlan, labels: pa.Table, tables: Mapping[str, pa.Table], measured: Sequence[Input] | None = None
+    plan: TrainingPlan,
+    labels: pa.Table,
+    tables: Mapping[str, pa.Table],
+    measured: Sequence[Input] | None = None,
+    *,
+    sources: Mapping[str, EventSource] | None = None,
+    events: Mapping[str, pa.Table] | None = None,
 ) -> LintReport:
     """Check a training set: its labels (all or a random sample) against the feature tables they look into.
 
     ``tables`` are by canonical name, with all columns, and all rows of the labels' keys; ``measured`` is what
-    :func:`fstk.lint.inputs.inputs` found of the same, None where nobody has asked yet.
+    :func:`fstk.lint.inputs.inputs` found of the same, None where nobody has asked yet. ``sources`` and ``events`` are
+    those of the tables whose events are known, with the times that :func:`fstk.lint.times.later_stamps` names.
     """
     findings: list[Finding] = []
     label_times = {join.label_time for join in plan.joins if join.label_time is not None}
@@ -64,9 +104,12 @@ def lint_training_set(
         if join.table_time is not None:
             findings += _one_instant(join.table, join.table_time, rows.column(join.table_time))
             findings += _newer_than_labels(join, labels, rows)
+            findings += seen_too_early(join, labels, rows)
+            findings += [] if join.table in (sources or {}) else start_of_period(join, labels, rows)
         elif len(label_times) == 1:
             findings += _later_outside(join, next(iter(label_times)), labels, rows)
         training = as_of_join(training, rows, join)
+    findings += _of_events(plan, labels, label_times, sources or {}, events or {})
     if plan.label is None:
         return LintReport.of(findings)
     every = inputs(plan, labels, tables) if measured is None else measured
@@ -76,6 +119,30 @@ def lint_training_set(
     findings += _later_of_labels(plan, labels, every, label_times)
     found, unread = _computed(plan, training, plan.label)
     return LintReport.of([*findings, *found], unread)
+
+
+def _of_events(
+    plan: TrainingPlan,
+    labels: pa.Table,
+    label_times: set[str],
+    sources: Mapping[str, EventSource],
+    events: Mapping[str, pa.Table],
+) -> list[Finding]:
+    findings: list[Finding] = []
+    rounded: list[Finding] = []
+    for join in plan.joins:
+        source = sources.get(join.table)
+        if source is None:
+            continue
+        happened = Moments(events[join.table], join.table_keys, source.time)
+        at = join.label_time or (next(iter(label_times)) if len(label_times) == 1 else None)
+        asked = None if at is None else Moments(labels, join.label_keys, at)
+        if join.table_time is None:
+            findings += without_time(join.table, asked, happened)
+        elif asked is not None:
+            findings += lint_events(join.table, [one.feature for one in join.outputs], source, asked, happened)
+        rounded = rounded or ([] if asked is None else rounded_up(asked, happened))
+    return [*findings, *rounded]
 
 
 def _one_instant(table: str, column: str, at: pa.ChunkedArray) -> list[Finding]:
@@ -207,14 +274,11 @@ def _named(one: Input, kind: str, label: str, periods: Mapping[str, str]) -> Fin
 
 
 def _period(rows: pa.Table, column: str) -> str:
-    """Return what the stamps of all rows have in common, when that is the start of a month or of a day."""
-    at, unknown = times(rows, column)
-    moments = at[~unknown].astype("datetime64[us]")
-    for unit, period in (("M", "month"), ("D", "day")):
-        if len(moments) and (moments == moments.astype(f"datetime64[{unit}]")).all():
-            first = "the first of their month" if unit == "M" else "the start of their day"
-            return f"\nIts rows are stamped with {first}, so the row seen then may hold all of that {period}."
-    return ""
+    """Return what the stamps of all rows have in common, when that is the start of a month, a week or a day."""
+    period = period_of(rows, column)
+    if period is None:
+        return ""
+    return f"\nIts rows are stamped with the {FIRST[period]}, so the row seen then may hold all of that {period}."
 
 
 def _later_of_labels(

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from fstk.columns.arrays import integers, whole
 from fstk.columns.instants import instants
 from fstk.columns.ordinals import ordinals
-from fstk.engines.base import CHANGE_TYPE, COMMIT_VERSION
+from fstk.engines.base import CHANGE_TYPE, COMMIT_VERSION, WRITTEN
 from fstk.engines.types import INSTANT
 from fstk.errors import DuplicateKeys, NullKeys
 from fstk.online.store import NO_TIME, TIMES
@@ -22,7 +22,6 @@ WAITING = "__fstk_waiting"
 KEEP = "__fstk_keep"
 """Boolean column that the filter condition gave; absent without one. Null counts as no, as in SQL."""
 
-_ALIVE = ("insert", "update_postimage")
 _SHOWN = 5
 
 
@@ -51,7 +50,7 @@ class Newest:
         kept = _flags(rows, KEEP, lambda column: pc.fill_null(column, False))
         identities, usable = self._identities(rows, kept)
         event, dated = self._events(rows)
-        alive = _flags(rows, CHANGE_TYPE, lambda column: pc.is_in(column, value_set=pa.array(_ALIVE)))
+        alive = _flags(rows, CHANGE_TYPE, lambda column: pc.is_in(column, value_set=pa.array(WRITTEN)))
         commit = np.zeros(rows.num_rows, np.int64)
         if COMMIT_VERSION in rows.column_names:
             commit = integers(rows.column(COMMIT_VERSION))

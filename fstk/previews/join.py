@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -12,11 +12,13 @@ import pyarrow.compute as pc
 
 from fstk.display import Displayed, Sheet, Stacked, share
 from fstk.engines.base import COMMIT_TIMESTAMP
+from fstk.errors import ExpiredSnapshot, UnsupportedTable
+from fstk.lint.acceptance import Acceptance, in_tags, settled
 from fstk.lint.inputs import Input, inputs
 from fstk.lint.power import Power
-from fstk.lint.report import LintReport
+from fstk.lint.report import Finding, LintReport
+from fstk.lint.times import written_later
 from fstk.lint.training import lint_training_set
-from fstk.lint.windows import lint_windows
 from fstk.matrix import MANY, Place, aggregate_name, matrix, on_request
 from fstk.previews.distribution import TOLD, distribution
 from fstk.previews.loaded import LoadedJoin
@@ -29,6 +31,7 @@ from fstk.training.resolve import Join, Output
 from fstk.training.summary import Summary
 
 _TELLING = 8  # inputs that are listed of many
+_MOST_CHANGED = 2_000_000  # rows that commits wrote, past which these are not looked at
 _BAR = 40  # letters of a bar that tells all
 _FROM = {"FeatureFunction": "function", "key": "frame: key", "time": "frame: time"}
 _NO_TIME_TELLS = (
@@ -83,7 +86,8 @@ class TrainingSetPreview(Stacked):
 
     def parts(self) -> Sequence[Displayed]:
         """Return findings first when there are any, then shares per lookup and feature, and the pictures."""
-        shown: list[Displayed] = [] if self.lint.clean else [self.lint]
+        told = not self.lint.clean or self.lint.accepted or self.lint.notes
+        shown: list[Displayed] = [self.lint] if told else []
         shown += [self._lookups(), *self._inputs(), *self._falls()]
         shown += [self._known()] if self.known else []
         clean = "lint: clean · " if self.lint.clean else ""
@@ -204,12 +208,13 @@ def preview(
     *,
     closing: str,
     defined: Mapping[str, Definitions] | None = None,
+    accepted: Iterable[Acceptance] = (),
 ) -> TrainingSetPreview:
     """Return what the training set of ``joined`` comes to for its labels, all of ``total`` or a sample.
 
     ``one`` is a join of the one label to draw; None chooses one of ``joined`` that has something to tell. When a join
     is as known, the preview also says what that changes. ``closing`` is the last line, ``defined`` how the features of
-    each table are computed, where that is known.
+    each table are computed, where that is known; ``accepted`` are findings that the tables' tags do not accept yet.
     """
     plan, labels, engine = joined.plan, joined.labels, joined.engine
     summary = run.summary(plan, joined.answers, engine)
@@ -219,7 +224,9 @@ def preview(
     pictures = draw(one, 0) if one is not None else () if row is None else draw(joined, row)
     features = _features(plan, rows, summary)
     told = inputs(plan, labels, joined.tables, informed=True)
-    lint = lint_join(joined, told)
+    found = lint_join(joined, told)
+    tagged = [one for table in joined.known.values() for one in in_tags(table.tags, table.name)]
+    lint = settled(found.findings, [*tagged, *accepted], found.unread)
     spread = {name: distribution(rows.column(name)) for name in (one.name for one in told) if name in rows.schema.names}
     return TrainingSetPreview(
         joined, summary, total, features, tuple(told), known, pictures, lint, closing, defined or {}, spread
@@ -227,18 +234,33 @@ def preview(
 
 
 def lint_join(joined: LoadedJoin, measured: Sequence[Input] | None = None) -> LintReport:
-    """Return what lint finds when the labels meet the tables, and the events of these; ``measured`` as
-    :func:`lint_training_set` takes it."""
-    plan, labels = joined.plan, joined.labels
-    report = lint_training_set(plan, labels, joined.tables, measured)
-    findings = [*report.findings]
-    for join in plan.joins:
-        if join.table in joined.events and join.label_time is not None:
-            source, columns = joined.sources[join.table], [output.feature for output in join.outputs]
-            asked = labels, join.label_keys, join.label_time
-            known = joined.events[join.table], join.table_keys, source.time
-            findings += lint_windows(join.table, columns, source.closed, *asked, *known)
-    return LintReport.of(findings, report.unread)
+    """Return what lint finds when the labels meet the tables, the events of these, and when they were written;
+    ``measured`` as :func:`lint_training_set` takes it."""
+    report = lint_training_set(
+        joined.plan, joined.labels, joined.tables, measured, sources=joined.sources, events=joined.events
+    )
+    return LintReport.of([*report.findings, *_back_filled(joined)], report.unread)
+
+
+def _back_filled(joined: LoadedJoin) -> list[Finding]:
+    """Name the tables of which labels see rows that were written later; as known, none does. Tables that were first
+    written after every label, as those of old data are, were not kept up as time went by, and are not looked at."""
+    findings = []
+    for join in [] if joined.as_known else joined.plan.joins:
+        table = joined.known.get(join.table)
+        if table is None or table.location is None or not table.written_by_fstk or join.table_time is None:
+            continue
+        commits = sorted((version for version in table.versions if version.rows), key=lambda one: one.version)
+        asked = [at for at in moments(joined.labels, str(join.label_time)) if commits and at >= commits[0].timestamp]
+        late = [one for one in commits if asked and one.timestamp > min(asked)]
+        if not late or sum(one.rows or 0 for one in late) > _MOST_CHANGED:
+            continue
+        try:
+            changes = joined.engine.changes(join.source, late[0].version)
+        except (ExpiredSnapshot, UnsupportedTable):  # what is no longer kept, or not in its files, tells nothing
+            continue
+        findings += written_later(join, joined.labels, joined.tables[join.table], changes, commits[0].timestamp)
+    return findings
 
 
 def _features(plan: TrainingPlan, rows: pa.Table, summary: Summary) -> tuple[FeatureShare, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +11,12 @@ import pyarrow as pa
 from fstk.engines.base import TableVersion, Within
 from fstk.engines.choice import engine_for
 from fstk.engines.direct import DirectEngine
-from fstk.tables.provenance import EventSource
+from fstk.engines.types import arrow_type
+from fstk.lint.power import is_number
+from fstk.lint.times import LEAST, later_stamps, total_in
+from fstk.tables.provenance import EventSource, event_sources
+from fstk.tables.source import all_sources
+from fstk.tables.spec import FeatureTable
 from fstk.training import run
 from fstk.training.plan import TrainingPlan
 
@@ -21,53 +26,65 @@ class LoadedRows(DirectEngine):
 
     def __init__(self, rows: Mapping[TableVersion, pa.Table]) -> None:
         self.rows = rows
-        self._changes: dict[TableVersion, pa.Table] = {}
+        self._changes: dict[tuple[TableVersion, int], pa.Table] = {}
 
     def read(self, table: TableVersion, columns: Sequence[str] | None = None, within: Within | None = None) -> pa.Table:
         rows = self.rows[table]
         return rows if columns is None else rows.select(list(columns))
 
     def changes(self, table: TableVersion, since: int = 0) -> pa.Table:
-        if table not in self._changes:
+        if (table, since) not in self._changes:
             engine = engine_for(tables={table: None}, changes=True)
-            self._changes[table] = engine.arrow(engine.changes(table, since))
-        return self._changes[table]
+            self._changes[table, since] = engine.arrow(engine.changes(table, since))
+        return self._changes[table, since]
 
 
 @dataclass(frozen=True)
 class LoadedJoin:
     """A join of some labels with all that it reads in memory: asked about any of them, nothing is read again.
 
-    ``labels`` have the columns of ``plan``; ``events`` are, by feature table, keys and time of the events in
-    ``sources`` that the labels' entities had.
+    ``labels`` have the columns of ``plan``; ``known`` are feature tables by name; ``events`` are, by feature table,
+    keys and times of the events in ``sources`` that the labels' entities had.
     """
 
     plan: TrainingPlan
     labels: pa.Table
     as_known: bool
     engine: LoadedRows
+    known: Mapping[str, FeatureTable]
     sources: Mapping[str, EventSource]
     events: Mapping[str, pa.Table]
 
     @classmethod
     def read(
-        cls, plan: TrainingPlan, labels: pa.Table, sources: Mapping[str, EventSource], *, as_known: bool = False
+        cls, plan: TrainingPlan, labels: pa.Table, tables: Iterable[FeatureTable] = (), *, as_known: bool = False
     ) -> LoadedJoin:
-        """Read the tables of ``plan``, and the events of ``sources``, as far as their keys are among the labels'."""
+        """Read the tables of ``plan``, and the events that ``tables`` tell of, as far as their keys are among the
+        labels'."""
         wanted: dict[TableVersion, dict[str, list[pa.ChunkedArray]]] = {}
         events = {}
+        known = {table.name: table for table in tables}
+        sources = event_sources(known.values())
         for join in plan.joins:
             keys = {key: labels.column(column) for key, column in zip(join.table_keys, join.label_keys, strict=True)}
             for key, column in keys.items():
                 wanted.setdefault(join.source, {}).setdefault(key, []).append(column)
             if join.table in sources:
                 source = sources[join.table]
-                events[join.table] = rows_among(source.events, keys, [*join.table_keys, source.time])
+                named = [*join.table_keys, source.time]
+                columns = [*named, *later_stamps(source.schema, named, source.expressions)]
+                events[join.table] = rows_among(source.events, keys, columns)
         rows = {
             source: rows_among(source, {name: _together(columns) for name, columns in among.items()})
             for source, among in wanted.items()
         }
-        return cls(plan, labels, as_known, LoadedRows(rows), sources, events)
+        for join in plan.joins:
+            found = None
+            if join.table_time is None and join.table in known and join.table not in sources:
+                found = source_of_totals(known[join.table], rows[join.source])
+            if found is not None:
+                sources[join.table], events[join.table] = found
+        return cls(plan, labels, as_known, LoadedRows(rows), known, sources, events)
 
     @property
     def tables(self) -> dict[str, pa.Table]:
@@ -91,6 +108,21 @@ def rows_among(
     """Return the rows of a table whose columns of ``among`` hold one of those values; more rows may come with them."""
     engine = engine_for(tables={source: 0})  # few rows come, whatever the table's size
     return engine.arrow(engine.read_part(source, columns, among))
+
+
+def source_of_totals(table: FeatureTable, rows: pa.Table) -> tuple[EventSource, pa.Table] | None:
+    """Return the source that ``rows`` of a table without a time column hold totals of, as their values show, and its
+    events of their entities; None: they hold of none, or are too few to tell."""
+    for source in all_sources({table.name}) if rows.num_rows >= LEAST else ():
+        if any(source.schema.get(key) != table.schema[key] for key in table.primary_keys):
+            continue
+        at = TableVersion(source.name, source.location, source.version)
+        number = [name for name, kind in source.schema.items() if is_number(arrow_type(kind))]
+        columns = list(dict.fromkeys([*table.primary_keys, source.event_time, *number]))
+        events = rows_among(at, {key: rows.column(key) for key in table.primary_keys}, columns)
+        if total_in(rows, events, table.primary_keys, source.event_time) is not None:
+            return EventSource(at, source.event_time, "left", source.schema), events
+    return None
 
 
 def _together(columns: list[pa.ChunkedArray]) -> pa.ChunkedArray:

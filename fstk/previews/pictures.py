@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.columns.keys import pair_ids
-from fstk.engines.base import CHANGE_TYPE, COMMIT_TIMESTAMP
+from fstk.engines.base import CHANGE_TYPE, COMMIT_TIMESTAMP, WRITTEN
 from fstk.previews.loaded import LoadedJoin, LoadedRows
 from fstk.previews.timeline import Timeline
 from fstk.training.resolve import Join
@@ -68,7 +68,7 @@ def _of_entity(label: pa.Table, join: Join, rows: pa.Table) -> pa.Table:
 def _written(label: pa.Table, join: Join, rows: LoadedRows) -> dict[datetime, datetime]:
     """Return for each feature row's instant the commit that first wrote it."""
     changes = _of_entity(label, join, rows.changes(join.source))
-    changes = changes.filter(pc.field(CHANGE_TYPE).isin(["insert", "update_postimage"]))
+    changes = changes.filter(pc.field(CHANGE_TYPE).isin(WRITTEN))
     first: dict[datetime, datetime] = {}
     times, commits = (changes.column(name).to_pylist() for name in (str(join.table_time), COMMIT_TIMESTAMP))
     for at, committed in zip(times, commits, strict=True):

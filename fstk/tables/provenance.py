@@ -4,9 +4,9 @@ it was made otherwise, by three tags that people set."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from fstk.engines.base import TableVersion
+from fstk.engines.base import Schema, TableVersion
 from fstk.engines.direct import stored_schema
 from fstk.errors import FstkError
 from fstk.tables.configured import local_table
@@ -17,19 +17,24 @@ _SOURCE, _TIME, _CLOSED = "source", "event_time", "closed"
 
 @dataclass(frozen=True)
 class EventSource:
-    """The events of a feature table: where they are, their time column, and which ends of a window counted."""
+    """The events of a feature table: where they are, their time column, which ends of a window counted, their columns,
+    and the aggregates of them that are known."""
 
     events: TableVersion
     time: str
     closed: str
+    schema: Schema = field(default_factory=dict)
+    expressions: tuple[str, ...] = ()
 
 
 def event_sources(tables: Iterable[FeatureTable]) -> dict[str, EventSource]:
-    """Return, by feature table, the events that it tells of, where these are local and fit the table's keys."""
+    """Return, by feature table, the events that it tells of, where these are local and fit the table's keys; of a table
+    that was computed at the events of a frame, and sees their own instants, its own rows."""
     sources = {}
     for table in tables:
         name, time, closed = _told(table)
         if not name or not time:
+            sources |= _of_its_rows(table)
             continue
         try:
             events = local_table(name)
@@ -38,8 +43,17 @@ def event_sources(tables: Iterable[FeatureTable]) -> dict[str, EventSource]:
             continue  # a tag is free text: what it names need not be a table
         fits = time in schema and all(schema.get(key) == table.schema[key] for key in table.primary_keys)
         if events is not None and fits:
-            sources[table.name] = EventSource(events, time, closed)
+            expressions = tuple(one.expression for one in table.definitions.values())
+            sources[table.name] = EventSource(events, time, closed, schema, expressions)
     return sources
+
+
+def _of_its_rows(table: FeatureTable) -> dict[str, EventSource]:
+    time = table.timeseries_column
+    seeing = {one.closed for one in table.definitions.values() if one.points == "events" and one.closed != "left"}
+    if time is None or not seeing:
+        return {}
+    return {table.name: EventSource(table.at(table.version), time, seeing.pop())}
 
 
 def _told(table: FeatureTable) -> tuple[str | None, str | None, str]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.columns.instants import instants
-from fstk.engines.base import CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION
+from fstk.engines.base import CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION, WRITTEN
 from fstk.training.kernel import SHOWN, Matches, Side, duplicate_keys, row_texts, rows_seen, sides, with_outputs
 from fstk.training.resolve import Join
 
@@ -98,7 +98,7 @@ def _versions(changes: pa.Table, stored: Side, join: Join) -> _Versions:
     usable = stored.usable
     usable = usable[np.lexsort((commits[usable], every_time[usable], stored.entity[usable]))]
     entity, time, commit = stored.entity[usable], every_time[usable], commits[usable]
-    kinds = pc.index_in(changes.column(CHANGE_TYPE), value_set=pa.array(["insert", "update_postimage"]))
+    kinds = pc.index_in(changes.column(CHANGE_TYPE), value_set=pa.array(WRITTEN))
     added = kinds.is_valid().to_numpy()[usable]
     same_row = _same(entity) & _same(time)
     # All changes that one commit made to one key and time are one step, from a row or none to another row or none.

@@ -19,7 +19,6 @@ from fstk.previews.loaded import LoadedJoin, rows_among
 from fstk.previews.pictures import draw
 from fstk.previews.timeline import Timeline
 from fstk.tables.configured import open_catalog
-from fstk.tables.provenance import event_sources
 from fstk.tables.spec import FeatureTable
 from fstk.training import run
 from fstk.training.explain import column_names, label_schema
@@ -96,8 +95,8 @@ def _of_training_set(training_set: TrainingSet, name: str, key: str) -> LabelExp
     found = found.sort_by([*newest, ("label_row", "ascending"), ("lookup", "ascending")])
     first = found.slice(0, 1)
     label = pa.table({column: first.column(shown[column]) for column in label_schema(plan)})
-    sources = event_sources(open_catalog().get(join.table) for join in plan.joins)
-    pictures = draw(LoadedJoin.read(plan, label, sources, as_known=training_set.as_known), 0)
+    tables = [open_catalog().get(join.table) for join in plan.joins]
+    pictures = draw(LoadedJoin.read(plan, label, tables, as_known=training_set.as_known), 0)
     labels = len(set(found.column("label_row").to_pylist()))
     title = f"{name} · key {key} · {plural(labels, 'label')}, newest first"
     return LabelExplanation(title, lines_of(found, plan), pictures, _computed(training_set, key))
@@ -108,7 +107,7 @@ def _computed(training_set: TrainingSet, key: str) -> tuple[tuple[str, str, Any]
     plan = training_set.plan
     if not plan.functions:
         return ()
-    joined = LoadedJoin.read(plan, label_of(training_set.labels, plan, key), {}, as_known=training_set.as_known)
+    joined = LoadedJoin.read(plan, label_of(training_set.labels, plan, key), as_known=training_set.as_known)
     looked_up = {output.name: output.type for join in plan.joins for output in join.outputs}
     read = replace(plan, functions=(), schema=plan.label_columns | looked_up)
     row = run.join(read, joined.labels, joined.engine, training_set.as_known)

@@ -7,21 +7,26 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import pyarrow as pa
+
 from fstk import settings
 from fstk.errors import InvalidInput, UnknownName, UnknownTable, nearest
 from fstk.lint.acceptance import Acceptance, in_code, in_tags, settled
 from fstk.lint.report import Finding, LintReport
 from fstk.lint.sources import lint_cells, lint_sql
-from fstk.lint.training import OF_TABLE, lint_table
-from fstk.lint.windows import lint_windows
+from fstk.lint.times import Moments, later_stamps, recorded, without_time
+from fstk.lint.training import OF_TABLE, lint_events, lint_table
 from fstk.previews.join import lint_join
-from fstk.previews.loaded import LoadedJoin, rows_among
+from fstk.previews.loaded import LoadedJoin, rows_among, source_of_totals
 from fstk.tables.configured import open_catalog
 from fstk.tables.provenance import event_sources
 from fstk.tables.source import find_source
 from fstk.tables.spec import FeatureTable
 from fstk.training.training_set import TrainingSet
 from fstk.verbs.pit import sample_labels
+
+_SAMPLE = 500  # entities whose totals are compared with those of sources
 
 
 class _Looked(NamedTuple):
@@ -57,7 +62,7 @@ def _named(name: str, namespace: Mapping[str, Any]) -> _Looked:
     if isinstance(value, TrainingSet):
         tables = [open_catalog().get(join.table) for join in value.plan.joins]
         labels, _ = sample_labels(value.labels, list(value.plan.label_columns), every=False)
-        report = lint_join(LoadedJoin.read(value.plan, labels, event_sources(tables)))
+        report = lint_join(LoadedJoin.read(value.plan, labels, tables, as_known=value.as_known))
         accepted = [one for table in tables for one in in_tags(table.tags, table.name)]
         return _Looked(report.findings, accepted, report.unread)
     if Path(name).suffix in (".ipynb", ".sql", ".py"):
@@ -78,18 +83,26 @@ def _table(table: FeatureTable) -> _Looked:
 
 def _of_table(table: FeatureTable) -> Iterable[Finding]:
     time = table.timeseries_column
-    if time is None:
-        return lint_table(table).findings
-    rows = rows_among(table.at(table.version), {}, list(table.keys))
-    found = [*lint_table(table, rows).findings]
     source = event_sources([table]).get(table.name)
-    if source is not None and source.closed != "left":
-        keys, at = table.primary_keys, source.time
-        events = rows_among(source.events, {}, [*keys, at])
-        found += lint_windows(
-            table.name, table.features, source.closed, rows, keys, time, events, keys, at, called="row"
-        )
+    if time is None:
+        found = [*lint_table(table).findings]
+        made = source is not None or source_of_totals(table, _some(rows_among(table.at(table.version), {})))
+        return [*found, *without_time(table.name)] if made else found
+    rows = rows_among(table.at(table.version), {}, [*table.keys, *recorded(table.schema, table.keys)])
+    found = [*lint_table(table, rows).findings]
+    if source is not None:
+        named = [*table.primary_keys, source.time]
+        stamps = later_stamps(source.schema, named, source.expressions)
+        if source.closed != "left" or stamps:
+            events = rows_among(source.events, {}, [*named, *stamps])
+            asked, happened = Moments(rows, table.primary_keys, time), Moments(events, table.primary_keys, source.time)
+            found += lint_events(table.name, table.features, source, asked, happened, called="row")
     return found
+
+
+def _some(rows: pa.Table) -> pa.Table:
+    places = np.linspace(0, max(0, rows.num_rows - 1), min(rows.num_rows, _SAMPLE)).astype(int)
+    return rows.take(pa.array(places))
 
 
 def _file(path: Path) -> _Looked:

@@ -16,10 +16,10 @@ from fstk.engines.choice import engine_for
 from fstk.engines.frames import is_spark
 from fstk.engines.types import arrow_type, quoted_name
 from fstk.errors import InvalidInput, UnknownColumn, UnknownName, nearest
+from fstk.lint.acceptance import EVERYWHERE, Acceptance, in_code
 from fstk.previews.join import TrainingSetPreview, preview
 from fstk.previews.loaded import LoadedJoin
 from fstk.tables.configured import local_table, open_catalog
-from fstk.tables.provenance import event_sources
 from fstk.tables.spec import FeatureTable
 from fstk.training.functions import FeatureFunction
 from fstk.training.plan import TrainingPlan, plan_training_set
@@ -54,6 +54,7 @@ class PitRequest:
     as_known: bool
     tables: tuple[FeatureTable, ...]
     exclude: tuple[str, ...] = ()
+    accepted: tuple[Acceptance, ...] = ()
 
     def training_set(self) -> TrainingSet:
         return create_training_set(
@@ -62,15 +63,16 @@ class PitRequest:
 
     def preview(self, *, every: bool, one: str | None, bound: str | None) -> TrainingSetPreview:
         """Return the preview on a sample, or on ``every`` label; ``one`` is the key whose label is drawn."""
-        plan, sources = self.plan(), event_sources(self.tables)
+        plan = self.plan()
         rows, total = sample_labels(self.labels, list(plan.label_columns), every)
-        joined = LoadedJoin.read(plan, rows, sources, as_known=self.as_known)
+        joined = LoadedJoin.read(plan, rows, self.tables, as_known=self.as_known)
         drawn = None
         if one is not None:
-            drawn = LoadedJoin.read(plan, label_of(self.labels, plan, one), sources, as_known=self.as_known)
+            drawn = LoadedJoin.read(plan, label_of(self.labels, plan, one), self.tables, as_known=self.as_known)
         picture = f"one label: %fstk explain {bound} KEY" if bound else "one label: --one KEY · make it: -o NAME"
         defined = {table.name: table.definitions for table in self.tables}
-        return preview(joined, total, drawn, closing=f"{picture} · plain Python: --code", defined=defined)
+        closing = f"{picture} · plain Python: --code"
+        return preview(joined, total, drawn, closing=closing, defined=defined, accepted=self.accepted)
 
     def plan(self) -> TrainingPlan:
         """Return what will be joined with what; reads no row."""
@@ -147,7 +149,8 @@ def parse(
         outputs = _outputs(line, tables[line.table])
         own = {name: value for name, value in typed.items() if name in outputs}
         features.append(line.at(at if time is not None else None, own or None))
-    return PitRequest(frame, given, tuple(features), label, as_known, tuple(tables.values()), exclude)
+    accepted = tuple(in_code(text, EVERYWHERE))
+    return PitRequest(frame, given, tuple(features), label, as_known, tuple(tables.values()), exclude, accepted)
 
 
 def _outputs(line: LookupLine, table: FeatureTable) -> dict[str, str]:

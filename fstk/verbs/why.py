@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from fstk.columns.instants import given
 from fstk.columns.length import LIFETIME, read_window
 from fstk.display import Displayed, Sheet, Stacked, instant, key_text, plural
-from fstk.engines.base import CHANGE_TYPE, COMMIT_VERSION
+from fstk.engines.base import CHANGE_TYPE, COMMIT_VERSION, WRITTEN
 from fstk.engines.choice import engine_for
 from fstk.errors import InvalidInput, UnknownColumn, UnknownName, nearest
 from fstk.previews.pictures import moments
@@ -27,7 +27,6 @@ from fstk.verbs.windows import moment
 from fstk.windows.trace import same_bits, trace
 
 _ROWS = 20  # source rows that are listed, newest last
-_WRITTEN = ["insert", "update_postimage"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -160,7 +159,7 @@ def _writer(table: FeatureTable, row: pa.Table) -> Version:
     at = table.at(table.version)
     engine = engine_for(tables={at: None}, changes=True)
     changes = engine.arrow(engine.changes(at))
-    wanted = pc.field(CHANGE_TYPE).isin(_WRITTEN)
+    wanted = pc.field(CHANGE_TYPE).isin(WRITTEN)
     for column in table.keys:
         wanted = wanted & (pc.field(column) == row.column(column)[0])
     newest = pc.max(changes.filter(wanted).column(COMMIT_VERSION)).as_py()

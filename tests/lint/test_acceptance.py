@@ -57,6 +57,10 @@ def test_what_accepts_nothing_is_told_and_the_leak_stays(sources: list[str], not
     assert "NOTE  In[" in report._repr_html_()
 
 
+def test_what_only_a_join_finds_is_not_missed_in_a_cell() -> None:
+    assert linted("%%fstk pit l\n-- fstk: accept rounded-label because of nights\nt on k").notes == ()
+
+
 def test_text_that_is_no_comment_accepts_nothing() -> None:
     assert linted(f'{LEAK}\nprint("{BECAUSE}")').notes == ()
     assert not linted(f'{LEAK}\nprint("{BECAUSE}")').clean

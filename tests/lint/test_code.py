@@ -50,6 +50,12 @@ LEAKS = [
     ("unordered-window", "%%sql\nSELECT (x - avg(x) OVER ()) / stddev(x) OVER () AS z FROM t"),
     ("unordered-window", "%%sql\nSELECT sum(x) OVER (PARTITION BY k) AS total FROM t"),
     ("unordered-window", "%%sql\nSELECT sum(x) OVER (PARTITION BY date_trunc('MONTH', at)) AS total FROM t"),
+    (
+        "unordered-window",
+        "WindowedFeatures('s', 'order_id', 'at', [a], ['7d'])\n"
+        "spark.sql('SELECT sum(x) OVER (PARTITION BY order_id) AS total FROM t')",
+    ),
+    ("unordered-window", "%%sql\nSELECT count(*) OVER (PARTITION BY session_id) AS n, order_id FROM t"),
     ("unordered-window", "df.withColumn('z', F.avg('x').over(Window.partitionBy()))"),
     ("unordered-window", "w = Window.partitionBy('k')\ndf.withColumn('z', F.avg('x').over(w))"),
     ("unordered-window", "df['z'] = df.groupby('k')['x'].transform('mean')"),
@@ -90,6 +96,13 @@ NEIGHBOURS = [
     "%%sql\nSELECT sum(x) OVER (PARTITION BY k ORDER BY at) AS s FROM t",
     "%%sql\nSELECT rank() OVER (PARTITION BY k ORDER BY at) AS n FROM t",
     "%%sql\nSELECT x / avg(x) OVER (PARTITION BY as_of) AS share FROM t",
+    "%%sql\nSELECT count(*) OVER (PARTITION BY order_id) AS items FROM t",
+    "%%sql\nSELECT x / sum(x) OVER (PARTITION BY customer_id, Invoice_No) AS share FROM t",
+    "df.withColumn('items', F.count('*').over(Window.partitionBy('order_id')))",
+    "df['items'] = df.groupby('order_id')['x'].transform('count')",
+    "df.with_columns(items=pl.col('x').count().over('order_id'))",
+    "fe.create_table(name='t', primary_keys=['order_id'], timeseries_column='at', df=df)\n"
+    "spark.sql('SELECT sum(x) OVER (PARTITION BY order_id) AS total FROM t')",
     "%%sql\nSELECT 'lead(x) OVER (ORDER BY at)' AS text, x AS lead -- lead(x) OVER (ORDER BY at)\nFROM t",
     TIMED + "spark.sql('SELECT lead(at) OVER (PARTITION BY k ORDER BY at) IS NULL AS y FROM t')",
     "labels = spark.sql('SELECT lead(at) OVER (PARTITION BY k ORDER BY at) IS NULL AS gone FROM t')",

@@ -118,7 +118,7 @@ def test_totals_stamped_with_the_first_of_their_month_are_named() -> None:
     (finding,) = linted(labels, "y", monthly=rows).findings
     assert (finding.code, finding.where) == ("knows-the-outcome", "fs.monthly.month_sum")
     assert "at the label's instant, 0.0" in finding.message
-    assert "stamped with the first of their month" in finding.message
+    assert "stamped with the first of its month" in finding.message
     honest = rows.set_column(1, "at", days(np.tile(month + 30, 300)))
     assert linted(labels, "y", monthly=honest).clean
 

@@ -195,7 +195,10 @@ OUTCOME = RNG.random(200) < 0.4
         (pa.array(np.where(OUTCOME, RNG.integers(0, 5, 200), RNG.integers(5, 9, 200))), "predictor"),
         (pa.array([f"{'x' if value else 'y'}{n % 6}" for n, value in enumerate(OUTCOME.tolist())]), "predictor"),
         (pa.array(np.where(OUTCOME, np.nan, RNG.random(200))), "predictor"),
-        (pa.array(np.where(OUTCOME, 10**15, 0) + RNG.integers(0, 10**9, 200), pa.timestamp("us", "UTC")), "predictor"),
+        (
+            pa.array(np.where(OUTCOME, 8 * 10**14, 0) + RNG.integers(0, 10**9, 200), pa.timestamp("us", "UTC")),
+            "predictor",
+        ),
     ],
 )
 def test_a_label_among_the_features(feature: pa.Array, code: str) -> None:

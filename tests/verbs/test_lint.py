@@ -1,24 +1,29 @@
 """``fstk lint`` names what is planted, where it is, and nothing else."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from msgspec import to_builtins
+from msgspec.structs import replace
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from fstk import FeatureFunction, FeatureLookup
 from fstk.cli.app import main
 from fstk.errors import InvalidInput, UnknownName
 from fstk.lint.sources import lint_cell
+from fstk.sources.load import create_source
 from fstk.tables.configured import open_catalog
 from fstk.training.training_set import create_training_set
 from tests.notebook.cells import refused, shown
-from tests.notebook.tables import START, labels, spend, write
+from tests.notebook.tables import COUNT, DAY, INSTANT, SPEND, START, labels, spend, write
 
 CLOCK = 'spark.sql("SELECT *, current_timestamp() AS loaded_at FROM transactions")'
 
@@ -78,6 +83,95 @@ def test_a_tag_of_a_table_accepts_with_its_reason(shell: InteractiveShell, fille
     assert "NOTE  feature_store.stamped accepts time-outside-keys, which nothing there needs." in text
     write(filled / "feature_store" / "bare", stamped, **about, **{"tag.accept_one_instant": " "})
     assert "bare accepts one-instant without a reason" in shown(shell, "%fstk lint feature_store.bare")
+
+
+def totals_table(warehouse: Path, **properties: str) -> pa.Table:
+    """``feature_store.totals``, what 30 customers have spent of all time, without a word of it; returns labels."""
+    keys = pa.array([n % 30 for n in range(300)], pa.int64())
+    at = pa.array([START + n * DAY / 2 for n in range(300)], INSTANT)
+    amounts = pa.array([float(n * 37 % 101) for n in range(300)])
+    create_source(
+        "shop.bought", df=pa.table({"customer_id": keys, "at": at, "amount": amounts}), event_time="at",
+        entity="customer_id",
+    )  # fmt: skip
+    by = pa.table({"customer_id": keys, "amount": amounts}).group_by("customer_id").aggregate([("amount", "sum")])
+    rows = by.rename_columns(["customer_id", "spent"])
+    write(warehouse / "feature_store" / "totals", rows, primary_keys='["customer_id"]', **properties)
+    return pa.table(
+        {
+            "customer_id": pa.array(range(30), pa.int64()),
+            "event_ts": pa.array([START + 100 * DAY] * 30, INSTANT),
+            "y": [float(n * 7 % 11) for n in range(30)],
+        }
+    )
+
+
+def test_totals_of_all_time_are_known_by_the_source_that_makes_them(shell: InteractiveShell, filled: Path) -> None:
+    shell.user_ns["asked"] = totals_table(filled)
+    text = shown(shell, "%fstk lint feature_store.totals feature_store.regions")
+    assert text.startswith("⚠ LEAK  feature_store.totals is made of events and has no time column")
+    assert text.count("LEAK") == 1
+    lines = "feature_store.totals on customer_id\nfeature_store.customer_features on customer_id\n"
+    text = shown(shell, f"%%fstk pit asked --at event_ts --label y\n{lines}")
+    assert "LEAK  feature_store.totals is made of events and has no time column" in text
+    assert "30 labels, 100 % see events that are not before the label." in " ".join(text.split())
+
+
+def test_they_are_accepted_with_a_reason_in_pit_too(shell: InteractiveShell, filled: Path) -> None:
+    why = {"tag.accept_static_aggregates": "all labels are of tomorrow"}
+    shell.user_ns["asked"] = totals_table(filled, **why)
+    text = shown(shell, "%fstk lint feature_store.totals")
+    assert text.startswith("lint: clean.")
+    assert "ACCEPTED  static-aggregates at feature_store.totals because all labels are of tomorrow" in text
+    lines = "feature_store.totals on customer_id\nfeature_store.customer_features on customer_id\n"
+    text = shown(shell, f"%%fstk pit asked --at event_ts --label y\n{lines}")
+    assert "LEAK" not in text
+    assert "ACCEPTED  static-aggregates at feature_store.totals because" in text
+
+
+def test_the_text_of_a_join_accepts_what_its_labels_show(shell: InteractiveShell, filled: Path) -> None:
+    shell.user_ns["asked"] = totals_table(filled)
+    accept = "-- fstk: accept static-aggregates because all labels are of tomorrow\n"
+    lines = "feature_store.totals on customer_id\nfeature_store.customer_features on customer_id\n"
+    cell = f"%%fstk pit asked --at event_ts --label y\n{accept}{lines}"
+    text = shown(shell, cell)
+    assert text.startswith("lint: clean.")
+    assert "ACCEPTED  static-aggregates at feature_store.totals because all labels are of tomorrow" in text
+    text = shown(shell, cell.replace("static-aggregates", "rounded-label"))
+    assert "LEAK  feature_store.totals" in text
+    assert "NOTE  the join accepts rounded-label, which nothing there needs." in text
+
+
+def test_windows_of_a_frame_that_hold_their_own_event_need_no_tag(shell: InteractiveShell, filled: Path) -> None:
+    own = {name: replace(one, closed="both", source=None) for name, one in (("n", COUNT), ("s", SPEND))}
+    rows = spend().rename_columns(["customer_id", "as_of", "n", "s"])
+    for name, points in (("closed", "events"), ("weeks", "calendar")):
+        mark = {"defined": {key: to_builtins(replace(one, points=points)) for key, one in own.items()}}
+        mark |= {"points": points}
+        keys = {"primary_keys": '["customer_id"]', "timeseries_column": "as_of"}
+        write(filled / "feature_store" / name, rows, mark, **keys)
+    text = shown(shell, "%fstk lint feature_store.closed feature_store.weeks")
+    assert "LEAK  feature_store.closed.n and 1 more closes at the row's own instant" in text
+    assert text.count("LEAK") == 1
+
+
+def test_a_back_fill_is_told_as_what_it_is(shell: InteractiveShell, filled: Path) -> None:
+    folder = filled / "feature_store" / "kept"
+    rows = spend().filter(pc.field("as_of") < START + 30 * DAY)
+    half = rows.filter(pc.field("customer_id") == 1), rows.filter(pc.field("customer_id") == 2)
+    for day, part in zip((8, 60), half, strict=True):
+        write(folder, part, {"run": None}, primary_keys='["customer_id"]', timeseries_column="as_of")
+        log = max((folder / "_delta_log").glob("*.json"))
+        when = int((START + day * DAY).timestamp() * 1000)
+        log.write_text(re.sub(r'"timestamp": ?\d+', f'"timestamp": {when}', log.read_text()))
+    asked = {"customer_id": pa.array([1, 2, 1], pa.int64()), "event_ts": [START + d * DAY for d in (40, 40, 2)]}
+    shell.user_ns["asked"] = pa.table(asked)
+    cell = "%%fstk pit asked --at event_ts -o ts\nfeature_store.kept on customer_id\n"
+    text = " ".join(shown(shell, cell).split())
+    assert "LEAK feature_store.kept.as_of holds a back-fill: of 2 labels after its first commit (1997-01-09)" in text
+    assert "50 % see a row that was written, or changed, more than a day after the label" in text
+    assert "holds a back-fill" in " ".join(shown(shell, "%fstk lint ts").split())
+    assert "holds a back-fill" not in " ".join(shown(shell, cell.replace(" -o ts", " --as-known")).split())
 
 
 def test_a_comment_of_a_file_accepts_with_its_reason(shell: InteractiveShell, filled: Path, tmp_path: Path) -> None:

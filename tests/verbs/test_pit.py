@@ -242,7 +242,7 @@ def test_what_serves_a_function_alone_is_not_shown(labelled: InteractiveShell) -
     made = create_training_set(
         labels(), [lookup, total], "is_churned", ["total_spend_30d", "txn_count_30d"], catalog=open_catalog()
     )
-    seen = preview(LoadedJoin.read(made.plan, labels(), {}, as_known=True), 6, closing="")
+    seen = preview(LoadedJoin.read(made.plan, labels(), as_known=True), 6, closing="")
     assert [one.feature for one in seen.features] == ["total"]
 
 
@@ -258,7 +258,7 @@ def test_many_inputs_are_shown_by_aggregate_and_window(
         for name, expression in (("txn_count_30d", "count(*)"), ("total_spend_30d", "sum(amount)"))
     }
     defined = {"feature_store.customer_features": spend}
-    seen = preview(LoadedJoin.read(made.plan, labels(), {}), 6, closing="", defined=defined)
+    seen = preview(LoadedJoin.read(made.plan, labels()), 6, closing="", defined=defined)
     text = repr(seen)
     assert re.search(r"^  txn_count = count\(\*\) +[▁-█]+ 67%$", text, re.MULTILINE)
     assert re.search(r"^  total_spend = sum\(amount\) +[▁-█]+ 67%$", text, re.MULTILINE)
@@ -457,8 +457,9 @@ def test_a_feature_that_is_far_better_now_than_a_step_earlier_is_drawn_and_named
     write(filled / "feature_store" / "monthly", rows, primary_keys='["customer_id"]', timeseries_column="month")
     labelled.user_ns["labels"] = outcomes()
     text = shown(labelled, "%%fstk pit labels --label spent --at event_ts\nfeature_store.monthly on customer_id\n")
-    assert text.startswith("⚠ LEAK  feature_store.monthly.total looks like the label spent: R² 0.9")
-    assert "stamped with the first of their month" in text
+    assert text.startswith("⚠ LEAK  feature_store.monthly.month is the first of its month in every row")
+    assert "⚠ LEAK  feature_store.monthly.total looks like the label spent: R² 0.9" in text
+    assert "stamped with the first of its month" in text
     assert re.search(r"total +at the label's instant +R² 0\.9\d █{35,}", text)
     assert re.search(r"total +a step earlier +R² 0\.0\d █{1,3}$", text, re.MULTILINE)
     assert max(len(line) for line in text.splitlines()) <= 100
