@@ -29,4 +29,4 @@ class ParityRequest:
         words = [(name, literal(value)) for name, value in given.items() if value is not None]
         compared = call("check_parity", [("table", f"fe.get_table(name={literal(self.table)})"), *words])
         first = "from fstk import FeatureEngineeringClient\nfrom fstk.online.parity import check_parity"
-        return Code(f"{first}\n\nfe = FeatureEngineeringClient()\nparity = {compared}\nparity")
+        return Code.of(f"{first}\n\nfe = FeatureEngineeringClient()\nparity = {compared}\nparity")

@@ -95,7 +95,7 @@ class PitRequest:
         first = datetime_import([*self.given.moments, *windows])
         imports = f"from fstk import {', '.join(['FeatureEngineeringClient', *kinds])}"
         made = f"training_set = {call('fe.create_training_set', arguments)}"
-        return Code("\n".join([*first, imports, "", "fe = FeatureEngineeringClient()", made]))
+        return Code.of("\n".join([*first, imports, "", "fe = FeatureEngineeringClient()", made]))
 
 
 def names_of(words: list[str]) -> tuple[str, ...]:

@@ -48,4 +48,4 @@ class PublishRequest:
         }
         published = call("fe.publish_table", [(n, literal(value)) for n, value in given.items() if value is not None])
         first = "from fstk import FeatureEngineeringClient\n\nfe = FeatureEngineeringClient()"
-        return Code(f"{first}\nreport = {published}\nreport")
+        return Code.of(f"{first}\nreport = {published}\nreport")

@@ -126,7 +126,7 @@ class WindowsRequest:
         ]
         made = f"features = {call('WindowedFeatures', arguments)}"
         lines = [*first, f"from fstk import {', '.join(names)}", "", made, *steps, call("fe.create_table", table)]
-        return Code("\n".join(lines))
+        return Code.of("\n".join(lines))
 
     @property
     def _computed_time(self) -> str:

@@ -125,7 +125,8 @@ def chromium() -> Iterator[Browser]:
 
 def new_page(browser: Browser) -> Page:
     """Return a page of a browser that has seen nothing; its context is to be closed."""
-    context = browser.new_context(viewport={"width": 1080, "height": 1600})
+    may = ["clipboard-read", "clipboard-write"]
+    context = browser.new_context(viewport={"width": 1080, "height": 1600}, permissions=may)
     context.set_default_timeout(PATIENCE)
     return context.new_page()
 

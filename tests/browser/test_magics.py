@@ -20,7 +20,7 @@ feature_store.cohort_features                                     on cohort"""
 
 
 def test_magics_show_tables_pictures_and_errors(lab: Lab, page: Page, theme: str) -> None:
-    cells = ["%load_ext fstk", "%fstk tables", WINDOWS, PIT, "%fstk windws"]
+    cells = ["%load_ext fstk", "%fstk tables", WINDOWS, PIT, "%fstk windws", WINDOWS.replace(" \\", " --code \\")]
     path = lab.notebook(f"magics_{theme}.ipynb", cells)
     notebook = Notebook.open(page, lab, path)
     notebook.run(0)
@@ -42,6 +42,11 @@ def test_magics_show_tables_pictures_and_errors(lab: Lab, page: Page, theme: str
 
     error = notebook.run(4)
     expect(error).to_contain_text("UnknownName: fstk has no verb 'windws'. Nearest: windows.")
+    code = notebook.run(5).locator("pre")
+    code.click()
+    assert page.evaluate("getSelection().toString()") == code.inner_text(), "one click chooses all of it"
+    ink = code.locator("span", has_text="import").first.evaluate("it => getComputedStyle(it).color")
+    assert ink != code.evaluate("it => getComputedStyle(it).color"), "a keyword has a colour of the theme"
     for number, name in enumerate(("tables", "windows", "pit", "error"), start=1):
         notebook.picture(f"{name}-{theme}", number)
     notebook.save()

@@ -78,7 +78,12 @@ def build(page: Page, windows: Locator) -> None:
     code = windows.get_by_role("button", name="Code")
     code.focus()
     page.keyboard.press("Space")
-    expect(windows.locator("pre", has_text='windows=["7d", "30d", None]')).to_be_visible()
+    pane = windows.locator("pre", has_text='windows=["7d", "30d", None]')
+    expect(pane).to_be_visible()
+    windows.get_by_role("button", name="Copy").click()
+    expect(windows.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == pane.inner_text()
+    code.focus()
     page.keyboard.press("Space")
     expect(windows.locator("pre", has_text="WindowedFeatures")).to_be_hidden()
 

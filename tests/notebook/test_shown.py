@@ -14,7 +14,7 @@ from fstk.verbs.code import Code
 from tests.notebook.examples import HOSTILE, example, shown_classes
 
 TAGS = {
-    *("div", "p", "strong", "table", "thead", "tbody", "tr", "th", "td", "br", "pre"),
+    *("div", "p", "strong", "table", "thead", "tbody", "tr", "th", "td", "br", "pre", "span"),
     *("details", "summary"),
     *("svg", "g", "desc", "text", "rect", "path", "circle"),
 }

@@ -194,9 +194,14 @@ def test_the_code_says_the_same_in_python(labelled: InteractiveShell) -> None:
         "training_set = fe.create_training_set(\n"
         "    df=labels,\n"
         "    feature_lookups=[\n"
-        '        FeatureLookup("feature_store.customer_features", "customer_id", feature_names=["total_spend_30d"], '
-        'rename_outputs={"total_spend_30d": "spend"}, timestamp_lookup_key="event_ts", '
-        "lookback_window=timedelta(seconds=129600)),\n"
+        "        FeatureLookup(\n"
+        '            "feature_store.customer_features",\n'
+        '            "customer_id",\n'
+        '            feature_names=["total_spend_30d"],\n'
+        '            rename_outputs={"total_spend_30d": "spend"},\n'
+        '            timestamp_lookup_key="event_ts",\n'
+        "            lookback_window=timedelta(seconds=129600),\n"
+        "        ),\n"
         '        FeatureLookup("feature_store.regions", "region"),\n'
         "    ],\n"
         '    label="is_churned",\n'

@@ -21,6 +21,7 @@ from fstk.engines.delta import one_moment
 from fstk.errors import FstkError, UnknownName, nearest
 from fstk.notebook.bar import can_answer
 from fstk.progress import on_screen
+from fstk.verbs.code import Code
 
 _WIDE = {"width": "auto", "flex": "1 1 20em"}  # a Layout made here would be a widget made by the import
 NARROW = {"width": "13em"}
@@ -29,6 +30,12 @@ _BUTTON = {"width": "auto"}
 _ROW = {"flex_flow": "row wrap"}
 _WORKING = "working …"
 _NAMES = {"description_width": "6.5em"}
+_COPIED = (  # chosen, too, where a page without encryption may not reach the clipboard otherwise
+    "const code = this.nextElementSibling; getSelection().selectAllChildren(code); "
+    "navigator.clipboard ? navigator.clipboard.writeText(code.textContent) : document.execCommand('copy'); "
+    "this.textContent = 'Copied'; setTimeout(() => this.textContent = 'Copy', 2000)"
+)
+_COPY = f'<button class="jupyter-button" type="button" aria-live="polite" onclick="{_COPIED}">Copy</button>'
 _MARKED = "border-left: 3px solid var(--jp-error-color1, currentColor); padding-left: 0.6em; margin: 0.3em 0"
 
 
@@ -148,7 +155,7 @@ class Panel(metaclass=_Panel):
     def tell(self, text: str) -> None:
         """Make ``text`` the Code view's."""
         self._text = text
-        self.code.value = f'<pre tabindex="0">{html.escape(text)}</pre>' if text else "<p>Nothing is chosen yet.</p>"
+        self.code.value = f"{_COPY}{Code(text).html()}" if text else "<p>Nothing is chosen yet.</p>"
 
     def ask(self, hint: str) -> None:
         """Show what is to be chosen next, and nothing else."""
