@@ -12,7 +12,7 @@ DONE := .venv/done
 # worker, every other file as a whole where there is room; in the files' order, by which Spark's and the demo's, the long
 # ones, begin early.
 PYTEST := $(BIN)/python -m pytest -q -n 3 --dist loadgroup --no-loadscope-reorder
-EXTRAS := spark,jobs,models,monitoring,notebook,redis,cosmos,postgres,keyvault,serving,demo,dev
+EXTRAS := spark,jobs,models,monitoring,notebook,redis,cosmos,postgres,keyvault,serving,demo,docs,dev
 BESIDE_DATABRICKS := duckdb pytest
 LOCK := $(BIN)/uv pip compile -q --universal --no-annotate --custom-compile-command 'make lock'
 comma := ,
@@ -31,7 +31,7 @@ define beside_lint
 	exit $$failed
 endef
 
-.PHONY: help setup demo check test test-databricks test-nightly bench faults lock clean
+.PHONY: help setup demo check test test-databricks test-nightly docs bench faults lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -53,6 +53,10 @@ test-databricks: setup $(DONE)/databricks  ## every contract case, and a write, 
 test-nightly: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/redis $(DONE)/cosmos $(DONE)/databricks  ## the same, with every Spark test over Connect, too, and Spark's own compiler
 	@export FSTK_TEST_COMPILED=1
 	$(call beside_lint)
+
+docs: $(DONE)/packages  ## the site of docs/, in build/site; a warning is an error
+	@$(BIN)/python -m sphinx -q -W --keep-going docs build/site
+	echo "build/site/index.html"
 
 bench: setup $(DONE)/redis $(DONE)/postgres  ## joins, windows, start-up, memory, online rows, the endpoint, beside what others do; WHAT=local, online or serving: one part
 	@$(BIN)/python -m bench $(WHAT)
