@@ -193,6 +193,9 @@ class CosmosStore:
     expired, but none whose key was ever removed: such an item keeps the floor.
     """
 
+    row_bytes = 3 * (_ITEM_BYTES - _AROUND_BYTES - _ID_BYTES) // 4  # in base64
+    """Key and value together that an item holds."""
+
     def __init__(self, spec: AzureCosmosDBSpec, patience_seconds: float = _PATIENCE) -> None:
         account = urlsplit(spec.account_uri).netloc.removesuffix(":443")
         names = quote(spec.database_name, safe=""), quote(spec.container_name, safe="")
@@ -236,10 +239,14 @@ class CosmosStore:
             raise WriteConflict(f"online table {table.name} is being described by another publisher; publish again.")
         return put
 
+    def check_sizes(self, table: OnlineTable, rows: Sequence[Row]) -> None:
+        for row in rows:
+            if len(row.key) + len(row.value) > self.row_bytes:
+                raise _too_large(table, row)
+
     def write(self, table: OnlineTable, rows: Sequence[Row]) -> Counts:
         self._begin_writing()
-        for row in rows:
-            _check_size(table, row)
+        self.check_sizes(table, rows)
         check_same(table.name, self.table(table.name), table)
         said: dict[bytes, Verdict] = {}
         again: set[bytes] = set()
@@ -671,11 +678,6 @@ def _seconds(table: OnlineTable, event_time: int, floor: int) -> int:
     left = event_time + table.ttl // timedelta(microseconds=1) - time.time_ns() // 1_000
     seconds = max(0, -(-left // _MICROS)) + _LATE
     return seconds if seconds <= _LONGEST_TTL else _NEVER
-
-
-def _check_size(table: OnlineTable, row: Row) -> None:
-    if 4 * (len(row.key) + len(row.value)) // 3 + _AROUND_BYTES + _ID_BYTES > _ITEM_BYTES:
-        raise _too_large(table, row)
 
 
 def _too_large(table: OnlineTable, row: Row) -> InvalidInput:

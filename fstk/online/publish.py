@@ -20,7 +20,7 @@ from fstk.online.gone import gone
 from fstk.online.plan import PublishPlan, plan_publication
 from fstk.online.source import PORTION, Portion, Progress, Source, check_filter, engine_for
 from fstk.online.spec import OnlineSpec, spec_of
-from fstk.online.store import Counts, OnlineStore, OnlineTable, Row, Telling, Verdict, verdict
+from fstk.online.store import Bounded, Counts, OnlineStore, OnlineTable, Row, Telling, Verdict, verdict
 from fstk.tables.spec import FeatureTable
 
 _Plan = Callable[[OnlineTable | None], PublishPlan]  # of what the store holds
@@ -138,7 +138,8 @@ def publish(
             planned = replace(planned, extent="everything", reason="all keys were compared, to find those to remove")
         elif planned.extent != "everything" and not any(online.keys(planned.target)):
             planned = replace(planned, extent="everything", reason="the store has no row of it")
-        source = Source(table, reader, planned.target, filter_condition, until, portion)
+        bounded = online if isinstance(online, Bounded) else None
+        source = Source(table, reader, planned.target, filter_condition, until, portion, bounded)
         offer = _Offer(online, planned, dry_run, progress)
         try:
             if planned.extent == "changes":

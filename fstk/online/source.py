@@ -18,14 +18,15 @@ from fstk.engines.spark import SparkEngine
 from fstk.engines.sql.scalar import check_columns, scalar
 from fstk.engines.types import arrow_schema, quoted_name
 from fstk.errors import BadExpression
-from fstk.online.codec import RowCodec
+from fstk.online.codec import RowCodec, surely_within
 from fstk.online.kernel import EVENT_TIME, KEEP, WAITING, Newest
 from fstk.online.keys import KeyCodec
 from fstk.online.plan import Extent
-from fstk.online.store import OnlineTable, Row, Watermark
+from fstk.online.store import Bounded, OnlineTable, Row, Watermark
 from fstk.tables.spec import FeatureTable
 
 PORTION = 5_000  # rows
+_WEIGHED = 100  # rows whose size is bounded at once
 Progress = Callable[[int, int | None], None]
 """Called after every batch with the rows dealt with so far, and with those there are in all (None: not known)."""
 
@@ -69,7 +70,8 @@ class Source:
 
     ``filter_condition`` is a Spark SQL predicate over the table's columns, ``until`` the last event time that may be
     seen. Rows carry ``table.version`` and are encoded for the newest layout of ``target``; they come ``portion`` at a
-    time, which is one batch, and so one transaction of a store that has them.
+    time, which is one batch, and so one transaction of a store that has them. Where ``store`` is given, all rows are
+    computed a first time to see that it takes the largest of them, before the first portion comes.
     """
 
     table: FeatureTable
@@ -78,6 +80,7 @@ class Source:
     filter_condition: str | None
     until: datetime
     portion: int = PORTION
+    store: Bounded | None = None
 
     def everything(self) -> Iterator[Portion]:
         """Yield the newest row of every key; raises as :class:`fstk.online.kernel.Newest`."""
@@ -109,6 +112,8 @@ class Source:
         schema = {**keys, **self.target.layout, EVENT_TIME: "bigint", WAITING: "boolean"}
         picked = self.engine.map(self.engine.select(frame, expressions), list(keys), newest, schema)
         codecs = KeyCodec(keys), RowCodec(self.target.layout)
+        if self.store is not None:
+            self._check_sizes(self.store, self.engine.batches(picked), codecs)
         total = pc.sum(pc.invert(picked.column(WAITING))).as_py() if isinstance(picked, pa.Table) else None
         waiting: datetime | None = None
         for batch in self.engine.batches(picked):
@@ -116,6 +121,15 @@ class Source:
                 rows, later = self._rows(batch.slice(start, self.portion), *codecs)
                 waiting = _earlier(waiting, later)
                 yield Portion(rows, waiting, total)
+
+    def _check_sizes(
+        self, store: Bounded, batches: Iterator[pa.RecordBatch], codecs: tuple[KeyCodec, RowCodec]
+    ) -> None:
+        for batch in batches:
+            for start in range(0, batch.num_rows, _WEIGHED):
+                part = batch.slice(start, _WEIGHED)
+                if not surely_within(store.row_bytes, part):
+                    store.check_sizes(self.target, self._rows(part, *codecs)[0])
 
     def watermark(self, waiting: datetime | None, extent: Extent) -> Watermark:
         """Return what to record once all was published; ``waiting`` is what was met in this publication."""

@@ -291,6 +291,18 @@ class Doubted(Protocol):
 
 
 @runtime_checkable
+class Bounded(Protocol):
+    """A store that takes no row above some size."""
+
+    row_bytes: int
+    """Key and value together that surely fit."""
+
+    def check_sizes(self, table: OnlineTable, rows: Sequence[Row]) -> None:
+        """Raise InvalidInput that names the first row that the store does not take."""
+        ...
+
+
+@runtime_checkable
 class Telling(Protocol):
     """A store that has more to tell of a publication than counts."""
 

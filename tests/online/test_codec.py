@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fstk.engines.types import arrow_type
 from fstk.errors import InvalidInput, UnsupportedType
-from fstk.online.codec import RowCodec
+from fstk.online.codec import RowCodec, surely_within
 from tests.generated import examples
 
 _ATOMS: dict[str, st.SearchStrategy[Any]] = {
@@ -77,9 +77,16 @@ def test_any_row_of_any_types_comes_back(case: tuple[dict[str, str], list[dict[s
         kind = arrow_type(spark)
         values = [_pairs(row[name], kind) for row in rows]
         arrays[name] = pa.array(values, type=kind)
-    codec = RowCodec(schema)
-    back = [codec.decode(value) for value in codec.encode(pa.table(arrays))]
-    assert repr(back) == repr(rows)
+    codec, table = RowCodec(schema), pa.table(arrays)
+    values = codec.encode(table)
+    assert repr([codec.decode(value) for value in values]) == repr(rows)
+    assert not surely_within(sum(map(len, values)) - 1, table.to_batches()[0])
+
+
+def test_rows_of_numbers_and_short_texts_are_weighed_without_being_encoded() -> None:
+    rows = pa.table({"id": range(100), "text": ["a few words"] * 100, "x": [1.5] * 100}).to_batches()[0]
+    assert surely_within(20_000, rows)
+    assert not surely_within(2_000, rows)
 
 
 def _pairs(value: Any, kind: pa.DataType) -> Any:

@@ -187,6 +187,21 @@ def test_a_row_that_is_too_large_is_named_before_anything_is_written(
     assert cosmos.faults() == []
 
 
+@pytest.mark.parametrize("kind", ["string", "array<string>"])
+def test_a_row_that_is_too_large_is_named_before_the_batches_before_it_are_written(
+    spec: AzureCosmosDBSpec, store: CosmosStore, tmp_path: Path, kind: str
+) -> None:
+    made = Made(tmp_path / "source", {"id": "bigint", "text": kind}, ("id",), None)
+    texts = ["short", "short", "x" * 1_600_000]
+    table = made.append(*({"id": n, "text": text if kind == "string" else [text]} for n, text in enumerate(texts)))
+    for dry_run in (True, False):
+        with pytest.raises(InvalidInput, match=r"s\.t, id=2: the row has 1\.6 MB"):
+            publish(table, spec, portion=1, dry_run=dry_run)
+    described = store.table(table.name)
+    assert described is not None
+    assert store.count(described) == 0
+
+
 def test_a_row_that_the_service_finds_too_large_is_named(cosmos: Peer, store: CosmosStore, table: OnlineTable) -> None:
     cosmos.faults(CREATE | {"status": 413})
     with pytest.raises(InvalidInput, match=r"s\.t, id=\d+: the row has 0\.0 MB"):
