@@ -132,6 +132,7 @@ def _measure(report: OnlineReport, name: str, spec: OnlineSpec, read: Any, write
         table = store.put_table(description, None)
         report.rates[name, "write", "fstk"] = _rate(rows, lambda part: store.write(table, part))
     names = [f"bench.t{number}" for number in range(_TABLES)]
+    source.name = names[0]
     started = time.perf_counter()
     publish(source.at(), spec, as_of=_NOW)
     report.rates[name, "publish", "bare"] = report.rates[name, "write", "bare"]
@@ -139,7 +140,6 @@ def _measure(report: OnlineReport, name: str, spec: OnlineSpec, read: Any, write
     for other in names[1:]:
         source.name = other
         publish(source.at(), spec, as_of=_NOW)
-    source.name = names[0]
     choose = random.Random(2)
     with OnlineReader(names, spec) as reader:
         for case, tables, count in (("1 entity", 1, 1), ("100 entities", 1, 100), ("5 tables × 1 entity", _TABLES, 1)):
