@@ -3,6 +3,7 @@ shows errors, that the run's parameters are still those it was given, and which 
 
 from __future__ import annotations
 
+import builtins
 import os
 import sys
 import traceback
@@ -17,10 +18,13 @@ from traitlets import Type
 
 from fstk import journal
 from fstk.errors import BadParameter, FstkError
+from fstk.jobs.bindings import Watched
 from fstk.jobs.finish import Finished
 from fstk.jobs.messages import Start, receive
 from fstk.jobs.parameters import Parameter, parse, portable
 from fstk.jobs.record import file_hash
+
+_CHECK = "__fstk_check_parameters__"
 
 
 class JobShell(ZMQInteractiveShell):
@@ -31,11 +35,24 @@ class JobShell(ZMQInteractiveShell):
     raised: BaseException | None = None
     shown: BaseException | None = None
     finished: Finished | None = None
+    changed: BadParameter | None = None
     parameters: _Parameters | None = None
 
     def init_instance_attrs(self) -> None:
         super().init_instance_attrs()
         self.files: set[str] = set()
+
+    def watch(self, parameters: _Parameters) -> None:
+        """Refuse from now on what changes a parameter, also for a moment."""
+        self.parameters = parameters
+        vars(builtins)[_CHECK] = self.check_parameters
+        self.ast_transformers.append(Watched(parameters.names, _CHECK))
+
+    def check_parameters(self) -> None:
+        """Raise BadParameter where a name no longer holds its value; a cell that catches it fails all the same."""
+        if self.parameters and (changed := self.parameters.changed(self.user_ns)):
+            self.changed = changed
+            raise changed
 
     async def run_code(self, code_obj: Any, result: Any = None, *, async_: bool = False) -> bool:
         """Run one statement of a cell, and tell whether it failed."""
@@ -44,12 +61,14 @@ class JobShell(ZMQInteractiveShell):
         finally:  # also when what shows the error fails in its turn
             if result is not None:
                 self.raised = _unfinished(result.error_in_exec) or self.raised
-        changed = self.parameters.changed(self.user_ns) if self.parameters and not failed else None
+        if failed:
+            return True
+        changed = self.changed or (self.parameters.changed(self.user_ns) if self.parameters else None)
         if changed is not None:  # the statements after it, which may put the value back, are not run
             self.raised = changed
             self.showtraceback((type(changed), changed, None))
         # %time shows what ends a notebook, and would go on
-        return failed or changed is not None or self.finished is not None
+        return changed is not None or self.finished is not None
 
     def run_cell(self, *args: Any, **options: Any) -> Any:
         result = super().run_cell(*args, **options)
@@ -88,13 +107,14 @@ class JobKernel(IPythonKernel):
     def start(self) -> None:
         folder = journal.run_folder()
         start = receive(folder, Start) if folder else None
-        self.shell.parameters = _Parameters(start) if start else None
+        if start:
+            self.shell.watch(_Parameters(start))
         self._project = _Project(Path.cwd())
         super().start()
 
     async def do_execute(self, *args: Any, **options: Any) -> dict[str, Any]:
         shell = self.shell
-        shell.raised = shell.shown = shell.finished = None
+        shell.raised = shell.shown = shell.finished = shell.changed = None
         reply: dict[str, Any] = {}
         try:
             reply = await super().do_execute(*args, **options)
@@ -135,6 +155,10 @@ class _Parameters:
         self._declared = declaration.parameters
         self._values = declaration.read(start.values)
         self._held: set[str] = set()
+
+    @property
+    def names(self) -> list[str]:
+        return [parameter.name for parameter in self._declared]
 
     def changed(self, namespace: dict[str, Any]) -> BadParameter | None:
         """Return what to say of a name that no longer holds its value after a cell, None while all do."""

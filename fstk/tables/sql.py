@@ -114,21 +114,22 @@ def merge(
     keys: Sequence[str],
     given: Sequence[str],
     *,
+    inserting: bool = True,
+    updating: bool = True,
     evolving: bool = False,
     lengths: Mapping[str, int] = MappingProxyType({}),
 ) -> str:
     """Return the statement that merges all rows of ``source``, of columns ``given``, into ``target`` by its keys; with
-    ``evolving`` the same commit adds those that the target lacks. ``lengths`` are those of keys of CHAR(n) that others
-    may have stored without the spaces that fill them up."""
+    ``evolving`` the same commit adds those that the target lacks. Without ``inserting`` or ``updating`` all rows are of
+    the other kind, which Delta merges in fewer steps. ``lengths`` are those of keys of CHAR(n) that others may have
+    stored without the spaces that fill them up."""
     features = [name for name in given if name not in keys]
     # No t. before a column that may be new: Delta finds those in the source alone.
     assignments = ", ".join(f"{quoted_name(name)} = s.{quoted_name(name)}" for name in features)
-    update = f"WHEN MATCHED THEN UPDATE SET {assignments} " if features else ""
+    update = f" WHEN MATCHED THEN UPDATE SET {assignments}" if updating and features else ""
+    insert = f" WHEN NOT MATCHED THEN INSERT ({columns(given)}) VALUES ({columns(given, 's')})" if inserting else ""
     evolution = "WITH SCHEMA EVOLUTION " if evolving else ""
-    return (
-        f"MERGE {evolution}INTO {target} AS t USING {source} AS s ON {_equal(keys, lengths)} {update}"
-        f"WHEN NOT MATCHED THEN INSERT ({columns(given)}) VALUES ({columns(given, 's')})"
-    )
+    return f"MERGE {evolution}INTO {target} AS t USING {source} AS s ON {_equal(keys, lengths)}{update}{insert}"
 
 
 def _size(given: Schema) -> str:

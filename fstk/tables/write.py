@@ -210,7 +210,8 @@ def _commit(
     with translated(f"writing {table.name}"), marked(engine, told, settled) as write:
         lengths = {} if table.written_by_fstk else char_lengths(engine.read(table.at()).schema.fields)
         names = target.identifier, view, table.keys, changes.columns
-        engine.sql(sql.merge(*names, evolving=bool(added), lengths=lengths))
+        kinds = {"inserting": counts.inserted > 0, "updating": counts.updated > 0}
+        engine.sql(sql.merge(*names, **kinds, evolving=bool(added), lengths=lengths))
     for version in target.versions():
         if version.write == write:
             return version

@@ -111,7 +111,15 @@ def test_an_error_is_an_error_however_it_is_shown(reply: Callable[[str], dict[st
 
 
 def test_a_parameter_that_a_cell_changes_is_refused(reply: Callable[[str], dict[str, Any]]) -> None:
-    for cell in (DECLARATION, "as_of = '2024-05-05'\nshare = float('nan')", "as_of = date(2024, 5, 5)"):
+    for cell in (
+        DECLARATION,
+        "as_of = '2024-05-05'\nshare = float('nan')",
+        "as_of = date(2024, 5, 5)",
+        "if not isinstance(as_of, str):\n    as_of = str(as_of)",
+        "def local():\n    as_of = 1\n    return as_of\nassert local() == 1",
+        "assert [as_of for as_of in 'ab'] == ['a', 'b']",
+        "class Config:\n    as_of: date = 1",
+    ):
         assert reply(cell)["status"] == "ok", cell
     for cell in (
         "as_of = '1999-01-01'  # left here",
@@ -138,6 +146,12 @@ def test_a_parameter_that_a_cell_changes_is_refused(reply: Callable[[str], dict[
         "with open('helper.py') as as_of: pass\nwritten = True\nas_of = '2024-05-05'",
         "%%capture\nas_of = '1999-01-01'\nas_of = '2024-05-05'",
         "await __import__('asyncio').sleep(0)\nas_of = '1999-01-01'\nas_of = '2024-05-05'",
+        "for as_of in ['1999-01-01', '2024-05-05']:\n    written = True",
+        "if limit:\n    as_of = '1999-01-01'\n    written = True\n    as_of = '2024-05-05'",
+        "try:\n    as_of = '1999-01-01'\n    written = True\nfinally:\n    as_of = '2024-05-05'",
+        "while (as_of := '1999-01-01') and limit:\n    written = True\nas_of = '2024-05-05'",
+        "def change():\n    global as_of, written\n    as_of = 1\n    written = 1\n    as_of = '2024-05-05'\nchange()",
+        "try:\n    for as_of in '12': written = True\nexcept Exception: pass\nas_of = '2024-05-05'",
         "%reset -f",
     ):
         got = reply(cell)

@@ -51,6 +51,12 @@ def test_merge_updates_features_and_inserts_whole_rows() -> None:
         "WHEN NOT MATCHED THEN INSERT (`id`, `o``clock`, `x`) VALUES (s.`id`, s.`o``clock`, s.`x`)"
     )
     assert "UPDATE" not in sql.merge("T", "S", ["id"], ["id"])
+    head = "MERGE INTO T AS t USING S AS s ON t.`id` = s.`id` "
+    assert (
+        sql.merge("T", "S", ["id"], ["id", "x"], inserting=False) == head + "WHEN MATCHED THEN UPDATE SET `x` = s.`x`"
+    )
+    only_new = head + "WHEN NOT MATCHED THEN INSERT (`id`, `x`) VALUES (s.`id`, s.`x`)"
+    assert sql.merge("T", "S", ["id"], ["id", "x"], updating=False) == only_new
     assert sql.merge("T", "S", ["id"], ["id"], evolving=True).startswith(
         "MERGE WITH SCHEMA EVOLUTION INTO T AS t USING"
     )
