@@ -464,6 +464,8 @@ def test_a_few_rows_are_written_in_few_jobs(warehouse: Path, spark: SparkSession
     assert jobs(lambda: catalog.create("s.t", ["id"], first, timeseries_column="as_of")) <= 4
     assert jobs(lambda: catalog.write("s.t", first)) <= 4
     assert jobs(lambda: catalog.write("s.t", frame([1, 4], days(0, 0), [5.0, 4.0]))) <= 12
+    assert jobs(lambda: catalog.write("s.t", frame([5, 6], days(0, 0), [5.0, 4.0]))) <= 8
+    assert jobs(lambda: catalog.write("s.t", frame([5, 6], days(0, 0), [1.0, 1.0]))) <= 11
 
 
 def test_the_session_is_left_as_it_was(catalog: FolderCatalog, spark_engine: SparkEngine) -> None:
