@@ -26,7 +26,9 @@ class Watched(ast.NodeTransformer):
 
     def visit(self, node: ast.AST) -> ast.AST:
         if isinstance(node, ast.Module):
-            node.body = [self.visit(one) if self._names.intersection(_bound(one)) else one for one in node.body]
+            for one in node.body:
+                if self._names.intersection(_bound(one)):
+                    self.visit(one)
             return ast.fix_missing_locations(node)
         if _is_function(node) and not self._names.intersection(_global(node)):
             return node

@@ -45,7 +45,7 @@ class JobShell(ZMQInteractiveShell):
     def watch(self, parameters: _Parameters) -> None:
         """Refuse from now on what changes a parameter, also for a moment."""
         self.parameters = parameters
-        vars(builtins)[_CHECK] = self.check_parameters
+        setattr(builtins, _CHECK, self.check_parameters)
         self.ast_transformers.append(Watched(parameters.names, _CHECK))
 
     def check_parameters(self) -> None:
