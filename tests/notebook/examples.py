@@ -172,7 +172,7 @@ _BY_HAND: dict[Any, Any] = {
         HOSTILE, ((AT, HOSTILE, HOSTILE, None, timedelta(3), 12_345, AT),) * 300, (_timeline(),)
     ),
     Explanation: _explanation,
-    LoadedJoin: lambda: LoadedJoin(_plan(), LABELS, True, LoadedRows({}), {}, {}),
+    LoadedJoin: lambda: LoadedJoin(_plan(), LABELS, True, LoadedRows({}), {}, {}, {}),
     Job: lambda: Job(HOSTILE, _made(Declaration), {HOSTILE: HOSTILE}, None),
     OnlineRows: lambda: OnlineRows(HOSTILE, [{HOSTILE: HOSTILE}] * 300, [KeyState("present", AT)] * 300, 3, AT),
     Scrubber: lambda: Scrubber([]),
