@@ -14,6 +14,7 @@ from fstk.columns.zones import Unclear
 from fstk.engines.choice import session_for
 from fstk.engines.connect import adopt
 from fstk.errors import InvalidInput
+from fstk.models.features import read_features
 from fstk.models.log import ModelVersion, log_model
 from fstk.models.score import score_batch
 from fstk.models.users import users_told
@@ -628,6 +629,44 @@ class FeatureEngineeringClient:
             engine=session_for(df, session=self._session),
             model_registry_uri=self._registry,
         )
+
+    def read_features(
+        self, *, model_uri: str, keys: EntityKeys, online_store: str | OnlineSpec | None = None
+    ) -> list[dict[str, Any]]:
+        """Return what a model takes for each of ``keys``, now: every feature that it was trained with, of all tables,
+        from the online store in one round trip to each of its nodes. The endpoint of ``fstk serve`` finds the same.
+
+        Args:
+            model_uri: as of :meth:`score_batch`; the model itself is not loaded.
+            keys: one dict per row wanted, with the lookup keys and what the model and its functions take beside, named
+                as the labels' columns. A feature among them stands for the stored one; a lookup's time is now unless
+                given.
+            online_store: a spec or URL; None is the setting ``FSTK_ONLINE_STORE``.
+
+        Returns:
+            One dict per row, in order: the model's inputs in its order, lookups' defaults in place of nulls. A missing
+            or expired entity has its defaults, or ``None``.
+
+        Raises:
+            UnknownModel: no such model, version or alias.
+            InvalidInput: the model carries no feature lookups; ``keys`` is no list of dicts, or a column is missing.
+            UnknownTable, UnknownColumn: a table or feature is not online; the model has no use for a column of keys.
+            TypeMismatch: a value of another type than the column's, or a table is online in other types.
+            StoreUnavailable: the store did not answer, or the first publication is not complete.
+
+        >>> import mlflow
+        >>> from sklearn.dummy import DummyRegressor
+        >>> training_set = fe.create_training_set(
+        ...     df=labels, feature_lookups=[lookup], label="churned", exclude_columns=["customer_id", "at"]
+        ... )
+        >>> rows = training_set.to_pandas()
+        >>> model = DummyRegressor().fit(rows[["spend_30d"]], rows["churned"])
+        >>> logged = fe.log_model(model=model, artifact_path="model", flavor=mlflow.sklearn, training_set=training_set)
+        >>> _ = fe.publish_table(source_table_name="shop.spend")
+        >>> fe.read_features(model_uri=logged.uri, keys=[{"customer_id": 1}, {"customer_id": 9}])
+        [{'spend_30d': 25.0}, {'spend_30d': None}]
+        """
+        return read_features(model_uri, keys, online_store, self._registry)
 
     def publish_table(
         self,

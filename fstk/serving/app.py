@@ -65,7 +65,7 @@ class Service:
     def take_up(self, served: Served) -> None:
         """Serve another version from the next request on."""
         self._tell_model(0)
-        self.served.endpoint.lookups.reopen()
+        self.served.endpoint.lookups.close()
         self.served = served
         self._tell_model(1)
 
@@ -120,7 +120,7 @@ class Service:
             left = self._deadline - (time.perf_counter() - started)
             return within(left, lambda: endpoint.answer(parse(body, endpoint.features.decimals), explained))
         except DeadlinePassed as error:
-            endpoint.lookups.reopen()  # a connection may have been left in the middle of an answer
+            endpoint.lookups.close()  # a connection may have been left in the middle of an answer
             raise Refusal(HTTPStatus.GATEWAY_TIMEOUT, "the deadline of a request has passed") from error
         except StoreUnavailable as error:
             _log.warning("503: %s", error)
@@ -217,7 +217,7 @@ class Service:
         try:
             within(min(_LOOK, self._deadline), lookups.refresh)
         except DeadlinePassed as error:
-            lookups.reopen()
+            lookups.close()
             raise StoreUnavailable("the online store does not answer.") from error
 
     async def keep_up(self) -> None:

@@ -9,23 +9,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
+from fstk.models.lookups import ABSENT
 from fstk.serving.refusal import bad
 
 FORMS = ("dataframe_records", "dataframe_split", "instances", "inputs")
 
 
-class Absent:
-    """Stands for a cell that the request does not have, which is not null."""
-
-
-ABSENT: Final = Absent()
-
-
 @dataclass(frozen=True)
 class Rows:
-    """The cells of a request by column, each of ``number`` values: what JSON holds, or :data:`ABSENT`."""
+    """The cells of a request by column, each of ``number`` values: what JSON holds, or ``ABSENT``."""
 
     number: int
     columns: dict[str, list[Any]]

@@ -13,11 +13,12 @@ import msgspec
 from fstk.engines.base import Schema
 from fstk.errors import InvalidInput
 from fstk.models.kernel import Scorer, together
+from fstk.models.lookups import ABSENT
 from fstk.models.rows import RowFrames
 from fstk.models.score import OpenedModel
 from fstk.online.reader import KeyState, Status
 from fstk.online.spec import OnlineSpec
-from fstk.serving.body import ABSENT, Rows
+from fstk.serving.body import Rows
 from fstk.serving.features import Featured, Features
 from fstk.training.plan import TrainingPlan
 from fstk.training.resolve import Join
@@ -118,7 +119,7 @@ class Predictor:
 
 
 class ModelEndpoint(Endpoint):
-    """A model and its lookups, resolved once. Raises as :class:`fstk.serving.lookups.Lookups`."""
+    """A model and its lookups, resolved once. Raises as :class:`fstk.models.lookups.Lookups`."""
 
     kind = "model"
 
@@ -151,7 +152,7 @@ class ModelEndpoint(Endpoint):
 
 
 class FeatureSetEndpoint(Endpoint):
-    """A named set of lookups and functions. Raises as :class:`fstk.serving.lookups.Lookups`; InvalidInput: the set
+    """A named set of lookups and functions. Raises as :class:`fstk.models.lookups.Lookups`; InvalidInput: the set
     leaves out all of its features."""
 
     kind = "features"

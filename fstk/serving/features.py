@@ -8,17 +8,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from fstk.engines.base import Schema
-from fstk.engines.types import arrow_type
 from fstk.errors import InvalidInput
+from fstk.models.features import OnlineFeatures
+from fstk.models.lookups import ABSENT, Found
 from fstk.online.spec import OnlineSpec
-from fstk.serving.body import ABSENT, Rows
-from fstk.serving.lookups import Found, Lookups
+from fstk.serving.body import Rows
 from fstk.serving.refusal import bad
 from fstk.serving.values import example, reader
-from fstk.training.functions import CompiledFunctions
 from fstk.training.plan import TrainingPlan
 
 
@@ -34,31 +31,15 @@ class Featured:
     store_seconds: float
 
 
-class Features:
-    """The features of a plan, which requests ask for, and the ``inputs`` that they hold beside; those of ``whole`` may
-    not be null. Raises as :class:`Lookups`."""
+class Features(OnlineFeatures):
+    """The features of a plan, which requests ask for; of the ``inputs`` that they hold beside, those of ``whole`` may
+    not be null."""
 
     def __init__(self, plan: TrainingPlan, store: OnlineSpec, inputs: Schema, whole: Collection[str]) -> None:
-        self.lookups = Lookups(plan.joins, store, plan.key_types)
-        looked_up = {output.name: output.type for join in plan.joins for output in join.outputs}
-        times = {join.label_time: plan.labels[join.label_time] for join in plan.joins if join.label_time}
-        self.keys: Schema = plan.key_types
-        self._computed: Schema = {one.name: one.type for one in plan.functions}
-        made = self.made = looked_up | self._computed
-        asked = inputs | plan.function_columns
-        self.required: Schema = {name: kind for name, kind in asked.items() if name not in made}
-        self.optional: Schema = {name: kind for name, kind in (made | times).items() if name not in self.required}
+        super().__init__(plan, store, inputs)
         self.whole = {name for name in self.required if name in whole}
         self._readers = {name: reader(kind, name in self.keys) for name, kind in self.columns.items()}
-        read = [column for one in plan.functions for column in one.columns if column not in self._computed]
-        self._read_by_functions = {name: arrow_type(plan.types[name]) for name in read}
-        self._functions = CompiledFunctions(plan.functions, plan.types)
         self._spelling = {name.lower(): name for name in self._readers}
-
-    @property
-    def columns(self) -> Schema:
-        """The columns that a request may have: keys first, then those that it must have, then the others."""
-        return self.keys | self.required | self.optional
 
     @property
     def decimals(self) -> bool:
@@ -113,17 +94,10 @@ class Features:
         return len(unknown)
 
     def _calculated(self, columns: dict[str, list[Any]], number: int) -> dict[str, list[Any]]:
-        """Return the columns of the functions that the request does not hold."""
-        own = [name for name in self._computed if name in columns]
-        for name in own:
-            if ABSENT in columns[name]:
+        for name in self.computed:
+            if ABSENT in columns.get(name, ()):
                 raise bad(f"column {name} must be in every row, or in none")
-        if len(own) == len(self._computed):
-            return {}
-        kinds = self._read_by_functions | {name: arrow_type(self._computed[name]) for name in own}
-        rows = {name: pa.array(columns[name], kind) for name, kind in kinds.items()}
         try:
-            found = self._functions(pa.table(rows or {"": pa.nulls(number)}))
+            return self.compute(columns, number)
         except (InvalidInput, ArithmeticError) as error:
             raise bad("a feature function cannot be computed: a division by zero, or a number too large") from error
-        return {name: found.column(name).to_pylist() for name in self._computed if name not in own}

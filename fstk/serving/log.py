@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from fstk.serving.body import ABSENT
+from fstk.models.lookups import ABSENT
 from fstk.serving.endpoint import Answer, Endpoint
 from fstk.serving.messages import LENGTH, Logged
 from fstk.serving.metrics import Metrics

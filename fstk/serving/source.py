@@ -41,7 +41,7 @@ class Served:
             try:
                 within(_WARM, lambda body=body: self.endpoint.answer(parse(body, self.endpoint.features.decimals)))
             except DeadlinePassed:
-                self.endpoint.lookups.reopen()
+                self.endpoint.lookups.close()
             except Exception as error:  # noqa: BLE001 whatever a model raises
                 _log.info("while warming up: %r", error)
 

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fstk.errors import InvalidInput, SchemaChange, TypeMismatch
+from fstk.models.lookups import Lookups
 from fstk.online.kernel import EVENT_TIME, WAITING, Newest
 from fstk.online.parity import check_parity
 from fstk.online.publish import publish
 from fstk.online.read import read_online
 from fstk.online.spec import OnlineSpec, SQLiteSpec
 from fstk.online.store import TIMES
-from fstk.serving.lookups import Lookups
 from fstk.training.resolve import Join, Output
 from tests.generated import examples
 from tests.online.tables import Made, day, row

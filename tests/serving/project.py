@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from fstk import FeatureEngineeringClient, FeatureLookup
+from fstk import FeatureEngineeringClient, FeatureFunction, FeatureLookup
 from fstk.serving.tokens import Tokens
 from tests.notebook.tables import write
 from tests.processes import server
@@ -113,7 +113,7 @@ class Project:
         name: str = "churn",
         model: Any = None,
         alias: str | None = "champion",
-        lookups: Sequence[FeatureLookup] = LOOKUPS,
+        lookups: Sequence[FeatureLookup | FeatureFunction] = LOOKUPS,
     ) -> Any:
         """Fit a model and register it."""
         mlflow = importlib.import_module("mlflow")

@@ -28,7 +28,7 @@ class Hanging:
         self.asked += 1
         threading.Event().wait()
 
-    def reopen(self) -> None:
+    def close(self) -> None:
         self.left += 1
 
 

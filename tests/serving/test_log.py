@@ -19,13 +19,12 @@ import pytest
 
 from fstk.cli.app import run_command
 from fstk.errors import TableExists
+from fstk.models.lookups import ABSENT, Found
 from fstk.serving import log_writer
-from fstk.serving.body import ABSENT
 from fstk.serving.endpoint import Answer, Predictions
 from fstk.serving.features import Featured
 from fstk.serving.log import Log
 from fstk.serving.log_writer import Batches, rows_of
-from fstk.serving.lookups import Found
 from fstk.serving.messages import LENGTH, Entry, Logged
 from fstk.serving.metrics import Metrics
 from fstk.tables.served_log import SCHEMA, ServedLog

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from fstk.columns.instants import given
 from fstk.engines.types import arrow_type
@@ -16,9 +16,14 @@ from fstk.models.score import fits
 from fstk.online.reader import KeyState, OnlineReader, Status
 from fstk.online.spec import OnlineSpec
 from fstk.online.store import OnlineTable
-from fstk.serving.body import ABSENT
 from fstk.training.resolve import Join
 
+
+class Absent:
+    """Stands for a cell that the caller does not give, which is not null."""
+
+
+ABSENT: Final = Absent()
 _MICROSECOND = timedelta(microseconds=1)
 _GONE = "the online store no longer has what is looked up here."
 _NOTHING: dict[str, Any] = {}
@@ -62,8 +67,8 @@ class Lookups:
         """How many features are looked up."""
         return sum(len(join.outputs) for join in self.joins)
 
-    def reopen(self) -> None:
-        """Leave the connections to the store as they are; the next read makes new ones."""
+    def close(self) -> None:
+        """Leave the connections to the store; the next read makes new ones."""
         if self._reader is not None:
             with suppress(FstkError):
                 self._reader.close()
@@ -74,7 +79,7 @@ class Lookups:
         try:
             self._open().refresh()
         except FstkError:
-            self.reopen()  # a file may have been put in the place of another
+            self.close()  # a file may have been put in the place of another
             raise
 
     def _open(self) -> OnlineReader:
@@ -123,10 +128,10 @@ class Lookups:
             try:
                 read = self._open().read(wanted, now=now)
             except UnknownName as error:
-                self.reopen()
+                self.close()
                 raise StoreUnavailable(_GONE) from error
             except StoreUnavailable:
-                self.reopen()
+                self.close()
                 raise
         for one in asked:
             rows = read.get(one.join.table)
