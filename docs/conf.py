@@ -28,7 +28,7 @@ nb_execution_mode = "off"  # what a notebook of the site shows is what it was sa
 toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"exclude-members": "display, nearest, shown"}
-autodoc_typehints = "none"  # signatures have them
+autodoc_typehints = "none"  # a docstring says what an argument may be
 napoleon_use_rtype = False
 
 
