@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from fstk.errors import BadParameter, InvalidInput, UnknownName, nearest
+from fstk.jobs.retries import Retries
 
 FILE = "databricks.yml"
 _JOB = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,99}")
@@ -52,6 +53,10 @@ class _Task(_Part):
     notebook_task: _Notebook
     depends_on: list[_Dependency] = Field(default_factory=list)
     run_if: str = Field(default="ALL_SUCCESS", pattern="^ALL_SUCCESS$")
+    max_retries: int = Field(default=0, ge=-1)
+    min_retry_interval_millis: int = Field(default=0, ge=0)
+    retry_on_timeout: bool = False
+    timeout_seconds: int = Field(default=0, ge=0)
 
 
 class _JobParameter(_Part):
@@ -75,12 +80,15 @@ class _Bundle(_Part):
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """One notebook of a job; ``parameters`` may refer to the job's as ``{{job.parameters.NAME}}``."""
+    """One notebook of a job; ``parameters`` may refer to the job's as ``{{job.parameters.NAME}}``; an attempt may take
+    ``timeout_seconds``, 0 is without limit."""
 
     key: str
     notebook: Path
     parameters: Mapping[str, str]
     depends_on: tuple[str, ...]
+    retries: Retries
+    timeout_seconds: int
 
 
 @dataclass(frozen=True)
@@ -164,6 +172,8 @@ def _job(name: str, job: _Job, folder: Path) -> JobSpec:
             folder / task.notebook_task.notebook_path,
             task.notebook_task.base_parameters,
             tuple(dependency.task_key for dependency in task.depends_on),
+            Retries(task.max_retries, task.min_retry_interval_millis, task.retry_on_timeout),
+            task.timeout_seconds,
         )
         for task in job.tasks
     ]

@@ -7,10 +7,10 @@ only, so the account is made here: from how the kernel's process ended, and from
 from __future__ import annotations
 
 import logging
-import math
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +38,7 @@ with without("rfc3987_syntax"):  # jsonschema makes a grammar of it for seconds,
 
 _START_SECONDS = 120
 _OUTPUT_SECONDS = 60  # how long after a cell has ended its last outputs may arrive; then the run goes on without them
+_LEAST_SECONDS = 0.001  # to nbclient 0 is no limit
 _SAID = 100_000  # letters that are kept of what an error says
 _ENGINE = "fstk"
 _OPTIONS: Any = {"engine_name": _ENGINE, "kernel_name": "python3", "language": "python", "progress_bar": False}
@@ -57,6 +58,7 @@ class Execution:
     environment: Mapping[str, str]
     folder: Path
     cell_timeout: float | None
+    timeout: float | None
     scrubber: Scrubber
     started: Callable[[subprocess.Popen[bytes]], None]
     kernel: subprocess.Popen[bytes] | None = None
@@ -69,6 +71,7 @@ class Execution:
     finished_in: int | None = None
     _errors: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     _document: Any = None
+    _deadline: float | None = None
     _log: Any = field(default_factory=tempfile.TemporaryFile)  # nameless: what a dying kernel says may hold a secret
 
     @property
@@ -81,6 +84,7 @@ class Execution:
     def execute(self) -> tuple[Status, Failure | None]:
         """Execute every cell, saving the notebook to ``output`` as it goes; return how it ended, with what happened
         and where unless it succeeded. That the record was closed is not looked at."""
+        self._deadline = time.monotonic() + self.timeout if self.timeout else None
         document = nbformat.reads(nbformat.writes(nbformat.from_dict(self.notebook)), as_version=4)
         try:
             papermill.execute_notebook(document, None, dict(self.parameters), execution=self, **_OPTIONS)
@@ -89,6 +93,8 @@ class Execution:
         except DeadKernelError:
             return self._dead()
         except CellTimeoutError:
+            if self._deadline is not None and time.monotonic() >= self._deadline:
+                return "timed out", self._failure("TaskTimeout", f"the task ran longer than {self.timeout:g} s")
             return "timed out", self._failure("CellTimeout", f"ran longer than {self.cell_timeout:g} s")
         except KeyboardInterrupt:
             return "interrupted", self._failure("Interrupted", "the run was asked to stop")
@@ -106,6 +112,11 @@ class Execution:
         """Write the notebook as it stands, without secrets."""
         self.outputs.settle()
         write_file(self.output, nbformat.writes(self.scrubber.clean(self._document)).encode())
+
+    def cell_limit(self, _cell: Any) -> float | None:
+        """Return the seconds that the next cell may run, None for no limit: what it may, and what the task has left."""
+        left = None if self._deadline is None else max(self._deadline - time.monotonic(), _LEAST_SECONDS)
+        return min((limit for limit in (self.cell_timeout, left) if limit is not None), default=None)
 
     def start(self, number: int) -> None:
         """Code cell ``number`` begins."""
@@ -242,8 +253,8 @@ class _Engine(Engine):
     @classmethod
     def execute_notebook(cls, nb: Any, kernel_name: str, *_: Any, execution: Execution, **_papermill: Any) -> Any:
         manager = _Notebook(nb, execution)
-        limit = math.ceil(execution.cell_timeout) if execution.cell_timeout else None
-        limits: Any = {"timeout": limit, "startup_timeout": _START_SECONDS, "iopub_timeout": _OUTPUT_SECONDS}
+        limits: Any = {"timeout_func": execution.cell_limit, "iopub_timeout": _OUTPUT_SECONDS}
+        limits["startup_timeout"] = _START_SECONDS
         rules: Any = {"force_raise_errors": True, "raise_on_iopub_timeout": False}
         log, environment = execution._log, dict(execution.environment)
         client = _Client(manager, kernel_name=kernel_name, kernel_manager_class=_Kernel, log=_LOGGER, **limits, **rules)

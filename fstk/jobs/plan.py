@@ -7,7 +7,7 @@ import os
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from fstk.display import Displayed, Sheet
 from fstk.errors import InvalidInput
 from fstk.jobs.bundle import job_named
 from fstk.jobs.parameters import portable
+from fstk.jobs.retries import Retries
 from fstk.jobs.scrubber import Scrubber
 from fstk.jobs.source import NotebookSource, read_notebook
 from fstk.secret import Secret
@@ -27,7 +28,8 @@ _UNTOUCHED = "Nothing was started."
 
 @dataclass(frozen=True)
 class PlannedTask:
-    """One notebook: ``given`` is what is written into it, ``parameters`` all, both as JSON, ``values`` all, typed."""
+    """One notebook: ``given`` is what is written into it, ``parameters`` all, both as JSON, ``values`` all, typed; an
+    attempt may take ``timeout_seconds``, 0 is without limit."""
 
     key: str
     notebook: NotebookSource
@@ -36,6 +38,8 @@ class PlannedTask:
     parameters: Mapping[str, Any]
     values: Mapping[str, Any]
     scrubber: Scrubber
+    retries: Retries = field(default_factory=Retries)
+    timeout_seconds: int = 0
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,9 +93,10 @@ def _job(name: str, parameters: Mapping[str, Any], root: Path) -> tuple[str, lis
         notebook = read_notebook(task.notebook)
         given = spec.task_parameters(task, parameters, notebook.declaration.names)
         try:
-            tasks.append(_task(task.key, notebook, task.depends_on, given))
+            planned = _task(task.key, notebook, task.depends_on, given)
         except InvalidInput as error:
             raise type(error)(f"task {task.key}: {error}") from error
+        tasks.append(replace(planned, retries=task.retries, timeout_seconds=task.timeout_seconds))
     return spec.name, tasks
 
 

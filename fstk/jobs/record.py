@@ -25,7 +25,7 @@ Status = Literal[
     "succeeded",
     "failed",  # a cell raised
     "refused",  # a gate said no
-    "timed out",  # a cell ran longer than allowed
+    "timed out",  # a cell, or the task, ran longer than allowed
     "killed",  # the kernel's process ended, by a signal or by its own doing
     "exited",  # a cell called sys.exit
     "incomplete",  # a code cell was never executed
@@ -46,11 +46,22 @@ class Failure(msgspec.Struct, frozen=True):
     cells: int | None = None
 
 
+class Attempt(msgspec.Struct, frozen=True):
+    """An attempt at a task that another followed; ``executed`` is its notebook."""
+
+    started: datetime
+    ended: datetime
+    status: Status
+    failure: Failure | None
+    executed: str
+
+
 class RunRecord(Displayed, msgspec.Struct, frozen=True):
     """One task's run. Times are UTC, parameters JSON values, secrets references; ``changed`` None is not known;
     ``accesses`` are the table versions, model versions and online tables that it read or wrote, ``files`` the project's
     modules and scripts that it ran, by path from the root, with their hashes; ``result`` is what ``fstk.finish`` was
-    given; ``warehouse`` is the folder of tables that the settings named, empty where an earlier fstk did not tell."""
+    given; ``warehouse`` is the folder of tables that the settings named, empty where an earlier fstk did not tell. What
+    is told of one attempt is that of the last; ``attempts`` are those before it, ``accesses`` those of all."""
 
     job: str
     task: str
@@ -78,6 +89,7 @@ class RunRecord(Displayed, msgspec.Struct, frozen=True):
     accesses: tuple[Entry, ...] = ()
     files: dict[str, str] = {}
     warehouse: str = ""
+    attempts: tuple[Attempt, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -106,6 +118,10 @@ class RunRecord(Displayed, msgspec.Struct, frozen=True):
             ("started", f"{self.started:%Y-%m-%d %H:%M:%S} UTC"),
             ("took", f"{self.seconds:.1f} s"),
         ]
+        for number, one in enumerate(self.attempts, 1):
+            why = f": {one.failure.error}: {one.failure.message}" if one.failure else ""
+            took = (one.ended - one.started).total_seconds()
+            rows.append((f"attempt {number}", f"{one.status} after {took:.1f} s, {Path(one.executed).name}{why}"))
         if self.failure:
             place = f" in cell {self.failure.cell} of {self.failure.cells}" if self.failure.cell else ""
             rows.append((f"failed{place}", f"{self.failure.error}: {self.failure.message}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import secrets
@@ -26,6 +27,7 @@ from fstk.jobs.messages import Closing, Start, receive
 from fstk.jobs.plan import PlannedTask, RunPlan, plan_run
 from fstk.jobs.progress import Lines
 from fstk.jobs.record import (
+    Attempt,
     Failure,
     RunRecord,
     Status,
@@ -35,6 +37,7 @@ from fstk.jobs.record import (
     write_record,
     writing,
 )
+from fstk.jobs.retries import SystemClock, repeat, wait
 from fstk.jobs.watch import Watch, read_journal, rows_so_far
 from fstk.optional import need
 
@@ -111,7 +114,7 @@ def run_job(
                 lines.end(number, task.key, "done before", "skipped")
                 done[task.key] = TaskRun(earlier, skipped=True)
                 continue
-            record = run.run()
+            record = repeat(run.run, task.retries)
             done[task.key] = TaskRun(record, skipped=False)
             if record.status != "succeeded":
                 raise _failed(plan, record, folder)
@@ -127,13 +130,13 @@ class _TaskRunner:
         self.shared = folder / f"{TEMPORARY}{task.key}"
         self.before: RunRecord | None = None
         self.finished = False
-        self.token = secrets.token_hex(16)
+        self.token = ""
         now = datetime.now(UTC)
-        self.record = RunRecord(
+        self.record = self._new = RunRecord(
             job=plan.job,
             task=task.key,
             logical_date=plan.logical_date,
-            run_id=secrets.token_hex(8),
+            run_id="",
             notebook=str(task.notebook.path),
             notebook_hash=task.notebook.hash,
             executed=str(folder / f"{task.key}.ipynb"),
@@ -152,11 +155,21 @@ class _TaskRunner:
             return None
         return record if record.done_as(self.record, settings.root()) else None
 
-    def run(self) -> RunRecord:
-        """Execute the notebook and return its closed record; the record on disk is closed whatever happens here."""
+    def run(self, failed: RunRecord | None) -> RunRecord:
+        """Execute the notebook, again where an attempt has ``failed``, and return its closed record; the record on disk
+        is closed whatever happens here."""
         self.before = self.earlier()
+        self.finished, self.token = False, secrets.token_hex(16)
+        self.record = replace(self._new, run_id=secrets.token_hex(8), started=datetime.now(UTC))
         with writing(self.shared.parent):
             self.shared.mkdir()
+            if failed:
+                self.record = replace(
+                    self.record, attempts=(*failed.attempts, _set_aside(failed)), accesses=failed.accesses
+                )
+            else:
+                for left in self.path.parent.glob(f"{glob.escape(self.task.key)}.attempt-*.ipynb"):
+                    left.unlink()
         start = Start(
             task=self.task.key,
             token=self.token,
@@ -166,6 +179,8 @@ class _TaskRunner:
         try:
             start.send(self.shared)
             write_record(self.path, self.record)
+            if failed:
+                self._wait(failed)
             self._execute()
         except KeyboardInterrupt:
             self._close("interrupted", Failure("Interrupted", "the run was asked to stop"))
@@ -175,6 +190,25 @@ class _TaskRunner:
         finally:
             shutil.rmtree(self.shared, ignore_errors=True)  # what stays, the next run removes
         return self.record
+
+    def _wait(self, failed: RunRecord) -> None:
+        retries = self.task.retries
+        attempt = retries.attempt(len(self.record.attempts) + 1)
+
+        def tell(left: float) -> None:
+            self.lines.wait(self.number, self.task.key, attempt, left)
+            self._heartbeat(datetime.now(UTC))
+
+        wait(retries.earliest(failed), tell, SystemClock())
+        now = datetime.now(UTC)
+        self.record = replace(self.record, started=now, heartbeat=now)
+        write_record(self.path, self.record)
+
+    def _heartbeat(self, now: datetime) -> None:
+        if (now - self.record.heartbeat).total_seconds() >= _HEARTBEAT_SECONDS:
+            self.record = replace(self.record, heartbeat=now)
+            with suppress(Infrastructure):  # the record's last state tells whether it can be written
+                write_record(self.path, self.record)
 
     def _execute(self) -> None:
         # papermill takes seconds to import: a parameter that is refused must not wait for it
@@ -191,10 +225,7 @@ class _TaskRunner:
             seconds = (now - self.record.started).total_seconds()
             rows = rows_so_far(self.shared)
             self.lines.beat(self.number, self.task.key, execution.cell, execution.cells, rows, seconds)
-            if (now - self.record.heartbeat).total_seconds() >= _HEARTBEAT_SECONDS:
-                self.record = replace(self.record, heartbeat=now)
-                with suppress(Infrastructure):  # the record's last state tells whether it can be written
-                    write_record(self.path, self.record)
+            self._heartbeat(now)
 
         one = self.record
         shared = {
@@ -209,6 +240,7 @@ class _TaskRunner:
             environment={**os.environ, **shared},
             folder=settings.root(),
             cell_timeout=self.cell_timeout,
+            timeout=self.task.timeout_seconds or None,
             scrubber=self.task.scrubber,
             started=started,
         )
@@ -236,12 +268,15 @@ class _TaskRunner:
         exit_code = code if code is not None else _EXIT_CODES.get(status, 1)
         accesses = tuple(read_journal(self.shared))
         now = datetime.now(UTC)
-        self.record = replace(self.record, status=status, failure=failure, exit_code=exit_code, accesses=accesses)
+        wrote_before = any(entry.action != "read" and entry.rows != 0 for entry in self.record.accesses)
+        self.record = replace(self.record, status=status, failure=failure, exit_code=exit_code)
+        self.record = replace(self.record, accesses=self.record.accesses + accesses)
         self.record = replace(self.record, ended=now, heartbeat=now)
         if closing is not None and closed:
             # a notebook that only reads has done nothing new when it has read the same versions before
             same = bool(accesses) and self.before is not None and self.before.accesses == accesses
             changed = False if closing.changed is None and same else closing.changed
+            changed = True if wrote_before else changed
             self.record = replace(self.record, summary=closing.summary, changed=changed, rows=closing.rows)
             self.record = replace(self.record, metrics=closing.metrics)
         elif self.finished:
@@ -264,6 +299,15 @@ class _TaskRunner:
         return ", ".join(part for part in (message, " ".join(filter(None, (guess, memory)))) if part)
 
 
+def _set_aside(failed: RunRecord) -> Attempt:
+    """Move the notebook of an attempt to a name of its own, and return what is kept of it."""
+    executed = Path(failed.executed)
+    kept = executed.with_name(f"{failed.task}.attempt-{len(failed.attempts) + 1}.ipynb")
+    with suppress(FileNotFoundError):  # no kernel could be had
+        executed.replace(kept)
+    return Attempt(failed.started, failed.ended or failed.heartbeat, failed.status, failed.failure, str(kept))
+
+
 @contextmanager
 def _terminable() -> Iterator[None]:
     """Let SIGTERM end the run as Ctrl-C does, so that its kernel is ended and its record closed."""
@@ -282,8 +326,9 @@ def _terminable() -> Iterator[None]:
 
 
 def _failed(plan: RunPlan, record: RunRecord, folder: Path) -> JobFailed:
+    attempt = f", attempt {len(record.attempts) + 1}" if record.attempts else ""
     lines = [
-        f"task {record.task} of {plan.job} for {plan.logical_date}: {_outcome(record, skipped=False)}",
+        f"task {record.task} of {plan.job} for {plan.logical_date}{attempt}: {_outcome(record, skipped=False)}",
         f"record  {short_path(folder / f'{record.task}.json')}     notebook  {short_path(Path(record.executed))}",
         f"resume  {plan.command} --resume",
     ]

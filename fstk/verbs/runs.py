@@ -84,6 +84,11 @@ def _job(name: str, found: Sequence[RunRecord]) -> str:
 
 
 def _said(record: RunRecord) -> str:
+    attempt = f"attempt {len(record.attempts) + 1} · " if record.attempts else ""
+    return attempt + _what_came_of_it(record)
+
+
+def _what_came_of_it(record: RunRecord) -> str:
     if record.failure is not None:
         return line_of(f"{record.failure.error}: {record.failure.message}")
     wrote = [f"{entry.table}{version(entry.version)}" for entry in record.accesses if entry.action != "read"]
