@@ -23,7 +23,8 @@ from fstk.verbs.new import TEMPLATES
 from fstk.windows.expression import FUNCTIONS
 
 _GRAMMAR: Any = typer.main.get_command(app)
-_LENGTHS = ["1d", "7d", "14d", "4w", "30d", "90d", "1mo", LIFETIME]
+LENGTHS = ["1d", "7d", "14d", "4w", "30d", "90d", "1mo", LIFETIME]
+"""Windows that are offered."""
 _EXPRESSED = ["coalesce(", "datediff(", "if(", "nullif("]
 _LAST = re.compile(r"[^\s,=]*$")
 _LAST_NAME = re.compile(r"[\w.]*$")
@@ -186,6 +187,6 @@ _PROVIDERS: Mapping[str, Callable[[_Words], list[str]]] = {
     "URL": lambda given: list(dict.fromkeys([settings.load().online_store, *beginnings()])),
     "NOTEBOOK|JOB": _jobs,
     "TABLE|NOTEBOOK": lambda given: [*local_names(), *_notebooks()],
-    "LENGTHS": lambda given: _LENGTHS,
+    "LENGTHS": lambda given: LENGTHS,
     "TEMPLATE": lambda given: list(TEMPLATES),
 }

@@ -42,14 +42,14 @@ class Portion(NamedTuple):
 
 def engine_for(table: FeatureTable, filter_condition: str | None = None, session: SparkEngine | None = None) -> Engine:
     """Return the engine that reads ``table`` and evaluates ``filter_condition``."""
-    _check_scalar(table, filter_condition)
+    check_columns_of(table, filter_condition)
     trial = partial(check_filter, table=table, filter_condition=filter_condition)
     return choice.engine_for(tables={table.at(table.version): None}, changes=True, session=session, trial=trial)
 
 
 def check_filter(engine: Engine, table: FeatureTable, filter_condition: str | None) -> None:
     """Refuse a filter condition that Spark SQL, or the direct engine's part of it, cannot evaluate for each row."""
-    _check_scalar(table, filter_condition)
+    check_columns_of(table, filter_condition)
     if filter_condition is None:
         return
     nothing = engine.frame(arrow_schema(table.schema).empty_table(), "source")
@@ -58,7 +58,8 @@ def check_filter(engine: Engine, table: FeatureTable, filter_condition: str | No
         raise BadExpression(f"filter_condition {filter_condition!r} is {found}; it must be true or false for each row.")
 
 
-def _check_scalar(table: FeatureTable, filter_condition: str | None) -> None:
+def check_columns_of(table: FeatureTable, filter_condition: str | None) -> None:
+    """Refuse a filter condition that is no expression of the table's columns; starts no engine."""
     if filter_condition is not None:
         of = f"filter_condition {filter_condition!r}"
         check_columns(scalar(filter_condition, of).columns, table.schema, of)

@@ -21,6 +21,12 @@ feature_store.customer_features on customer_id within 30d
 feature_store.cohort_features on cohort""",
     "%fstk publish feature_store.customer_features --to sqlite:///online-{theme}.db --widget",
 ]
+NAME = """() => {
+  const it = document.activeElement;
+  return it.labels && it.labels.length ? it.labels[0].innerText : it.getAttribute("aria-label") || it.innerText;
+}"""
+ORDER = ["Source", "Table", "Entity", "Lengths", "Time", "Windows", "Closed", "Calendar", "Function", "Of", "Called"]
+ORDER += ["Only where", "Operator", "Value", "Add aggregate", "Aggregates", "Write", "Code"]
 WATCH = """status => {
   window.seen = [];
   const note = () => window.seen.push(status.innerText);
@@ -62,9 +68,9 @@ def build(page: Page, windows: Locator) -> None:
     page.keyboard.press("Control+a")
     page.keyboard.type("count(*) as txn_count\nsum(amount) as total_spend")
     page.keyboard.press("Tab")
-    expect(windows.get_by_label("Windows")).to_be_focused()
     expect(windows.locator("tbody tr", has_text="total_spend_30d").first).to_be_visible()
     assert any("working" in text for text in page.evaluate("window.seen"))
+    windows.get_by_label("Windows").focus()
     page.keyboard.press("Control+a")
     page.keyboard.type("7d,30x")
     page.keyboard.press("Enter")
@@ -75,8 +81,9 @@ def build(page: Page, windows: Locator) -> None:
     page.keyboard.press("Enter")
     expect(windows.locator("td", has_text="sum(amount) over all before purchased_at")).to_be_visible()
     expect(windows.get_by_role("alert")).to_have_count(0)
+    assert walked(page, windows) == ORDER
     code = windows.get_by_role("button", name="Code")
-    code.focus()
+    expect(code).to_be_focused()
     page.keyboard.press("Space")
     pane = windows.locator("pre", has_text='windows=["7d", "30d", None]')
     expect(pane).to_be_visible()
@@ -86,6 +93,16 @@ def build(page: Page, windows: Locator) -> None:
     code.focus()
     page.keyboard.press("Space")
     expect(windows.locator("pre", has_text="WindowedFeatures")).to_be_hidden()
+
+
+def walked(page: Page, widget: Locator) -> list[str]:
+    """Return what a screen reader calls each control that Tab comes to, from the first to the Code button."""
+    widget.locator("select, input").first.focus()
+    names = [page.evaluate(NAME)]
+    while names[-1] != "Code" and len(names) < 2 * len(ORDER):
+        page.keyboard.press("Tab")
+        names.append(page.evaluate(NAME))
+    return names
 
 
 def step(page: Page, pit: Locator) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import deltalake
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from ipywidgets import HTML
 
 from fstk import FeatureEngineeringClient
 from fstk.cli.app import main, run_command
@@ -32,6 +33,11 @@ HARD = re.compile(r"#[0-9a-fA-F]{3,8}\b|rgb|hsl|\b(?:black|white(?!-space)|red|g
 def words(html: str) -> str:
     """Return the text of HTML, one space between words."""
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
+
+
+def texts(box: Any) -> list[HTML]:
+    """Return the HTML that stands in a box of a widget."""
+    return [one for one in getattr(box, "children", ()) if isinstance(one, HTML)]
 
 
 def pasted(code: str, **variables: Any) -> dict[str, Any]:
@@ -58,8 +64,69 @@ def test_a_source_offers_its_columns_and_the_likely_ones_are_chosen(filled: Path
     assert (controls["entity"].value, controls["time"].value) == (("customer_id",), "purchased_at")
     controls["source"].value = "events"
     assert (controls["entity"].value, controls["time"].value) == (("customer_id",), "event_ts")
-    assert controls["entity"].options == ("customer_id", "region", "is_churned")
-    assert controls["time"].options == ("event_ts",)
+    assert [text for text, _ in controls["entity"].options] == [
+        "customer_id · bigint",
+        "region · string",
+        "is_churned · boolean",
+    ]
+    assert controls["time"].options == (("event_ts · timestamp", "event_ts"),)
+
+
+def test_an_aggregate_is_chosen_with_its_filter(filled: Path) -> None:
+    builder = WindowBuilder(source="transactions", aggregates="count(*) as n", namespace={})
+    controls = builder.controls
+    functions = dict(controls["function"].options)
+    assert controls["argument"].options == (("every event", ""),)
+    controls["function"].value = functions["sum(…)"]
+    assert [text for text, _ in controls["argument"].options] == [
+        "customer_id · bigint",
+        "amount · double",
+        "quantity · int",
+    ]
+    controls["argument"].value = "amount"
+    controls["column"].value, controls["operator"].value = "quantity", ">"
+    controls["value"].value = "many"
+    controls["add"].click()
+    assert "quantity is int: write such a value; got 'many'." in words(builder.error.value)
+    controls["value"].value = "1"
+    controls["add"].click()
+    written = "sum(amount) filter (where quantity > 1) as sum_amount_where_quantity_1"
+    assert controls["aggregates"].value == f"count(*) as n\n{written}"
+    assert "sum_amount_where_quantity_1_30d" in words(builder.result.value)
+    controls["add"].click()
+    assert "sum_amount_where_quantity_1" in words(builder.error.value)
+    assert builder.result.value == ""
+
+
+def test_every_function_that_is_offered_can_be_added(filled: Path) -> None:
+    builder = WindowBuilder(source="transactions", namespace={})
+    controls = builder.controls
+    for number, (text, function) in enumerate(controls["function"].options):
+        controls["aggregates"].value = ""
+        controls["function"].value = function
+        controls["name"].value = f"n{number}"
+        controls["add"].click()
+        assert not builder.error.value, text
+        assert f"n{number}_7d" in words(builder.result.value)
+
+
+def test_windows_are_chosen_or_written(filled: Path) -> None:
+    builder = WindowBuilder(source="transactions", windows="7d,36h", namespace={})
+    controls = builder.controls
+    assert controls["lengths"].value == ("7d",)
+    controls["lengths"].value = ("14d", "lifetime")
+    assert controls["windows"].value == "14d,lifetime,36h"
+    assert "event_count_36h" in words(builder.result.value)
+    controls["windows"].value = "90d"
+    assert controls["lengths"].value == ("90d",)
+    assert "1 feature " in words(builder.result.value)
+
+
+def test_a_list_says_what_is_chosen_and_how_to_choose_several(filled: Path) -> None:
+    builder = WindowBuilder(source="transactions", namespace={})
+    builder.controls["entity"].value = ("customer_id", "quantity")
+    shown = [one.value for row in builder.box.children for box in getattr(row, "children", ()) for one in texts(box)]
+    assert any("chosen: customer_id, quantity · several: Ctrl or ⌘ and a click" in one for one in shown)
 
 
 def test_plan_rows_and_code_follow_every_change(filled: Path) -> None:
@@ -141,7 +208,7 @@ def test_a_defect_is_told_in_place_and_raised(filled: Path) -> None:
 def test_without_tables_or_lookups_the_next_step_is_said(warehouse: Path) -> None:
     assert "no table yet" in WindowBuilder(namespace={}).result.value
     assert "no table yet" in PublishPanel().result.value
-    assert "Write a lookup a line" in JoinPreview(namespace={"labels": labels()}).result.value
+    assert "write one a line" in JoinPreview(namespace={"labels": labels()}).result.value
 
 
 def test_without_a_table_or_a_feature_nothing_is_tried(warehouse: Path) -> None:
@@ -210,7 +277,7 @@ def test_what_the_join_looks_up_is_proven_at_a_click(filled: Path) -> None:
     assert "NOT PROVED feature_store.customer_features: of none" in words(joining.result.value)
     joining.controls["lookups"].value = ""
     joining.controls["prove"].click()
-    assert "Write a lookup a line" in joining.result.value
+    assert "write one a line" in joining.result.value
 
 
 def test_a_changed_lookup_keeps_the_status_where_it_still_occurs(joining: JoinPreview) -> None:
@@ -271,7 +338,7 @@ def test_a_join_is_looked_at_once(filled: Path, work: Work, as_known: bool, expl
     namespace = {"labels": labels()}
     arguments: dict[str, Any] = {"label": "is_churned", "lookups": LOOKUP, "namespace": namespace}
     opening = work.of(lambda: seen.append(JoinPreview("labels", **arguments, as_known=as_known)))
-    assert opening == ({"customer_features": 1, "transactions": 1}, explanations, 1)
+    assert opening == ({"customer_features": 1, "regions": 1, "transactions": 1}, explanations, 1)
     (preview,) = seen
     first = preview.one.value
     assert "<svg" in first
@@ -290,6 +357,55 @@ def test_other_widgets_open_each_table_once(filled: Path, work: Work, tmp_path: 
     logs, _, _ = work.of(lambda: seen.append(PublishPanel(name, to=f"sqlite:///{tmp_path}/online.db")))
     assert logs == both | {"regions": 1}
     assert work.of(seen[1].controls["publish"].click)[0] == {"customer_features": 1}
+
+
+def test_a_lookup_is_chosen_changed_and_removed(filled: Path) -> None:
+    joining = JoinPreview("labels", label="is_churned", namespace={"labels": labels()})
+    controls = joining.controls
+    assert [text for text, _ in controls["table"].options] == [
+        "feature_store.customer_features · on customer_id bigint · by time as_of",
+        "feature_store.regions · on region string",
+    ]
+    assert controls["features"].options[0] == ("txn_count_30d · bigint", "txn_count_30d")
+    controls["add"].click()
+    assert controls["lookups"].value == "feature_store.customer_features on customer_id"
+    controls["features"].value = ("txn_count_30d",)
+    controls["within"].value = "30d"
+    controls["lookups"].value += "\nfeature_store.regions on region"
+    controls["add"].click()
+    assert controls["lookups"].value.splitlines() == [
+        "feature_store.regions on region",
+        "feature_store.customer_features (txn_count_30d) on customer_id within 30d",
+    ]
+    assert "labels (all) × 2 lookups" in words(joining.result.value)
+    controls["within"].value = "a while"
+    controls["add"].click()
+    assert "cannot read the lookup" in words(joining.error.value)
+    controls["remove"].click()
+    assert controls["lookups"].value == "feature_store.regions on region"
+    controls["table"].value = "feature_store.regions"
+    assert controls["within"].disabled
+    controls["features"].value = ()
+    controls["add"].click()
+    assert "feature_store.regions: choose one or more of its features." in words(joining.error.value)
+
+
+def test_without_a_table_that_fits_none_can_be_added(filled: Path) -> None:
+    controls = JoinPreview("labels", namespace={"labels": labels().select(["event_ts", "is_churned"])}).controls
+    assert controls["table"].options == ()
+    assert controls["add"].disabled
+    assert controls["remove"].disabled
+
+
+def test_the_training_set_is_made_as_previewed(joining: JoinPreview) -> None:
+    joining.controls["variable"].value = "churn set"
+    joining.controls["make"].click()
+    assert "'churn set' is no name of a variable" in words(joining.error.value)
+    joining.controls["variable"].value = "churn"
+    joining.controls["make"].click()
+    assert "churn is made" in words(joining.result.value)
+    made = joining._namespace["churn"]
+    assert made.to_arrow().equals(pasted(joining.python, labels=labels())["training_set"].to_arrow())
 
 
 def test_the_join_pasted_is_the_join_previewed(joining: JoinPreview) -> None:
@@ -358,6 +474,51 @@ def test_a_store_that_is_none_is_refused_in_place(filled: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        ("total_spend_30d >", "'total_spend_30d >' is not one SQL expression: something is missing after >."),
+        ("total_spend_30d > 0 and", "something is missing after and."),
+        ("spend > 0", "no column spend."),
+    ],
+)
+def test_an_unfinished_condition_is_told_at_once(filled: Path, where: str, says: str) -> None:
+    panel = PublishPanel("feature_store.customer_features")
+    panel.controls["where"].value = where
+    assert says in words(panel.error.value)
+    assert panel.python == ""
+    panel.controls["where"].value = "total_spend_30d > 0"
+    assert not panel.error.value
+    assert "total_spend_30d > 0" in panel.python
+
+
+def test_a_condition_is_chosen(filled: Path) -> None:
+    panel = PublishPanel("feature_store.customer_features", where="txn_count_30d > 1")
+    controls = panel.controls
+    controls["add"].click()
+    assert controls["where"].value == "txn_count_30d > 1"
+    controls["column"].value, controls["operator"].value = "total_spend_30d", "is not null"
+    controls["add"].click()
+    assert controls["where"].value == "txn_count_30d > 1 and total_spend_30d is not null"
+    assert "total_spend_30d is not null" in panel.python
+
+
+def test_a_store_is_chosen_by_its_kind(filled: Path) -> None:
+    panel = PublishPanel("feature_store.customer_features")
+    controls = panel.controls
+    of_settings = controls["to"].value
+    assert controls["kind"].value == "sqlite:///"
+    assert "redis://" in controls["kind"].options
+    controls["kind"].value = "redis://"
+    assert controls["to"].value == "redis://"
+    assert "Write redis://[user@]host[:port][/db]." in words(panel.error.value)
+    controls["to"].value = "memory://shop"
+    assert controls["kind"].value == "memory://"
+    assert 'online_store="memory://shop"' in panel.python
+    controls["kind"].value = "sqlite:///"
+    assert controls["to"].value == of_settings
+
+
+@pytest.mark.parametrize(
     ("cell", "kind"),
     [
         ("%fstk windows --widget", WindowBuilder),
@@ -378,8 +539,7 @@ def test_words_and_lines_are_what_the_controls_begin_with(shell: InteractiveShel
         "%%fstk windows a.b --widget --source mine --entity customer_id,region --time event_ts --windows 3d "
         "--closed both --calendar 1997-01-08,1997-02-01,7d\ncount(*) as n",
     )
-    values = {name: control.value for name, control in builder.controls.items() if name != "write"}
-    assert values == {
+    expected = {
         "source": "mine",
         "entity": ("customer_id", "region"),
         "time": "event_ts",
@@ -389,16 +549,18 @@ def test_words_and_lines_are_what_the_controls_begin_with(shell: InteractiveShel
         "calendar": "1997-01-08,1997-02-01,7d",
         "table": "a.b",
     }
+    assert {name: builder.controls[name].value for name in expected} == expected
     assert "n_3d" in words(builder.result.value)
     preview = result(shell, f"%%fstk pit mine --widget --label is_churned --at event_ts --as-known\n{LOOKUP}")
     assert preview.controls["label"].value == "is_churned"
     assert "2 lookups" not in words(preview.result.value)
     assert "as_known=True" in preview.python
     panel = result(
-        shell, "%fstk publish feature_store.customer_features --widget --feature txn_count_30d --where 'x > 1'"
+        shell,
+        "%fstk publish feature_store.customer_features --widget --feature txn_count_30d --where 'txn_count_30d > 1'",
     )
     assert 'features=["txn_count_30d"]' in panel.python
-    assert panel.controls["where"].value == "x > 1"
+    assert panel.controls["where"].value == "txn_count_30d > 1"
 
 
 @pytest.mark.parametrize(

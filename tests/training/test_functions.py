@@ -54,7 +54,11 @@ def test_only_columns_are_renamed() -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "says"),
     [
-        (("x +", "f"), BadExpression, "FeatureFunction f: 'x +' is not one SQL expression."),
+        (
+            ("x +", "f"),
+            BadExpression,
+            "FeatureFunction f: 'x +' is not one SQL expression: something is missing after +.",
+        ),
         (("rand() * x", "f"), BadExpression, "FeatureFunction f: rand is not deterministic"),
         (("datediff(current_date, x)", "f"), BadExpression, "current_date depends on when it is run"),
         (("(select max(x) from t)", "f"), BadExpression, "a subquery is refused"),

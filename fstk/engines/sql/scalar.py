@@ -100,6 +100,9 @@ _SYNTAX = (
     *(exp.Extract, exp.Substring, exp.Trim, exp.StrPosition, exp.Overlay),
     *(exp.JSONExtract, exp.JSONPath, exp.JSONPathPart),
 )
+_UNFINISHED = re.compile(
+    r"([<>=!]+|[-+*/%|&^,(]|\b(?:and|or|not|in|i?like|between|is|when|then|else)\b)\s*$", re.IGNORECASE
+)
 _UNITS = frozenset(("dateadd", "date_add", "datediff", "date_diff", "timediff", "timestampadd", "timestampdiff"))
 # A literal that is read as a time names a year: Spark takes 'now' and '12:30' for today's.
 _WITH_YEAR = re.compile(r"\s*(?:[+-]?\d{4}|epoch\s*$)", re.IGNORECASE)
@@ -210,7 +213,9 @@ def _parsed(text: str, of: str) -> exp.Expr:
     try:
         trees = sqlglot.parse(text, dialect=Plain)
     except (SqlglotError, RecursionError) as error:
-        raise BadExpression(f"{of}: {text!r} is not one SQL expression.") from error
+        unfinished = _UNFINISHED.search(text)
+        more = f": something is missing after {unfinished[1]}" if unfinished else ""
+        raise BadExpression(f"{of}: {text!r} is not one SQL expression{more}.") from error
     tree = trees[0] if len(trees) == 1 else None
     if tree is None or any("/*" in comment for token in tokens_of(text) for comment in token.comments):
         # Where a comment inside a comment ends, parsers disagree: one might run what another passes over.

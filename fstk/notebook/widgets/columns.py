@@ -23,11 +23,20 @@ def schema(name: str, namespace: Mapping[str, Any]) -> dict[str, str]:
     return engine.schema(engine.frame(without_rows(data), name))
 
 
-def times(columns: Mapping[str, str]) -> list[str]:
-    return [name for name, kind in columns.items() if kind in TIME_TYPES]
+def times(columns: Mapping[str, str]) -> dict[str, str]:
+    return {name: kind for name, kind in columns.items() if kind in TIME_TYPES}
+
+
+def without_times(columns: Mapping[str, str]) -> dict[str, str]:
+    return {name: kind for name, kind in columns.items() if kind not in TIME_TYPES}
+
+
+def with_types(columns: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return columns as a control offers them: ``amount · double`` for ``amount``."""
+    return [(f"{name} · {kind}", name) for name, kind in columns.items()]
 
 
 def key(columns: Mapping[str, str]) -> str | None:
     """Return the column that is most likely the entity: one called ``…_id``, else the first that is no time."""
-    others = [name for name in columns if name not in times(columns)]
+    others = list(without_times(columns))
     return next((name for name in others if name.lower().endswith("id")), others[0] if others else None)

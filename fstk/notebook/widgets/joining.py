@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import keyword
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -9,19 +12,35 @@ from typing import Any
 import ipywidgets
 import pyarrow.compute as pc
 
-from fstk.display import instant
-from fstk.notebook.widgets.columns import schema, times
-from fstk.notebook.widgets.panel import NARROW, Panel, as_in_cells, button, choice, lines, observe, variables
+from fstk.display import Sheet, instant
+from fstk.engines.types import field_name
+from fstk.errors import InvalidInput
+from fstk.notebook.widgets.columns import schema, times, with_types, without_times
+from fstk.notebook.widgets.panel import (
+    NARROW,
+    Panel,
+    as_in_cells,
+    button,
+    choice,
+    line,
+    lines,
+    observe,
+    offer,
+    several,
+    variables,
+)
 from fstk.previews.join import TrainingSetPreview, short_names
 from fstk.previews.loaded import LoadedJoin
 from fstk.previews.pictures import draw
-from fstk.tables.configured import local_names
+from fstk.tables.configured import local_names, open_catalog
+from fstk.tables.spec import FeatureTable
 from fstk.training.explain import STATUSES, label_schema
 from fstk.verbs.explain import LabelExplanation, lines_of
 from fstk.verbs.names import frames_in
 from fstk.verbs.pit import PitRequest, parse
 
 _NONE = "(none)"
+_LOOKBACKS = ("1d", "7d", "30d", "90d", "365d")
 _EXAMPLE = "feature_store.customer_features (spend_30d) on customer_id within 30d"
 
 
@@ -48,6 +67,13 @@ class JoinPreview(Panel):
             "labels": choice("Labels", [*frames_in(self._namespace), *local_names()], labels),
             "label": choice("To predict", [_NONE, *([label] if label else [])], label),
             "at": choice("Time", [_NONE, *([at] if at else [])], at),
+            "table": choice("Feature table", []),
+            "features": several("Features", []),
+            "within": ipywidgets.Combobox(
+                description="Look-back", options=_LOOKBACKS, placeholder="of any age", continuous_update=False
+            ),
+            "add": button("Add lookup", "Write what is chosen here as a line of Lookups, in place of the table's own"),
+            "remove": button("Remove lookup", "Take the table's line out of Lookups"),
             "lookups": lines("Lookups", (lookups or "").strip(), _EXAMPLE),
             "as_known": ipywidgets.Checkbox(value=as_known, description="as known at the label's time", indent=False),
             "status": choice("Status", [("any", "")]),
@@ -55,10 +81,19 @@ class JoinPreview(Panel):
             "previous": button("Previous", "The label before this one"),
             "next": button("Next", "The label after this one"),
             "prove": button("Prove", "Rewrite the future, make the features again, and compare"),
+            "variable": line("Variable", "training_set", "training_set"),
+            "make": button("Make", "Make the training set, and give it to this variable of the notebook"),
             "progress": ipywidgets.IntProgress(value=0, min=0, max=1, description="Runs"),
         }
-        rows = [["labels", "at", "label"], ["lookups"], ["as_known"], ["status", "number", "previous", "next"]]
-        rows += [["prove", "progress"]]
+        rows = [
+            ["labels", "at", "label"],
+            ["table", "features"],
+            ["within", "add", "remove"],
+            ["lookups"],
+            ["as_known"],
+        ]
+        rows += [["status", "number", "previous", "next"], ["variable", "make", "prove", "progress"]]
+        self._tables: dict[str, FeatureTable] = {}
         super().__init__(controls, rows, "Point-in-time join")
         self.one = ipywidgets.HTML()
         as_in_cells(self.one)
@@ -73,6 +108,10 @@ class JoinPreview(Panel):
         observe([controls["number"]], lambda: self.if_free(self._draw))
         controls["previous"].on_click(lambda button: self._step(-1))
         controls["next"].on_click(lambda button: self._step(1))
+        observe([controls["table"]], self._offer_features)
+        controls["add"].on_click(lambda button: self._add())
+        controls["remove"].on_click(lambda button: self._replace([]))
+        controls["make"].on_click(lambda button: self.work(self._make))
         controls["prove"].on_click(lambda button: self.work(self._prove))
         self.take(self._offer_columns)
 
@@ -84,11 +123,58 @@ class JoinPreview(Panel):
         moments = times(columns)
         label, at = self.controls["label"], self.controls["at"]
         to_predict, time = label.value, at.value
+        first = next(iter(moments), _NONE)
         with self.choosing():
-            label.options = [_NONE, *(name for name in columns if name not in moments)]
-            label.value = to_predict if to_predict in label.options else _NONE
-            at.options = [_NONE, *moments]
-            at.value = time if time in moments else [*moments, _NONE][0]
+            offer(label, [(_NONE, _NONE), *with_types(without_times(columns))], to_predict)
+            offer(at, [(_NONE, _NONE), *with_types(moments)], time if time in moments else first)
+        self._tables = {one.name: one for one in open_catalog().survey()[0] if _fits(one, columns)}
+        table = self.controls["table"]
+        offer(table, [(_with_keys(one), name) for name, one in self._tables.items()], table.value)
+        self._offer_features()
+
+    def _offer_features(self) -> None:
+        """Offer the features of the chosen table, and choose all of them."""
+        table = self._tables.get(self.controls["table"].value)
+        for name in ("features", "within", "add", "remove"):
+            self.controls[name].disabled = table is None
+        if table is not None:
+            self.controls["features"].options = with_types({name: table.schema[name] for name in table.features})
+            self.controls["features"].value = tuple(table.features)
+            self.controls["within"].disabled = table.timeseries_column is None
+
+    def _add(self) -> None:
+        written: list[str] = []
+        self.work(lambda: written.append(self._chosen_lookup()))
+        if written:
+            self._replace(written)
+
+    def _chosen_lookup(self) -> str:
+        table, features = self._tables[self.controls["table"].value], self.controls["features"].value
+        if not features:
+            raise InvalidInput(f"{table.name}: choose one or more of its features.")
+        some = "" if len(features) == len(table.features) else f" ({', '.join(features)})"
+        within = self.controls["within"].value.strip() if table.timeseries_column is not None else ""
+        keys = ", ".join(field_name(key) for key in table.primary_keys)
+        return f"{table.name}{some} on {keys}{f' within {within}' if within else ''}"
+
+    def _replace(self, written: list[str]) -> None:
+        """Write lines in place of those that look up the chosen table."""
+        lookups, table = self.controls["lookups"], self.controls["table"].value
+        others = [line for line in lookups.value.splitlines() if not re.match(rf"\s*{re.escape(table)}[\s(]", line)]
+        lookups.value = "\n".join([*others, *written]).strip()
+
+    def _make(self) -> None:
+        """Give the notebook the training set that was previewed."""
+        name = self.controls["variable"].value.strip()
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise InvalidInput(f"{name!r} is no name of a variable; write one such as training_set.")
+        if self._asked is None:
+            self._preview()
+            return
+        request, _ = self._asked
+        self._namespace[name] = made = request.training_set()
+        self.tell(request.code().text)
+        self.show(Sheet(f"{name} is made: {name}.load_df(), .to_pandas(), .to_arrow()", (), ()), made)
 
     def _preview(self) -> None:
         chosen = {name: self.controls[name].value for name in ("labels", "label", "at", "lookups", "as_known")}
@@ -96,7 +182,7 @@ class JoinPreview(Panel):
         self.one.value = ""
         self.controls["progress"].layout.visibility = "hidden"
         if chosen["labels"] is None or not chosen["lookups"].strip():
-            self.ask(f"Write a lookup a line, as in: {_EXAMPLE}")
+            self.ask(f"Add a lookup, or write one a line, as in: {_EXAMPLE}")
             return
         request = parse(
             self._namespace,
@@ -188,3 +274,14 @@ class JoinPreview(Panel):
         title = f"label {place + 1:,} of {len(self._rows):,} · {keys}"
         lines = lines_of(joined.answers.filter(pc.field("label_row") == row), joined.plan)
         self.one.value = LabelExplanation(title, lines, draw(joined, row))._repr_html_()
+
+
+def _fits(table: FeatureTable, columns: Mapping[str, str]) -> bool:
+    """Tell whether the labels have the table's keys, under the same names and of the same types."""
+    return all(columns.get(key) == table.schema[key] for key in table.primary_keys)
+
+
+def _with_keys(table: FeatureTable) -> str:
+    keys = ", ".join(f"{key} {table.schema[key]}" for key in table.primary_keys)
+    time = table.timeseries_column
+    return f"{table.name} · on {keys}" + ("" if time is None else f" · by time {time}")

@@ -36,6 +36,14 @@ _COPIED = (  # chosen, too, where a page without encryption may not reach the cl
     "this.textContent = 'Copied'; setTimeout(() => this.textContent = 'Copy', 2000)"
 )
 _COPY = f'<button class="jupyter-button" type="button" aria-live="polite" onclick="{_COPIED}">Copy</button>'
+# ipywidgets' own is black on black in a dark theme.
+_ARROW = "M4 6l4 4 4-4' fill='none' stroke='%23808080' stroke-width='2'/%3E%3C/svg%3E"
+_ARROW = (
+    f"url(\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='{_ARROW}\")"
+)
+_STYLE = f"<style>.fstk-panel {{ --jp-widgets-dropdown-arrow: {_ARROW} }}</style>"
+_NAMED = 5  # of what is chosen
+_SEVERAL = "several: Ctrl or ⌘ and a click"
 _MARKED = "border-left: 3px solid var(--jp-error-color1, currentColor); padding-left: 0.6em; margin: 0.3em 0"
 
 
@@ -72,7 +80,7 @@ class _Panel(type):
 
 
 class Panel(metaclass=_Panel):
-    """A widget: rows of controls, and below them what came of the choices made there.
+    """A widget: rows of controls, the last of them its buttons, and below them what came of the choices made there.
 
     ``controls`` are its controls by name, ``status`` says whether the kernel works, ``error`` what was refused,
     ``result`` what there is to see, ``code`` the same as plain Python.
@@ -95,10 +103,12 @@ class Panel(metaclass=_Panel):
         self._say("")
         for control in controls.values():
             control.style = _NAMES if hasattr(control.style, "description_width") else control.style
-        lines = [ipywidgets.HBox([controls[name] for name in row], layout=_ROW) for row in rows]
-        foot = ipywidgets.HBox([self.toggle, self.status], layout=_ROW)
-        head = ipywidgets.HTML(f"<strong>{html.escape(heading)}</strong>")
-        self.box = ipywidgets.VBox([head, *lines, foot, self.error, self.code, self.result])
+        lines = [[_with_chosen(controls[name]) for name in row] for row in rows]
+        lines[-1] += [self.toggle, self.status]
+        head = ipywidgets.HTML(f"{_STYLE}<strong>{html.escape(heading)}</strong>")
+        boxes = [ipywidgets.HBox(line, layout=_ROW) for line in lines]
+        self.box = ipywidgets.VBox([head, *boxes, self.error, self.code, self.result])
+        self.box.add_class("fstk-panel")
 
     @property
     def python(self) -> str:
@@ -208,9 +218,35 @@ def choice(name: str, options: Sequence[Any], value: Any = None) -> ipywidgets.D
     return ipywidgets.Dropdown(description=name, options=options, value=first, layout=_WIDE)
 
 
-def several(name: str, options: Sequence[str], value: Sequence[str] = (), rows: int = 3) -> ipywidgets.SelectMultiple:
+def several(name: str, options: Sequence[str], value: Sequence[str] = (), rows: int = 4) -> ipywidgets.SelectMultiple:
+    """Return a list to choose several of."""
     chosen = tuple(one for one in value if one in options)
     return ipywidgets.SelectMultiple(description=name, options=list(options), value=chosen, rows=rows, layout=_WIDE)
+
+
+def offer(control: ipywidgets.Dropdown, options: Sequence[tuple[str, Any]], value: Any = None) -> None:
+    """Offer other options, with their texts: chosen is ``value`` where it is one of them, else the first."""
+    values = [one for _, one in options]
+    control.options = options
+    control.value = value if value in values else next(iter(values), None)
+
+
+def _with_chosen(control: ipywidgets.Widget) -> ipywidgets.Widget:
+    """Return a list to choose several of above what is chosen of it; any other control as it is."""
+    if not isinstance(control, ipywidgets.SelectMultiple):
+        return control
+    chosen = ipywidgets.HTML(layout={"margin": "0 0 0 7em"})
+
+    def tell() -> None:
+        names = ", ".join(map(str, control.value[:_NAMED]))
+        more = len(control.value) - _NAMED
+        said = f"{names} and {more:,} more" if more > 0 else names or "none"
+        chosen.value = f'<div style="line-height: 1.3"><small>chosen: {html.escape(said)} · {_SEVERAL}</small></div>'
+
+    observe([control], tell)
+    tell()
+    control.layout.flex = "0 0 auto"
+    return ipywidgets.VBox([control, chosen], layout=_WIDE)
 
 
 def line(name: str, value: str, example: str = "") -> ipywidgets.Text:
