@@ -5,6 +5,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Where it is set, every start compiles all that it imports again.
 unexport PYTHONDONTWRITEBYTECODE
+# What is set up is downloaded, unpacked and compiled side by side.
+MAKEFLAGS += --jobs=3
 
 BIN := .venv/bin
 DONE := .venv/done
@@ -16,7 +18,7 @@ EXTRAS := spark,jobs,models,monitoring,notebook,redis,cosmos,postgres,keyvault,s
 BESIDE_DATABRICKS := duckdb pytest
 LOCK := $(BIN)/uv pip compile -q --universal --no-annotate --custom-compile-command 'make lock'
 comma := ,
-APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120
+APT := DEBIAN_FRONTEND=noninteractive flock /tmp/fstk-apt.lock apt-get -qq -o DPkg::Lock::Timeout=120
 # Root installs Debian packages; anybody else is told the line. $(call debian,PACKAGES,WHAT FOR)
 debian = if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(APT) update && $(APT) install -y --no-install-recommends $(1) >/dev/null; \
 	else echo "$(2) is missing. Install it, for example: sudo apt-get install $(1)" >&2; exit 1; fi
@@ -141,7 +143,7 @@ $(DONE)/cosmos: $(DONE)/packages
 	touch $@
 
 # databricks-connect wants Python 3.12 and excludes PySpark: it is tested in an environment of its own, where there is one.
-$(DONE)/databricks: $(DONE)/python pyproject.toml requirements-databricks.lock
+$(DONE)/databricks: $(DONE)/packages pyproject.toml requirements-databricks.lock
 	@fits='import ensurepip, sys; sys.exit(sys.version_info[:2] != (3, 12))'
 	for python in python3.12 $(wildcard $(HOME)/.pyenv/versions/3.12*/bin/python3.12) none; do
 		if "$$python" -c "$$fits" 2>/dev/null; then break; fi
