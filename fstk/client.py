@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,18 +23,24 @@ from fstk.online.publish import PublishReport, publish
 from fstk.online.read import drop_online_table, read_online
 from fstk.online.reader import OnlineReader, OnlineRows
 from fstk.online.spec import OnlineSpec
+from fstk.previews.windows import WindowPreview, preview
 from fstk.sources.load import create_source
 from fstk.tables.catalog import Catalog
 from fstk.tables.configured import open_catalog
+from fstk.tables.query import run_query
 from fstk.tables.report import WriteReport
 from fstk.tables.source import Reading, Source, Sources, all_sources
-from fstk.tables.spec import FeatureTable, matches
+from fstk.tables.spec import FeatureTable, matches, time_column
 from fstk.training import feature_spec as specs
 from fstk.training.feature_spec import FeatureSpec
 from fstk.training.functions import FeatureFunction
 from fstk.training.spec import FeatureLookup
 from fstk.training.training_set import TrainingSet, create_training_set
+from fstk.windows.features import WindowedFeatures
+from fstk.windows.run import engine_for
+from fstk.windows.spec import Points
 from fstk.windows.spine import Spine, labels_of
+from fstk.windows.table import WindowedTable
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -81,8 +88,10 @@ class FeatureEngineeringClient:
         self,
         *,
         name: str,
-        primary_keys: ColumnNames,
+        primary_keys: ColumnNames | None = None,
         df: DataFrameLike | None = None,
+        features: WindowedFeatures | None = None,
+        points: Points | None = None,
         timeseries_column: ColumnNames | None = None,
         schema: SchemaLike | None = None,
         partition_columns: ColumnNames | None = None,
@@ -91,18 +100,27 @@ class FeatureEngineeringClient:
         timestamp_keys: ColumnNames | None = None,
         redefine: bool = False,
     ) -> FeatureTable:
-        """Create a feature table from ``df``, or empty from ``schema``; the same call again changes nothing.
+        """Create a feature table from ``df``, of windowed ``features``, or empty from ``schema``; the same call again
+        changes nothing.
 
         Where a table of the same keys is there already, ``df`` is merged into it as :meth:`write_table` does, and the
         description and tags that are given are set.
 
+        Of ``features`` at ``points`` the rows are those of ``features.compute``, one for each entity and instant, with
+        the same definitions kept; keys, time column and, for a new table, a description and the tags ``source``,
+        ``event_time`` and ``closed`` come from them, unless they are given.
+
         Args:
             name: one to three parts with dots between, such as ``schema.table``; lower-cased.
             primary_keys: the columns whose values are unique together, with the time column; never null, of any type
-                but arrays, maps and structs.
+                but arrays, maps and structs. None is the entity of ``features``.
             df: the first rows; a column keeps the type that it has there.
+            features: what is computed, in place of ``df``.
+            points: where: a :class:`Calendar`, ``"events"``, or a frame with the entity's columns and a time column,
+                which is ``timeseries_column`` or called as the events'.
             timeseries_column: the column that tells from when on a row was so: TIMESTAMP (an instant), TIMESTAMP_NTZ
-                (taken as UTC) or DATE (its midnight UTC). None makes a static table, one row per key.
+                (taken as UTC) or DATE (its midnight UTC). None makes a static table, one row per key; with ``features``
+                it is that of the table that is there, else ``as_of`` for a Calendar and the events' for other points.
             schema: columns and types, for an empty table, or where a column of ``df`` holds nothing but nulls.
             partition_columns: columns whose values become folders of the Delta table; not all columns.
             description: a text; the table's comment.
@@ -118,7 +136,7 @@ class FeatureEngineeringClient:
                 table, is there.
             DuplicateKeys, NullKeys: rows without a key of their own, counted and some shown.
             InvalidName, UnknownColumn, TypeMismatch, UnsupportedType, SchemaChange, InvalidInput: a definition or frame
-                outside the rules; the message names the column.
+                outside the rules; the message names the column. Of ``features``, as ``compute`` raises.
             WriteConflict: another writer was in the way all the time; the same call may be made again.
 
         >>> cities = pd.DataFrame({"customer_id": [1, 2], "city": ["Delft", "Leuven"]})
@@ -130,6 +148,18 @@ class FeatureEngineeringClient:
         written: 2 inserted, 0 updated, 0 unchanged
         folder: ...
         """
+        if features is not None or points is not None:
+            if features is None or points is None or df is not None or schema is not None:
+                raise InvalidInput(f"{name}: features and points go together, in place of df and schema.")
+            known, windowed = self._windowed(name, features, points, time_column(timeseries_column, timestamp_keys))
+            df = windowed.rows(session_for(features.source, points, session=self._session))
+            primary_keys = features.keys if primary_keys is None else primary_keys
+            timeseries_column, timestamp_keys = windowed.time, None
+            if known is None:
+                description = windowed.description if description is None else description
+                tags = windowed.tags if tags is None else tags
+        if primary_keys is None:
+            raise InvalidInput(f"{name}: give primary_keys; features and points, in place of df, know theirs.")
         with users_told():
             return self._catalog.create(
                 name,
@@ -143,6 +173,44 @@ class FeatureEngineeringClient:
                 timestamp_keys,
                 redefine=redefine,
             )
+
+    def preview_table(
+        self, *, name: str, features: WindowedFeatures, points: Points, timeseries_column: str | None = None
+    ) -> WindowPreview:
+        """Return what :meth:`create_table` would make of the same ``features`` and ``points``: the table's plan, each
+        column's type and meaning, real rows of a few entities, what lint finds. Nothing is written; of a local source
+        in this process, without a JVM. Arguments and errors are those of :meth:`create_table`.
+
+        >>> from datetime import date
+        >>> bought = pd.DataFrame({"customer_id": [1, 1, 2], "at": at, "amount": [10.0, 20.0, 5.0]})
+        >>> count = Aggregate("count(*)", name="n")
+        >>> features = WindowedFeatures(bought, "customer_id", "at", [count], ["7d"])
+        >>> weekly = Calendar(date(2024, 1, 10), date(2024, 1, 18), every="7d")
+        >>> fe.preview_table(name="shop.visits", features=features, points=weekly)
+        shop.visits · plan: CREATE, keys (customer_id, as_of TIMESERIES), 1 feature
+          column  type    meaning                             sample: 1 at 2024-01-17
+          n_7d    bigint  count(*) over [as_of − 7 d, as_of)                        0
+        ...
+        lint: clean · nothing written yet · write it: fe.create_table(…) with the same arguments
+        """
+        known, windowed = self._windowed(name, features, points, timeseries_column)
+        found = preview(
+            features,
+            points,
+            name,
+            time=windowed.time,
+            points_time=windowed.points_time,
+            existing=known,
+            engine=engine_for(features, points),
+        )
+        return replace(found, closing="write it: fe.create_table(…) with the same arguments")
+
+    def _windowed(
+        self, name: str, features: WindowedFeatures, points: Points, time: str | None
+    ) -> tuple[FeatureTable | None, WindowedTable]:
+        """Return the table of that name, if it is there, and what ``features`` at ``points`` are as one."""
+        known = self._catalog.known(name)
+        return known, WindowedTable.of(features, points, time or (known and known.timeseries_column))
 
     def write_table(self, *, name: str, df: DataFrameLike, mode: str = "merge", redefine: bool = False) -> WriteReport:
         """Merge ``df`` into a feature table by its keys: insert new ones, update changed rows, leave the rest.
@@ -200,6 +268,31 @@ class FeatureEngineeringClient:
         frame = session_for(session=self._session).read(found)
         journal.note("read", found.name, found.version, None)
         return frame
+
+    def sql(self, query: str, /, **given: Any) -> DataFrame:
+        """Return the rows of a Spark SQL query, in which ``{name}`` is what is given by that name, a frame or a value,
+        and else the table of that name: ``{transactions}``, ``{shop.spend}``.
+
+        A value is a value of its type, never SQL: a text is a text, also where it is a table's name, and a date is a
+        date. Braces in quotes and comments, and around anything else than a name, are left.
+
+        Args:
+            query: one statement of Spark SQL.
+            given: frames (Spark, pandas, Polars, Arrow), and values: texts, numbers, booleans, dates, datetimes with a
+                time zone, None.
+
+        Raises:
+            InvalidInput: something given is not in the query, or no such value. UnknownTable: no table is called as a
+            brace says. NaiveDatetime: a datetime without a time zone. BadExpression, UnknownColumn: Spark refuses the
+            query.
+
+        >>> from datetime import date
+        >>> query = "SELECT count(*) AS n FROM {shop.spend} JOIN {labels} USING (customer_id) WHERE as_of < {day}"
+        >>> fe.sql(query, labels=labels, day=date(2024, 1, 5)).collect()
+        [Row(n=2)]
+        """
+        engine = session_for(*given.values(), session=self._session)
+        return run_query(query, given, lambda name: self.read_table(name=name), engine)
 
     def get_table(self, *, name: str) -> FeatureTable:
         """Return what is known of a feature table: keys, columns with types, description, tags, newest version.

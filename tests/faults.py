@@ -117,7 +117,7 @@ class Place:
     def notebook(self, name: str, *cells: str) -> None:
         """Write a notebook that opens and closes its job around ``cells``."""
         code = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
-        sources = ("import fstk\njob = fstk.job(globals())", *cells, "job.done()")
+        sources = ("import fstk\njob = fstk.job()", *cells, "job.done()")
         content = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}}
         cells_ = [{**code, "source": source} for source in sources]
         (self.folder / f"{name}.ipynb").write_text(json.dumps({**content, "cells": cells_}))

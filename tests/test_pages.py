@@ -155,7 +155,7 @@ def scheduled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     run_command(["init"])
     cells = [
         new_code_cell('from datetime import date\n\nas_of: date = "2024-01-01"', metadata={"tags": ["parameters"]}),
-        new_code_cell("import fstk\n\njob = fstk.job(globals())"),
+        new_code_cell("import fstk\n\njob = fstk.job()"),
         new_code_cell("job.done(rows=1)"),
     ]
     nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / "features.ipynb")

@@ -1,8 +1,9 @@
-"""``job = fstk.job(globals())``: a notebook's typed parameters, the same in Jupyter, ``fstk run`` and Databricks."""
+"""``job = fstk.job()``: a notebook's typed parameters, the same in Jupyter, ``fstk run`` and Databricks."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -134,9 +135,8 @@ class Job(Displayed):
         return Sheet(f"job {self._name} · {kept}", ("parameter", "type", "value", "meaning") if rows else (), rows)
 
 
-def job(namespace: dict[str, Any]) -> Job:
-    """Return the job of this notebook; call it as ``fstk.job(globals())`` in the cell after the one tagged
-    ``parameters``.
+def job(namespace: Mapping[str, Any] | None = None) -> Job:
+    """Return the job of this notebook; call it as ``fstk.job()`` in the cell after the one tagged ``parameters``.
 
     Under ``fstk run`` the values are those that were validated before the kernel started; on Databricks, where the
     notebook has ``dbutils``, they are widgets made from the declaration; elsewhere the notebook's own.
@@ -149,12 +149,15 @@ def job(namespace: dict[str, Any]) -> Job:
     AttributeError: the job has no parameter day. There is: as_of, limit.
 
     Args:
-        namespace: the notebook's ``globals()``: parameters by name; the cells' text (``In``) declares their types.
+        namespace: parameters by name; the cells' text (``In``) declares their types. None is what ``globals()`` is
+            where it is called: in a cell, the notebook's names.
 
     Raises:
         BadParameter: a value is missing or not of the declared type.
         InvalidInput: the declaration cannot be read.
     """
+    if namespace is None:
+        namespace = sys._getframe(1).f_globals
     folder = journal.run_folder()
     run = receive(folder, Start) if folder else None
     name = run.task if run else _notebook_name(namespace)

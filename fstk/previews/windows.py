@@ -77,17 +77,23 @@ class WindowPreview(Stacked):
         """Return the columns by aggregate and window, with how their values are spread, and each of them on request."""
         every = self.every_column()
         places = [one.place(self.spread.get(one.column, one.type)) for one in self.windows.features]
-        seen = [f"{TOLD} · in the rows of a few entities"] if self.spread else []
         return [
-            matrix(every.title, places, [*seen, *every.notes]),
+            matrix(every.title, places, [*self._told(), *every.notes]),
             on_request(replace(every, notes=()), len(places)),
         ]
 
     def _further(self) -> list[Sheet]:
-        """Return the features of the other samples, a column each."""
+        """Return how each feature's values are spread, and the features of the other samples, a column each."""
         more = self.samples[1 : 1 + _MORE]
-        rows = [(one.column, *(sample.values[one.column] for sample in more)) for one in self.windows.features]
-        return [Sheet("", ("column", *(sample.where for sample in more)), rows)] if more else []
+        rows = [
+            (one.column, self.spread[one.column], *(sample.values[one.column] for sample in more))
+            for one in self.windows.features
+            if self.spread
+        ]
+        return [Sheet("", ("column", "spread", *(one.where for one in more)), rows, self._told())] if rows else []
+
+    def _told(self) -> list[str]:
+        return [f"{TOLD} · in the rows of a few entities"] if self.spread else []
 
     @property
     def notes(self) -> tuple[str, ...]:

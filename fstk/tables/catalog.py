@@ -58,13 +58,17 @@ class Catalog(ABC):
 
     def get(self, name: str) -> FeatureTable:
         """Return a feature table at its newest version; see ``FeatureEngineeringClient.get_table``."""
-        name = self.full_name(name)
-        table = self._read(name)
+        table = self.known(name)
         if table is None:
+            name = self.full_name(name)
             raise UnknownTable(
                 f"no feature table {name}.{nearest(name, self.names())}\n{self.where}\nSee them all: %fstk tables"
             )
         return table
+
+    def known(self, name: str) -> FeatureTable | None:
+        """Return a feature table as :meth:`get` does, None where none is of that name."""
+        return self._read(self.full_name(name))
 
     def names(self) -> list[str]:
         """Return the names of all feature tables, sorted; what cannot be read is not among them: get() and survey() say

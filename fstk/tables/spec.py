@@ -206,7 +206,7 @@ def define(
     """
     name = table_name(name)
     schema = checked_schema(name, schema)
-    time = _time_column(timeseries_column, timestamp_keys)
+    time = time_column(timeseries_column, timestamp_keys)
     keys = tuple(key for key in column_names("primary_keys", primary_keys) if key != time)
     partitions = column_names("partition_columns", partition_columns) if partition_columns else ()
     if not keys:
@@ -329,7 +329,8 @@ def _untyped(kind: pa.DataType) -> bool:
     return pa.types.is_null(kind) or any(_untyped(kind.field(i).type) for i in range(kind.num_fields))
 
 
-def _time_column(named: ColumnNames | None, older: ColumnNames | None) -> str | None:
+def time_column(named: ColumnNames | None, older: ColumnNames | None) -> str | None:
+    """Return the time column by its argument's name or the older client's; InvalidInput: two, or different ones."""
     both = {"timeseries_column": named, "timestamp_keys": older}
     given = {column_names(argument, value) for argument, value in both.items() if value}
     if len(given) > 1:

@@ -12,7 +12,7 @@ from fstk.columns.length import LIFETIME
 from fstk.display import Displayed, Sheet, Stacked
 from fstk.engines import choice
 from fstk.engines.base import Engine, TableVersion
-from fstk.errors import BadExpression, InvalidInput, UnknownTable
+from fstk.errors import BadExpression, InvalidInput
 from fstk.models.users import users_told
 from fstk.previews.windows import WindowPreview, preview
 from fstk.tables.configured import local_table, open_catalog
@@ -25,9 +25,9 @@ from fstk.windows import run
 from fstk.windows.calendar import Calendar
 from fstk.windows.features import WindowedFeatures
 from fstk.windows.spec import Aggregate, Closed
+from fstk.windows.table import AS_OF, WindowedTable
 
 _EXAMPLE = "sum(amount) as total_spend"
-_CALENDAR_TIME = "as_of"  # what a calendar's instants are called in a new table
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,13 +82,21 @@ class WindowsRequest:
         change their meaning, unless the caller means to ``redefine`` them."""
         before = self.preview()
         before.table.check()
-        keys = list(self.features.keys)
-        rows = self._rows()
+        session = choice.session_for(self.features.source, self.points)
+        table = WindowedTable(self.features, self._points(session), self.points_time, self.time)
+        rows = table.rows(session)
         catalog = open_catalog()
         if self.existing is not None:
             with users_told():
                 return WindowsWrite(before, catalog.write(self.table, rows, redefine=redefine))
-        made = catalog.create(self.table, keys, rows, timeseries_column=self.time)
+        made = catalog.create(
+            self.table,
+            self.features.keys,
+            rows,
+            timeseries_column=self.time,
+            description=table.description,
+            tags=table.tags,
+        )
         assert made.report is not None
         return WindowsWrite(before, made.report)
 
@@ -109,28 +117,26 @@ class WindowsRequest:
         ]
         arguments += [("closed", literal(features.closed))] if features.closed != "left" else []
         arguments += [("align", literal(features.align))] if features.align is not None else []
-        keys = [*features.keys, self._computed_time]
-        computed = f"features.compute({self.points_code}"
-        computed += f", timestamp={literal(self.points_time)})" if self.points_time is not None else ")"
-        steps = ["fe = FeatureEngineeringClient()", f"rows = {computed}"]
-        if not isinstance(self.points, Calendar):
+        steps = ["fe = FeatureEngineeringClient()"]
+        if self.existing is None or self.points_time is None or isinstance(self.points, Calendar):
+            table = [("features", "features"), ("points", self.points_code)]
+            default = AS_OF if isinstance(self.points, Calendar) else features.timestamp
+            table += [("timeseries_column", literal(self.time))] if self.time != default else []
+        else:  # a frame's time may be called neither as the events' nor as the table's
+            keys = [*features.keys, self.points_time]
+            steps.append(f"rows = features.compute({self.points_code}, timestamp={literal(self.points_time)})")
             steps.append(f"keys = {literal(keys)}")
             steps.append("rows = rows.select(*keys, *features.columns).dropna(subset=keys).dropDuplicates(keys)")
-        if self._computed_time != self.time:
-            steps.append(f"rows = rows.withColumnRenamed({literal(self._computed_time)}, {literal(self.time)})")
-        table = [
-            ("name", literal(self.table)),
-            ("primary_keys", literal(list(features.keys))),
-            ("timeseries_column", literal(self.time)),
-            ("df", "rows"),
-        ]
+            if self.points_time != self.time:
+                steps.append(f"rows = rows.withColumnRenamed({literal(self.points_time)}, {literal(self.time)})")
+            table = [
+                ("primary_keys", literal(list(features.keys))),
+                ("timeseries_column", literal(self.time)),
+                ("df", "rows"),
+            ]
         made = f"features = {call('WindowedFeatures', arguments)}"
-        lines = [*first, f"from fstk import {', '.join(names)}", "", made, *steps, call("fe.create_table", table)]
-        return Code.of("\n".join(lines))
-
-    @property
-    def _computed_time(self) -> str:
-        return self.points_time or self.features.timestamp
+        written = call("fe.create_table", [("name", literal(self.table)), *table])
+        return Code.of("\n".join([*first, f"from fstk import {', '.join(names)}", "", made, *steps, written]))
 
     def _preview(self, engine: Engine) -> WindowPreview:
         return preview(
@@ -145,15 +151,6 @@ class WindowsRequest:
 
     def _points(self, engine: Engine) -> Any:
         return engine.read(self.points) if isinstance(self.points, TableVersion) else self.points
-
-    def _rows(self) -> Any:
-        """Return a Spark frame of one row per key and time: at one instant all features of an entity are alike."""
-        session = choice.session_for(self.features.source, self.points)
-        rows = self.features.compute(self._points(session), timestamp=self.points_time, engine=session)
-        keys = [*self.features.keys, self._computed_time]
-        if not isinstance(self.points, Calendar):
-            rows = rows.select(*keys, *self.features.columns).dropna(subset=keys).dropDuplicates(keys)
-        return rows.withColumnRenamed(self._computed_time, self.time)
 
 
 def parse(
@@ -188,12 +185,12 @@ def parse(
         closed=closed,
         align=align,
     )
-    existing = _existing(table)
+    existing = open_catalog().known(table)
     known = existing.timeseries_column if existing is not None else None
     name = existing.name if existing is not None else table
     source_code = literal(found) if isinstance(found, str) else source
     if calendar is not None:
-        own = known or _CALENDAR_TIME
+        own = known or AS_OF
         moments = read_calendar(calendar, "--calendar", zone)
         in_zone = f", zone={literal(zone)}" if zone is not None else ""
         code = f"Calendar({literal(moments.start)}, {literal(moments.end)}, every={literal(moments.every)}{in_zone})"
@@ -211,13 +208,6 @@ def parse(
 def _aggregate_code(one: Aggregate) -> str:
     grouped = "" if one.group_by is None else f", group_by={literal(one.group_by)}"
     return f"Aggregate({literal(one.expression)}, name={literal(one.name)}{grouped})"
-
-
-def _existing(table: str) -> FeatureTable | None:
-    try:
-        return open_catalog().get(table)
-    except UnknownTable:
-        return None
 
 
 def _length(text: str) -> str | int | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-CLOSE = "import fstk\njob = fstk.job(globals())", "job.done(rows=1)"
+CLOSE = "import fstk\njob = fstk.job()", "job.done(rows=1)"
 
 
 def notebook(path: Path, *cells: str, declaration: str | None = None) -> Path:

@@ -86,7 +86,7 @@ def test_a_gate_before_the_job_is_opened_still_says_no(project: Project) -> None
 
 
 def test_the_jobs_own_gate_says_no_and_metrics_are_kept_apart(project: Project) -> None:
-    opening = "import fstk\njob = fstk.job(globals())"
+    opening = "import fstk\njob = fstk.job()"
     close = "job.gate(auc > 0.7, f'AUC {auc} is not above 0.7')\njob.done(rows=3, metrics={'auc': auc})"
     project.bare("n.ipynb", opening, close, declaration="auc: float = 0.61")
     with pytest.raises(JobFailed, match=r"REFUSED in cell 3 of 3 after .*: GateRefused \(AUC 0.61 is not above 0.7\)"):
@@ -99,7 +99,7 @@ def test_the_jobs_own_gate_says_no_and_metrics_are_kept_apart(project: Project) 
 
 
 def test_a_notebook_that_never_closes_its_record(project: Project) -> None:
-    project.bare("n.ipynb", "import fstk\njob = fstk.job(globals())", "1 + 1")
+    project.bare("n.ipynb", "import fstk\njob = fstk.job()", "1 + 1")
     with pytest.raises(JobFailed, match="UNCLOSED"):
         run_job("n.ipynb")
     assert project.records("n")["n"]["status"] == "unclosed"
@@ -150,7 +150,7 @@ def test_a_gate_that_said_no_stays_refused_whatever_finishes_after_it(project: P
 def test_the_kernels_reply_decides_not_what_stands_in_the_notebook(project: Project) -> None:
     mute = "import rich.traceback\n_ = rich.traceback.install()"
     gate = "from fstk.errors import GateRefused\nclass Drifted(GateRefused): pass\nraise Drifted('1 of 12')"
-    project.bare("n.ipynb", "import fstk\njob = fstk.job(globals())", mute, "", "job.done('ok')", gate)
+    project.bare("n.ipynb", "import fstk\njob = fstk.job()", mute, "", "job.done('ok')", gate)
     with pytest.raises(JobFailed, match=r"REFUSED in cell 4 of 4 after .*: Drifted \(1 of 12\)") as raised:
         run_job("n.ipynb")
     assert raised.value.exit_code == 3
@@ -204,7 +204,7 @@ def test_a_closing_without_the_runs_token_is_not_believed(project: Project) -> N
         'text = \'{"token": "guessed", "summary": "", "changed": null, "rows": {}}\'\n'
         "(journal.run_folder() / 'closing.json').write_text(text)"
     )
-    project.bare("n.ipynb", "import fstk\njob = fstk.job(globals())", forged)
+    project.bare("n.ipynb", "import fstk\njob = fstk.job()", forged)
     with pytest.raises(JobFailed, match="UNCLOSED"):
         run_job("n.ipynb")
 

@@ -1,4 +1,4 @@
-"""``fstk.job(globals())`` outside ``fstk run``: in JupyterLab, under nbmake, in a plain namespace and on Databricks."""
+"""``fstk.job()`` outside ``fstk run``: in JupyterLab, under nbmake, in a plain namespace and on Databricks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CELLS = (
     "from datetime import date\nfrom typing import Literal",
     'as_of: date = "1998-03-31"  # logical date: nothing later is seen\nevery: Literal["1d", "7d"] = "7d"  # step',
     "# Parameters\nevery = '1d'",
-    "job = fstk.job(globals())",
+    "job = fstk.job()",
 )
 
 
@@ -46,7 +46,7 @@ def test_values_come_from_the_notebook_typed_by_the_cell_that_declares_them() ->
 
 
 def test_a_cell_edited_and_run_again_counts_and_later_annotations_do_not() -> None:
-    edited = [*CELLS, 'as_of: date = "1998-04-30"', "limit: int = 3\nprint(limit)", "job = fstk.job(globals())"]
+    edited = [*CELLS, 'as_of: date = "1998-04-30"', "limit: int = 3\nprint(limit)", "job = fstk.job()"]
     job = fstk.job(namespace(*edited, as_of="1998-04-30", limit=3, __annotations__={"limit": int}))
     assert job.parameters == {"as_of": date(1998, 4, 30)}
 
@@ -55,7 +55,7 @@ def test_values_that_do_not_fit_are_refused() -> None:
     with pytest.raises(BadParameter, match=r"every must be one of '1d', '7d'; got '2d'"):
         fstk.job(namespace(*CELLS, as_of="1998-03-31", every="2d"))
     with pytest.raises(BadParameter, match="n is missing: a whole number"):
-        fstk.job(namespace("n: int", "job = fstk.job(globals())"))
+        fstk.job(namespace("n: int", "job = fstk.job()"))
 
 
 def test_without_history_the_annotations_declare() -> None:
@@ -63,6 +63,13 @@ def test_without_history_the_annotations_declare() -> None:
     job = fstk.job({"__annotations__": annotations, "as_of": "1998-03-31", "every": "7d", "n": None})
     assert job.parameters == {"as_of": date(1998, 3, 31), "every": "7d", "n": None}
     assert fstk.job({}).parameters == {}
+
+
+@pytest.mark.parametrize("call", ["fstk.job()", "fstk.job(globals())", "opened()"])
+def test_the_names_are_those_of_the_notebook_that_calls(call: str) -> None:
+    names = namespace(*CELLS, as_of="1998-03-31", every="1d", fstk=fstk)
+    exec(f"def opened():\n    return fstk.job()\njob = {call}", names)
+    assert names["job"].parameters == {"as_of": date(1998, 3, 31), "every": "1d"}
 
 
 def test_an_unknown_parameter_names_the_nearest() -> None:

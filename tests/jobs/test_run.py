@@ -168,7 +168,7 @@ def test_lines_say_what_was_done_or_that_nothing_was(project: Project, capsys: p
     }
     said = {}
     for name, (cell, close) in cases.items():
-        project.bare(f"{name}.ipynb", "import fstk\njob = fstk.job(globals())", cell, close)
+        project.bare(f"{name}.ipynb", "import fstk\njob = fstk.job()", cell, close)
         run_job(f"{name}.ipynb")
         said[name] = capsys.readouterr().out.removeprefix(f" 1/1  {name}").strip().rsplit("  ", 1)[0].strip()
     assert said == {
@@ -184,7 +184,7 @@ def test_a_notebook_that_only_reads_has_nothing_to_do_until_a_version_is_new(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cell = "from fstk.journal import note\nnote('read', 'fs.t', int(open('version').read()), None)"
-    project.bare("n.ipynb", "import fstk\njob = fstk.job(globals())", cell, "job.done('0 of 12 drifted')")
+    project.bare("n.ipynb", "import fstk\njob = fstk.job()", cell, "job.done('0 of 12 drifted')")
     said = []
     for version in ("3", "3", "4"):
         (project.root / "version").write_text(version)

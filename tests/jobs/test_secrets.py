@@ -68,7 +68,7 @@ def leaks(root: Path, value: str = VALUE) -> list[str]:
 @pytest.mark.server
 @pytest.mark.parametrize("closing", ["job.done(value, rows=value)", "raise ValueError(f'cannot log in as {value}')"])
 def test_a_secret_that_a_notebook_shows_is_written_nowhere(project: Project, closing: str) -> None:
-    project.bare("n.ipynb", "import fstk\njob = fstk.job(globals())\njob", SHOW, closing, declaration=DECLARATION)
+    project.bare("n.ipynb", "import fstk\njob = fstk.job()\njob", SHOW, closing, declaration=DECLARATION)
     process = project.start("run", "n.ipynb", STORE_PASSWORD=VALUE)
     during = leaks(project.root)
     out, err = process.communicate(timeout=60)

@@ -30,7 +30,7 @@ def test_it_runs_under_papermill_and_reads_as_a_page(
     job = new_notebook(
         cells=[
             new_code_cell('from datetime import date\n\nas_of: date = "1998-01-01"', metadata={"tags": ["parameters"]}),
-            new_code_cell("import fstk\n\njob = fstk.job(globals())"),
+            new_code_cell("import fstk\n\njob = fstk.job()"),
             new_code_cell("job.done(rows=1)"),
         ]
     )

@@ -75,7 +75,7 @@ def test_every_template_is_offered_and_thin() -> None:
         assert [cell.outputs for cell in cells] == [[]] * len(cells)
         assert not any(line.startswith(("def ", "class ")) for cell in cells for line in cell.source.splitlines())
         assert sum("parameters" in cell.metadata.get("tags", []) for cell in cells) == 1
-        assert any(cell.source.startswith("job = fstk.job(globals())") for cell in cells)
+        assert any(cell.source.startswith("job = fstk.job()") for cell in cells)
         assert "job.done(" in cells[-1].source
 
 

@@ -182,15 +182,10 @@ def test_the_code_of_a_calendar_reads_as_a_person_would_write_it(shell: Interact
         '    closed="right",\n'
         ")\n"
         "fe = FeatureEngineeringClient()\n"
-        "rows = features.compute(\n"
-        '    Calendar(date(1997, 1, 8), datetime(1997, 3, 1, 4, tzinfo=UTC), every="36h"),\n'
-        '    timestamp="as_of",\n'
-        ")\n"
         "fe.create_table(\n"
         '    name="feature_store.spend",\n'
-        '    primary_keys=["customer_id"],\n'
-        '    timeseries_column="as_of",\n'
-        "    df=rows,\n"
+        "    features=features,\n"
+        '    points=Calendar(date(1997, 1, 8), datetime(1997, 3, 1, 4, tzinfo=UTC), every="36h"),\n'
         ")"
     )
 
