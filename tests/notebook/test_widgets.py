@@ -143,7 +143,7 @@ def test_plan_rows_and_code_follow_every_change(filled: Path) -> None:
     assert 'closed="both"' in builder.python
     builder.controls["calendar"].value = "1997-01-08,1997-03-01,7d"
     assert "as_of TIMESERIES" in words(builder.result.value)
-    assert "features.compute(Calendar(date(1997, 1, 8)" in builder.python
+    assert "points=Calendar(date(1997, 1, 8)" in builder.python
 
 
 def test_only_what_is_planned_can_be_written(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
