@@ -39,6 +39,9 @@ def prove(
     ] = None,
     at: Annotated[str | None, Option(metavar="COLUMN", help="The labels' time.")] = None,
     sample: Annotated[int, Option(min=1, help="How many labels are asked about at each instant.")] = 500,
+    as_known: Annotated[
+        bool, Option("--as-known", help="What was committed after a label is its future, too, whatever its time.")
+    ] = False,
     parameter: Annotated[
         list[str] | None,
         Option("--parameter", "-p", metavar="NAME=VALUE", help="A parameter's value; may be repeated."),
@@ -47,14 +50,15 @@ def prove(
     """Prove that features do not know the future.
 
     Source rows after an instant are deleted, altered or negated, and the features made again: what labels up to then
-    see must not change, but for the last digits of sums of doubles. Then rows before the labels are altered and
-    deleted, and something must change. A table's windowed features are computed in memory, of the rows of --sample
-    entities; a notebook runs in scratch warehouses that share nothing with the real one. In a terminal the exit code is
-    3 for a leak, and for what is not proven.
+    see must not change, but for the last digits of sums of doubles, and something that later labels see must. A
+    table's windowed features are computed in memory, of the rows of --sample entities; a notebook runs in scratch
+    warehouses that share nothing with the real one. In a terminal the exit code is 3 for a leak, and for what is not
+    proven.
     """
     from fstk.verbs import prove as proofs
 
     call = call_of(context)
     tell = partial(print, flush=True)
-    proof = proofs.prove(call.namespace, what, labels, label, at, sample, parameters_of(parameter or []), tell)
+    given = parameters_of(parameter or [])
+    proof = proofs.prove(call.namespace, what, labels, label, at, sample, as_known, given, tell)
     return gated(call, proof, proof.refusal)

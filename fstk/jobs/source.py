@@ -111,7 +111,12 @@ def _executable(content: dict[str, Any]) -> dict[str, Any]:
     # what a runner takes for granted, without what was saved of an earlier execution
     fresh = {"outputs": [], "execution_count": None}
     cells = [
-        {"metadata": {}, "source": "", **cell, **(fresh if cell["cell_type"] == "code" else {})}
+        {
+            "metadata": {},
+            **cell,
+            "source": "".join(cell.get("source", "")),
+            **(fresh if cell["cell_type"] == "code" else {}),
+        }
         for cell in content["cells"]
     ]
     return {"metadata": {}, "nbformat_minor": 4, **content, "cells": cells}

@@ -22,14 +22,14 @@ def prove(
     at: str | None = None,
     label: str | None = None,
     sample: int = 500,
+    as_known: bool = False,
     parameters: Mapping[str, str] | None = None,
     tell: Callable[[str], None] = print,
 ) -> Proof:
     """Return the proof that features do not know the future, or the leaks that were found.
 
     Source rows after two instants are deleted, altered or negated, and the features made again: what labels up to then
-    see must not change. Then rows before the labels are altered and deleted, and something must. The real warehouse is
-    only read.
+    see must not change, and something that later labels see must. The real warehouse is only read.
 
     Args:
         what: a feature table, whose windowed features are computed again in memory by their recorded definitions; or
@@ -37,6 +37,7 @@ def prove(
         labels: a frame or a table's name: who is asked about. Default: the features' own rows, at their own times.
         at: the labels' time column. label: their column to be predicted, which may know the future.
         sample: of a table how many entities are looked at, and how many labels at most at each instant.
+        as_known: take what was committed to a source after an instant for its future, too, whatever its times say.
         parameters: of the notebook, as texts. tell: is called with a line for each step.
 
     Raises:
@@ -65,8 +66,8 @@ def prove(
     elif label is not None or at is not None:
         raise InvalidInput("--label and --at are columns of --labels; name these, too.")
     if table is not None:
-        return prove_table(table, asked, sample, tell)
-    return prove_notebook(what, settings.load().warehouse, parameters or {}, asked, sample, tell)
+        return prove_table(table, asked, sample, as_known, tell)
+    return prove_notebook(what, settings.load().warehouse, parameters or {}, asked, sample, as_known, tell)
 
 
 def _labels(labels: Any, at: str | None, label: str | None) -> Labels:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from fstk import settings
+from fstk.engines.start.keeper import SharedJVM
 from fstk.errors import InvalidInput, JobFailed
 from fstk.jobs.record import RunRecord, read_record
 from fstk.tables.local import store_copy
@@ -34,36 +36,46 @@ class Scratch:
     def warehouse(self) -> Path:
         return self.place / "warehouse"
 
+    def copy(self, names: Iterable[str], other: Path) -> None:
+        """Copy tables of the warehouse ``other`` as they are, with their history."""
+        for name in names:
+            shutil.copytree(folder(other, name), folder(self.warehouse, name))
+
     def fill(self, rows: Mapping[str, pa.Table], real: Path) -> None:
-        """Write tables of these rows, each with the properties that it has in the ``real`` warehouse."""
-        self.warehouse.mkdir(parents=True, exist_ok=True)
+        """Write tables of these rows, each with the properties that it has in the warehouse ``real``."""
         for name, table in rows.items():
             store_copy(name, folder(real, name), folder(self.warehouse, name), table)
 
-    def run(self, notebook: str, parameters: Mapping[str, str]) -> RunRecord:
-        """Run the notebook here and return its record; raises JobFailed, InvalidInput."""
-        own = {
-            "FSTK_ENGINE": "spark",
-            "FSTK_WAREHOUSE": str(self.warehouse),
-            "FSTK_RUNS": str(self.place / "runs"),
-            "FSTK_ONLINE_STORE": f"sqlite:///{self.place}/online.db",
-        }
-        outer = {name: value for name, value in os.environ.items() if name in _SHARED or not name.startswith(_REAL)}
+    def run(self, notebook: Path, parameters: Mapping[str, str], jvm: SharedJVM) -> RunRecord:
+        """Run the notebook here, with Spark in ``jvm``, and return its record; raises JobFailed, InvalidInput."""
+        self.warehouse.mkdir(parents=True, exist_ok=True)
         given = [word for name, value in parameters.items() for word in ("-p", f"{name}={value}")]
         done = subprocess.run(
-            [sys.executable, "-c", _COMMAND, "run", notebook, *given],
-            env={**outer, **own},
+            [sys.executable, "-c", _COMMAND, "run", str(notebook), *given],
+            env=environment(self.place) | jvm.variables,
             cwd=settings.root(),
             capture_output=True,
             text=True,
             timeout=_SECONDS,
             check=False,
         )
-        stem = Path(notebook).stem
-        paths = sorted((self.place / "runs").rglob(f"{stem}.json"))
+        jvm.end_context()
+        paths = sorted((self.place / "runs").rglob(f"{notebook.stem}.json"))
         record = read_record(paths[-1]) if paths else None
         if record is not None and record.status in _RAN:
             return record
         said = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()[0]
         kind = InvalidInput if done.returncode == 2 else JobFailed
-        raise kind(f"{Path(notebook).name} did not run in the scratch warehouse: {said}")
+        raise kind(f"{notebook.name} did not run in the scratch warehouse: {said}")
+
+
+def environment(place: Path) -> dict[str, str]:
+    """Return the variables of a process that shares nothing with the real warehouse, and keeps what it keeps below
+    ``place``."""
+    outer = {name: value for name, value in os.environ.items() if name in _SHARED or not name.startswith(_REAL)}
+    return outer | {
+        "FSTK_ENGINE": "spark",
+        "FSTK_WAREHOUSE": str(place / "warehouse"),
+        "FSTK_RUNS": str(place / "runs"),
+        "FSTK_ONLINE_STORE": f"sqlite:///{place}/online.db",
+    }

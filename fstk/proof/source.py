@@ -11,8 +11,11 @@ import pyarrow.compute as pc
 
 from fstk.columns.instants import instants
 from fstk.columns.keys import pair_ids
+from fstk.engines.base import CHANGE_FEED
 from fstk.engines.types import TIME_TYPES, schema_of
 
+KNOWN = "_known_at"
+"""The column, if there is one, that says when a row was committed: before that instant nothing of it was known."""
 DELETED, ALTERED, NEGATED = "deleted", "altered", "negated"
 _ACTS = (DELETED, ALTERED, NEGATED)
 
@@ -27,12 +30,12 @@ class Rewritten:
 
 def time_columns(rows: pa.Table) -> list[str]:
     """Return the columns that say when something of a row was known or happened."""
-    return [name for name, kind in schema_of(rows.schema).items() if kind in TIME_TYPES]
+    return [name for name, kind in schema_of(_own(rows).schema).items() if kind in TIME_TYPES]
 
 
 def names_of_rows(rows: pa.Table) -> list[str]:
     """Return the columns of integers or texts that are another in every row: what joins and keys may rest on."""
-    plain = (field for field in rows.schema if pa.types.is_integer(field.type) or pa.types.is_string(field.type))
+    plain = (field for field in _own(rows).schema if pa.types.is_integer(field.type) or pa.types.is_string(field.type))
     return [field.name for field in plain if pc.count_distinct(rows.column(field.name)).as_py() == rows.num_rows > 1]
 
 
@@ -44,6 +47,9 @@ def span(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
         first = np.where(unknown, least, at)
         least = first if place == 0 else np.where(unknown, least, np.minimum(least, at))
         most = np.where(unknown, most, np.maximum(most, at))
+    if KNOWN in rows.column_names:
+        known, _ = instants(rows.column(KNOWN))
+        least, most = np.maximum(least, known), np.maximum(most, known)
     return least, most
 
 
@@ -73,11 +79,17 @@ def with_past(rows: pa.Table, instant: int, entity: Sequence[str], fixed: Sequen
     return _rewritten(rows, acts, fixed)
 
 
+def _own(rows: pa.Table) -> pa.Table:
+    """Return the columns that are the source's own."""
+    return rows.select([name for name in rows.column_names if name not in (*CHANGE_FEED, KNOWN)])
+
+
 def _rewritten(rows: pa.Table, acts: np.ndarray, fixed: Sequence[str]) -> Rewritten:
     altered, negated = (pa.array(acts == act) for act in (ALTERED, NEGATED))
     stay = {*fixed, *time_columns(rows)}
+    own = set(_own(rows).column_names)
     for place, field in enumerate(rows.schema):
-        if field.name in stay:
+        if field.name in stay or field.name not in own:
             continue
         column = rows.column(place)
         other, opposite = _other(column), _opposite(column)

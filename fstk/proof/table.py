@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,7 @@ from fstk.display import plural
 from fstk.engines.choice import engine_for
 from fstk.errors import InvalidInput
 from fstk.previews.loaded import rows_among
+from fstk.proof.changes import known_among
 from fstk.proof.compare import Difference, differences
 from fstk.proof.report import Labels, Proof, shown
 from fstk.proof.trial import Asked, Made, Trial, joins_of
@@ -26,13 +28,15 @@ def prove_table(
     table: FeatureTable,
     labels: Labels | None,
     sample: int,
+    as_known: bool,
     tell: Callable[[str], None],
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Proof:
     """Prove the features of ``table`` whose definitions are recorded, of tables; nothing is written anywhere.
 
-    They are computed in memory for ``sample`` entities: of their sources as they are, with another future after each of
-    two instants, and with another past. Without ``labels`` the table's own rows are asked about at their own times.
+    They are computed in memory for ``sample`` entities: of their sources as they are, and with another future after
+    each of two instants; with another past, too, where no label saw any of it. Without ``labels`` the table's own rows
+    are asked about at their own times. ``as_known`` takes what was committed after an instant for its future, too.
     ``progress`` is told how often features have been computed, of how often.
 
     Raises InvalidInput: no such feature, no time, nothing to rewrite, or a past that changes nothing.
@@ -45,23 +49,23 @@ def prove_table(
             "notebook that writes it: fstk prove NOTEBOOK"
         )
     known = {name: kind for name, kind in table.schema.items() if name in table.keys or name in definitions}
-    windowed = _Windowed.read(replace(table, schema=known), definitions, labels, sample)
+    windowed = _Windowed.read(replace(table, schema=known), definitions, labels, sample, as_known)
     sources, asked = windowed.sources, windowed.asked
     fixed = {name: list(columns.values()) for name, columns in windowed.entities.items()}
     trial = Trial([asked], sources, windowed.entities, fixed, sample)
     again = f"computing {plural(len(definitions), 'feature')} again, of {', '.join(sources)}"
     tell(f"{again} with another future after {trial.instants} …")
-    runs: list[Made] = [sources]
-    runs += [{name: one.rows for name, one in rewritten.items()} for rewritten in trial.rewritings]
-    made = []
-    for number, rows in enumerate(runs):
+    runs = itertools.count()
+
+    def make(rows: Made) -> Made:
         if progress is not None:
-            progress(number, len(runs))
-        made.append(windowed.made(rows))
-    first, *results = made
+            progress(next(runs), 1 + len(trial.cuts))
+        return windowed.made(rows)
+
+    first = make(sources)
     others = [name for name in table.features if name not in definitions]
     notes = [f"not looked at: {', '.join(others)}, of which no definition is recorded"] if others else []
-    proof = trial.proof(f"proof of {table.name} v{table.version}", first, results, notes)
+    proof = trial.proof(f"proof of {table.name} v{table.version}", first, make, notes)
     stored = differences(asked.rows, asked.joins, {table.name: windowed.stored}, first, asked.label)
     return replace(proof, unproven=tuple(windowed.unlike(one) for one in stored))
 
@@ -78,7 +82,9 @@ class _Windowed:
     sources: Mapping[str, pa.Table]
 
     @classmethod
-    def read(cls, table: FeatureTable, definitions: Definitions, labels: Labels | None, sample: int) -> _Windowed:
+    def read(
+        cls, table: FeatureTable, definitions: Definitions, labels: Labels | None, sample: int, as_known: bool
+    ) -> _Windowed:
         """Read what ``sample`` entities of the labels, None of the table's own rows, have in the table and its
         sources."""
         keys, time = list(table.primary_keys), str(table.timeseries_column)
@@ -93,7 +99,8 @@ class _Windowed:
         for one in definitions.values():
             if one.source is not None and one.source not in sources:
                 source = open_catalog().find(one.source, one.source_version)
-                sources[one.source] = rows_among(source, {own: among[key] for key, own in one.entity_of(keys).items()})
+                wanted = {own: among[key] for key, own in one.entity_of(keys).items()}
+                sources[one.source] = known_among(source, wanted) if as_known else rows_among(source, wanted)
         asked = Asked(rows, at, labels and labels.label, joins_of(rows, at, {table.name: table}))
         return cls(table, definitions, asked, stored, sources)
 

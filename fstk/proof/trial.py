@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,7 +18,7 @@ from fstk.errors import InvalidInput
 from fstk.previews.timeline import Timeline
 from fstk.proof.compare import Difference, differences
 from fstk.proof.report import Leak, Proof
-from fstk.proof.source import Rewritten, span, with_past, without_future
+from fstk.proof.source import KNOWN, Rewritten, span, with_past, without_future
 from fstk.tables.spec import FeatureTable
 from fstk.training.kernel import times
 from fstk.training.plan import plan_training_set
@@ -28,7 +28,9 @@ from fstk.training.spec import FeatureLookup
 _QUANTILES = (0.5, 0.85)  # of the labels' instants: where the source is cut in two
 
 Made = Mapping[str, pa.Table]
-"""The rows of feature tables, by name."""
+"""The rows of tables, by name."""
+Make = Callable[[Made], Made]
+"""Makes feature tables of sources."""
 
 
 @dataclass(frozen=True)
@@ -61,35 +63,31 @@ class Trial:
         """The cuts, as they are told."""
         return ", ".join(instant(moment(cut)) for cut in self.cuts)
 
-    @cached_property
-    def rewritings(self) -> list[dict[str, Rewritten]]:
-        """The sources with another future after each cut, and at last with another past before the last of them."""
-        futures = [
-            {name: without_future(rows, cut, self.fixed[name], turn) for name, rows in self.sources.items()}
-            for turn, cut in enumerate(self.cuts)
-        ]
-        past = {
-            name: with_past(rows, self.cuts[-1], list(self.entities[name].values()), self.fixed[name])
-            for name, rows in self.sources.items()
-        }
-        return [*futures, past]
-
-    def proof(self, title: str, first: Made, results: Sequence[Made], notes: Sequence[str]) -> Proof:
-        """Return what the ``results`` of each rewriting say beside those of the sources as they are.
+    def proof(self, title: str, first: Made, make: Make, notes: Sequence[str]) -> Proof:
+        """Return what the tables that ``make`` makes of each rewriting say beside the ``first``, of the sources as they
+        are. Labels after a rewritten future have it in their past: where none of them changes, the past of the others
+        is rewritten, too.
 
         Raises InvalidInput: another past changes nothing."""
         leaks: dict[str, Leak] = {}
         seen = moved = 0
-        for one in self.asked:
-            for cut, rewritten, after in zip(self.cuts, self.rewritings, results, strict=False):
+        for turn, cut in enumerate(self.cuts):
+            rewritten = {name: without_future(rows, cut, self.fixed[name], turn) for name, rows in self.sources.items()}
+            after = make(_rows(rewritten))
+            for one in self.asked:
                 rows = nearest_labels(one, cut, self.sample)
                 seen += rows.num_rows
                 for found in differences(rows, one.joins, first, after, one.label):
                     leak = _leak(found, rows, one, self, rewritten, cut)
                     leaks.setdefault(leak.feature, leak)
-            rows = nearest_labels(one, self.cuts[-1], self.sample)
-            changed = differences(rows, one.joins, first, results[-1], one.label)
-            moved += max((found.labels for found in changed), default=0)
+            moved = max(moved, self._changed(first, after, latest_labels, cut))
+        if not moved:
+            cut = self.cuts[-1]
+            past = {
+                name: with_past(rows, cut, list(self.entities[name].values()), self.fixed[name])
+                for name, rows in self.sources.items()
+            }
+            moved = self._changed(first, make(_rows(past)), nearest_labels, cut)
         if not moved:
             raise InvalidInput(
                 f"no feature of {', '.join(first)} changed when rows of {', '.join(self.sources)} before the labels "
@@ -97,6 +95,14 @@ class Trial:
             )
         features = sum(len(join.outputs) for one in self.asked for join in one.joins)
         return Proof(title, tuple(leaks.values()), seen, features, moved, tuple(map(moment, self.cuts)), tuple(notes))
+
+    def _changed(self, first: Made, after: Made, labels: Callable[[Asked, int, int], pa.Table], cut: int) -> int:
+        """Return how many labels see another value of the feature that changed for most."""
+        changed = 0
+        for one in self.asked:
+            found = differences(labels(one, cut, self.sample), one.joins, first, after, one.label)
+            changed += max((difference.labels for difference in found), default=0)
+        return changed
 
 
 def joins_of(rows: pa.Table, time: str, tables: Mapping[str, FeatureTable]) -> tuple[Join, ...]:
@@ -120,6 +126,11 @@ def _cuts(asked: Sequence[Asked], sources: Mapping[str, pa.Table]) -> list[int]:
     first = min(int(span(rows)[1].min(initial=np.iinfo(np.int64).max)) for rows in sources.values())
     found = np.concatenate([at[~unknown] for one in asked for at, unknown in [times(one.rows, one.time)]])
     found = np.unique(found[(found > first) & (found < last)])
+    if not len(found) and KNOWN in next(iter(sources.values())).column_names:
+        raise InvalidInput(
+            f"no label lies between the first commit of {', '.join(sources)}, {instant(moment(first))}, and the last, "
+            f"{instant(moment(last))}: what is known did not change while there were labels. Ask about others."
+        )
     if not len(found):
         raise InvalidInput(
             "no source row is later than any label: there is no future to rewrite. Ask about earlier labels."
@@ -130,8 +141,22 @@ def _cuts(asked: Sequence[Asked], sources: Mapping[str, pa.Table]) -> list[int]:
 def nearest_labels(one: Asked, cut: int, sample: int) -> pa.Table:
     """Return the labels nearest to an instant and not after it."""
     at, unknown = times(one.rows, one.time)
-    rows = np.flatnonzero(~unknown & (at <= cut))
-    return one.rows.take(pa.array(rows[np.argsort(-at[rows], kind="stable")][:sample]))
+    return _latest(one.rows, at, ~unknown & (at <= cut), sample)
+
+
+def latest_labels(one: Asked, cut: int, sample: int) -> pa.Table:
+    """Return the latest labels after an instant."""
+    at, unknown = times(one.rows, one.time)
+    return _latest(one.rows, at, ~unknown & (at > cut), sample)
+
+
+def _rows(rewritten: Mapping[str, Rewritten]) -> Made:
+    return {name: one.rows for name, one in rewritten.items()}
+
+
+def _latest(rows: pa.Table, at: np.ndarray, chosen: np.ndarray, number: int) -> pa.Table:
+    places = np.flatnonzero(chosen)
+    return rows.take(pa.array(places[np.argsort(-at[places], kind="stable")][:number]))
 
 
 def _leak(

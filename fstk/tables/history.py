@@ -95,7 +95,7 @@ class Told:
         found: dict[str, Any] = {}
         text = cell()
         if text is not None:
-            text = _PASSWORD.sub(r"\1…@", text)[:_LONGEST_CELL]
+            text = cell_text(text)
             found["cell"] = cell_hash(text)
             found |= {} if any(found["cell"] == version.cell for version in self.versions) else {"text": text}
         if self.definitions:
@@ -107,6 +107,11 @@ class Told:
 
     def _timeless(self, name: str) -> FeatureDefinition | None:
         return self.known[name].timeless if name in self.known else None
+
+
+def cell_text(text: str) -> str:
+    """Return what is kept of a cell's text: its beginning, without passwords in URLs."""
+    return _PASSWORD.sub(r"\1…@", text.rstrip("\n"))[:_LONGEST_CELL]
 
 
 def cell_hash(text: str) -> str:

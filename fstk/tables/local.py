@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,12 @@ from typing import Any
 
 import deltalake
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake.exceptions import TableNotFoundError
+from deltalake.table import TableMerger
 
+from fstk.columns.instants import instants
+from fstk.engines.base import CHANGE_FEED, CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION
 from fstk.engines.buckets import stored_rows
 from fstk.engines.delta import answered, open_delta
 from fstk.engines.types import schema_of
@@ -122,13 +127,57 @@ def append(name: str, folder: Path, rows: pa.Table, mark: str) -> None:
 
 
 def store_copy(name: str, folder: Path, copy: Path, rows: pa.Table) -> None:
-    """Write ``rows`` as a new Delta table at ``copy``, with the properties that fstk knows of the one at ``folder``;
-    raises as :func:`read`."""
+    """Write ``rows`` as a new Delta table at ``copy``, with the properties that fstk knows of the one at ``folder``.
+    Changes, of a feature table or of one that was only appended to, are committed in their order, at their times; rows
+    before an update are not among them. Raises as :func:`read`."""
     with _answered(name):
         known = _open(name, folder).metadata().configuration
         kept = {key: value for key, value in known.items() if key.startswith("fstk.")}
-        deltalake.DeltaTable.create(copy, rows.schema, configuration=APPENDED | kept, raise_if_key_not_exists=False)
-        deltalake.write_deltalake(copy, rows, mode="append")
+        own = [column for column in rows.column_names if column not in CHANGE_FEED]
+        schema = rows.select(own).schema
+        deltalake.DeltaTable.create(copy, schema, configuration=APPENDED | kept, raise_if_key_not_exists=False)
+        if COMMIT_VERSION not in rows.column_names:
+            deltalake.write_deltalake(copy, rows, mode="append")
+            return
+        table = from_properties(name, kept, schema_of(schema), (), None)
+        keys = [] if table is None else table.keys
+        numbers, done = rows.column(COMMIT_VERSION), 0
+        for number in sorted(pc.unique(numbers).to_pylist()):
+            changes = rows.filter(pc.equal(numbers, number))
+            _commit(copy, changes.column(CHANGE_TYPE), changes.select(own), keys)
+            newest = deltalake.DeltaTable(copy).version()
+            for version in range(done, newest + 1):
+                _set_time(copy, version, int(instants(changes.column(COMMIT_TIMESTAMP))[0][0]) // 1000)
+            done = newest + 1
+
+
+def _commit(folder: Path, kinds: pa.ChunkedArray, rows: pa.Table, keys: Sequence[str]) -> None:
+    """Change a Delta table as the changes of one commit say."""
+    gone = rows.filter(pc.equal(kinds, "delete"))
+    come = rows.filter(pc.not_equal(kinds, "delete"))
+    if gone.num_rows:
+        _merge(folder, gone, keys).when_matched_delete().execute()
+    if pc.any(pc.equal(kinds, "update_postimage")).as_py():
+        _merge(folder, come, keys).when_matched_update_all().when_not_matched_insert_all().execute()
+    elif come.num_rows:
+        deltalake.write_deltalake(folder, come, mode="append")
+
+
+def _merge(folder: Path, rows: pa.Table, keys: Sequence[str]) -> TableMerger:
+    same = " AND ".join(f'old."{key}" = new."{key}"' for key in keys)
+    return deltalake.DeltaTable(folder).merge(rows, same, source_alias="new", target_alias="old")
+
+
+def _set_time(folder: Path, version: int, at: int) -> None:
+    """Let a version of a Delta table have been committed ``at`` so many milliseconds after 1970: its commit says it to
+    delta-rs, the file's own time to Spark."""
+    file = folder / LOG / f"{version:020}.json"
+    actions = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    for action in actions:
+        if "commitInfo" in action:
+            action["commitInfo"]["timestamp"] = at
+    file.write_text("".join(f"{json.dumps(action)}\n" for action in actions), encoding="utf-8")
+    os.utime(file, ns=(at * 1_000_000, at * 1_000_000))
 
 
 def file_sizes(folder: Path, name: str) -> dict[str, list[int]]:

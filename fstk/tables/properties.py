@@ -22,14 +22,10 @@ KEPT = {
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.deletedFileRetentionDuration": "interval 36500 days",
 }
-APPENDED = {**KEPT, "delta.dataSkippingNumIndexedCols": "0"}
+CHANGES = {"delta.enableChangeDataFeed": "true", **KEPT}
+APPENDED = {**CHANGES, "delta.dataSkippingNumIndexedCols": "0"}
 """Of a table that delta-rs writes: without statistics, in which it forgets NaN, so that Spark would skip its rows."""
-DELTA = {
-    "delta.enableChangeDataFeed": "true",
-    "delta.enableInCommitTimestamps": "true",
-    "delta.isolationLevel": "Serializable",
-    **KEPT,
-}
+DELTA = {"delta.enableInCommitTimestamps": "true", "delta.isolationLevel": "Serializable", **CHANGES}
 
 
 def to_properties(definition: TableDefinition) -> dict[str, str]:

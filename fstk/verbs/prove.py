@@ -27,12 +27,13 @@ def prove(
     label: str | None,
     at: str | None,
     sample: int,
+    as_known: bool,
     parameters: Mapping[str, str],
     tell: Callable[[str], None],
 ) -> Proof:
     """Return the proof of a notebook's or a table's features; raises as :func:`fstk.prove`."""
     found = None if labels is None else frame_or_name(labels, namespace or {})
-    return proven(what, found, at=at, label=label, sample=sample, parameters=parameters, tell=tell)
+    return proven(what, found, at=at, label=label, sample=sample, as_known=as_known, parameters=parameters, tell=tell)
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,7 +75,7 @@ def prove_join(
             named = [keys.get(name, name) for name in (*one.lookup_key, one.timestamp_lookup_key)]
             rows = labels.select([*one.lookup_key, one.timestamp_lookup_key]).rename_columns(named)
             asked = Labels(rows, one.timestamp_lookup_key, request.label)
-            proofs.append(prove_table(_looked_up(table, one), asked, _SAMPLE, lambda line: None, progress))
+            proofs.append(prove_table(_looked_up(table, one), asked, _SAMPLE, False, lambda line: None, progress))
         except InvalidInput as error:
             unasked.append(str(error))
     return ProvenJoin(preview, tuple(proofs), tuple(unasked))

@@ -74,7 +74,7 @@ def test_what_a_notebook_may_leave_out(tmp_path: Path) -> None:
     (tmp_path / "n.ipynb").write_text(json.dumps(bare))
     cells = read_notebook(tmp_path / "n.ipynb").content["cells"]
     assert cells == [
-        {"cell_type": "code", "source": ["a = ", "1"], "metadata": {}, "outputs": [], "execution_count": None},
+        {"cell_type": "code", "source": "a = 1", "metadata": {}, "outputs": [], "execution_count": None},
         {"cell_type": "markdown", "source": "", "metadata": {}},
     ]
     (tmp_path / "folder.ipynb").mkdir()

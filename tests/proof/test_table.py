@@ -19,6 +19,7 @@ from fstk.engines.notes import notes_of
 from fstk.errors import GateRefused, InvalidInput, UnknownColumn, UnknownTable
 from fstk.proof import table as proving
 from fstk.proof.report import Proof
+from fstk.tables import local
 from fstk.tables.definition import FeatureDefinition
 from tests.notebook.tables import DAY, INSTANT, START, write
 from tests.proof.test_prove import hashes
@@ -140,6 +141,38 @@ def test_labels_ask_at_their_own_times_and_counts_alone_are_not_blind(warehouse:
     assert found.instants[0] == START + 70 * DAY
     make(warehouse, "counted", events(), points(), aggregates=AGGREGATES[1:2])
     assert proof_of("shop.counted").features == 2
+
+
+def committed(source: pa.Table, days: Sequence[float]) -> pa.Table:
+    """Return rows with what a change feed says of them: inserted so many days after they happened, a commit a day."""
+    at = [when + late * DAY for when, late in zip(source.column("at").to_pylist(), days, strict=True)]
+    at = [when.replace(hour=0, minute=0, second=0, microsecond=0) + DAY for when in at]
+    source = source.append_column("_change_type", [["insert"] * len(at)])
+    source = source.append_column("_commit_version", [[(when - START).days for when in at]])
+    return source.append_column("_commit_timestamp", pa.chunked_array([at], INSTANT))
+
+
+def test_what_was_committed_after_its_labels_is_named_as_known(warehouse: Path) -> None:
+    source = events().drop_columns("settled")
+    make(warehouse, "filled", source, points())
+    late = np.where(np.arange(600) % 20 == 0, 25.0, 0.0)
+    folder = warehouse / "default" / "filled_events"
+    kept = folder.rename(warehouse / "kept")
+    local.store_copy("default.filled_events", kept, folder, committed(source, late.tolist()))
+    newest = local.newest("default.filled_events", folder)
+    log = warehouse / "shop" / "filled" / "_delta_log" / f"{0:020}.json"
+    log.write_text(log.read_text().replace('filled_events\\": 0', f'filled_events\\": {newest}'))
+    assert proof_of("shop.filled").proven, "by the times of the rows nothing is wrong"
+    found = run_command(["prove", "shop.filled", "--as-known"], {})
+    assert isinstance(found, Proof)
+    assert {leak.feature for leak in found.leaks} >= {"shop.filled.spend_30d", "shop.filled.n_30d"}
+    rows = committed(source, late.tolist()).to_pylist()
+    known = {row["at"]: row["_commit_timestamp"] for row in rows}
+    for leak in found.leaks:
+        assert leak.source_at > leak.at or known[leak.source_at] > leak.at
+    make(warehouse, "plain", source, points())
+    with pytest.raises(InvalidInput, match="no label lies between the first commit of plain_events"):
+        proof_of("shop.plain", "--as-known")
 
 
 def test_what_is_read_grows_with_the_sample_and_not_with_the_table(

@@ -5,6 +5,7 @@ The tables here are written by delta-rs with the properties that fstk gives a ta
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import subprocess
 import sys
@@ -205,3 +206,34 @@ def test_a_copy_is_the_feature_table_that_the_other_is_with_the_rows_given(wareh
     assert (copy.primary_keys, copy.timeseries_column) == (other.primary_keys, other.timeseries_column)
     assert (copy.tags, copy.rows) == ({"team": "growth"}, 2)
     assert direct().read(copy.at()).equals(ROWS.slice(0, 2))
+
+
+def test_a_copy_of_changes_tells_of_the_same_at_the_same_times(warehouse: Path, tmp_path: Path) -> None:
+    put(warehouse / "shop" / "t")
+    one, two, three = (ROWS.slice(n, 1) for n in range(3))
+    changes = [  # what was done to which row, in which commit, on which day
+        (one, "insert", 0, 1),
+        (two, "insert", 0, 1),
+        (one.set_column(2, "x", [[9.0]]), "update_postimage", 5, 2),
+        (three, "insert", 5, 2),
+        (two, "delete", 9, 3),
+    ]
+    rows = pa.concat_tables([row for row, *_ in changes])
+    at = [dt.datetime(2024, 1, day, 7, tzinfo=dt.UTC) for *_, day in changes]
+    rows = rows.append_column("_change_type", [[kind for _, kind, *_ in changes]])
+    rows = rows.append_column("_commit_version", [[commit for *_, commit, _ in changes]])
+    rows = rows.append_column("_commit_timestamp", pa.chunked_array([at], pa.timestamp("us", "UTC")))
+    local.store_copy("shop.t", warehouse / "shop" / "t", tmp_path / "copy", rows)
+    copied = direct().changes(TableVersion("shop.t", str(tmp_path / "copy"))).to_pylist()
+    told = [
+        (row["id"], str(row["x"]), row["_change_type"], row["_commit_timestamp"].replace(tzinfo=dt.UTC))
+        for row in sorted(copied, key=lambda row: (row["_commit_timestamp"], row["id"]))
+        if row["_change_type"] != "update_preimage"
+    ]
+    assert told == [
+        (row["id"][0].as_py(), str(row["x"][0].as_py()), kind, when)
+        for (row, kind, *_), when in zip(changes, at, strict=True)
+    ]
+    left = direct().read(TableVersion("shop.t", str(tmp_path / "copy"))).sort_by("id").to_pydict()
+    assert (left["id"], str(left["x"])) == ([1, 3], "[9.0, nan]")
+    assert log(tmp_path / "copy", 1).stat().st_mtime == at[0].timestamp()  # which is when Spark says that it was

@@ -81,7 +81,7 @@ def forget_dead() -> bool:
     if context._active_spark_context is not None:
         context._active_spark_context._jsc = None  # what is not there cannot be asked to stop
         context._active_spark_context.stop()
-    _end(gateway)
+    end(gateway)
     return True
 
 
@@ -96,7 +96,7 @@ def _answers(gateway: Any) -> bool:
     return True
 
 
-def _end(gateway: Any) -> None:
+def end(gateway: Any) -> None:
     """End a JVM, and let PySpark know of none."""
     from pyspark import SparkContext
 
@@ -108,30 +108,40 @@ def _end(gateway: Any) -> None:
 
 
 def _launch(conf: dict[str, str]) -> None:
-    """Start the JVM and its context, unless this process has a JVM already. What it prints (its warnings, and stacks of
-    tasks whose error arrives in Python anyway) goes to a file that lasts as long as this process."""
+    """Start the JVM and its context, unless this process has a JVM already."""
     from pyspark import SparkConf, SparkContext
-    from pyspark.errors import PySparkRuntimeError
-    from pyspark.java_gateway import launch_gateway
 
     settings = SparkConf(loadDefaults=False).setAll(list(conf.items()))
     if SparkContext._gateway is not None:
         SparkContext(conf=settings)
         return
+    started = gateway(conf)
+    with ExitStack() as failed:
+        failed.callback(end, started)  # a JVM of settings that Spark refuses serves nobody
+        with translated("starting Spark"):  # while the JVM can still tell what is wrong
+            SparkContext(conf=settings, gateway=started)
+        failed.pop_all()
+
+
+def gateway(conf: dict[str, str]) -> Any:
+    """Return PySpark's gateway to a new JVM, or to the one that its variables name. What a new one prints (its
+    warnings, and stacks of tasks whose error arrives in Python anyway) goes to a file that lasts as long as this
+    process."""
+    from pyspark import SparkConf
+    from pyspark.errors import PySparkRuntimeError
+    from pyspark.java_gateway import launch_gateway
+
+    settings = SparkConf(loadDefaults=False).setAll(list(conf.items()))
     log = tempfile.TemporaryFile()  # noqa: SIM115 as long as the JVM; nameless, so that nothing stays after a kill
     try:
-        gateway = launch_gateway(settings, {"stdout": log, "stderr": log})
+        started = launch_gateway(settings, {"stdout": log, "stderr": log})
     except PySparkRuntimeError as error:
         log.seek(0)
         said = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
         words = " ".join(said[:2]) or "it said nothing"
         raise EngineUnavailable(f"Java ended before Spark started: {words}") from error
     _logs.append(log)
-    with ExitStack() as failed:
-        failed.callback(_end, gateway)  # a JVM of settings that Spark refuses serves nobody
-        with translated("starting Spark"):  # while the JVM can still tell what is wrong
-            SparkContext(conf=settings, gateway=gateway)
-        failed.pop_all()
+    return started
 
 
 def configuration(settings: Settings, master: str, name: str) -> dict[str, str]:
