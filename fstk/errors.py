@@ -185,13 +185,14 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
-def nearest(name: str, known: Iterable[str], *, what: str = "Nearest") -> str:
-    """Return ``" Nearest: a, b."`` for the names closest to ``name``, or what there is when none is close."""
+def nearest(name: str, known: Iterable[str], *, what: str = "Nearest", or_all: bool = True) -> str:
+    """Return ``" Nearest: a, b."`` for the names closest to ``name``; when none is close what there is, or with
+    ``or_all=False`` nothing."""
     names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return f" {what}: {', '.join(close)}."
-    if names:
+    if names and or_all:
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         return f" There is: {', '.join(names[:5])}{more}."
     return ""

@@ -73,11 +73,11 @@ def pit(
     call = call_of(context)
     left_out, defaults = names_of(exclude or []), values_of(default or [])
     request = parse(call.namespace, call.text, labels, label, at, as_known, spine, exclude=left_out, defaults=defaults)
+    preview = None if code else request.preview(every=every, one=one, bound=output)
     if output is not None:
         call.bind(output, request.training_set())
-    if code:
+    if preview is None:
         return request.code()
-    preview = request.preview(every=every, one=one, bound=output)
     preview = preview.every_column() if columns else preview
     if not prove:
         return preview

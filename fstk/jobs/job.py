@@ -22,6 +22,7 @@ from fstk.jobs.messages import Closing, Start, receive
 from fstk.jobs.parameters import Declaration, from_annotations, is_declaration, parse, portable
 from fstk.jobs.record import count, version
 from fstk.jobs.scrubber import Scrubber
+from fstk.models.mlflow_calls import log_metrics
 from fstk.secret import Secret
 
 _WRITES = frozenset({"written", "published", "model"})
@@ -97,6 +98,7 @@ class Job(Displayed):
         *,
         changed: bool | None = None,
         metrics: Mapping[str, SupportsFloat] | None = None,
+        mlflow: bool = False,
         **rows: Any,
     ) -> Closed:
         """Close the run: call it in the last cell. Only then can ``fstk run`` believe that the notebook succeeded.
@@ -106,15 +108,21 @@ class Job(Displayed):
             changed: False when nothing was to do; by default taken from what this process wrote, where it wrote
                 anything.
             metrics: what the job is judged by, name → number, beside them; ``fstk runs`` lists the newest.
+            mlflow: send ``metrics`` to MLflow, too: to the active run, else to one of their own, called as the job.
             rows: counts for the record, as ``rows=1204, features=12``; dicts and lists are kept, too.
 
         Raises:
-            InvalidInput: a metric that is no number.
+            InvalidInput: a metric that is no number, or ``mlflow`` without metrics.
+            Infrastructure: MLflow does not answer; the run is not closed.
 
         >>> job({}).done(rows=1204, metrics={"auc": 0.79123})
         notebook · done · 1,204 rows · auc 0.7912
         """
         measured = {name: _measured(name, value) for name, value in (metrics or {}).items()}
+        if mlflow:
+            if not measured:
+                raise InvalidInput("mlflow=True sends metrics; give some: job.done(metrics={…}, mlflow=True).")
+            log_metrics(measured, self._name)
         entries = journal.entries()[self._first_entry :]
         writes = [entry for entry in entries if entry.action in _WRITES]
         if changed is None and writes:

@@ -9,8 +9,8 @@ import sqlite3
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from fstk import settings
@@ -94,6 +94,14 @@ def store(registry: str | None = None) -> Iterator[None]:
             if address.startswith(_SQLITE):
                 _ready(_file(address))
         yield
+
+
+def log_metrics(metrics: Mapping[str, float], name: str) -> None:
+    """Log metrics to MLflow's active run, or else to one of their own called ``name``; raises as :func:`store`."""
+    with store():
+        mlflow = need("mlflow")
+        with nullcontext() if mlflow.active_run() else mlflow.start_run(run_name=name):
+            mlflow.log_metrics(dict(metrics))
 
 
 def is_made(registry: str | None) -> bool:

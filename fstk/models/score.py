@@ -99,7 +99,8 @@ def _check_inputs(record: ModelRecord, schema: Schema, name: str) -> None:
     missing = [column for column in record.inputs if column not in schema]
     if missing:
         wanted = ", ".join(f"{column} ({record.inputs[column]})" for column in missing)
-        raise UnknownColumn(f"{name} also takes {wanted}, which df lacks.{nearest(missing[0], schema)}")
+        alike = nearest(missing[0], schema, or_all=False)
+        raise UnknownColumn(f"{name} also takes {wanted}, which df lacks.{alike}")
     for column, kind in record.inputs.items():
         if not fits(arrow_type(schema[column]), arrow_type(kind)):
             raise TypeMismatch(

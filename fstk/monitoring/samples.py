@@ -94,9 +94,9 @@ def _numbers(sides: list[np.ndarray], there: list[np.ndarray]) -> Sample:
     clean = [side[mask] for side, mask in zip(sides, there, strict=True)]
     both = np.concatenate(clean)
     if len(np.unique(both)) <= _FEW_VALUES:
-        order = {value: repr(value).removesuffix(".0") for value in np.unique(both).tolist()}
+        order = {value: f"{value:.16g}" for value in np.unique(both).tolist()}  # 0.1 + 0.2 is 0.3 here
         texts = [np.asarray([order.get(value) for value in side.tolist()], dtype=object) for side in sides]
-        return _categories(texts, there, list(order.values()))
+        return _categories(texts, there, list(dict.fromkeys(order.values())))
     pictured = _pictured(clean, both)
     low, middle, high = np.quantile(clean[0], [0.25, 0.5, 0.75])
     bounds = middle - _REACH * (high - low), middle + _REACH * (high - low)

@@ -98,7 +98,8 @@ class TrainingSetPreview(Stacked):
         some = "all" if self.summary.labels == self.total else f"a sample of {self.total:,}"
         labels, rest = table.title.split(" × ", 1)
         rows = [(self._short[row[0]], *row[1:]) for row in table.rows]
-        return replace(table, title=f"{labels} ({some}) × {rest}", rows=rows)
+        notes = [*table.notes, *self.joined.plan.zone_notes]
+        return replace(table, title=f"{labels} ({some}) × {rest}", rows=rows, notes=notes)
 
     def _inputs(self) -> list[Sheet]:
         """Return a line per input; of many those that tell most or are of no window, and the others by aggregate and

@@ -31,7 +31,7 @@ from fstk.windows.calendar import Calendar
 from fstk.windows.features import WindowedFeatures
 from fstk.windows.meaning import definitions
 from fstk.windows.plan import WindowPlan, meaning
-from fstk.windows.report import SourceReport, count_events
+from fstk.windows.report import COUNTS, SourceReport, count_events
 from fstk.windows.run import source_tables
 
 _LOOKED_AT = 10_000  # rows of a Spark source among which entities are chosen
@@ -57,8 +57,8 @@ class WindowPreview(Stacked):
     samples: tuple[Sample, ...]
     spread: Mapping[str, str]
     lint: LintReport
+    events: SourceReport
     redefinition: RedefinitionPlan | None = None
-    events: SourceReport | None = None
     closing: str = "write it: --write · plain Python: --code"
 
     def parts(self) -> Sequence[Displayed]:
@@ -117,9 +117,9 @@ class WindowPreview(Stacked):
         return Sheet(title, [*columns, f"sample: {first.where}"] if first else columns, rows, notes)
 
 
-def _ignored(events: SourceReport | None) -> list[str]:
+def _ignored(events: SourceReport) -> list[str]:
     """Return what a person should know of events that no window holds."""
-    if events is None or not events.ignored:
+    if not events.ignored:
         return []
     counted = (events.null_key, "without a key"), (events.null_time, "without a time")
     parts = " and ".join(f"{number:,} {what}" for number, what in counted if number)
@@ -176,9 +176,9 @@ def preview(
     samples = _samples(rows, own, windows, chosen)
     plan = plan_create(wanted, existing)
     changed = None if existing is None or plan.refusal else _redefinition(features, points, existing, rows, own)
-    counted = _counted(source, keys, at, features.source_name)
+    counted = _counted(source, keys, at, features.source_name, engine)
     spread = {name: distribution(rows.column(name)) for name in columns} if rows.num_rows else {}
-    return WindowPreview(plan, windows, samples, spread, LintReport.of(found), changed, counted)
+    return WindowPreview(plan, windows, samples, spread, LintReport.of(found), counted, changed)
 
 
 def _redefinition(
@@ -229,12 +229,17 @@ def _source(features: WindowedFeatures, engine: Engine) -> tuple[Frame, Schema]:
     return engine.read(table, used), schema
 
 
-def _counted(source: Frame, keys: Sequence[str], time: str, name: str) -> SourceReport | None:
-    """Return the events that belong to no window, of a local source; one of Spark is counted by ``report()`` alone."""
-    if not isinstance(source, pa.Table):
-        return None
-    [counts] = count_events(source.select([*keys, time]), time).to_pylist()
-    return SourceReport(name, **counts)
+def _counted(source: Frame, keys: Sequence[str], time: str, name: str, engine: Engine) -> SourceReport:
+    """Return the events that belong to no window; of Spark's in one pass over keys and time alone."""
+    if isinstance(source, pa.Table):
+        counted = count_events(source.select([*keys, time]), time)
+    else:
+        no_key = " OR ".join(f"{quoted_name(key)} IS NULL" for key in keys)
+        no_time = f"{quoted_name(time)} IS NULL AND NOT ({no_key})"
+        counts = ("count(*)", f"count_if({no_key})", f"count_if({no_time})")
+        counted = engine.arrow(source.selectExpr(*(f"{one} AS {of}" for one, of in zip(counts, COUNTS, strict=True))))
+    [row] = counted.to_pylist()
+    return SourceReport(name, **row)
 
 
 def _entities(source: Frame, keys: list[str], time: str, engine: Engine) -> pa.Table:

@@ -17,6 +17,7 @@ from fstk.training.functions import FeatureFunction, Function, KindOf, kind_here
 from fstk.training.resolve import Join, Output, resolve
 from fstk.training.spec import FeatureLookup
 
+_NO_ZONE = "has no zone and is taken as UTC; local clock times need theirs first, as by pandas' dt.tz_localize"
 _PENDING = ""
 """Type of a column that is not known yet."""
 
@@ -51,6 +52,12 @@ class TrainingPlan(Displayed):
     def own_inputs(self) -> list[str]:
         """The columns of the labels' frame that stay in the training set beside the label, and so become inputs."""
         return [name for name in self.labels if name in self.schema and name != self.label]
+
+    @property
+    def zone_notes(self) -> list[str]:
+        """What is taken for granted of the labels' times that have no zone, a line each."""
+        times = dict.fromkeys(join.label_time for join in self.joins if join.label_time is not None)
+        return [f"{time} {_NO_ZONE}" for time in times if self.labels[time] == "timestamp_ntz"]
 
     @property
     def features(self) -> list[str]:
@@ -130,6 +137,7 @@ class TrainingPlan(Displayed):
         if self.label is not None and self.own_inputs:
             own = ", ".join(self.own_inputs)
             notes.append(f"of df itself become inputs: {own} · leave one out: exclude_columns=[…]")
+        notes += self.zone_notes
         if self.overridden:
             notes.append(f"the caller's own columns stand for: {', '.join(self.overridden)}")
         more = f" · {plural(len(self.functions), 'function')}" if self.functions else ""

@@ -10,7 +10,7 @@ from typing import Any
 
 from fstk.columns.length import read_age
 from fstk.columns.typing import Nulls
-from fstk.errors import InvalidInput
+from fstk.errors import InvalidInput, shown
 from fstk.training.functions import FeatureFunction
 from fstk.training.spec import FeatureLookup
 from fstk.verbs.text import statements
@@ -43,7 +43,7 @@ def aggregate(line: str) -> Aggregate:
     InvalidInput, BadExpression."""
     named = _NAMED.fullmatch(line)
     if named is None:
-        raise InvalidInput(f"{line!r} has no name: write {line} as …, as in sum(amount) as total_spend")
+        raise _unnamed(line, "sum(amount) as total_spend")
     grouped = _GROUPED.fullmatch(named["expression"])
     if grouped is None:
         return Aggregate(named["expression"], named["name"])
@@ -103,8 +103,17 @@ def function(line: str) -> FeatureFunction | None:
         return None
     named = _NAMED.fullmatch(found["rest"])
     if named is None:
-        raise InvalidInput(f"{line!r} has no name: write {line} as …, as in expr amount / nullif(spend, 0) as ratio")
+        raise _unnamed(line, "expr amount / nullif(spend, 0) as ratio")
     return FeatureFunction(named["expression"], named["name"])
+
+
+def _unnamed(line: str, example: str) -> InvalidInput:
+    """Return the refusal of a line that is not ``EXPRESSION as NAME``, by the mistake that it most likely is."""
+    if re.match(r"select\s", line, re.IGNORECASE):
+        return InvalidInput(f"{shown(line)} is a query: write its columns alone, one a line, as in {example}")
+    if line.endswith(";"):
+        return InvalidInput(f"{shown(line)} ends with ;, which no line here does: leave it out, as in {example}")
+    return InvalidInput(f"{line!r} has no name: write {line} as …, as in {example}")
 
 
 def _items(text: str | None) -> list[str]:

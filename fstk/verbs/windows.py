@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from fstk.columns.instants import Align
@@ -64,7 +64,7 @@ class WindowsRequest:
     points_code: str
 
     def preview(self) -> WindowPreview:
-        """Return the preview; says so before it starts Spark for an aggregate that needs it."""
+        """Return the preview; says so where an aggregate needs Spark."""
         features = self.features
         points = [self.points] if isinstance(self.points, TableVersion) else []
         tables = dict.fromkeys([*run.source_tables(features), *points])
@@ -74,7 +74,7 @@ class WindowsRequest:
         try:
             run.evaluate(self.features, engine)
         except BadExpression as error:
-            print(f"{error}\nStarting Spark for it.", flush=True)
+            print(f"{error}\nSpark computes it.", flush=True)
             raise
 
     def write(self, *, redefine: bool = False) -> WindowsWrite:
@@ -223,8 +223,10 @@ def read_calendar(text: str, option: str, zone: str | None = None) -> Calendar:
 
 
 def moment(text: str, option: str) -> date | datetime:
-    """Read a date or an instant; raises InvalidInput, which names the option."""
+    """Read a date, ``today`` (in UTC) or an instant; raises InvalidInput, which names the option."""
     try:
+        if text.lower() == "today":
+            return datetime.now(UTC).date()
         return date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
     except ValueError as error:
-        raise InvalidInput(f"{option}: {text!r} is no date (1997-01-08) or instant (1997-01-08T06:00Z).") from error
+        raise InvalidInput(f"{option}: {text!r} is no date (1997-01-08, today) or instant (…T06:00Z).") from error

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from datetime import date
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -229,3 +231,21 @@ def test_a_metric_is_a_number() -> None:
     assert fstk.job({}).done(metrics={"auc": np.float32(0.5), "n": 3}).metrics == {"auc": 0.5, "n": 3.0}
     with pytest.raises(InvalidInput, match="metric auc must be a number; got 'high'"):
         fstk.job({}).done(metrics={"auc": "high"})  # type: ignore[dict-item]
+
+
+def test_metrics_go_to_mlflow_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow: Any = importlib.import_module("mlflow")
+    monkeypatch.setattr(importlib.import_module("mlflow.tracking._tracking_service.utils"), "_tracking_uri", None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    fstk.job({}).done(metrics={"auc": 0.5})
+    assert not (tmp_path / "mlflow.db").exists()
+    fstk.job({}).done(metrics={"auc": np.float32(0.5)}, mlflow=True)
+    client = mlflow.MlflowClient()
+    [own] = client.search_runs(["0"])
+    assert (own.info.run_name, own.data.metrics, own.info.status) == ("notebook", {"auc": 0.5}, "FINISHED")
+    with mlflow.start_run() as run:
+        fstk.job({}).done(metrics={"n": 3}, mlflow=True)
+        assert mlflow.active_run().info.run_id == run.info.run_id
+    assert client.get_run(run.info.run_id).data.metrics == {"n": 3.0}
+    with pytest.raises(InvalidInput, match="mlflow=True sends metrics; give some"):
+        fstk.job({}).done(mlflow=True)

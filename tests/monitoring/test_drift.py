@@ -26,6 +26,7 @@ from scipy.spatial.distance import jensenshannon
 from fstk.errors import GateRefused, InvalidInput, TypeMismatch, UnknownColumn, UnsupportedType
 from fstk.monitoring import DriftReport, detect_feature_drift
 from fstk.monitoring.drift import Drift
+from fstk.monitoring.samples import pair
 
 
 def _seen(report: DriftReport, feature: str, of: str = "values") -> Drift:
@@ -396,3 +397,9 @@ def test_skewed_numbers_have_a_picture() -> None:
     [one] = detect_feature_drift(then, now, ["money"]).tests
     assert all(sum(bar != "▁" for bar in picture) >= 3 for picture in (one.reference, one.now))
     assert one.reference[0] > one.now[0]  # less of the small ones now
+
+
+def test_a_constant_computed_otherwise_is_the_same_constant() -> None:
+    found = pair("rate", pa.chunked_array([[0.3] * 9]), pa.chunked_array([[0.1 + 0.2] * 9]))
+    assert set(found) == {"values"}
+    assert set(found["values"].reference) == set(found["values"].now) == {"0.3"}

@@ -216,3 +216,9 @@ def test_a_plan_is_shown_with_source_version_condition_lookback_and_default() ->
     assert "1 d" in text
     assert "excluded: k" in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_label_times_without_a_zone_are_named() -> None:
+    clock = LABELS | {"at": "timestamp_ntz"}
+    assert "at has no zone and is taken as UTC" in repr(plan(MOVING, labels=clock))
+    assert "has no zone" not in repr(plan(MOVING))

@@ -52,6 +52,19 @@ def test_every_label_is_counted_once_under_its_reason(labelled: InteractiveShell
     assert max(len(line) for line in text.splitlines()) <= 100
 
 
+def test_nothing_is_bound_by_what_is_refused(labelled: InteractiveShell) -> None:
+    refused(labelled, f"{HEAD} -o ts --one 12345\n{BOTH}")
+    assert "ts" not in labelled.user_ns
+
+
+def test_labels_times_without_a_zone_are_named(labelled: InteractiveShell) -> None:
+    frame = labels()
+    place = frame.column_names.index("event_ts")
+    clock = frame.column("event_ts").cast(pa.timestamp("us"))
+    labelled.user_ns["labels"] = frame.set_column(place, "event_ts", clock)
+    assert "event_ts has no zone and is taken as UTC" in shown(labelled, f"{HEAD}\n{BOTH}")
+
+
 def test_nulls_of_a_feature_are_told_apart_by_their_cause(labelled: InteractiveShell) -> None:
     seen: TrainingSetPreview = result(labelled, f"{HEAD}\n{BOTH}")
     assert {one.feature: (one.without_row, one.null_in_row) for one in seen.features} == {

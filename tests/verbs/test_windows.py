@@ -124,6 +124,8 @@ def test_the_object_is_bound_and_computes_the_same(shell: InteractiveShell, fill
         (HEAD.replace("purchased_at", "bought_at") + " --windows 7d\ncount(*) as n", UnknownColumn, "purchased_at"),
         (HEAD + " --windows 7d\nsum(amuont) as n", UnknownColumn, "Nearest: amount"),
         (HEAD + " --windows 7d\nsum(amount)", InvalidInput, "has no name: write sum(amount) as"),
+        (HEAD + " --windows 7d\nsum(amount) as n;", InvalidInput, "ends with ;, which no line here does"),
+        (HEAD + " --windows 7d\nSELECT sum(amount) as n FROM t;", InvalidInput, "is a query: write its columns alone"),
         (HEAD + " --windows 7d\n-- nothing yet\n", InvalidInput, "write one a line below %%fstk"),
         (HEAD + " --windows 7x\ncount(*) as n", InvalidInput, "not a positive length"),
         (HEAD + " --windows 7d --closed open\ncount(*) as n", InvalidInput, "left"),
@@ -155,7 +157,13 @@ def test_what_needs_spark_says_so_before_it_starts(
         result = shell.run_cell(f"{HEAD} --windows 7d\ncount(distinct date_trunc('week', purchased_at)) as weeks\n")
     assert isinstance(result.error_in_exec, EngineUnavailable)
     assert "DATE_TRUNC" in output.stdout
-    assert "Starting Spark for it." in output.stdout
+    assert "Spark computes it." in output.stdout
+
+
+def test_a_calendar_may_end_today(shell: InteractiveShell, filled: Path) -> None:
+    today = dt.datetime.now(dt.UTC).date()
+    code = shown(shell, f"{HEAD} --windows 7d --calendar 1997-01-08,today,7d --code\ncount(*) as n\n")
+    assert f"Calendar(date(1997, 1, 8), date({today.year}, {today.month}, {today.day})" in code
 
 
 def test_a_source_without_events_is_told(shell: InteractiveShell, filled: Path) -> None:

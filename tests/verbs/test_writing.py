@@ -163,6 +163,17 @@ def test_spark_frames_serve_as_source_points_and_labels(notebook: InteractiveShe
     local = repr(result(notebook, f"{HEAD} --windows 7d\n{LINES}"))
     notebook.user_ns["bought"] = engine.frame(purchases(), "bought")
     assert repr(result(notebook, f"{HEAD.replace('transactions', 'bought')} --windows 7d\n{LINES}")) == local
+    lost = {
+        "customer_id": [None, None, 1],
+        "purchased_at": [START, None, None],
+        "quantity": [1] * 3,
+        "amount": [1.0] * 3,
+    }
+    keyless = pa.Table.from_pydict({name: lost[name] for name in purchases().column_names}, purchases().schema)
+    notebook.user_ns["bought"] = engine.frame(pa.concat_tables([purchases(), keyless]), "bought")
+    text = shown(notebook, f"{HEAD.replace('transactions', 'bought')} --windows 7d\n{LINES}")
+    counted = f"of {len(PURCHASES) + 3} events 2 without a key and 1 without a time belong to no window"
+    assert counted in " ".join(text.split())
     notebook.user_ns["asked"] = engine.frame(labels().select(["customer_id", "event_ts"]), "asked")
     seen = result(notebook, f"{HEAD} --windows 7d --points asked,event_ts\n{LINES}")
     assert {sample.where for sample in seen.samples} == {"1 at 1997-01-21", "2 at 1997-02-20"}
@@ -175,7 +186,7 @@ def test_spark_frames_serve_as_source_points_and_labels(notebook: InteractiveShe
 
 def test_what_the_engine_without_a_jvm_cannot_do_is_shown_by_spark(notebook: InteractiveShell) -> None:
     text = shown(notebook, f"{HEAD} --windows 30d\ncount(distinct date_trunc('week', purchased_at)) as weeks\n")
-    assert "Starting Spark for it." in text
+    assert "Spark computes it." in text
     assert "weeks_30d bigint" in " ".join(text.split())
     assert "sample: 1 at 1997-01-07" in text
 
