@@ -31,19 +31,20 @@ def init(
 
 def new(
     template: Annotated[
-        str | None, Argument(metavar="TEMPLATE", help="The notebook to copy, or job; without one, all are listed.")
+        str | None,
+        Argument(metavar="TEMPLATE", help="The notebook to copy, job or bundle; without it, a list."),
     ] = None,
     name: Annotated[str | None, Argument(metavar="NAME", help="The notebook's; by default the template's.")] = None,
 ) -> Displayed:
     """Copy a notebook to start from into this folder, or add a job.
 
     It is thin, with parameters, ready to be a job. fstk new job NAME adds one to the project: a notebook and its
-    description.
+    description. fstk new bundle [NAME] describes the notebooks that are there, by name, as one job.
     """
-    if template == "job":
+    if template in ("job", "bundle"):
         from fstk.verbs import init as projects
 
-        return projects.new_job(name)
+        return projects.new_job(name) if template == "job" else projects.new_bundle(name)
     from fstk.verbs.new import copy
 
     return copy(template, name)

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from databricks.bundles.jobs import Job
 
 from fstk.cli.app import run_command
 from fstk.errors import InvalidInput, UnknownTable
 from fstk.jobs.bundle import read_bundle
+from fstk.jobs.plan import plan_run
 from fstk.settings import root
+from tests.jobs.conftest import notebook
 
 INIT = "fstk init mine"
 MADE = {
@@ -59,7 +62,9 @@ def test_a_job_is_added_and_no_name_is_taken_twice(here: Path, monkeypatch: pyte
         run_command(["new", "job", "weekly"])
     run_command(["init"])
     run_command(["new", "job", "weekly"])
-    assert sorted(read_bundle(here / "databricks.yml")) == ["features", "weekly"]
+    jobs = read_bundle(here / "databricks.yml")
+    assert sorted(jobs) == ["features", "weekly"]
+    assert jobs["weekly"].parameters == {"as_of": "2024-04-01"}, "what a notebook declares besides is edited there"
     for name in ("weekly", "features"):
         with pytest.raises(InvalidInput, match=f"there is a job {name} already"):
             run_command(["new", "job", name])
@@ -68,6 +73,41 @@ def test_a_job_is_added_and_no_name_is_taken_twice(here: Path, monkeypatch: pyte
     (here / "resources" / "other.yml").write_text((here / "resources" / "weekly.yml").read_text())
     with pytest.raises(InvalidInput, match=r"other.yml|weekly.yml: there is a job weekly already"):
         read_bundle(here / "databricks.yml")
+
+
+def test_a_bundle_is_written_of_the_notebooks_that_are_there(here: Path) -> None:
+    declared = 'from datetime import date\nas_of: date = "2024-04-01"\n'
+    notebook(here / "notebooks" / "20 train.ipynb", declaration=f"{declared}limit: int | None = None\nsteps: int = 9")
+    notebook(
+        here / "notebooks" / "10_build.ipynb", declaration=f"{declared}full: bool = True\nsteps: int = 7\nkey: str"
+    )
+    made = run_command(["new", "bundle", "churn"])
+    assert "made: databricks.yml, resources/churn.yml" in repr(made)
+    job = read_bundle(here / "databricks.yml")["churn"]
+    assert job.parameters == {"as_of": "2024-04-01", "full": "true", "key": "", "limit": ""}
+    assert [(task.key, task.depends_on) for task in job.tasks] == [("10_build", ()), ("20_train", ("10_build",))]
+    build, train = (task.parameters for task in plan_run("churn", {"key": "k"}, here).tasks)
+    assert build == {"as_of": "2024-04-01", "full": True, "steps": 7, "key": "k"}
+    assert train == {"as_of": "2024-04-01", "limit": None, "steps": 9}
+    written = yaml.safe_load((here / "resources" / "churn.yml").read_text())["resources"]["jobs"]["churn"]
+    assert written["tasks"][1]["notebook_task"]["base_parameters"]["steps"] == "9"
+    assert Job.from_dict(written).as_dict() == written
+    assert yaml.safe_load((here / "databricks.yml").read_text())["bundle"]["name"] == "churn"
+    before = {path: path.read_bytes() for path in here.rglob("*.yml")}
+    with pytest.raises(InvalidInput, match=r"databricks.yml is there already\. Nothing was written\."):
+        run_command(["new", "bundle", "other"])
+    assert {path: path.read_bytes() for path in here.rglob("*.yml")} == before
+
+
+@pytest.mark.parametrize(
+    ("notebooks", "message"), [((), "there is no notebook in"), (("a b", "a_b"), "would be the task a_b")]
+)
+def test_what_makes_no_bundle_writes_nothing(here: Path, notebooks: tuple[str, ...], message: str) -> None:
+    for name in notebooks:
+        notebook(here / f"{name}.ipynb")
+    with pytest.raises(InvalidInput, match=message):
+        run_command(["new", "bundle"])
+    assert not [*here.rglob("*.yml")]
 
 
 def test_what_was_not_found_says_where_it_was_looked_for(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
