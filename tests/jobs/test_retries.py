@@ -82,7 +82,8 @@ def test_what_failed_is_tried_again_as_often_as_the_bundle_says(status: Status) 
     assert attempts(Retries(), status) == [status]
     assert attempts(Retries(2), status, status, status) == [status] * 3
     assert attempts(Retries(2), status, "succeeded") == [status, "succeeded"]
-    assert attempts(Retries(-1), *[status] * 50, "succeeded") == [*[status] * 50, "succeeded"]
+    many: list[Status] = [status] * 50
+    assert attempts(Retries(-1), *many, "succeeded") == [*many, "succeeded"]
 
 
 def test_a_gate_a_stop_and_a_time_out_are_not_tried_again_but_a_time_out_where_it_is_asked() -> None:
