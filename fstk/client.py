@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,9 @@ from fstk.training.feature_spec import FeatureSpec
 from fstk.training.functions import FeatureFunction
 from fstk.training.spec import FeatureLookup
 from fstk.training.training_set import TrainingSet, create_training_set
+from fstk.windows.calendar import Calendar
 from fstk.windows.features import WindowedFeatures
+from fstk.windows.recorded import on_calendar
 from fstk.windows.run import engine_for
 from fstk.windows.spec import Points
 from fstk.windows.spine import Spine, labels_of
@@ -547,6 +549,41 @@ class FeatureEngineeringClient:
         return create_training_set(
             df, feature_lookups, label, exclude_columns, catalog=self._catalog, session=self._session, as_known=as_known
         )
+
+    def compute_features(
+        self, *, name: str, start: date, end: date, every: str | int | timedelta = "1d", zone: str | None = None
+    ) -> DataFrame:
+        """Return rows of a feature table on a calendar, computed again by the definitions that are recorded with it: a
+        range that is to be filled or looked at, where what declared the features is not at hand. What is declared needs
+        none: ``WindowedFeatures.compute(Calendar(…))``. Nothing is written; :meth:`write_table` takes the frame.
+
+        Args:
+            name: the feature table's. Its features are of one ``WindowedFeatures`` over a table, which is read at its
+                newest version; a feature without a definition is left out.
+            start, end, every, zone: the instants, as a :class:`Calendar` takes them.
+
+        Returns:
+            A Spark DataFrame: the table's keys, its time and those features, a row for each instant and each entity
+            with an event before it. Nothing runs before it is used.
+
+        Raises:
+            UnknownTable: there is none of that name, or its source is gone. InvalidInput: no definition is recorded,
+                or they are of several declarations. NaiveDatetime, UnknownName, InvalidInput: as a Calendar.
+
+        >>> from datetime import date
+        >>> visits = pd.DataFrame({"customer_id": [1, 1, 2], "at": at})
+        >>> _ = fe.create_source(name="shop.visits", df=visits, event_time="at", entity="customer_id")
+        >>> features = WindowedFeatures("shop.visits", "customer_id", "at", [Aggregate("count(*)", name="n")], ["7d"])
+        >>> made = features.compute(Calendar(date(2024, 1, 4), date(2024, 1, 6)), timestamp="as_of")
+        >>> _ = fe.create_table(name="shop.n", primary_keys="customer_id", timeseries_column="as_of", df=made)
+        >>> later = fe.compute_features(name="shop.n", start=date(2024, 1, 10), end=date(2024, 1, 12))
+        >>> sorted((row.customer_id, row.as_of.day, row.n_7d) for row in later.collect())
+        [(1, 10, 2), (1, 11, 1), (2, 10, 1), (2, 11, 1)]
+        >>> fe.write_table(name="shop.n", df=later).inserted
+        4
+        """
+        calendar = Calendar(start, end, every, zone)
+        return on_calendar(self._catalog.get(name), calendar, session_for(session=self._session))
 
     def create_feature_spec(
         self,

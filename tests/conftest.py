@@ -90,15 +90,19 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session.stop()
 
 
+def served_port(session: SparkSession) -> int:
+    """The port at which the JVM of a session with :data:`SERVING` is a Spark Connect server."""
+    assert session.sparkContext._jvm is not None
+    service = getattr(session.sparkContext._jvm, "org.apache.spark.sql.connect.service.SparkConnectService$")
+    return getattr(service, "MODULE$").localPort()
+
+
 @pytest.fixture(scope="session")
 def remote(spark: SparkSession) -> Iterator[SparkSession]:
     """A session over Spark Connect; not the one of ``fstk.connect()``, although one JVM serves both."""
     from fstk.engines.start import remote as remote_engine
 
-    assert spark.sparkContext._jvm is not None
-    service = getattr(spark.sparkContext._jvm, "org.apache.spark.sql.connect.service.SparkConnectService$")
-    port = getattr(service, "MODULE$").localPort()
-    session = remote_engine.start(settings.load(), {"url": f"sc://127.0.0.1:{port}"})
+    session = remote_engine.start(settings.load(), {"url": f"sc://127.0.0.1:{served_port(spark)}"})
     yield session
     session.stop()
 

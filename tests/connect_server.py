@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,14 +30,21 @@ logger.server.level = info
 
 
 @contextmanager
-def connect_server(folder: Path, python: str = sys.executable, **more: str) -> Iterator[str]:
+def connect_server(
+    folder: Path,
+    python: str = sys.executable,
+    *,
+    master: str = "local[2]",
+    environment: Mapping[str, str] | None = None,
+    **more: str,
+) -> Iterator[str]:
     """Start a server that logs into ``folder``; yield its ``sc://`` address; stop it by its process id.
 
-    ``python`` runs its workers; ``more`` are settings of Spark.
+    ``python`` runs its workers, ``master`` is where these are; ``more`` are settings of Spark.
     """
     logging = folder / "log4j2.properties"
     logging.write_text(_LOGGING)
-    conf = configuration(settings.load(), "local[2]", "fstk-test-server")
+    conf = configuration(settings.load(), master, "fstk-test-server")
     conf |= {
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": "0",
@@ -50,7 +57,7 @@ def connect_server(folder: Path, python: str = sys.executable, **more: str) -> I
     for name, value in conf.items():
         command += ["--conf", f"{name}={value}"]
     command += ["--class", _SERVER, "spark-internal"]
-    environment = os.environ | {"PYSPARK_PYTHON": python, "SPARK_NO_DAEMONIZE": "1"}
-    environment.pop("SPARK_REMOTE", None)
-    with server(command, r"server started at: .*:(\d+)", environment, folder) as port:
+    variables = os.environ | {"PYSPARK_PYTHON": python, "SPARK_NO_DAEMONIZE": "1"} | dict(environment or {})
+    variables.pop("SPARK_REMOTE", None)
+    with server(command, r"server started at: .*:(\d+)", variables, folder) as port:
         yield f"sc://127.0.0.1:{port}"

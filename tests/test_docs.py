@@ -26,7 +26,7 @@ from fstk.training.training_set import Explanation
 from tests.notebook.tables import write
 
 SPARK = {"create_table", "write_table", "read_table", "set_feature_table_tag", "delete_feature_table_tag"}
-SPARK |= {"connect", "log_model", "score_batch", "load_df", "prove", "sql"}
+SPARK |= {"compute_features", "connect", "log_model", "score_batch", "load_df", "prove", "sql"}
 """Names whose examples need a session."""
 
 

@@ -24,6 +24,10 @@ _ours: ContextVar[bool] = ContextVar("fstk_statement", default=False)
 _REFUSALS = {"AnalysisException", "ArithmeticException", "NumberFormatException", "DateTimeException"}
 
 
+_NO_PYTHON = (
+    "Spark's workers start no Python ({said}). Set PYSPARK_PYTHON, here or of the Connect server, to one that each of "
+    "them has, with fstk and of the version that runs here."
+)
 # How a condition begins, or, where none tells, what is found in class names and text; the error; its message.
 # First match wins. The text comes last because it holds what people wrote: a value, a column, a path.
 _ANSWERS: tuple[tuple[str | None, str | None, type[FstkError], str], ...] = (
@@ -34,6 +38,8 @@ _ANSWERS: tuple[tuple[str | None, str | None, type[FstkError], str], ...] = (
         "a Python worker of Spark was ended, most often for want of memory. A worker holds all rows of a key: let "
         "fewer run at once, for example connect(master='local[1]'), or give the machine more.",
     ),
+    (None, r'(?P<said>Cannot run program "[^"\n]+")', errors.EngineUnavailable, _NO_PYTHON),
+    (None, r"Error from python worker:\s+(?P<said>[^\n]+)", errors.EngineUnavailable, _NO_PYTHON),
     (
         r"DELTA_CONCURRENT_|DELTA_METADATA_CHANGED|DELTA_PROTOCOL_CHANGED",
         r"Concurrent(Append|DeleteRead|DeleteDelete|Transaction|Write|Modification)Exception|MetadataChangedException"
@@ -100,8 +106,8 @@ _ANSWERS: tuple[tuple[str | None, str | None, type[FstkError], str], ...] = (
         None,
         r"ModuleNotFoundError: No module named '(fstk|pyarrow|polars|numpy)\b",
         errors.EngineUnavailable,
-        "Spark's Python workers have no fstk. Install it where they run: pip install fstk on a server, the wheel as a "
-        "library of a Databricks cluster.",
+        "the Python of Spark's workers has no fstk. Install it there: pip install fstk on each machine of a cluster, "
+        "into the Python that PYSPARK_PYTHON names; the wheel as a library of a Databricks cluster.",
     ),
     (None, r"No space left on device", errors.Infrastructure, "the disk is full: {line}"),
     (
@@ -109,6 +115,15 @@ _ANSWERS: tuple[tuple[str | None, str | None, type[FstkError], str], ...] = (
         r"System memory \d+ must be at least",
         errors.EngineUnavailable,
         "the setting driver_memory (FSTK_DRIVER_MEMORY) is too small for Spark: {line} Set FSTK_DRIVER_MEMORY=1g.",
+    ),
+    (
+        None,
+        # By a thread of Spark's own, which nobody asked to.
+        r"it was stopped at:\s+org\.apache\.spark\.SparkContext\$\$anon|Master removed our application"
+        r"|All masters are unresponsive",
+        errors.EngineUnavailable,
+        "the cluster ended this application: its master does not answer, or no worker could start it. Their logs say "
+        "why; workers of a pip-installed Spark need SPARK_HOME and SPARK_SCALA_VERSION=2.13 in their environment.",
     ),
     (
         r"NO_ACTIVE_SESSION|INVALID_HANDLE\.SESSION",
@@ -232,8 +247,9 @@ def _answer(text: str, searched: str) -> tuple[type[FstkError], str] | None:
             if conditions is not None and re.match(conditions, found[1]):
                 return kind, message.format(line=first_line(text[found.end() :]))
     for _, texts, kind, message in _ANSWERS:
-        if texts is not None and re.search(texts, searched):
-            return kind, message.format(line=first_line(text))
+        told = None if texts is None else re.search(texts, searched)
+        if told is not None:
+            return kind, message.format(line=first_line(text), **told.groupdict())
     return None
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -12,11 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.columns.keys import pair_ids
-from fstk.columns.length import LIFETIME
 from fstk.engines.types import quoted_name
 from fstk.tables.definition import FeatureDefinition
 from fstk.windows.expression import Parsed
-from fstk.windows.features import WindowedFeatures
+from fstk.windows.recorded import declared
 from fstk.windows.spec import Aggregate
 
 _ENTITY = "__fstk_entity"
@@ -72,16 +69,8 @@ def computed(definition: FeatureDefinition, events: pa.Table, points: pa.Table) 
     >>> computed(FeatureDefinition("sum(amount)", "7d", ("id",), "at"), events, events.select(["id", "at"])).to_pylist()
     [None, 4.0]
     """
-    features = WindowedFeatures(
-        events,
-        definition.entity,
-        definition.timestamp,
-        [Aggregate(definition.expression, _NAME, **_among(definition.others, Aggregate))],
-        [None if definition.window == LIFETIME else definition.window],
-        closed=definition.closed,
-        **_among(definition.others, WindowedFeatures),
-    )
-    return features.to_arrow(points).column(features.columns[0])
+    made = declared({_NAME: definition}, events)
+    return made.features.to_arrow(points).column(made.columns[_NAME])
 
 
 def _counting(call: Parsed) -> str:
@@ -121,8 +110,3 @@ def _apart(
     points = pa.table({_ENTITY: pa.array(entities), definition.timestamp: times})
     alone = msgspec.structs.replace(definition, entity=(_ENTITY,))
     return computed(alone, events.append_column(_ENTITY, pa.array(of)), points)
-
-
-def _among(others: Mapping[str, Any], spec: type) -> dict[str, Any]:
-    known = {one.name for one in fields(spec)}
-    return {name: value for name, value in others.items() if name in known}

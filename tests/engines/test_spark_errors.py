@@ -106,6 +106,41 @@ def test_what_may_not_be_read_is_not_damaged(cause: str) -> None:
         raise PySparkException(f"{said}\nCaused by: java.io.FileNotFoundException: '(Permission denied)'")
 
 
+LOST = (
+    "An error occurred while calling o159.getResult.\n: org.apache.spark.SparkException: Exception thrown in "
+    "awaitResult: \n\tat org.apache.spark.util.ThreadUtils$.awaitResult(ThreadUtils.scala:359)\nCaused by: "
+    "org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 in stage 2.0 failed 4 times, most "
+    "recent failure: Lost task 0.3 in stage 2.0 (TID 5) (127.0.0.1 executor 1): "
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            LOST + 'java.io.IOException: Cannot run program "/opt/none/python": error=2, No such file or directory',
+            r'start no Python \(Cannot run program "/opt/none/python"\)\. Set PYSPARK_PYTHON',
+        ),
+        (
+            LOST + "org.apache.spark.SparkException: \nError from python worker:\n  python3: bad interpreter\n"
+            "org.apache.spark.SparkException: EOFException occurred while reading the port number from pyspark.daemon",
+            r"start no Python \(python3: bad interpreter\)\. Set PYSPARK_PYTHON",
+        ),
+        (
+            "An error occurred while calling None.org.apache.spark.sql.classic.SparkSession.\n: "
+            "java.lang.IllegalStateException: Cannot call methods on a stopped SparkContext.\n"
+            "This stopped SparkContext was created at:\n\norg.apache.spark.api.java.JavaSparkContext.<init>(J.scala:59)"
+            "\n\nAnd it was stopped at:\n\norg.apache.spark.SparkContext$$anon$3.run(SparkContext.scala:2295)\n",
+            r"the cluster ended this application: .*SPARK_HOME and SPARK_SCALA_VERSION=2\.13",
+        ),
+    ],
+)
+def test_workers_that_start_nothing(text: str, says: str) -> None:
+    with pytest.raises(EngineUnavailable, match=says) as error, translated():
+        raise PySparkException(text)
+    assert "fstk.connect()" not in _one_line(error)
+
+
 def test_workers_without_fstk(spark_engine: SparkEngine) -> None:
     def unpickled(_: pa.Table) -> pa.Table:
         raise ModuleNotFoundError("No module named 'fstk'")  # what a worker says that cannot load a kernel
