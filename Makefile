@@ -16,6 +16,7 @@ DONE := .venv/done
 PYTEST := $(BIN)/python -m pytest -q -n 3 --dist loadgroup --no-loadscope-reorder
 EXTRAS := spark,jobs,models,monitoring,notebook,redis,cosmos,postgres,keyvault,serving,demo,docs,dev
 BESIDE_DATABRICKS := duckdb pytest
+AIRFLOW := 'apache-airflow>=3.1,<4' apache-airflow-providers-papermill
 LOCK := $(BIN)/uv pip compile -q --universal --no-annotate --custom-compile-command 'make lock'
 comma := ,
 APT := DEBIAN_FRONTEND=noninteractive flock /tmp/fstk-apt.lock apt-get -qq -o DPkg::Lock::Timeout=120
@@ -52,7 +53,7 @@ test: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/redis $(DO
 test-databricks: setup $(DONE)/databricks  ## every contract case, and a write, through the real databricks-connect
 	@$(BIN)/python -m pytest -q -rs tests/engines/test_databricks.py
 
-test-nightly: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/redis $(DONE)/cosmos $(DONE)/databricks  ## the same, with every Spark test over Connect, too, and Spark's own compiler
+test-nightly: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/redis $(DONE)/cosmos $(DONE)/databricks $(DONE)/airflow  ## the same, with every Spark test over Connect, too, and Spark's own compiler
 	@export FSTK_TEST_COMPILED=1
 	$(call beside_lint)
 
@@ -70,9 +71,10 @@ faults: setup $(DONE)/postgres $(DONE)/redis $(DONE)/cosmos  ## kills, full disk
 lock: $(DONE)/python  ## the exact versions that set-up installs, from pyproject.toml
 	@$(LOCK) --python-version 3.11 --extra $(subst $(comma), --extra ,$(EXTRAS)) pyproject.toml -o requirements.lock
 	printf '%s\n' $(BESIDE_DATABRICKS) | $(LOCK) --python-version 3.12 --extra databricks pyproject.toml - -o requirements-databricks.lock
+	printf '%s\n' $(AIRFLOW) | $(LOCK) --python-version 3.11 - -o requirements-airflow.lock
 
 clean:  ## forget the environment; warehouse and runs stay
-	rm -rf .venv .venv-databricks
+	rm -rf .venv .venv-databricks .venv-airflow
 
 .PHONY: lint
 lint: $(DONE)/packages $(DONE)/pyright
@@ -156,4 +158,11 @@ $(DONE)/databricks: $(DONE)/packages pyproject.toml requirements-databricks.lock
 		$(BIN)/uv pip install -q --compile-bytecode --python .venv-databricks/bin/python $$held \
 			|| .venv-databricks/bin/python -m pip install -q $$held
 	fi
+	touch $@
+
+# Airflow pins hundreds of packages: the template's DAG is parsed in an environment of its own, only nightly.
+$(DONE)/airflow: $(DONE)/python requirements-airflow.lock
+	@$(BIN)/python -m venv .venv-airflow
+	$(BIN)/uv pip install -q --python .venv-airflow/bin/python -r requirements-airflow.lock \
+		|| .venv-airflow/bin/python -m pip install -q -r requirements-airflow.lock
 	touch $@
