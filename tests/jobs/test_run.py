@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from fstk.cli.app import run_command
 from fstk.errors import JobFailed
@@ -228,6 +230,28 @@ def test_the_kernel_is_this_environments_whatever_is_registered(
     project.notebook("sub/n.ipynb", "import os, sys\nprint(sys.executable, os.getcwd())")
     run_job("sub/n.ipynb")
     assert printed(project.executed("sub/n", "n")).split() == [sys.executable, str(project.root)]
+
+
+def test_a_job_notebook_runs_unchanged_in_a_kernel_of_any_name(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "python_on_the_cluster"  # as packages of remote kernels register theirs
+    registered = project.root / "jupyter" / "kernels" / name
+    registered.mkdir(parents=True)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Python on the cluster", "language": "python"}
+    (registered / "kernel.json").write_text(json.dumps(spec | {"env": {"WHERE": "the cluster"}}))
+    monkeypatch.setenv("JUPYTER_PATH", str(project.root / "jupyter"))
+    shows = "import os\nprint(os.environ.get('WHERE'), job.as_of)"
+    path = project.notebook("n.ipynb", shows, declaration='from datetime import date\nas_of: date = "2024-04-01"')
+    content = json.loads(path.read_text())
+    content["metadata"]["kernelspec"] = {"name": name, "display_name": spec["display_name"], "language": "python"}
+    path.write_text(json.dumps(content))
+    there = nbformat.read(path, as_version=4)
+    NotebookClient(there, timeout=60).execute()
+    assert printed([cell for cell in there.cells if cell.cell_type == "code"]) == "the cluster 2024-04-01\n"
+    run_job("n.ipynb")
+    assert printed(project.executed("n", "n")) == "None 2024-04-01\n", "fstk run has a kernel of its own"
 
 
 def test_a_process_that_a_cell_starts_is_not_the_run(project: Project) -> None:
