@@ -147,6 +147,24 @@ def test_databricks_own_models_hold_every_job_task_for_task(tmp_path: Path) -> N
                 Job.from_dict(written | wrong)
 
 
+def test_a_job_on_serverless_compute_is_the_same_job_here(project: Project, job_file: Callable[[str], Path]) -> None:
+    project.notebook("nb/a.ipynb", declaration="n: int = 1")
+    [written] = yaml.safe_load(bundle(task("a", n="{{job.parameters.n}}")))["resources"]["jobs"].values()
+    written["parameters"] = [{"name": "n", "default": "7"}]
+    written["environments"] = [
+        {"environment_key": "fstk", "spec": {"environment_version": "4", "dependencies": ["fstk"]}}
+    ]
+    written["tasks"][0]["environment_key"] = "fstk"
+    written["schedule"] = {"quartz_cron_expression": "0 0 4 * * ?", "timezone_id": "UTC", "pause_status": "PAUSED"}
+    del written["tasks"][0]["depends_on"]  # there are none, which their models leave out
+    assert Job.from_dict(written).as_dict() == written
+    with pytest.raises(ValueError, match="environment_kex"):
+        Job.from_dict(written | {"environments": [{"environment_kex": "fstk"}]})
+    job_file(yaml.safe_dump({"resources": {"jobs": {"j": written}}}))
+    assert [dict(one.parameters) for one in plan_run("j", {}, project.root).tasks] == [{"n": 7}]
+    assert [dict(one.parameters) for one in plan_run("j", {"n": "8"}, project.root).tasks] == [{"n": 8}]
+
+
 def test_a_notebook_and_a_job_of_one_name_keep_their_records_apart(
     project: Project, job_file: Callable[[str], Path]
 ) -> None:
