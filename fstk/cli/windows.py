@@ -23,7 +23,7 @@ def windows(
         Option(help="Which ends belong to a window; left does not see its own instant."),
     ] = "left",
     calendar: Annotated[
-        str | None, Option(metavar="START,END,EVERY", help="Features on a calendar, as 1997-01-08,1998-04-01,7d.")
+        str | None, Option(metavar="START,END,EVERY", help="Features on a calendar, as 1997-01-08,today,7d.")
     ] = None,
     zone: Annotated[
         str | None, Option(metavar="ZONE", help="The calendar's days, weeks or months are of it, as Europe/London.")
