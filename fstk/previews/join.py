@@ -132,7 +132,7 @@ class TrainingSetPreview(Stacked):
         left_out = [(name, "left out", *[None] * (6 if measure else 2)) for name in self.joined.plan.exclude_columns]
         powers = (f"{measure} now", "newest", "earlier", "bits") if measure else ()
         notes = [_NO_TIME_TELLS] if measure else []
-        return Sheet("", ("input", "from", *powers, "null: no row", "null: in its row"), [*rows, *left_out], notes)
+        return Sheet("", ("input", "from", *powers, "no row", "null"), [*rows, *left_out], notes)
 
     def _from(self, one: Input) -> str:
         if one.table is not None:

@@ -10,7 +10,8 @@ import msgspec
 
 from fstk.columns.length import in_words
 
-_ALIGN = "align"  # an argument of WindowedFeatures that moves the end of its windows
+ALIGN = "align"
+"""The argument of ``WindowedFeatures``, among ``others``, that moves the end of its windows."""
 _QUOTED = re.compile(r"('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`)")
 
 
@@ -65,7 +66,7 @@ class FeatureDefinition(msgspec.Struct, frozen=True):
     def words(self, time: str) -> str:
         """Return what is computed; ``time`` is the table's: ``sum(amount) over the 30 days before as_of``."""
         others = dict(self.others)
-        align = others.pop(_ALIGN, None)
+        align = others.pop(ALIGN, None)
         time = time if align is None else f"the start of {time}'s {align}"
         side = f"before {time}" if self.closed == "left" else f"up to and including {time}"
         further = "".join(f", {name}={value}" for name, value in sorted(others.items()))

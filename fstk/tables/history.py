@@ -114,6 +114,11 @@ def cell_text(text: str) -> str:
     return _PASSWORD.sub(r"\1…@", text.rstrip("\n"))[:_LONGEST_CELL]
 
 
+def text_of(versions: Iterable[Version], cell: str | None) -> str | None:
+    """Return the text of the notebook cell of a hash, as the version tells that it wrote first; None: none tells."""
+    return next((one.text for one in versions if one.text is not None and one.cell == cell), None)
+
+
 def cell_hash(text: str) -> str:
     """Return the name by which a cell is known again: the beginning of its text's SHA-256."""
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH]

@@ -22,6 +22,8 @@ class Difference:
     examples: tuple[str, ...]
 
     def __str__(self) -> str:
+        if self.rows == 0:
+            return "none of these rows is in the table yet, so no value could be compared"
         such = f", such as {' · '.join(self.examples)}" if self.examples else ""
         return f"{self.differing:,} of {self.rows:,} rows differ ({share(self.differing, self.rows)}){such}"
 

@@ -16,7 +16,7 @@ from fstk.engines.types import TIME_TYPES, arrow_type, spark_type
 from fstk.errors import InvalidInput, InvalidName, UnknownColumn, UnsupportedType, nearest
 from fstk.matrix import MANY, Place, aggregate_name, matrix, on_request
 from fstk.tables.definition import Definitions, origins
-from fstk.tables.history import Version, definitions_at
+from fstk.tables.history import Version, definitions_at, text_of
 from fstk.tables.report import WriteReport
 from fstk.warehouse import table_name
 
@@ -38,6 +38,7 @@ _TAKEN = re.compile(
 # Readers refuse longer names in the log for good.
 _LONGEST_NAME = 255
 _LONGEST_TEXT = 100_000
+_LINES = 12  # of a cell that made features
 _VERSIONS = 3  # of which it is shown what wrote them
 
 
@@ -148,6 +149,7 @@ class FeatureTable(Stacked, TableDefinition):
         written = [f"v{one.version} by {one.writer}" for one in self.versions if one.run or one.cell]
         if written:
             notes.append(f"written: {', '.join(written[:_VERSIONS])}{', …' if len(written) > _VERSIONS else ''}")
+        notes += self._made_by_cell(defined)
         if not self.written_by_fstk:
             notes.append("also written by others than fstk: its keys may repeat")
         if self.location:
@@ -158,6 +160,17 @@ class FeatureTable(Stacked, TableDefinition):
             [(*row, _words(defined, row[0], time)) if defined else row for row in self._columns()],
             notes,
         )
+
+    def _made_by_cell(self, defined: Definitions) -> list[str]:
+        """Return the beginning of the notebook cell that last wrote rows, if it made features without a definition."""
+        others = [name for name in self.features if name not in defined]
+        cell = next((one.cell for one in self.versions if one.rows), None)
+        text = text_of(self.versions, cell)
+        if text is None or not others:
+            return []
+        lines = text.strip().splitlines()
+        more = [f"… {plural(len(lines) - _LINES, 'more line')}"] if len(lines) > _LINES else []
+        return [f"{', '.join(others)}: as made by cell {cell}", *(f"  {line}" for line in lines[:_LINES]), *more]
 
 
 def _words(defined: Definitions, column: str, time: str) -> str:

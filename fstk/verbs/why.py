@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.columns.instants import given
+from fstk.columns.instants import add_months, aligned, given, microseconds
+from fstk.columns.instants import instant as time_of
 from fstk.columns.length import LIFETIME, read_window
 from fstk.display import Displayed, Sheet, Stacked, instant, key_text, plural
 from fstk.engines.base import CHANGE_TYPE, COMMIT_VERSION, WRITTEN
@@ -19,8 +21,8 @@ from fstk.errors import InvalidInput, UnknownColumn, UnknownName, nearest
 from fstk.previews.pictures import moments
 from fstk.previews.timeline import Timeline
 from fstk.tables.configured import open_catalog
-from fstk.tables.definition import FeatureDefinition
-from fstk.tables.history import Version, definitions_at
+from fstk.tables.definition import ALIGN, FeatureDefinition
+from fstk.tables.history import Version, definitions_at, text_of
 from fstk.tables.spec import FeatureTable
 from fstk.verbs.explain import key_values, rows_of
 from fstk.verbs.windows import moment
@@ -112,7 +114,6 @@ def _traced(
     point = row.select([*entity, table.timeseries_column]).rename_columns([*entity.values(), definition.timestamp])
     found = trace(definition, events, point)
     made = found.events.sort_by(definition.timestamp)
-    micros = None if definition.window == LIFETIME else read_window(definition.window, "window").micros
     picture = Timeline.of(
         entity=place.partition(" of ")[2].rpartition(" at ")[0],
         at=when,
@@ -121,7 +122,7 @@ def _traced(
         times=[when],
         used=when,
         events=moments(made, definition.timestamp),
-        lookback=None if micros is None else timedelta(microseconds=micros),
+        lookback=_reach(definition, when, made),
         called="point",
     )
     written = f" · v{writer.version}{f' by {writer.writer}' if writer.writer else ''}"
@@ -135,6 +136,18 @@ def _traced(
         picture,
         definition.entity,
     )
+
+
+def _reach(definition: FeatureDefinition, when: datetime, made: pa.Table) -> timedelta | None:
+    """Return how far before its point a window begins; one of all time at the first of the events that it holds."""
+    if definition.window == LIFETIME:
+        times = moments(made, definition.timestamp)
+        return when - min(times) if times else None
+    length, align = read_window(definition.window, "window"), definition.others.get(ALIGN)
+    end = np.array([microseconds(when)])
+    end = end if align is None else aligned(end, align)
+    start = add_months(end, -length.months) if length.months is not None else end - (length.micros or 0)
+    return when - time_of(int(start[0]))
 
 
 def _row(table: FeatureTable, key: str, at: str | None) -> tuple[pa.Table, datetime]:
@@ -167,7 +180,7 @@ def _writer(table: FeatureTable, row: pa.Table) -> Version:
 
 
 def _by_cell(table: FeatureTable, place: str, writer: Version) -> WrittenByCell:
-    text = next((one.text for one in table.versions if one.text is not None and one.cell == writer.cell), None)
+    text = text_of(table.versions, writer.cell)
     if text is None:
         raise InvalidInput(
             f"{place}: how it was computed is not recorded; v{writer.version} was not written with windowed features, "

@@ -15,9 +15,11 @@ from pathlib import Path
 import deltalake
 import duckdb
 import nbformat
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from fstk.verbs.why import Why, why
 from tests.browser.lab import CELLS, Notebook, chromium, jupyterlab, new_page
 from tests.conftest import SERVED
 
@@ -125,6 +127,23 @@ def test_the_features_are_those_that_duckdb_counts(project: Path, first: str) ->
         """
     ).fetchone()
     assert different == (0,)
+
+
+@pytest.mark.parametrize("cells", [100, pytest.param(1_000, marks=pytest.mark.nightly)])
+def test_random_values_come_down_to_their_purchases_bit_for_bit(
+    project: Path, first: str, monkeypatch: pytest.MonkeyPatch, cells: int
+) -> None:
+    name = "feature_store.customer_features"
+    monkeypatch.setenv("FSTK_WAREHOUSE", str(project / "fstk-warehouse"))
+    rows = deltalake.DeltaTable(str(project / "fstk-warehouse" / name.replace(".", "/"))).to_pyarrow_table()
+    chance = np.random.default_rng(cells)
+    for place in chance.choice(rows.num_rows, cells, replace=False):
+        row = rows.slice(place, 1).to_pylist()[0]
+        feature = chance.choice(rows.column_names[2:])
+        found = why(name, feature, str(row["customer_id"]), row["as_of"].isoformat())
+        assert isinstance(found, Why)
+        assert found.equal, found
+        assert found.stored.as_py() == row[feature]
 
 
 def test_each_record_names_what_was_read_and_written(project: Path, first: str) -> None:

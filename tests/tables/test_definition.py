@@ -16,6 +16,7 @@ from fstk.engines.connect import direct
 from fstk.engines.notes import notes_of
 from fstk.tables.definition import FeatureDefinition, read_all, redefined
 from fstk.tables.history import Told, Version, commit_mark, definitions_at, read_history
+from fstk.tables.redefinition import Difference
 from fstk.windows.features import WindowedFeatures
 from fstk.windows.spec import Aggregate
 
@@ -166,3 +167,8 @@ def test_what_is_computed_carries_its_definition_through_selections() -> None:
     assert found == {"spend_lifetime": lifetime, "spend_7d": week}
     assert notes_of(direct().noted(rows, {"bought_at": "x"})) == {"bought_at": "x"}
     assert notes_of(pa.table({"spend_7d": rows["spend_7d"]})) == {}
+
+
+def test_no_row_to_compare_is_no_share_of_rows() -> None:
+    assert str(Difference(0, 0, ())) == "none of these rows is in the table yet, so no value could be compared"
+    assert str(Difference(2, 1, ("17 at 1998-03-25: 4.0 → 8.0",))).startswith("1 of 2 rows differ (50.0 %), such as 17")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -10,7 +11,10 @@ import pyarrow.compute as pc
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from fstk import Aggregate, WindowedFeatures
+from fstk.engines.notes import notes_of
 from fstk.errors import InvalidInput, UnknownColumn, UnknownName, UnknownTable
+from fstk.tables.definition import FeatureDefinition
 from tests.notebook.cells import refused, result, shown
 from tests.notebook.tables import DAY, INSTANT, SPEND, START, defined, purchases, spend, write, write_defined
 
@@ -91,7 +95,40 @@ def test_a_feature_made_otherwise_tells_its_cell(shell: InteractiveShell, filled
         "rows = events.groupby('customer_id')",
         "fe.write_table(…)",
     ]
-    assert "written: v0 by cell 3f2a9c1e" in shown(shell, "%fstk show shop.hand")
+    text = shown(shell, "%fstk show shop.hand")
+    assert "written: v0 by cell 3f2a9c1e" in text
+    assert "txn_count_30d, total_spend_30d: as made by cell 3f2a9c1e\n  rows = events.groupby('customer_id')\n" in text
+    assert "as made by cell" not in shown(shell, "%fstk show feature_store.customer_features")
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "window", "align", "days"),
+    [
+        (Aggregate("sum(amount) / count(*)", name="x"), "7d", None, 7),
+        (Aggregate("sum(amount)", name="x", group_by="quantity"), "30d", None, 30),
+        (Aggregate("sum(amount)", name="x"), "1mo", None, 31),
+        (Aggregate("sum(amount)", name="x"), None, None, 39),  # from the first purchase on
+        (Aggregate("sum(amount)", name="x"), "30d", "month", 38),  # from the first of February
+        (Aggregate("sum(amount)", name="x"), "1mo", "week", 37),
+    ],
+    ids=["expression", "grouped", "month", "all time", "aligned", "a month aligned"],
+)
+def test_a_window_of_any_kind_is_recomputed_and_drawn(
+    shell: InteractiveShell, filled: Path, aggregate: Aggregate, window: str | None, align: Any, days: int
+) -> None:
+    features = WindowedFeatures(purchases(), "customer_id", "purchased_at", [aggregate], [window], align=align)
+    points = pa.table({"customer_id": [1], "purchased_at": pa.array([START + 39 * DAY], INSTANT)})
+    made = features.to_arrow(points)
+    own = {name: msgspec.structs.replace(FeatureDefinition.from_json(one), source="transactions", source_version=0)
+           for name, one in notes_of(made).items()}  # fmt: skip
+    rows = made.rename_columns(["customer_id", "as_of", *own])
+    write(filled / "shop" / "kinds", rows, defined(0, **own), **KEYS)
+    (column,) = own
+    found = result(shell, f"%fstk why shop.kinds {column} --key 1")
+    assert found.equal
+    assert found.picture.lookback == days * DAY
+    assert len(found.picture.events) == found.rows.num_rows
+    assert "equal, bit for bit" in repr(found)
 
 
 @pytest.mark.parametrize(
