@@ -67,7 +67,7 @@ class JoinPreview(Panel):
             "labels": choice("Labels", [*frames_in(self._namespace), *local_names()], labels),
             "label": choice("To predict", [_NONE, *([label] if label else [])], label),
             "at": choice("Time", [_NONE, *([at] if at else [])], at),
-            "table": choice("Feature table", []),
+            "table": choice("Table", []),
             "features": several("Features", []),
             "within": ipywidgets.Combobox(
                 description="Look-back", options=_LOOKBACKS, placeholder="of any age", continuous_update=False

@@ -104,7 +104,8 @@ class Panel(metaclass=_Panel):
         for control in controls.values():
             control.style = _NAMES if hasattr(control.style, "description_width") else control.style
         lines = [[_with_chosen(controls[name]) for name in row] for row in rows]
-        lines[-1] += [self.toggle, self.status]
+        bars = [one for one in lines[-1] if isinstance(one, ipywidgets.IntProgress)]
+        lines[-1] = [*(one for one in lines[-1] if one not in bars), self.toggle, *bars, self.status]
         head = ipywidgets.HTML(f"{_STYLE}<strong>{html.escape(heading)}</strong>")
         boxes = [ipywidgets.HBox(line, layout=_ROW) for line in lines]
         self.box = ipywidgets.VBox([head, *boxes, self.error, self.code, self.result])
