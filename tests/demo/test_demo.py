@@ -225,7 +225,7 @@ def test_the_model_answers_over_http_as_readme_says(project: Path, first: str) -
         timeout=600,
         check=False,
     )
-    assert re.search(r'\{"predictions":\[-?0\.\d+\]\}', done.stdout), done.stdout + done.stderr
+    assert re.search(r'\{"predictions":\[\[0\.\d+,0\.\d+\]\]\}', done.stdout), done.stdout + done.stderr
 
 
 def test_job_notebooks_run_under_nbmake_with_their_defaults(project: Path, first: str, served: dict[str, str]) -> None:
