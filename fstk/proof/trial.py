@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -25,6 +25,7 @@ from fstk.training.plan import plan_training_set
 from fstk.training.resolve import Join
 from fstk.training.spec import FeatureLookup
 
+_BEFORE, _AFTER = 8, 4  # events that are drawn on each side of a label
 _QUANTILES = (0.5, 0.85)  # of the labels' instants: where the source is cut in two
 
 Made = Mapping[str, pa.Table]
@@ -169,16 +170,16 @@ def _leak(
     source, place = _guilty_row(label, at, join, trial, rewritten)
     first, last = span(trial.sources[source])
     events = first[_of_entity(label, join, trial.entities[source], trial.sources[source])] if len(first) else first
+    act, seen = str(rewritten[source].acts[place]), int(first[place] if first[place] > cut else last[place])
     picture = Timeline.of(
         entity=entity,
         at=moment(at),
         lookup=f"{found.table}.{found.feature}",
-        status="changed with the future",
+        status="changed",
         times=[moment(at)],
         used=moment(at),
-        events=[moment(int(one)) for one in np.unique(events)],
     )
-    act, seen = str(rewritten[source].acts[place]), int(first[place] if first[place] > cut else last[place])
+    picture = replace(picture, events=tuple(moment(int(one)) for one in _about(events, at, seen)))
     return Leak(
         f"{found.table}.{found.feature}",
         entity,
@@ -191,6 +192,13 @@ def _leak(
         found.labels,
         picture,
     )
+
+
+def _about(events: np.ndarray, at: int, seen: int) -> np.ndarray:
+    """Return the instants of events that are drawn about a label: the nearest before and after it, and the one seen."""
+    events = np.unique(events[events > np.iinfo(np.int64).min])  # the others have no time
+    place = int(np.searchsorted(events, at, side="right"))
+    return np.union1d(events[max(place - _BEFORE, 0) : place + _AFTER], [seen])
 
 
 def _guilty_row(

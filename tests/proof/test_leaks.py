@@ -150,6 +150,8 @@ def test_a_leak_at_the_time_of_events_is_named_and_nothing_else(leak: str) -> No
     assert one.feature == "made.leak"
     assert one.source_at > one.at
     assert one.entity.startswith("k ")
+    assert one.source_at in one.picture.events
+    assert sum(at < one.at for at in one.picture.events) > 1
 
 
 def known_late(source: pa.Table) -> pa.Table:
