@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 
 from fstk import settings
 from fstk.client import FeatureEngineeringClient
 from fstk.demo import cdnow
 from fstk.display import Displayed, Sheet, short_path
-from fstk.errors import InvalidInput
+from fstk.errors import InvalidInput, UnknownTable
 from fstk.jobs.runner import JobRun, run_job
 from fstk.online.reader import OnlineRows
 from fstk.sources.load import create_source
 from fstk.tables.configured import local_table
+from fstk.tables.spec import FeatureTable
+from fstk.windows.calendar import Calendar
+from fstk.windows.features import WindowedFeatures
+from fstk.windows.spec import Aggregate
 
 TABLE = "transactions"
 """Name of the purchases in the warehouse."""
@@ -66,3 +72,16 @@ def load() -> bool:
         return False
     create_source(TABLE, df=cdnow.purchases(), event_time="purchased_at", entity="customer_id")
     return True
+
+
+def example(name: str) -> FeatureTable:
+    """Return the feature table ``name``; where there is none, it is made of the purchases, for a template to begin
+    with."""
+    load()
+    fe = FeatureEngineeringClient()
+    with suppress(UnknownTable):
+        return fe.get_table(name=name)
+    aggregates = [Aggregate("count(*)", name="txn_count"), Aggregate("sum(amount)", name="total_spend")]
+    features = WindowedFeatures(TABLE, "customer_id", "purchased_at", aggregates, windows=["30d", "90d"])
+    weekly = Calendar(date(1997, 2, 1), date(1998, 4, 1), every="7d")
+    return fe.create_table(name=name, features=features, points=weekly)
