@@ -25,11 +25,12 @@ def postgres_audit(postgres: Server, schema: str) -> Iterator[Noted]:
     """Let a trigger note every change of a row; a deadlock is a wrong one."""
     name = sql.Identifier(schema, "audit")
     note = sql.Identifier(schema, "note")
+    postgres.admin(sql.SQL("DROP TABLE IF EXISTS {}").format(name))  # of a race before
     postgres.admin(sql.SQL("CREATE TABLE {} (what text)").format(name))
     postgres.admin(
         sql.SQL(
             """
-            CREATE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+            CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
             BEGIN
                 IF NEW.value IS NULL THEN
                     IF TG_OP = 'UPDATE' AND OLD.value IS NOT NULL THEN
@@ -54,7 +55,7 @@ def postgres_audit(postgres: Server, schema: str) -> Iterator[Noted]:
             """
         ).format(note, *[name] * 7)
     )
-    trigger = "CREATE TRIGGER audit AFTER INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION {}()"
+    trigger = "CREATE OR REPLACE TRIGGER audit AFTER INSERT OR UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION {}()"
     postgres.admin(sql.SQL(trigger).format(sql.Identifier(schema, "fstk_rows"), note))
 
     def noted() -> tuple[int, int, int]:
