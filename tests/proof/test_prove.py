@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -16,6 +17,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from fstk.cli.app import run_command
 from fstk.errors import GateRefused, InvalidInput, UnknownColumn, UnknownTable
 from fstk.proof.report import Proof
+from fstk.tables import local
 from tests.notebook.tables import DAY, INSTANT, START, write
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +27,10 @@ rows = pandas.concat([
     for point in pandas.date_range("1997-01-15", "1997-04-01", freq="15D", tz="UTC")
 ]).reset_index()
 fe.create_table(name="made.honest", primary_keys=["k"], timeseries_column="as_of", df=rows)
+known = fe.create_training_set(
+    df=rows[["k", "as_of"]], as_known=True,
+    feature_lookups=[fstk.FeatureLookup("known.level", "k", timestamp_lookup_key="as_of")])
+fe.create_table(name="made.known", primary_keys=["k"], timeseries_column="as_of", df=known.to_pandas())
 """
 LEAKY = """
 ordered = events.sort_values(["k", "at"])
@@ -79,6 +85,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         }
     )
     write(tmp_path / "warehouse" / "default" / "events", events)
+    write_known(tmp_path / "warehouse" / "known" / "level", rng)
     for name, cell in (("honest", HONEST), ("leaky", LEAKY), ("broken", "raise ValueError('as it is')"), ("idle", "")):
         notebook = new_notebook(cells=[new_code_cell(READ), new_code_cell(cell)])
         nbformat.write(notebook, tmp_path / f"{name}.ipynb")
@@ -86,6 +93,25 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             (tmp_path / "notebooks").mkdir()
             nbformat.write(notebook, tmp_path / "notebooks" / "10_build_features.ipynb")
     return tmp_path
+
+
+def write_known(folder: Path, rng: np.random.Generator) -> None:
+    """Write a feature table whose rows were committed on the day after their own, and every fifth a month later."""
+    days = range(0, 90, 5)
+    rows = pa.table(
+        {
+            "k": pa.array([k for _ in days for k in range(12)], pa.int64()),
+            "at": pa.array([START + day * DAY for day in days for _ in range(12)], INSTANT),
+            "level": rng.lognormal(1, 1, 12 * len(days)),
+        }
+    )
+    late = [day + (30 if number % 5 == 0 else 1) for number, day in enumerate(days) for _ in range(12)]
+    feed = rows.append_column("_change_type", [["insert"] * rows.num_rows]).append_column("_commit_version", [late])
+    feed = feed.append_column("_commit_timestamp", pa.chunked_array([[START + day * DAY for day in late]], INSTANT))
+    original = folder.with_name("original")
+    write(original, rows, primary_keys='["k"]', timeseries_column="at")
+    local.store_copy("known.level", original, folder, feed)
+    shutil.rmtree(original)
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -105,6 +131,7 @@ def test_honest_features_are_proven_and_nothing_else_is_touched(project: Path) -
     proof = run_command(told.split())
     assert isinstance(proof, Proof)
     assert not proof.leaks
+    assert proof.features == 3, "one is joined as it was known, of what was committed when"
     assert proof.moved > 0
     assert "PROVED  nothing changed" in repr(proof)
     assert hashes(project) == before
