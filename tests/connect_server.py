@@ -36,7 +36,7 @@ def connect_server(
     *,
     master: str = "local[2]",
     environment: Mapping[str, str] | None = None,
-    **more: str,
+    more: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """Start a server that logs into ``folder``; yield its ``sc://`` address; stop it by its process id.
 
@@ -51,7 +51,7 @@ def connect_server(
         "spark.driver.memory": "1g",
         _JAVA: f"{conf[_JAVA]} -Dlog4j2.configurationFile={logging}",
         "spark.sql.warehouse.dir": str(folder / "spark-warehouse"),
-        **more,
+        **(more or {}),
     }
     command = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit")]
     for name, value in conf.items():

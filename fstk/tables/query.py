@@ -48,7 +48,9 @@ def run_query(text: str, given: Mapping[str, Any], table: Callable[[str], DataFr
         name = min(unused)
         known = [*frames, *(value for value in values if value not in unused)]
         raise InvalidInput(f"sql: {{{name}}} is not in the query.{nearest(name, known)}")
-    views = {view: engine.frame(given[name], name) if name in given else table(name) for name, view in frames.items()}
+    views: dict[str, Any] = {}
+    for name, view in frames.items():
+        views[view] = engine.frame(given[name], name) if name in given else table(name)
     with translated("sql"):
         return engine.session.sql(bound if views else bound.format(), **views)
 

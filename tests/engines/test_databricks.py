@@ -40,7 +40,7 @@ LIMITS = {
 def test_the_contract_holds_and_rows_are_merged_over_databricks_connect(
     chosen: str, least: int, tmp_path: Path
 ) -> None:
-    with connect_server(tmp_path, str(PYTHON), **LIMITS, **INTERPRETED) as url:
+    with connect_server(tmp_path, str(PYTHON), more=LIMITS | INTERPRETED) as url:
         run = subprocess.run(
             [PYTHON, "-m", "pytest", "-q", "-m", chosen, *TESTS],
             cwd=ROOT,
