@@ -87,11 +87,11 @@ class Project:
 
     @contextmanager
     def inside(self) -> Iterator[FeatureEngineeringClient]:
-        """Let this process be in the project."""
+        """Let this process be in the project, with nothing of its own settings but the passwords of test servers."""
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(self.folder)
             for name in os.environ:
-                if name.startswith(("FSTK_", "MLFLOW_")):
+                if name.startswith(("FSTK_", "MLFLOW_")) and not name.startswith("FSTK_TEST_"):
                     patch.delenv(name)
             patch.setenv("MLFLOW_TRACKING_URI", self.env["MLFLOW_TRACKING_URI"])
             said = importlib.import_module("mlflow.tracking._tracking_service.utils")
