@@ -133,8 +133,9 @@ _ANSWERS: tuple[tuple[str | None, str | None, type[FstkError], str], ...] = (
     ),
     (
         None,
-        # Py4J says no more of a call during which the connection broke.
-        r"Py4JNetworkError|ConnectionError|EOFError|Answer from Java side is empty|while calling [\w.$]+\Z",
+        # Py4J says no more of a call during which the connection broke, PySpark of a schema that it asked for.
+        r"Py4JNetworkError|ConnectionError|EOFError|Answer from Java side is empty|while calling [\w.$]+\Z"
+        r"|Unable to parse datatype\. \[Errno",
         errors.EngineUnavailable,
         "the JVM of Spark does not answer: it has ended, most often for want of memory. fstk.connect() starts another; "
         "frames of the old session are gone with it.",

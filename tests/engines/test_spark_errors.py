@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from delta.exceptions import ConcurrentAppendException
+from pyspark.errors import PySparkValueError
 from pyspark.logger import PySparkLogger
 
 from fstk.engines.base import Engine, TableVersion
@@ -277,7 +278,9 @@ def test_an_error_whose_text_only_a_dead_jvm_knows() -> None:
         def __str__(self) -> str:
             raise ConnectionRefusedError(111, "Connection refused")
 
-    for broken in (Unknown(), type("Py4JError", (Exception,), {})("An error occurred while calling o266.getResult")):
+    schema = PySparkValueError("[CANNOT_PARSE_DATATYPE] Unable to parse datatype. [Errno 111] Connection refused.")
+    call = type("Py4JError", (Exception,), {})("An error occurred while calling o266.getResult")
+    for broken in (Unknown(), call, schema):
         with (
             pytest.raises(EngineUnavailable, match=r"the JVM of Spark does not answer.* fstk\.connect\(\)"),
             translated(),
