@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 SHORT, ALL = 40, 200
 """Pipelines of a process's own on every push, and every night."""
 PAST = "OVER (PARTITION BY k ORDER BY {at} ROWS BETWEEN {n} PRECEDING AND {end})"
-WINDOW = "OVER (PARTITION BY k ORDER BY {at} RANGE BETWEEN INTERVAL {n} DAYS PRECEDING AND INTERVAL 1 SECOND PRECEDING)"
+SPAN = "RANGE BETWEEN INTERVAL {span} SECONDS PRECEDING AND INTERVAL 1 SECONDS PRECEDING"
+WINDOW = f"OVER (PARTITION BY k ORDER BY {{at}} {SPAN})"
 SQL = {
     "last": f"sum(amount) {PAST.replace('{end}', '1 PRECEDING')}",
     "with_own": f"avg(amount) {PAST.replace('{end}', 'CURRENT ROW')}",
     "in_window": f"count(amount) {WINDOW}",
     "most": f"max(amount) {WINDOW}",
     "lagged": "lag(amount, {n}) OVER (PARTITION BY k ORDER BY {at})",
-    "number": "row_number() OVER (PARTITION BY k ORDER BY {at}) % {n}",
+    "number": "row_number() OVER (PARTITION BY k ORDER BY {at}) % ({n} + 1)",
     "of_store": "sum(CASE WHEN status = 'paid' THEN amount END) OVER (PARTITION BY store ORDER BY {at}) / {n}",
 }
 
@@ -46,7 +47,7 @@ def by_pandas(source: pa.Table, names: list[str], n: int) -> pa.Table:
         "in_window": lambda: pd.Series(timed.count().to_numpy(), order),
         "most": lambda: pd.Series(timed.max().to_numpy(), order),
         "lagged": lambda: of.shift(n),
-        "number": lambda: rows.groupby("k").cumcount() % n,
+        "number": lambda: rows.groupby("k").cumcount() % (n + 1),
         "of_store": lambda: paid.cumsum() / n,
     }
     columns = {name: made[name]() for name in names}
@@ -61,7 +62,7 @@ def by_polars(source: pa.Table, names: list[str], n: int) -> pa.Table:
         "in_window": amount.is_not_null().cast(pl.Int64).rolling_sum_by("at", f"{n}d", closed="left").over("k"),
         "most": amount.rolling_max_by("at", f"{n}d", closed="left").over("k"),
         "lagged": amount.shift(n).over("k"),
-        "number": pl.int_range(pl.len()).over("k") % n,
+        "number": pl.int_range(pl.len()).over("k") % (n + 1),
         "of_store": pl.when(pl.col("status") == "paid").then(amount).cum_sum().over("store") / n,
     }
     frame = pl.DataFrame(source).sort("at")
@@ -69,7 +70,8 @@ def by_polars(source: pa.Table, names: list[str], n: int) -> pa.Table:
 
 
 def statement(names: list[str], n: int, at: str) -> str:
-    return f"SELECT k, {at}, {', '.join(f'{SQL[name].format(n=n, at=at)} AS {name}' for name in names)} FROM source"
+    made = [f"{SQL[name].format(n=n, at=at, span=n * 86_400)} AS {name}" for name in names]
+    return f"SELECT k, {at}, {', '.join(made)} FROM source"
 
 
 def by_duckdb(source: pa.Table, names: list[str], n: int) -> pa.Table:
@@ -96,7 +98,7 @@ def by_pyspark(session: SparkSession, source: pa.Table, names: list[str], n: int
         "in_window": F.count("amount").over(past),
         "most": F.max("amount").over(past),
         "lagged": F.lag("amount", n).over(order),
-        "number": F.row_number().over(order) % n,
+        "number": F.row_number().over(order) % (n + 1),
         "of_store": F.sum(paid).over(Window.partitionBy("store").orderBy("at")) / n,
     }
     return session.createDataFrame(source).select("k", "at", *(made[name].alias(name) for name in names)).toArrow()
