@@ -81,8 +81,11 @@ def by_duckdb(source: pa.Table, names: list[str], n: int) -> pa.Table:
 
 
 def by_spark_sql(session: SparkSession, source: pa.Table, names: list[str], n: int) -> pa.Table:
-    session.createDataFrame(source).createOrReplaceTempView("source")
-    return session.sql(statement(names, n, "at")).toArrow()
+    session.createDataFrame(source).createTempView("source")
+    try:
+        return session.sql(statement(names, n, "at")).toArrow()
+    finally:
+        session.catalog.dropTempView("source")  # the session is of all tests
 
 
 def by_pyspark(session: SparkSession, source: pa.Table, names: list[str], n: int) -> pa.Table:

@@ -26,8 +26,9 @@ DEFINITION = define(
     tags={"team": "a'b"},
 )
 SETTINGS = (
-    " USING delta PARTITIONED BY (`id`) COMMENT 'it\\'s' TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true', "
+    " USING delta PARTITIONED BY (`id`) COMMENT 'it\\'s' TBLPROPERTIES ("
     "'delta.enableInCommitTimestamps' = 'true', 'delta.isolationLevel' = 'Serializable', "
+    "'delta.enableChangeDataFeed' = 'true', "
     "'delta.logRetentionDuration' = 'interval 36500 days', "
     "'delta.deletedFileRetentionDuration' = 'interval 36500 days', "
     "'fstk.primary_keys' = '[\"id\", \"o.clock\"]', 'fstk.timeseries_column' = 'as_of', 'fstk.tag.team' = 'a\\'b')"
