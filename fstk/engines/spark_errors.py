@@ -133,9 +133,8 @@ _ANSWERS: tuple[tuple[str | None, str | None, type[FstkError], str], ...] = (
     ),
     (
         None,
-        # Py4J says no more of a call during which the connection broke, PySpark of a schema that it asked for.
-        r"Py4JNetworkError|ConnectionError|EOFError|Answer from Java side is empty|while calling [\w.$]+\Z"
-        r"|Unable to parse datatype\. \[Errno",
+        # Py4J says no more of a call during which the connection broke.
+        r"Py4JNetworkError|ConnectionError|EOFError|Answer from Java side is empty|while calling [\w.$]+\Z",
         errors.EngineUnavailable,
         "the JVM of Spark does not answer: it has ended, most often for want of memory. fstk.connect() starts another; "
         "frames of the old session are gone with it.",
@@ -215,6 +214,11 @@ def translation(error: BaseException, doing: str = "") -> FstkError | None:
     if not any(name in _ANSWERABLE for name in names):
         return None
     text = _said(error)
+    if "CANNOT_PARSE_DATATYPE" in text and error.__context__ is not None:
+        # PySpark says this of whatever kept it from a schema: of a broken connection, for example.
+        behind = translation(error.__context__, doing)
+        if behind is not None:
+            return behind
     kernel = _kernel_error(text)
     if kernel is not None:
         return kernel

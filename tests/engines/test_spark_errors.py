@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from delta.exceptions import ConcurrentAppendException
+from py4j.protocol import Py4JNetworkError
 from pyspark.errors import PySparkValueError
 from pyspark.logger import PySparkLogger
 
@@ -278,14 +279,33 @@ def test_an_error_whose_text_only_a_dead_jvm_knows() -> None:
         def __str__(self) -> str:
             raise ConnectionRefusedError(111, "Connection refused")
 
-    schema = PySparkValueError("[CANNOT_PARSE_DATATYPE] Unable to parse datatype. [Errno 111] Connection refused.")
     call = type("Py4JError", (Exception,), {})("An error occurred while calling o266.getResult")
-    for broken in (Unknown(), call, schema):
+    sending = Py4JNetworkError("Error while sending or receiving")
+    refused = ConnectionRefusedError(111, "Connection refused")
+    for broken in (Unknown(), call, sending, *(_no_schema(error) for error in (Unknown(), call, sending, refused))):
         with (
             pytest.raises(EngineUnavailable, match=r"the JVM of Spark does not answer.* fstk\.connect\(\)"),
             translated(),
         ):
             raise broken
+
+
+def test_a_schema_that_cannot_be_parsed_is_not_a_dead_jvm() -> None:
+    for broken in (_no_schema(KeyError("type")), _no_schema(ValueError("Connection refused"))):
+        with pytest.raises(FstkError, match="Unable to parse datatype") as error, translated():
+            raise broken
+        assert not isinstance(error.value, EngineUnavailable)
+
+
+def _no_schema(cause: Exception) -> PySparkValueError:
+    """Return the error of a frame's schema as PySpark raises it, without a cause, while it handles another."""
+    try:
+        try:
+            raise cause
+        except Exception as error:  # noqa: BLE001
+            raise PySparkValueError(errorClass="CANNOT_PARSE_DATATYPE", messageParameters={"msg": type(error).__name__})  # noqa: B904
+    except PySparkValueError as error:
+        return error
 
 
 def test_a_refused_connection() -> None:
