@@ -24,13 +24,6 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
-@pytest.fixture(params=["light", "dark"])
-def theme(request: pytest.FixtureRequest, lab: Lab) -> str:
-    """The name of the theme in which JupyterLab shows a page."""
-    lab.theme(f"JupyterLab {request.param.capitalize()}")
-    return request.param
-
-
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page of a browser that has seen nothing."""

@@ -40,16 +40,11 @@ SETTINGS = {  # nothing of the outside is asked, and every cell is in the page, 
 
 @dataclass(frozen=True)
 class Lab:
-    """A running JupyterLab: where it listens, what it lets in, its folder of notebooks, its settings."""
+    """A running JupyterLab: where it listens, what it lets in, its folder of notebooks."""
 
     port: int
     token: str
     folder: Path
-    settings: Path
-
-    def theme(self, name: str) -> None:
-        """Make ``JupyterLab Light`` or ``JupyterLab Dark`` the theme of pages opened from now on."""
-        configure(self.settings, "@jupyterlab/apputils-extension/themes", {"theme": name})
 
     def notebook(self, name: str, cells: Sequence[str]) -> Path:
         """Write a notebook and return its path."""
@@ -99,6 +94,12 @@ class Notebook:
         expect(prompt).to_have_text(re.compile(r"\[\d+\]"), timeout=180_000)
         return self.output(number)
 
+    def wear(self, theme: str) -> None:
+        """Change the theme, ``light`` or ``dark``, as its menu does, and wait until the page has it."""
+        named = f"JupyterLab {theme.capitalize()}"
+        self.page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", named)
+        expect(self.page.locator("body")).to_have_attribute("data-jp-theme-name", named)
+
     def save(self) -> None:
         """Save the notebook and wait until it is on disk."""
         with self.page.expect_response(lambda answer: answer.request.method == "PUT" and "contents" in answer.url):
@@ -131,13 +132,6 @@ def new_page(browser: Browser) -> Page:
     return context.new_page()
 
 
-def configure(settings: Path, plugin: str, values: dict[str, object]) -> None:
-    """Write the user's settings of one of JupyterLab's plugins."""
-    file = settings / f"{plugin}.jupyterlab-settings"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(values))
-
-
 @contextmanager
 def jupyterlab(home: Path, project: Path) -> Iterator[Lab]:
     """Run JupyterLab on ``project`` with settings, kernels and history of its own under ``home``."""
@@ -152,9 +146,12 @@ def jupyterlab(home: Path, project: Path) -> Iterator[Lab]:
         "JUPYTER_TOKEN": token,  # and not a word of the command line, which others on the machine can read
     }
     for plugin, values in SETTINGS.items():
-        configure(home / "settings", plugin, values)
+        file = home / "settings" / f"{plugin}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values))
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
+    command += ["--LabApp.expose_app_in_browser=True"]  # to its pages, which call its commands
     # It looks for a port seconds before it takes it: among those that no system hands out, from a place of its own on.
     command += [f"--ServerApp.port={20_000 + os.getpid() % 10_000}", f"--ServerApp.root_dir={project}"]
     with server(command, r"http://127\.0\.0\.1:(\d+)/lab", environment, home) as port:
-        yield Lab(port, token, project, home / "settings")
+        yield Lab(port, token, project)

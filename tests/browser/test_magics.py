@@ -19,9 +19,9 @@ feature_store.customer_features (txn_count_30d, total_spend_30d)  on customer_id
 feature_store.cohort_features                                     on cohort"""
 
 
-def test_magics_show_tables_pictures_and_errors(lab: Lab, page: Page, theme: str) -> None:
+def test_magics_show_tables_pictures_and_errors(lab: Lab, page: Page) -> None:
     cells = ["%load_ext fstk", "%fstk tables", WINDOWS, PIT, "%fstk windws", WINDOWS.replace(" \\", " --code \\")]
-    path = lab.notebook(f"magics_{theme}.ipynb", cells)
+    path = lab.notebook("magics.ipynb", cells)
     notebook = Notebook.open(page, lab, path)
     notebook.run(0)
 
@@ -37,18 +37,19 @@ def test_magics_show_tables_pictures_and_errors(lab: Lab, page: Page, theme: str
     expect(pit).to_contain_text("(all) × 2 lookups · 0 saw the future")
     picture = pit.get_by_role("img").first
     expect(picture).to_be_visible()
-    ink = picture.evaluate("it => getComputedStyle(it.querySelector('path')).stroke")
-    assert bright(ink) == (theme == "dark"), "a picture takes the colour of the theme's text"
-
     error = notebook.run(4)
     expect(error).to_contain_text("UnknownName: fstk has no verb 'windws'. Nearest: windows.")
     code = notebook.run(5).locator("pre")
     code.click()
     assert page.evaluate("getSelection().toString()") == code.inner_text(), "one click chooses all of it"
-    ink = code.locator("span", has_text="import").first.evaluate("it => getComputedStyle(it).color")
-    assert ink != code.evaluate("it => getComputedStyle(it).color"), "a keyword has a colour of the theme"
-    for number, name in enumerate(("tables", "windows", "pit", "error"), start=1):
-        notebook.picture(f"{name}-{theme}", number)
+    for theme in ("light", "dark"):
+        notebook.wear(theme)
+        ink = picture.evaluate("it => getComputedStyle(it.querySelector('path')).stroke")
+        assert bright(ink) == (theme == "dark"), "a picture takes the colour of the theme's text"
+        ink = code.locator("span", has_text="import").first.evaluate("it => getComputedStyle(it).color")
+        assert ink != code.evaluate("it => getComputedStyle(it).color"), "a keyword has a colour of the theme"
+        for number, name in enumerate(("tables", "windows", "pit", "error"), start=1):
+            notebook.picture(f"{name}-{theme}", number)
     notebook.save()
     kept = nbformat.read(path, 4)
     assert [one.output_type for one in kept.cells[4].outputs] == ["error"]

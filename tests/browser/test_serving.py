@@ -25,11 +25,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return made
 
 
-def test_a_request_is_tried_beside_the_notebook(lab: Lab, page: Page, theme: str, project: Project) -> None:
+def test_a_request_is_tried_beside_the_notebook(lab: Lab, page: Page, project: Project) -> None:
     registry, (token, _) = project.env["MLFLOW_TRACKING_URI"], project.tokens.new("tests")
     setup = SETUP.format(folder=str(project.folder), registry=registry, token=token)
     cells = [setup, "%fstk serve models:/churn@champion --workers 1", "%fstk serve --stop"]
-    notebook = Notebook.open(page, lab, lab.notebook(f"serving_{theme}.ipynb", cells))
+    notebook = Notebook.open(page, lab, lab.notebook("serving.ipynb", cells))
     notebook.run(0)
     notebook.run(1)
     panel = notebook.cell(1).locator(".jp-OutputArea-output", has=page.get_by_role("button", name="Send"))
@@ -46,7 +46,9 @@ def test_a_request_is_tried_beside_the_notebook(lab: Lab, page: Page, theme: str
     expect(panel.locator("tbody tr", has_text="spend").first).to_contain_text("present")
     expect(panel.locator("tbody td", has_text="s.cohorts").first).to_be_visible()
     expect(panel.get_by_text("1 × 200")).to_be_visible()
-    assert readable(panel) == theme
-    notebook.picture(f"serving-panel-{theme}", 1)
+    for theme in ("light", "dark"):
+        notebook.wear(theme)
+        assert readable(panel) == theme
+        notebook.picture(f"serving-panel-{theme}", 1)
     notebook.run(2)
     expect(panel.get_by_text("It does not serve any more.")).to_be_visible()

@@ -19,7 +19,7 @@ CELLS = [
     """%%fstk pit churn_labels --label is_churned --at event_ts --widget
 feature_store.customer_features on customer_id within 30d
 feature_store.cohort_features on cohort""",
-    "%fstk publish feature_store.customer_features --to sqlite:///online-{theme}.db --widget",
+    "%fstk publish feature_store.customer_features --to sqlite:///online.db --widget",
 ]
 NAME = """() => {
   const it = document.activeElement;
@@ -34,26 +34,22 @@ WATCH = """status => {
 }"""  # what the status line says meanwhile
 
 
-def test_three_widgets_are_clicked_through(lab: Lab, page: Page, theme: str) -> None:
-    path = lab.notebook(f"widgets_{theme}.ipynb", [cell.replace("{theme}", theme) for cell in CELLS])
+def test_three_widgets_are_clicked_through(lab: Lab, page: Page) -> None:
+    path = lab.notebook("widgets.ipynb", CELLS)
     notebook = Notebook.open(page, lab, path)
     notebook.run(0)
 
-    windows = notebook.run(1)
+    windows, pit, panel = notebook.run(1), notebook.run(2), notebook.run(3)
     build(page, windows)
-    notebook.picture(f"window-builder-{theme}", 1)
-
-    pit = notebook.run(2)
     step(page, pit)
-    notebook.picture(f"join-preview-{theme}", 2)
-
-    panel = notebook.run(3)
     publish(panel)
-    notebook.picture(f"publish-panel-{theme}", 3)
-
-    assert readable(windows) == theme
-    assert readable(pit) == theme
-    assert readable(panel) == theme
+    for theme in ("light", "dark"):
+        notebook.wear(theme)
+        for number, (name, widget) in enumerate(
+            {"window-builder": windows, "join-preview": pit, "publish-panel": panel}.items(), start=1
+        ):
+            assert readable(widget) == theme
+            notebook.picture(f"{name}-{theme}", number)
     notebook.save()
     kept = nbformat.read(path, 4)
     assert "widgets" not in kept.metadata
