@@ -24,9 +24,17 @@ appender.stderr.name = stderr
 appender.stderr.target = SYSTEM_ERR
 appender.stderr.layout.type = PatternLayout
 appender.stderr.layout.pattern = %p %c{{1}}: %m%n%ex
-logger.server.name = {_SERVER}
-logger.server.level = info
+logger.connect.name = {_SERVER}
+logger.connect.level = info
+logger.deploy.name = org.apache.spark.deploy
+logger.deploy.level = info
 """
+
+
+def logging_to(file: Path) -> str:
+    """Write into ``file`` how Spark's servers log, their ports and errors alone; return the option of Java for it."""
+    file.write_text(_LOGGING)
+    return f"-Dlog4j2.configurationFile={file}"
 
 
 @contextmanager
@@ -42,14 +50,12 @@ def connect_server(
 
     ``python`` runs its workers, ``master`` is where these are; ``more`` are settings of Spark.
     """
-    logging = folder / "log4j2.properties"
-    logging.write_text(_LOGGING)
     conf = configuration(settings.load(), master, "fstk-test-server")
     conf |= {
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": "0",
         "spark.driver.memory": "1g",
-        _JAVA: f"{conf[_JAVA]} -Dlog4j2.configurationFile={logging}",
+        _JAVA: f"{conf[_JAVA]} {logging_to(folder / 'log4j2.properties')}",
         "spark.sql.warehouse.dir": str(folder / "spark-warehouse"),
         **(more or {}),
     }

@@ -12,21 +12,11 @@ from pathlib import Path
 import pyspark
 
 from tests.conftest import INTERPRETED
+from tests.connect_server import logging_to
 from tests.processes import server
 
 _HOME = Path(pyspark.__file__).parent
 _WORKERS = ("first", "second")
-_LOGGING = """
-rootLogger.level = warn
-rootLogger.appenderRef.stderr.ref = stderr
-appender.stderr.type = Console
-appender.stderr.name = stderr
-appender.stderr.target = SYSTEM_ERR
-appender.stderr.layout.type = PatternLayout
-appender.stderr.layout.pattern = %p %c{1}: %m%n%ex
-logger.deploy.name = org.apache.spark.deploy
-logger.deploy.level = info
-"""
 _QUICK = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 # What an administrator would write: every application takes one core of each worker, and stays on this machine.
 _DEFAULTS = {
@@ -64,15 +54,13 @@ def spark_cluster(folder: Path) -> Iterator[Cluster]:
     conf = folder / "conf"
     conf.mkdir()
     (conf / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in _DEFAULTS.items()))
-    logging = conf / "daemons.properties"
-    logging.write_text(_LOGGING)
     environment = os.environ | {
         "SPARK_HOME": str(_HOME),
         "SPARK_SCALA_VERSION": "2.13",
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_CONF_DIR": str(conf),
         "SPARK_DAEMON_MEMORY": "256m",
-        "SPARK_DAEMON_JAVA_OPTS": f"-Dlog4j2.configurationFile={logging} {_QUICK}",
+        "SPARK_DAEMON_JAVA_OPTS": f"{logging_to(conf / 'daemons.properties')} {_QUICK}",
     }
     with ExitStack() as running:
 

@@ -191,13 +191,11 @@ class Code:
         return name.endswith(_LEARNING) and name not in _OF_LABELS and not self._is_part(call.args[0])
 
     def is_closed_at_event(self, call: ast.Call) -> bool:
-        if called(call) not in ("compute", "to_arrow") or not isinstance(call.func, ast.Attribute):
-            return False
-        windows = self.value(call.func.value)
+        windows, points = (None if node is None else self.value(node) for node in _computed(call))
         if not isinstance(windows, ast.Call) or called(windows) != "WindowedFeatures":
             return False
-        points, closed = given(call, "points", 0), given(windows, "closed")
-        return _texts([points]) == ["events"] and _texts([closed]) in (["both"], ["right"])
+        closed = given(windows, "closed")
+        return _texts([points]) == ["events"] and _texts([closed and self.value(closed)]) in (["both"], ["right"])
 
     def is_clock(self, call: ast.Call) -> bool:
         if not reads_clock(call) or any(reads_clock(child) for child in ast.iter_child_nodes(call)):
@@ -323,6 +321,15 @@ _RULES: dict[Rule, Callable[[Code, ast.Call], bool]] = {
     SHUFFLED_SPLIT: Code.is_shuffled,
     CLOSED_AT_EVENT: Code.is_closed_at_event,
 }
+
+
+def _computed(call: ast.Call) -> tuple[ast.expr | None, ast.expr | None]:
+    """Return the features that a call computes, and the points that it computes them at."""
+    if called(call) == "create_table":
+        return given(call, "features"), given(call, "points")
+    if called(call) in ("compute", "to_arrow") and isinstance(call.func, ast.Attribute):
+        return call.func.value, given(call, "points", 0)
+    return None, None
 
 
 def texts_of(node: ast.expr | None) -> list[str]:

@@ -12,11 +12,12 @@ from fstk.errors import BadExpression
 from fstk.lint.code import SQL_CELLS, Code, Known, called, calls, given, read_python, texts_of
 from fstk.lint.dated import dated
 from fstk.lint.report import Finding
-from fstk.lint.rules import CLOCK, lint_looks
+from fstk.lint.rules import CLOCK, CLOSED_AT_EVENT, lint_looks
 
 _TAKES_SQL = frozenset(("sql", "expr", "selectExpr", "Aggregate", "FeatureFunction"))
 _LABEL = re.compile(r"%%fstk\s+pit\s.*--label[\s=]+([^\s'\"]+)")
 _ENTITY = re.compile(r"%%fstk\s+windows\s.*--entity[\s=]+([^\s'\"]+)")
+_CLOSED = re.compile(r"%%fstk\s+windows\s(?!.*--(?:calendar|points)\b).*--closed[\s=]+(?:both|right)\b")  # at events
 _FUNCTION = re.compile(r"\s*expr\s+(.+)\s+as\s+`?(\w+)`?\s*,?\s*", re.IGNORECASE)
 
 
@@ -86,7 +87,8 @@ def _of_text(source: str, where: str, known: Known) -> list[Finding]:
         return _of_fragment(source, where, known)
     label = _LABEL.match(first)
     read = [(found[1], found[2]) for found in map(_FUNCTION.fullmatch, body.splitlines()) if found]
-    return [*_of_fragment(body, where, known), *(_of_label(label[1], read, where) if label else ())]
+    closed = [CLOSED_AT_EVENT.found(where, first)] if _CLOSED.match(first) else []
+    return [*_of_fragment(body, where, known), *(_of_label(label[1], read, where) if label else ()), *closed]
 
 
 def _of_python(code: Code, where: str, before: int) -> list[Finding]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import pyarrow as pa
 
@@ -81,7 +81,7 @@ class LoadedJoin:
         for join in plan.joins:
             found = None
             if join.table_time is None and join.table in known and join.table not in sources:
-                found = source_of_totals(known[join.table], rows[join.source])
+                found = source_of_totals(known[join.table], partial(rows.__getitem__, join.source))
             if found is not None:
                 sources[join.table], events[join.table] = found
         return cls(plan, labels, as_known, LoadedRows(rows), known, sources, events)
@@ -110,12 +110,19 @@ def rows_among(
     return engine.arrow(engine.read_part(source, columns, among))
 
 
-def source_of_totals(table: FeatureTable, rows: pa.Table) -> tuple[EventSource, pa.Table] | None:
-    """Return the source that ``rows`` of a table without a time column hold totals of, as their values show, and its
-    events of their entities; None: they hold of none, or are too few to tell."""
-    for source in all_sources({table.name}) if rows.num_rows >= LEAST else ():
-        if any(source.schema.get(key) != table.schema[key] for key in table.primary_keys):
-            continue
+def source_of_totals(table: FeatureTable, read: Callable[[], pa.Table]) -> tuple[EventSource, pa.Table] | None:
+    """Return the source that rows of a table without a time column hold totals of, as their values show, and its events
+    of their entities; None: they hold of none, or are too few to tell. Nothing is ``read`` of a table whose keys no
+    source has."""
+    alike = [
+        source
+        for source in all_sources({table.name})
+        if all(source.schema.get(key) == table.schema[key] for key in table.primary_keys)
+    ]
+    rows = read() if alike else None
+    if rows is None or rows.num_rows < LEAST:
+        return None
+    for source in alike:
         at = TableVersion(source.name, source.location, source.version)
         number = [name for name, kind in source.schema.items() if is_number(arrow_type(kind))]
         columns = list(dict.fromkeys([*table.primary_keys, source.event_time, *number]))

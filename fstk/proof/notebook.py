@@ -36,7 +36,10 @@ from fstk.tables.spec import FeatureTable
 from fstk.warehouse import folder
 
 _SHOW_NOTHING = 'get_ipython().ast_node_interactivity = "none"'
-_LOOKING = re.compile(r"%%?fstk (drift|explain|history|lint|pit|prove|show|tables|why)\b")  # magics that write nothing
+_LOOKING = re.compile(  # magics that write nothing, with the lines on which their words go on
+    r"^%%?fstk +(?:drift|explain|history|lint|pit|prove|show|tables|why)\b(?:\\\n|.)*", re.MULTILINE
+)
+_KEPT = re.compile(r"\s(?:-o|--output|--html)")  # of these a name, or a file, is left to later cells
 
 
 def prove_notebook(
@@ -149,7 +152,7 @@ class _Runs:
 
     def _run(self, scratch: Scratch, cells: Sequence[Mapping[str, Any]]) -> RunRecord:
         notebook = scratch.place / self._notebook.path.name
-        quiet = [{**cell, "source": _quiet(cell["source"])} if _is_code(cell) else cell for cell in cells]
+        quiet = [{**cell, "source": without_looks(cell["source"])} if _is_code(cell) else cell for cell in cells]
         cells = [{"cell_type": "code", "metadata": {}, "source": _SHOW_NOTHING}, *quiet]
         scratch.place.mkdir(exist_ok=True)
         notebook.write_text(json.dumps({**self._notebook.content, "cells": cells}), encoding="utf-8")
@@ -184,11 +187,15 @@ def _is_code(cell: Mapping[str, Any]) -> bool:
     return cell["cell_type"] == "code"
 
 
-def _quiet(text: str) -> str:
-    """Return a cell's text without the magics that only show something, for nobody looks."""
-    if text.startswith("%%"):
-        return "" if _LOOKING.match(text) else text
-    return "\n".join(line for line in text.splitlines() if not _LOOKING.match(line))
+def without_looks(text: str) -> str:
+    """Return a cell's text without the magics that only show something, for nobody looks; a join that gives later cells
+    a name is no more than told as Python, which reads no row."""
+    if not text.startswith("%%"):
+        return _LOOKING.sub(lambda look: look[0] if _KEPT.search(look[0]) else "", text)
+    look = _LOOKING.match(text)
+    if look is None:
+        return text
+    return text.replace("fstk pit", "fstk pit --code", 1) if _KEPT.search(look[0]) else ""
 
 
 def _labels_in(notebook: NotebookSource) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,7 +87,7 @@ def _of_table(table: FeatureTable) -> Iterable[Finding]:
     source = event_sources([table]).get(table.name)
     if time is None:
         found = [*lint_table(table).findings]
-        made = source is not None or source_of_totals(table, _some(rows_among(table.at(table.version), {})))
+        made = source is not None or source_of_totals(table, partial(_some, table))
         return [*found, *without_time(table.name)] if made else found
     rows = rows_among(table.at(table.version), {}, [*table.keys, *recorded(table.schema, table.keys)])
     found = [*lint_table(table, rows).findings]
@@ -100,7 +101,8 @@ def _of_table(table: FeatureTable) -> Iterable[Finding]:
     return found
 
 
-def _some(rows: pa.Table) -> pa.Table:
+def _some(table: FeatureTable) -> pa.Table:
+    rows = rows_among(table.at(table.version), {})
     places = np.linspace(0, max(0, rows.num_rows - 1), min(rows.num_rows, _SAMPLE)).astype(int)
     return rows.take(pa.array(places))
 

@@ -85,6 +85,10 @@ LEAKS = [
     ("shuffled-split", "train, test = train_test_split(rows, shuffle=True)"),
     ("shuffled-split", TIMED + "folds = KFold(5, shuffle=True)"),
     ("closed-at-event", CLOSED + 'df = w.compute("events")'),
+    ("closed-at-event", CLOSED + 'fe.create_table(name="t", features=w, points="events")'),
+    ("closed-at-event", CLOSED.replace("both", "right") + 'p = "events"\nfe.create_table(name="t", features=w, points=p)'),
+    ("closed-at-event", "%%fstk windows t --source s --entity k --time at --windows 7d --closed both\nsum(x) as x"),
+    ("closed-at-event", "%%fstk windows t --source s --closed=right --entity k --time at --windows 7d\nsum(x) as x"),
     ("closed-at-event", CLOSED.replace("w = ", "").strip().replace("both", "right") + '.to_arrow("events")'),
 ]  # fmt: skip
 
@@ -147,6 +151,11 @@ NEIGHBOURS = [
     "train, test = train_test_split(rows)",
     CLOSED + "df = w.compute(Calendar(start, end, every='7d'))",
     CLOSED.replace("both", "left") + 'df = w.compute("events")',
+    CLOSED + 'fe.create_table(name="t", features=w, points=Calendar(start, end, every="7d"))',
+    CLOSED.replace("both", "left") + 'fe.create_table(name="t", features=w, points="events")',
+    "%%fstk windows t --source s --entity k --time at --windows 7d --closed left\nsum(x) as x",
+    "%%fstk windows t --source s --entity k --time at --windows 7d --closed both --calendar a,b,7d\nsum(x) as x",
+    "%%fstk windows t --source s --entity k --time at --windows 7d --closed both --points p,at\nsum(x) as x",
 ]  # fmt: skip
 
 

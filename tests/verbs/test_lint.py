@@ -22,6 +22,7 @@ from fstk.lint.sources import lint_cell
 from fstk.sources.load import create_source
 from fstk.tables.configured import open_catalog
 from fstk.training.training_set import create_training_set
+from fstk.verbs import lint
 from tests.notebook.cells import refused, shown
 from tests.notebook.tables import COUNT, DAY, INSTANT, SPEND, START, labels, spend, write
 
@@ -115,6 +116,17 @@ def test_totals_of_all_time_are_known_by_the_source_that_makes_them(shell: Inter
     text = shown(shell, f"%%fstk pit asked --at event_ts --label y\n{lines}")
     assert "LEAK  feature_store.totals is made of events and has no time column" in text
     assert "30 labels, 100 % see events that are not before the label." in " ".join(text.split())
+
+
+def test_a_table_whose_keys_no_source_has_is_not_read(
+    shell: InteractiveShell, filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    totals_table(filled)
+    read: list[str] = []
+    rows_among = lint.rows_among
+    monkeypatch.setattr(lint, "rows_among", lambda at, among: read.append(at.name) or rows_among(at, among))
+    shown(shell, "%fstk lint feature_store.regions feature_store.totals")
+    assert read == ["feature_store.totals"]
 
 
 def test_they_are_accepted_with_a_reason_in_pit_too(shell: InteractiveShell, filled: Path) -> None:
