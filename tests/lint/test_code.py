@@ -86,7 +86,7 @@ LEAKS = [
     ("shuffled-split", TIMED + "folds = KFold(5, shuffle=True)"),
     ("closed-at-event", CLOSED + 'df = w.compute("events")'),
     ("closed-at-event", CLOSED + 'fe.create_table(name="t", features=w, points="events")'),
-    ("closed-at-event", CLOSED.replace("both", "right") + 'p = "events"\nfe.create_table(name="t", features=w, points=p)'),
+    ("closed-at-event", CLOSED.replace("both", "right") + 'p = "events"\nfe.create_table(features=w, points=p)'),
     ("closed-at-event", "%%fstk windows t --source s --entity k --time at --windows 7d --closed both\nsum(x) as x"),
     ("closed-at-event", "%%fstk windows t --source s --closed=right --entity k --time at --windows 7d\nsum(x) as x"),
     ("closed-at-event", CLOSED.replace("w = ", "").strip().replace("both", "right") + '.to_arrow("events")'),
