@@ -11,7 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fstk.columns.arrays import whole
-from fstk.columns.instants import day, days, instant, microseconds, wall_microseconds
+from fstk.columns.instants import (
+    Align,
+    aligned,
+    aligned_days,
+    day,
+    days,
+    instant,
+    microseconds,
+    wall_microseconds,
+)
 from fstk.errors import InvalidInput, UnknownName, nearest, shown
 
 Unclear = Literal["refuse", "earlier", "later"]
@@ -70,6 +79,19 @@ def local_days(times: np.ndarray, zone: str) -> np.ndarray:
     """Return the days (since 1970) of ``zone`` in which instants (µs) lie."""
     at = zoneinfo.ZoneInfo(zone)
     return np.fromiter((days(instant(one).astimezone(at).date()) for one in times.tolist()), np.int64, len(times))
+
+
+def aligned_in(times: np.ndarray, align: Align, zone: str | None) -> np.ndarray:
+    """Return the last beginning of a day, week or month in ``zone`` (None: UTC) that is not after each instant (µs).
+
+    >>> summer = np.array([1_719_878_400_000_000])  # 2024-07-02, midnight UTC
+    >>> aligned_in(summer, "month", "Europe/London").view("M8[us]").astype("M8[h]").tolist()
+    [datetime.datetime(2024, 6, 30, 23, 0)]
+    """
+    if zone is None:
+        return aligned(times, align)
+    known, place = np.unique(times, return_inverse=True)
+    return midnights(aligned_days(local_days(known, zone), align), zone)[place]
 
 
 def _readings(clock: pa.ChunkedArray, zone: str) -> tuple[pa.ChunkedArray, pa.ChunkedArray, pa.ChunkedArray]:

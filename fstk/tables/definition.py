@@ -20,8 +20,9 @@ class FeatureDefinition(msgspec.Struct, frozen=True):
 
     ``expression`` is its aggregate, ``window`` the length as in the name of its column; ``entity``, ``timestamp`` and
     ``closed`` are those of ``WindowedFeatures``, ``others`` further arguments of it and of its ``Aggregate`` that were
-    given. ``source`` is a table, None for a frame. ``source_version``, the version that was read, and ``points``, the
-    instants that were asked for, are of the version that was written, not of the meaning.
+    given. ``zone`` is that of the calendar on which it was computed, None UTC. ``source`` is a table, None for a frame.
+    ``source_version``, the version that was read, and ``points``, the instants that were asked for, are of the version
+    that was written, not of the meaning.
     """
 
     expression: str
@@ -33,12 +34,18 @@ class FeatureDefinition(msgspec.Struct, frozen=True):
     source_version: int | None = None
     points: str = "events"
     others: dict[str, Any] = {}
+    zone: str | None = None
 
     @property
     def meaning(self) -> tuple[Any, ...]:
         """What is equal where a feature is the same, however its expression is spaced and whatever was read."""
         named = tuple(name.lower() for name in (*self.entity, self.timestamp))
-        return _normal(self.expression), self.window, self.closed, named, sorted(self.others.items())
+        return _normal(self.expression), self.window, self.closed, named, sorted(self.others.items()), self.aligned_in
+
+    @property
+    def aligned_in(self) -> str | None:
+        """The zone in which the windows end with a day, week or month; None: UTC, or at the points themselves."""
+        return self.zone if ALIGN in self.others else None
 
     @property
     def timeless(self) -> FeatureDefinition:
@@ -67,7 +74,8 @@ class FeatureDefinition(msgspec.Struct, frozen=True):
         """Return what is computed; ``time`` is the table's: ``sum(amount) over the 30 days before as_of``."""
         others = dict(self.others)
         align = others.pop(ALIGN, None)
-        time = time if align is None else f"the start of {time}'s {align}"
+        local = "" if self.aligned_in is None else f" in {self.aligned_in}"
+        time = time if align is None else f"the start of {time}'s {align}{local}"
         side = f"before {time}" if self.closed == "left" else f"up to and including {time}"
         further = "".join(f", {name}={value}" for name, value in sorted(others.items()))
         return f"{self.expression} over {in_words(self.window)} {side}{further}"
@@ -81,7 +89,8 @@ class FeatureDefinition(msgspec.Struct, frozen=True):
             "right": "including the instant itself, not the first of the window",
             "both": "including the instant itself",
         }
-        return f"of {self.source or 'a frame'}{version} by {self.timestamp}, {ends[self.closed]}"
+        calendar = "" if self.zone is None else f", at midnights in {self.zone}"
+        return f"of {self.source or 'a frame'}{version} by {self.timestamp}, {ends[self.closed]}{calendar}"
 
     def sentence(self, time: str) -> str:
         """Return all of it: the words, and of what."""

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.columns.instants import add_months, aligned, given, microseconds
+from fstk.columns.instants import add_months, given, microseconds
 from fstk.columns.instants import instant as time_of
 from fstk.columns.length import LIFETIME, read_window
+from fstk.columns.zones import aligned_in
 from fstk.display import Displayed, Sheet, Stacked, instant, key_text, plural
 from fstk.engines.base import CHANGE_TYPE, COMMIT_VERSION, WRITTEN
 from fstk.engines.choice import engine_for
@@ -145,7 +146,7 @@ def _reach(definition: FeatureDefinition, when: datetime, made: pa.Table) -> tim
         return when - min(times) if times else None
     length, align = read_window(definition.window, "window"), definition.others.get(ALIGN)
     end = np.array([microseconds(when)])
-    end = end if align is None else aligned(end, align)
+    end = end if align is None else aligned_in(end, align, definition.zone)
     start = add_months(end, -length.months) if length.months is not None else end - (length.micros or 0)
     return when - time_of(int(start[0]))
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, SkipValidation
 
-from fstk.columns.instants import Align, add_months, aligned, aligned_days, days, given, microseconds
+from fstk.columns.instants import Align, add_months, days, given, microseconds
 from fstk.columns.length import Length, read_window
-from fstk.columns.zones import check_zone, local_days, midnights
+from fstk.columns.zones import aligned_in, check_zone, local_days, midnights
 from fstk.errors import InvalidInput
 from fstk.validated import validated
 
@@ -86,11 +86,7 @@ class Calendar:
         [datetime.date(2024, 3, 1), datetime.date(2024, 3, 1)]
         """
         instants = self.instants
-        if align is None:
-            return instants
-        if self.zone is None:
-            return aligned(instants, align)
-        return midnights(aligned_days(local_days(instants, self.zone), align), self.zone)
+        return instants if align is None else aligned_in(instants, align, self.zone)
 
     @property
     def _end(self) -> int:

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from fstk.columns.arrays import integers, nulls
-from fstk.columns.instants import Align, aligned
+from fstk.columns.instants import Align
+from fstk.columns.zones import aligned_in
 from fstk.engines.types import INSTANT
 from fstk.errors import NumericOverflow
 from fstk.windows import bounds
@@ -52,8 +53,8 @@ class WindowKernel:
     """Computes windowed features of tables that hold all events of their entities.
 
     Events have the columns ``event_entity`` (keys), ``event_time`` and those of the reductions. ``windows`` are pairs
-    of name and length; they end at the point or, with ``align``, at the beginning of its day, week or month. Features
-    come in the order windows, then reductions.
+    of name and length; they end at the point or, with ``align``, at the beginning of its day, week or month in ``zone``
+    (None: UTC). Features come in the order windows, then reductions.
     """
 
     event_entity: tuple[str, ...]
@@ -64,6 +65,7 @@ class WindowKernel:
     threads: int = 1
     part_rows: int = bounds.PART_ROWS
     align: Align | None = None
+    zone: str | None = None
 
     def at_points(self, points: pa.Table, events: pa.Table, entity: Sequence[str], time: str) -> pa.Table:
         """Return the points, all their columns and rows in order, followed by the features at each."""
@@ -86,7 +88,12 @@ class WindowKernel:
         return self._with_features(points.rename_columns([*entity, time]), events, rows, point_rows)
 
     def _ended(self, points: Rows) -> Rows:
-        return points if self.align is None else Rows(points.entity, aligned(points.time, self.align), points.time)
+        if self.align is None:
+            return points
+        known = points.entity >= 0  # the others have no time that is in any zone
+        ends = points.time.copy()
+        ends[known] = aligned_in(ends[known], self.align, self.zone)
+        return Rows(points.entity, ends, points.time)
 
     def _with_features(self, points: pa.Table, events: pa.Table, event_rows: Rows, point_rows: Rows) -> pa.Table:
         features: dict[str, list[pa.Array]] = {}

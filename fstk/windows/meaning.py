@@ -29,6 +29,7 @@ def definitions(features: WindowedFeatures, table: TableVersion | None, points: 
             source_version=None if table is None else table.version,
             points=_told(points),
             others={**_further(features), **_further(aggregate)},
+            zone=points.zone if isinstance(points, Calendar) else None,
         )
         for column, aggregate, length in features.features
     }

@@ -13,6 +13,7 @@ from fstk.engines.notes import notes_of
 from fstk.engines.types import quoted_name
 from fstk.errors import InvalidInput
 from fstk.tables.definition import Definitions, FeatureDefinition
+from fstk.windows import run
 from fstk.windows.features import WindowedFeatures
 from fstk.windows.spec import Aggregate
 
@@ -26,10 +27,17 @@ _DECLARE = "Declare the features: WindowedFeatures(…).compute(Calendar(…))"
 
 @dataclass(frozen=True)
 class Declared:
-    """What definitions say, as one declaration: ``columns`` tells for each of them its column of ``features``."""
+    """What definitions say, as one declaration: ``columns`` tells for each of them its column of ``features``, whose
+    windows are aligned in ``zone``."""
 
     features: WindowedFeatures
     columns: Mapping[str, str]
+    zone: str | None
+
+    def at(self, points: pa.Table) -> pa.Table:
+        """Return ``points``, rows of the entity's columns and an instant, with the features at each."""
+        engine = run.engine_for(self.features, points)
+        return engine.arrow(run.compute(self.features, points, engine, zone=self.zone))
 
 
 def declared(definitions: Definitions, source: str | pa.Table) -> Declared:
@@ -51,7 +59,7 @@ def declared(definitions: Definitions, source: str | pa.Table) -> Declared:
         closed=first.closed,
         **_among(first.others, WindowedFeatures),
     )
-    return Declared(features, columns)
+    return Declared(features, columns, first.aligned_in)
 
 
 def on_calendar(table: FeatureTable, calendar: Calendar, engine: Engine) -> Frame:
@@ -83,7 +91,7 @@ def on_calendar(table: FeatureTable, calendar: Calendar, engine: Engine) -> Fram
 
 def _said_once(one: FeatureDefinition) -> tuple[Any, ...]:
     """Return what the definitions of one declaration have in common."""
-    return one.source, one.entity, one.timestamp, one.closed, _among(one.others, WindowedFeatures)
+    return one.source, one.entity, one.timestamp, one.closed, one.aligned_in, _among(one.others, WindowedFeatures)
 
 
 def _among(others: Mapping[str, Any], spec: type) -> dict[str, Any]:

@@ -65,9 +65,12 @@ def plan(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str
     return plan
 
 
-def compute(features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None = None) -> Frame:
-    """Return the features at ``points``; see :meth:`fstk.windows.features.WindowedFeatures.compute`."""
-    table, _, run = _prepare(features, points, engine, timestamp, rows=True)
+def compute(
+    features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None = None, *, zone: str | None = None
+) -> Frame:
+    """Return the features at ``points``; see :meth:`fstk.windows.features.WindowedFeatures.compute`. Windows at other
+    points than a Calendar's, which has its own, are aligned in ``zone``, None in UTC."""
+    table, _, run = _prepare(features, points, engine, timestamp, rows=True, zone=zone)
     defined = definitions(features, table, points)
     frame = engine.noted(run(), {column: one.to_json() for column, one in defined.items()})
     _note(table)
@@ -97,11 +100,17 @@ class _Task:
 
 
 def _prepare(
-    features: WindowedFeatures, points: Any, engine: Engine, timestamp: str | None, *, rows: bool
+    features: WindowedFeatures,
+    points: Any,
+    engine: Engine,
+    timestamp: str | None,
+    *,
+    rows: bool,
+    zone: str | None = None,
 ) -> tuple[TableVersion | None, WindowPlan, Callable[[], Frame]]:
     source, table = _source(features, engine, rows=rows)
     asked = _asked(features, engine.schema(source))
-    request = _Request(features, engine, source, asked, timestamp)
+    request = _Request(features, engine, source, asked, timestamp, zone)
     if isinstance(points, str):
         if points != "events" or timestamp is not None:
             raise InvalidInput(f"points must be 'events' (without timestamp=), a frame or a Calendar; got {points!r}.")
@@ -149,6 +158,7 @@ class _Request:
     source: Frame
     asked: _Asked
     timestamp: str | None
+    zone: str | None
 
     def identity(self) -> tuple[tuple[str, ...], str]:
         return _identity(self.engine.schema(self.source), self.features.keys, self.features.timestamp, "source")
@@ -156,7 +166,9 @@ class _Request:
     def kernel(self, keys: tuple[str, ...], time: str) -> WindowKernel:
         features, threads = self.features, self.engine.threads
         windows = tuple((one.name, Months(one.months) if one.months else one.micros) for one in features.lengths)
-        return WindowKernel(keys, time, windows, features.closed, self.asked.reductions, threads, align=features.align)
+        return WindowKernel(
+            keys, time, windows, features.closed, self.asked.reductions, threads, align=features.align, zone=self.zone
+        )
 
     def events(self) -> tuple[Frame, tuple[str, ...], WindowKernel]:
         """Return the events with nothing but what the kernel needs, their key columns, and the kernel."""

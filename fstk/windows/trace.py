@@ -70,7 +70,7 @@ def computed(definition: FeatureDefinition, events: pa.Table, points: pa.Table) 
     [None, 4.0]
     """
     made = declared({_NAME: definition}, events)
-    return made.features.to_arrow(points).column(made.columns[_NAME])
+    return made.at(points).column(made.columns[_NAME])
 
 
 def _counting(call: Parsed) -> str:

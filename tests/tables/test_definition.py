@@ -65,6 +65,11 @@ def told(*marks: dict[str, Any]) -> list[Version]:
             "including the instant itself",
         ),
         (
+            like(others={"align": "month"}, zone="Europe/London"),
+            "sum(amount) over the 30 days before the start of as_of's month in Europe/London, of transactions "
+            "(version 4) by bought_at, not including the instant itself, at midnights in Europe/London",
+        ),
+        (
             like(window="3mo", others={"group_by": "channel"}),
             "sum(amount) over the 3 months before as_of, group_by=channel, of transactions (version 4) by bought_at, "
             "not including the instant itself",
@@ -84,6 +89,7 @@ def test_a_definition_is_a_sentence(definition: FeatureDefinition, sentence: str
         like(source_version=9, points="a frame"),
         like(source=None),
         like(entity=("Customer_ID",)),
+        like(zone="Europe/London"),  # the same value at the same instant
     ],
 )
 def test_spaces_versions_and_points_change_no_meaning(same: FeatureDefinition) -> None:
@@ -107,6 +113,14 @@ def test_spaces_versions_and_points_change_no_meaning(same: FeatureDefinition) -
 def test_all_else_does(other: FeatureDefinition) -> None:
     assert not SPEND.means(other)
     assert redefined({"spend_30d": other, "new_30d": SPEND}, {"spend_30d": SPEND}) == {"spend_30d": (SPEND, other)}
+
+
+def test_the_zone_whose_months_windows_end_with_is_of_the_meaning() -> None:
+    utc, london = like(others={"align": "month"}), like(others={"align": "month"}, zone="Europe/London")
+    assert not utc.means(london)
+    assert london.means(like(others={"align": "month"}, zone="Europe/London", source_version=9))
+    versions = told(json.loads(commit_mark(Told({"spend_30d": london}))[1]))
+    assert definitions_at(versions, ["spend_30d"]) == {"spend_30d": london}
 
 
 def test_what_stands_in_quotes_keeps_its_spaces_and_letters() -> None:

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from fstk import Aggregate, WindowedFeatures
+from fstk import Aggregate, Calendar, WindowedFeatures
+from fstk.engines.connect import direct
 from fstk.engines.notes import notes_of
 from fstk.errors import InvalidInput, UnknownColumn, UnknownName, UnknownTable
 from fstk.tables.definition import FeatureDefinition
@@ -129,6 +130,23 @@ def test_a_window_of_any_kind_is_recomputed_and_drawn(
     assert found.picture.lookback == days * DAY
     assert len(found.picture.events) == found.rows.num_rows
     assert "equal, bit for bit" in repr(found)
+
+
+def test_windows_that_end_with_a_zone_s_month_are_recomputed_and_told_as_such(
+    shell: InteractiveShell, filled: Path
+) -> None:
+    spent = WindowedFeatures(
+        "transactions", "customer_id", "purchased_at", [Aggregate("sum(amount)", name="x")], ["30d"], align="month"
+    )
+    day = (START + 39 * DAY).date()
+    made = spent.compute(Calendar(day, day + DAY, zone="America/New_York"), timestamp="as_of", engine=direct())
+    own = {name: FeatureDefinition.from_json(one) for name, one in notes_of(made).items()}
+    write(filled / "shop" / "local", made, defined(0, **own), **KEYS)
+    found = result(shell, "%fstk why shop.local x_30d --key 1")
+    assert found.equal
+    assert "before the start of as_of's month in America/New_York" in found.title
+    assert found.picture.lookback == 38 * DAY  # from 1 February, 05:00 UTC, to 9 February, 05:00 UTC
+    assert "at midnights in America/New_York" in " ".join(shown(shell, "%fstk show shop.local").split())
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -16,7 +17,7 @@ from fstk.tables.definition import FeatureDefinition, read_all
 from fstk.windows.calendar import Calendar
 from fstk.windows.features import WindowedFeatures
 from fstk.windows.spec import Aggregate
-from fstk.windows.trace import same_bits, trace
+from fstk.windows.trace import computed, same_bits, trace
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 INSTANT = pa.timestamp("us", tz="UTC")
@@ -95,6 +96,23 @@ def test_windows_of_months_and_of_whole_days_do_so_too() -> None:
         found = trace(definition, bought, table.select([*KEYS, "at"]))
         assert found.events.num_rows > 50
         assert all(same_bits(*pair) for pair in zip(table.column(column), found.values, strict=True)), column
+
+
+def test_windows_of_a_calendar_s_zone_do_so_too() -> None:
+    bought = events(1_000, seed=4)
+    calendar = Calendar(START.date(), START + timedelta(days=200), every="1d", zone="America/New_York")
+    spend = [Aggregate("sum(amount)", name="spend"), Aggregate("since_last(*)", name="since")]
+    features = WindowedFeatures(bought, KEYS, "at", spend, ["1mo", "7d"], align="week")
+    table = features.compute(calendar, engine=direct())
+    asked = table.select([*KEYS, "at"])
+    for column, definition in read_all(notes_of(table), table.column_names).items():
+        assert definition.zone == "America/New_York"
+        again = computed(definition, bought, asked)
+        assert all(same_bits(*pair) for pair in zip(table.column(column), again, strict=True)), column
+        utc = computed(msgspec.structs.replace(definition, zone=None), bought, asked)
+        assert not utc.equals(again), "weeks begin at another instant there"
+        no_time = asked.slice(0, 1).set_column(2, "at", pa.nulls(1, INSTANT))
+        assert computed(definition, bought, no_time).to_pylist() == [None]
 
 
 def test_the_maps_of_a_grouped_aggregate_do_so_too() -> None:
