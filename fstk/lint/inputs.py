@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,8 +13,9 @@ from fstk.engines.types import INSTANT
 from fstk.errors import InvalidInput
 from fstk.lint.information import Information, informations
 from fstk.lint.power import Power, power
+from fstk.training.bitemporal import as_known_join, find_known
 from fstk.training.functions import CompiledFunctions
-from fstk.training.kernel import as_of_join, find, times
+from fstk.training.kernel import Matches, as_of_join, find, times
 from fstk.training.plan import TrainingPlan
 from fstk.training.resolve import Join
 
@@ -55,14 +56,37 @@ class Input:
         return fall >= _FALL[self.same.measure] and self.earlier.high < self.same.low
 
 
-def inputs(
-    plan: TrainingPlan, labels: pa.Table, tables: Mapping[str, pa.Table], *, informed: bool = False
-) -> list[Input]:
+@dataclass(frozen=True)
+class Seen:
+    """What labels see of tables, by canonical name: of their ``rows`` by the times of these, or where ``changes`` are
+    given, of these as they were known."""
+
+    rows: Mapping[str, pa.Table]
+    changes: Mapping[str, pa.Table] | None = None
+
+    def joins(self, plan: TrainingPlan) -> Sequence[Join]:
+        """Return the joins of ``plan`` as this sees them."""
+        return plan.joins if self.changes is None else plan.joins_as_known()
+
+    def join(self, labels: pa.Table, join: Join) -> pa.Table:
+        """Return ``labels`` with the outputs of ``join``."""
+        if self.changes is None:
+            return as_of_join(labels, self.rows[join.table], join)
+        return as_known_join(labels, self.changes[join.table], join)
+
+    def find(self, labels: pa.Table, join: Join) -> Matches:
+        """Return the rows that labels see."""
+        if self.changes is None:
+            return find(labels, self.rows[join.table], join)
+        return find_known(labels, self.changes[join.table], join)
+
+
+def inputs(plan: TrainingPlan, labels: pa.Table, tables: Seen, *, informed: bool = False) -> list[Input]:
     """Return the inputs of a training set in its columns' order, with their powers on at most 2,000 of ``labels``, and
     when ``informed`` their mutual information.
 
-    ``tables`` are by canonical name, with all rows of the labels' keys. A step earlier is the row of the entity before
-    the one that the label sees, whatever its age.
+    ``tables`` have all rows of the labels' keys. A step earlier is the row of the entity before the one that the label
+    sees, whatever its age; as known, what was known of it then.
     """
     labels = _some(labels)
     asked = {column for join in plan.joins for column in join.label_keys}
@@ -70,11 +94,10 @@ def inputs(
     training = labels
     earlier: dict[str, pa.ChunkedArray] = {}
     stepped: dict[str, np.ndarray] = {}
-    for join in plan.joins:
-        rows = tables[join.table]
-        training = as_of_join(training, rows, join)
+    for join in tables.joins(plan):
+        training = tables.join(training, join)
         if join.table_time is not None:
-            before, there = _a_step_earlier(labels, rows, join)
+            before, there = _a_step_earlier(labels, tables, join)
             earlier |= {output.name: before.column(output.name) for output in join.outputs}
             stepped |= {output.name: there for output in join.outputs}
     found = {output.name: (join, output.feature) for join in plan.joins for output in join.outputs}
@@ -128,13 +151,13 @@ def entities(plan: TrainingPlan, training: pa.Table) -> np.ndarray:
     return np.where(entity < 0, training.num_rows + np.arange(len(entity)), entity)
 
 
-def _a_step_earlier(labels: pa.Table, rows: pa.Table, join: Join) -> tuple[pa.Table, np.ndarray]:
+def _a_step_earlier(labels: pa.Table, tables: Seen, join: Join) -> tuple[pa.Table, np.ndarray]:
     """Return ``labels`` with the outputs of ``join`` as they were a row before, and which labels have such a row."""
-    seen = find(labels, rows, join)
+    seen = tables.find(labels, join)
     at = pa.array(seen.at - 1, pa.int64(), mask=seen.row < 0).cast(INSTANT)
     asked = labels.select(list(join.label_keys)).append_column(_EARLIER, at)
     before = replace(join, label_time=_EARLIER, lookback=None)
-    return as_of_join(asked, rows, before), find(asked, rows, before).row >= 0
+    return tables.join(asked, before), tables.find(asked, before).row >= 0
 
 
 def _with_functions(plan: TrainingPlan, training: pa.Table) -> pa.Table:

@@ -14,7 +14,7 @@ from fstk.engines.base import Schema
 from fstk.engines.types import TIME_TYPES
 from fstk.errors import InvalidInput
 from fstk.lint.giveaways import gives_away, nearly, pairs
-from fstk.lint.inputs import Input, entities, inputs
+from fstk.lint.inputs import Input, Seen, entities, inputs
 from fstk.lint.report import Finding, LintReport, percent
 from fstk.lint.times import (
     FIRST,
@@ -32,7 +32,7 @@ from fstk.lint.windows import lint_windows
 from fstk.tables.provenance import EventSource
 from fstk.tables.spec import FeatureTable
 from fstk.training.functions import CompiledFunctions
-from fstk.training.kernel import as_of_join, find, times
+from fstk.training.kernel import find, times
 from fstk.training.plan import TrainingPlan
 from fstk.training.resolve import Join
 
@@ -89,16 +89,17 @@ def lint_training_set(
     *,
     sources: Mapping[str, EventSource] | None = None,
     events: Mapping[str, pa.Table] | None = None,
+    changes: Mapping[str, pa.Table] | None = None,
 ) -> LintReport:
     """Check a training set: its labels (all or a random sample) against the feature tables they look into.
 
     ``tables`` are by canonical name, with all columns, and all rows of the labels' keys; ``measured`` is what
-    :func:`fstk.lint.inputs.inputs` found of the same, None where nobody has asked yet. ``sources`` and ``events`` are
+    :func:`fstk.lint.inputs.inputs` found of the same, None where nobody has asked yet; ``changes`` are those of the
+    tables, where the training set is as known. ``sources`` and ``events`` are
     those of the tables whose events are known, with the times that :func:`fstk.lint.times.later_stamps` names.
     """
     findings: list[Finding] = []
     label_times = {join.label_time for join in plan.joins if join.label_time is not None}
-    training = labels
     for join in plan.joins:
         rows = tables[join.table]
         if join.table_time is not None:
@@ -108,11 +109,14 @@ def lint_training_set(
             findings += [] if join.table in (sources or {}) else start_of_period(join, labels, rows)
         elif len(label_times) == 1:
             findings += _later_outside(join, next(iter(label_times)), labels, rows)
-        training = as_of_join(training, rows, join)
     findings += _of_events(plan, labels, label_times, sources or {}, events or {})
     if plan.label is None:
         return LintReport.of(findings)
-    every = inputs(plan, labels, tables) if measured is None else measured
+    seen = Seen(tables, changes)
+    every = inputs(plan, labels, seen) if measured is None else measured
+    training = labels
+    for join in seen.joins(plan):
+        training = seen.join(training, join)
     stamps = {join.table: join.table_time for join in plan.joins if join.table_time is not None}
     periods = {table: _period(tables[table], column) for table, column in stamps.items()}
     findings += _given_away(plan, training, plan.label, every, periods)

@@ -14,7 +14,7 @@ from fstk.display import Displayed, Sheet, Stacked, share
 from fstk.engines.base import COMMIT_TIMESTAMP
 from fstk.errors import ExpiredSnapshot, UnsupportedTable
 from fstk.lint.acceptance import Acceptance, in_tags, settled
-from fstk.lint.inputs import Input, inputs
+from fstk.lint.inputs import Input, Seen, inputs
 from fstk.lint.power import Power
 from fstk.lint.report import Finding, LintReport
 from fstk.lint.times import written_later
@@ -166,7 +166,7 @@ class TrainingSetPreview(Stacked):
             for one in self.known
             if one.late is not None
         ]
-        return Sheet(title, heads, rows, [*notes, "the shares of labels and of nulls above are as known, too"])
+        return Sheet(title, heads, rows, [*notes, "the labels, nulls and powers above are as known, too"])
 
 
 def _told(power: Power | None) -> str | None:
@@ -224,7 +224,7 @@ def preview(
     row = most_telling(joined.answers)
     pictures = draw(one, 0) if one is not None else () if row is None else draw(joined, row)
     features = _features(plan, rows, summary)
-    told = inputs(plan, labels, joined.tables, informed=True)
+    told = inputs(plan, labels, Seen(joined.tables, joined.changes), informed=True)
     found = lint_join(joined, told)
     tagged = [one for table in joined.known.values() for one in in_tags(table.tags, table.name)]
     lint = settled(found.findings, [*tagged, *accepted], found.unread)
@@ -238,7 +238,13 @@ def lint_join(joined: LoadedJoin, measured: Sequence[Input] | None = None) -> Li
     """Return what lint finds when the labels meet the tables, the events of these, and when they were written;
     ``measured`` as :func:`lint_training_set` takes it."""
     report = lint_training_set(
-        joined.plan, joined.labels, joined.tables, measured, sources=joined.sources, events=joined.events
+        joined.plan,
+        joined.labels,
+        joined.tables,
+        measured,
+        sources=joined.sources,
+        events=joined.events,
+        changes=joined.changes,
     )
     return LintReport.of([*report.findings, *_back_filled(joined)], report.unread)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fstk.engines.base import TableVersion, Within
 from fstk.engines.choice import engine_for
@@ -90,6 +91,21 @@ class LoadedJoin:
     def tables(self) -> dict[str, pa.Table]:
         """The rows of the feature tables that the labels' keys have, by name."""
         return {join.table: self.engine.rows[join.source] for join in self.plan.joins}
+
+    @cached_property
+    def changes(self) -> dict[str, pa.Table] | None:
+        """The changes of the feature tables that the labels' keys had, by name, where the join is as known."""
+        if not self.as_known:
+            return None
+        found = {}
+        for join in self.plan.joins:
+            changes = self.engine.changes(join.source)
+            for key, column in zip(join.table_keys, join.label_keys, strict=True):
+                own, asked = changes.column(key), self.labels.column(column)
+                if not pa.types.is_floating(own.type):  # of which equal keys may have other bits
+                    changes = changes.filter(pc.is_in(own, asked.unique()))
+            found[join.table] = changes
+        return found
 
     @cached_property
     def answers(self) -> pa.Table:

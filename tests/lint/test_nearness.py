@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from fstk.engines.types import schema_of
-from fstk.lint.inputs import inputs
+from fstk.lint.inputs import Seen, inputs
 from fstk.lint.power import power
 from fstk.lint.report import LintReport
 from fstk.lint.training import lint_training_set
@@ -152,7 +152,7 @@ def test_columns_of_the_label_frame_are_looked_at() -> None:
     assert found(report) == [("nearly-the-label", "your column reason"), ("later-than-label", "your column closed_at")]
     assert 'exclude_columns=["reason"]' in report.findings[0].cure
     plan, tables = planned(labels, "y", f=rows)
-    roles = {one.name: one.role for one in inputs(plan, labels, tables)}
+    roles = {one.name: one.role for one in inputs(plan, labels, Seen(tables))}
     assert roles == {
         "k": "key", "t": "time", "reason": "your column", "closed_at": "your column", "until": "your column",
         "age": "your column", "x": "feature",

@@ -137,6 +137,29 @@ def test_as_known_shows_what_a_backfill_would_have_leaked(labelled: InteractiveS
     assert "as known at: a row counts from the commit that wrote it" in repr(seen)
 
 
+def test_powers_and_leaks_go_by_what_was_known(labelled: InteractiveShell, filled: Path) -> None:
+    keys, outcome = pa.array(range(60), pa.int64()), [float(n % 2) for n in range(60)]
+    for at, values in ((START, [n % 7 / 7 for n in range(60)]), (START + DAY, outcome)):
+        stamped = pa.array([at] * 60, INSTANT)
+        rows = pa.table({"customer_id": keys, "as_of": stamped, "told": values})
+        about = {"primary_keys": '["customer_id"]', "timeseries_column": "as_of"}
+        write(filled / "feature_store" / "told", rows, **about)  # today, long after the labels
+    asked = {"customer_id": keys, "event_ts": pa.array([START + 20 * DAY] * 60, INSTANT), "y": outcome}
+    labelled.user_ns["asked"] = pa.table(asked)
+    cell = "%%fstk pit asked --label y --at event_ts\nfeature_store.told on customer_id\n"
+    seen = result(labelled, cell)
+    (told,) = (one for one in seen.inputs if one.name == "told")
+    assert (told.now.value, told.same.value) == (1, 1)
+    assert {one.code for one in seen.lint.findings} == {"label-copy"}
+    known = result(labelled, cell.replace("--at", "--as-known --at"))
+    (told,) = (one for one in known.inputs if one.name == "told")
+    assert (told.now.value, told.same) == (0.5, None)
+    assert known.lint.clean
+    assert "the labels, nulls and powers above are as known, too" in repr(known)
+    labelled.run_cell(cell.replace("--at", "--as-known -o known --at"))
+    assert shown(labelled, "%fstk lint known").startswith("lint: clean.")
+
+
 def test_leaks_of_the_join_come_first(labelled: InteractiveShell, filled: Path) -> None:
     log = filled / "feature_store" / "customer_features" / "_delta_log" / f"{0:020}.json"
     log.write_text(log.read_text().replace('"fstk.tag.closed": "left"', '"fstk.tag.closed": "both"'))
