@@ -24,6 +24,7 @@ from fstk.progress import on_screen
 _GRAMMAR = "fstk.cli.app"
 _CALL = "fstk.cli.call"
 _CANDIDATES = "fstk.notebook.candidates"
+_LOOKS = "fstk.verbs.why"  # with what a first preview needs, too
 _EMPTY = "%%fstk is a cell magic, but the cell body is empty"  # as IPython says it
 
 
@@ -69,7 +70,13 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     if matcher not in shell.Completer.custom_matchers:
         shell.Completer.custom_matchers.append(matcher)
         refuse_usage(shell, _nothing_below)
-    threading.Thread(target=importlib.import_module, args=(_CANDIDATES,), name="fstk-grammar").start()
+    threading.Thread(target=_fetch, name="fstk-grammar").start()
+
+
+def _fetch() -> None:
+    """Import meanwhile what the first completion and the first look at a table would wait for."""
+    for module in (_CANDIDATES, _LOOKS):
+        importlib.import_module(module)
 
 
 def _nothing_below(shell: InteractiveShell, message: str) -> InvalidInput | None:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -291,6 +290,8 @@ def _shown(join: Join, plan: TrainingPlan) -> list[Output]:
 
 
 def _known(joined: LoadedJoin, rows: pa.Table, rows_known: pa.Table) -> tuple[KnownShare, ...]:
+    import polars as pl  # takes as long to import as another preview takes
+
     shares = []
     for place, number in enumerate(joined.plan.joined):
         join = joined.plan.joins[number]
