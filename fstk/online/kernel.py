@@ -63,7 +63,7 @@ class Newest:
         later = event[order] > self.until
         timely = np.flatnonzero(valid & ~later)
         picked = timely[_ends(_repeats([np.cumsum(~same_key)[timely]]))]  # the last of each key
-        before, at = np.maximum(picked - 1, 0), commit[order]
+        before, at = picked - 1, commit[order]
         self._refuse_ties(rows, order[picked[same_row[picked] & counted[before] & (at[before] == at[picked])]])
         waiting = np.flatnonzero(valid & later)
         if len(waiting):

@@ -198,6 +198,8 @@ def test_names_of_keys_are_checked() -> None:
     codec = KeyCodec({"customer_id": "bigint", "region": "string"})
     with pytest.raises(UnknownColumn, match=r"'costumer_id' is no key.*Nearest: customer_id"):
         codec.encode_one({"costumer_id": 1, "region": "x"}, 0)
+    with pytest.raises(UnknownColumn, match="'day' is no key"):  # beside all that are
+        codec.encode_one({"customer_id": 1, "region": "x", "day": 3}, 0)
     with pytest.raises(InvalidInput, match=r"keys\[2\]: key region \(string\) is missing"):
         codec.encode_one({"customer_id": 1}, 2)
     with pytest.raises(InvalidInput, match="must be a dict of customer_id, region"):
