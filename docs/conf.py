@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
+import typer
 from docutils import nodes
 from sphinx.application import Sphinx
 
 import fstk
+from fstk.cli.app import app as grammar_of_fstk
 
 project = "fstk"
 release = fstk.__version__
@@ -41,6 +44,16 @@ def add_toctrees(app: Sphinx, page: str, source: list[str]) -> None:
             source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(pages) + "\n```\n"
 
 
+def add_verbs(app: Sphinx, page: str, source: list[str]) -> None:
+    """Give the page of the grammar the help of every verb, as a terminal shows it, a heading each."""
+    if page == "cli":
+        grammar: Any = typer.main.get_command(grammar_of_fstk)
+        top = typer.Context(grammar, info_name="fstk", terminal_width=100, **grammar.context_settings)
+        for name, verb in grammar.commands.items():
+            told = verb.get_help(typer.Context(verb, parent=top, info_name=name))
+            source[0] += f"\n## `fstk {name}`\n\n```text\n{told.strip()}\n```\n"
+
+
 def note_anchors(app: Sphinx, doctree: nodes.document) -> None:
     """Let links of other pages find the places that a page marks by ``<a id="…">``, as GitHub does."""
     places = app.env.metadata[app.env.docname].setdefault("myst_slugs", {})
@@ -58,5 +71,6 @@ def adapt_docstring(app: Sphinx, kind: str, name: str, value: object, options: o
 def setup(app: Sphinx) -> None:
     """Connect what stands above."""
     app.connect("source-read", add_toctrees)
+    app.connect("source-read", add_verbs)
     app.connect("doctree-read", note_anchors)
     app.connect("autodoc-process-docstring", adapt_docstring, priority=400)  # before Napoleon's

@@ -13,6 +13,7 @@ from fstk import journal
 from fstk.columns.typing import ColumnNames, DataFrameLike, EntityKeys, Nulls, SchemaLike
 from fstk.columns.zones import Unclear
 from fstk.engines.choice import session_for
+from fstk.engines.clocks import Clock
 from fstk.engines.connect import adopt
 from fstk.errors import InvalidInput
 from fstk.models.features import read_features
@@ -495,6 +496,8 @@ class FeatureEngineeringClient:
         as_known: bool = False,
         feature_spec: str | None = None,
         spine: Spine | None = None,
+        timestamp_zone: str | None = None,
+        unclear_times: Unclear = "refuse",
     ) -> TrainingSet:
         """Plan labels joined with the features that each could know at its own instant; computes no row yet.
 
@@ -509,6 +512,10 @@ class FeatureEngineeringClient:
             feature_spec: the name of a set that :meth:`create_feature_spec` made, in place of ``feature_lookups``; what
                 it excludes is excluded, too.
             spine: in place of ``df``, the entities that a table knew at the instants of a calendar.
+            timestamp_zone: the zone whose clocks the times that lookups name show where they have none, such as
+                ``"Europe/London"``; they become instants, days its midnights. None takes them as UTC.
+            unclear_times: what clock times mean that the zone skipped or had twice: ``"refuse"``, ``"earlier"`` or
+                ``"later"``.
 
         Returns:
             The plan, at the tables' newest versions; its rows come from ``load_df()`` (Spark), ``to_pandas()``,
@@ -516,12 +523,14 @@ class FeatureEngineeringClient:
 
         Raises:
             UnknownTable, UnknownColumn: a table or column that is not there; the message gives the nearest.
-            UnknownName: no such feature spec.
-            TypeMismatch: a key of another type than the table's. NaiveDatetime: a time of ``df`` without a zone.
+            UnknownName: no such feature spec, or no such zone.
+            TypeMismatch: a key of another type than the table's. NaiveDatetime: a time of ``df`` without a zone, in a
+                pandas column of Python objects.
             NameCollision: two output columns of one name.
             DuplicateKeys: a table that others wrote holds rows of the same keys and time.
             InvalidInput: lookups that do not fit together or the labels; functions that read the label, or each other
-                in a circle.
+                in a circle; local times that are none, counted (of a Spark frame when its rows are used), or a
+                ``timestamp_zone`` of times that have one.
 
         >>> training_set = fe.create_training_set(df=labels, feature_lookups=[lookup], label="churned")
         >>> training_set.to_pandas()["spend_30d"].tolist()
@@ -547,7 +556,14 @@ class FeatureEngineeringClient:
         if spine is not None:
             df = labels_of(spine, self._catalog.get(spine.table), self._session)
         return create_training_set(
-            df, feature_lookups, label, exclude_columns, catalog=self._catalog, session=self._session, as_known=as_known
+            df,
+            feature_lookups,
+            label,
+            exclude_columns,
+            catalog=self._catalog,
+            session=self._session,
+            as_known=as_known,
+            clock=Clock.told(timestamp_zone, unclear_times),
         )
 
     def compute_features(
@@ -714,7 +730,15 @@ class FeatureEngineeringClient:
             model_registry_uri=self._registry,
         )
 
-    def score_batch(self, *, model_uri: str, df: DataFrameLike, result_type: str = "double") -> DataFrame:
+    def score_batch(
+        self,
+        *,
+        model_uri: str,
+        df: DataFrameLike,
+        result_type: str = "double",
+        timestamp_zone: str | None = None,
+        unclear_times: Unclear = "refuse",
+    ) -> DataFrame:
         """Return ``df`` with the model's features, looked up at each row's own instant, and a column ``prediction``.
 
         Args:
@@ -724,6 +748,7 @@ class FeatureEngineeringClient:
                 named like a feature stands for it.
             result_type: the Spark SQL type of ``prediction``. Of two classes, and ``predict="predict_proba"``, a number
                 is the probability of the second, ``array<double>`` those of both.
+            timestamp_zone, unclear_times: as of :meth:`create_training_set`.
 
         Returns:
             A Spark DataFrame: the columns of ``df``, the features in the order of their lookups, the functions,
@@ -758,6 +783,7 @@ class FeatureEngineeringClient:
             catalog=self._catalog,
             engine=session_for(df, session=self._session),
             model_registry_uri=self._registry,
+            clock=Clock.told(timestamp_zone, unclear_times),
         )
 
     def read_features(

@@ -27,6 +27,7 @@ _LINES = 3
 _HEAD = 8  # letters left of a cell before its window
 _NO_BREAK = "\N{BRAILLE PATTERN BLANK}"  # a space that rich takes for a letter
 _NUMBER = re.compile(r"[+−-]?([\d,]+\.?\d*|\.\d+)(e[+-]?\d+)?( ?%| d| h| min| s)?|–|NaN|-?Infinity")
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}( \d{2}:\d{2}(:\d{2}(\.\d+)?)?)?")
 _TALL = 24  # rows that are in sight, so that few renderings are over 1,000 pixels
 _BYTES = 90_000  # of a table's rows as HTML; with title and notes a rendering stays under 100 kB
 
@@ -47,7 +48,7 @@ class Displayed:
 
 @dataclass(frozen=True, repr=False)
 class Sheet(Displayed):
-    """Title, headers, rows and closing lines; a column whose every cell looks like a number is aligned right.
+    """Title, headers, rows and closing lines; a column of numbers, and times among them, is aligned right.
 
     >>> Sheet("two tables", ["table", "rows"], [["customers", 23570], ["visits", 7]], notes=["as of today"])
     two tables
@@ -125,10 +126,7 @@ class Sheet(Displayed):
         return [*cut, *([f"… {hidden:,} more columns"] if hidden > 0 else []), *self.notes]
 
     def _right(self, rows: list[list[str]]) -> list[bool]:
-        return [
-            any(row[i] for row in rows) and all(_NUMBER.fullmatch(row[i]) for row in rows if row[i])
-            for i in range(min(len(self.columns), _COLUMNS))
-        ]
+        return [_is_right([row[i] for row in rows if row[i]]) for i in range(min(len(self.columns), _COLUMNS))]
 
 
 @dataclass(frozen=True, repr=False)
@@ -246,6 +244,13 @@ def instant(at: datetime) -> str:
     if at.time() == datetime.min.time():
         return f"{at.date()}"
     return at.isoformat(" ", "auto" if at.second or at.microsecond else "minutes")
+
+
+def _is_right(cells: Sequence[str]) -> bool:
+    """Tell whether cells are aligned right: numbers are, and times among them."""
+    others = [cell for cell in cells if not _NUMBER.fullmatch(cell)]
+    numbers = any(cell != "–" and cell not in others for cell in cells)
+    return (numbers and all(_TIME.fullmatch(cell) for cell in others)) if others else bool(cells)
 
 
 def _plain(value: Any) -> str:

@@ -9,6 +9,17 @@ def test_numbers_stand_right_and_words_left() -> None:
     assert text.splitlines() == ["t", "  name   rows", "  a     1,204", "  bb        7"]
 
 
+def test_a_time_among_numbers_moves_none_of_them() -> None:
+    rows = [["spend", 41.98], ["first_at", datetime(1997, 1, 1, tzinfo=UTC)], ["rate", None]]
+    assert repr(Sheet("", ["f", "value"], rows)).splitlines()[1:] == [
+        "  spend          41.98",
+        "  first_at  1997-01-01",
+        "  rate               –",
+    ]
+    times = [["a", datetime(1997, 1, 1, 12, tzinfo=UTC)], ["b", None], ["c", datetime(1997, 1, 1, tzinfo=UTC)]]
+    assert repr(Sheet("", ["f", "at"], times)).splitlines()[2:] == ["  b  –", "  c  1997-01-01"]
+
+
 def test_no_line_is_longer_than_the_width() -> None:
     table = Sheet("x" * 300, ["a", "b"], [["y" * 200, "z" * 90]], notes=["n" * 150])
     assert max(len(line) for line in table.text(100).splitlines()) <= 100

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typer import Argument, Context, Option
 
@@ -27,6 +27,16 @@ def pit(
             help="The labels are the entities that the feature table LABELS knew on this calendar.",
         ),
     ] = None,
+    zone: Annotated[
+        str | None,
+        Option(
+            "--tz", metavar="ZONE", help="Whose clocks --at shows where it has none, as Europe/London. Default: UTC."
+        ),
+    ] = None,
+    unclear_times: Annotated[
+        Literal["refuse", "earlier", "later"],
+        Option(help="What times mean that the zone skipped or had twice."),
+    ] = "refuse",
     every: Annotated[bool, Option("--all", help="Look at all labels, not at a sample.")] = False,
     as_known: Annotated[
         bool,
@@ -62,17 +72,30 @@ def pit(
     expr amount / nullif(spend, 0) as ratio
     """
     if widget:
-        if spine is not None:
-            raise InvalidInput(
-                "--spine and --widget do not go together; bind the training set with -o, or leave --widget out."
-            )
+        for option, given in (("--spine", spine), ("--tz", zone)):
+            if given is not None:
+                raise InvalidInput(
+                    f"{option} and --widget do not go together; bind the training set with -o, or leave --widget out."
+                )
         lookups = call_of(context).cell
         return opened(context, "JoinPreview", labels=labels, label=label, at=at, lookups=lookups, as_known=as_known)
     from fstk.verbs.pit import names_of, parse, values_of
 
     call = call_of(context)
     left_out, defaults = names_of(exclude or []), values_of(default or [])
-    request = parse(call.namespace, call.text, labels, label, at, as_known, spine, exclude=left_out, defaults=defaults)
+    request = parse(
+        call.namespace,
+        call.text,
+        labels,
+        label,
+        at,
+        as_known,
+        spine,
+        zone=zone,
+        unclear=unclear_times,
+        exclude=left_out,
+        defaults=defaults,
+    )
     preview = None if code else request.preview(every=every, one=one, bound=output)
     if output is not None:
         call.bind(output, request.training_set())

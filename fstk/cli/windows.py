@@ -32,6 +32,14 @@ def windows(
         Literal["day", "week", "month"] | None,
         Option(help="Windows end where the point's day, week or month begins."),
     ] = None,
+    clock: Annotated[
+        str | None,
+        Option("--tz", metavar="ZONE", help="Whose clocks the times of a frame show where it has none. Default: UTC."),
+    ] = None,
+    unclear_times: Annotated[
+        Literal["refuse", "earlier", "later"],
+        Option(help="What times mean that the zone of --tz skipped or had twice."),
+    ] = "refuse",
     points: Annotated[
         str | None, Option(metavar="SOURCE[,COLUMN]", help="Features at the keys and times of this table or variable.")
     ] = None,
@@ -57,6 +65,8 @@ def windows(
     if widget:
         if closed is None:  # with --widget typer passes over what does not fit
             raise InvalidInput("--closed takes left, right or both.")
+        if clock is not None:
+            raise InvalidInput("--tz and --widget do not go together; leave one out.")
         return opened(
             context,
             "WindowBuilder",
@@ -73,7 +83,20 @@ def windows(
 
     call = call_of(context)
     request = parse(
-        call.namespace, call.text, table, source, entity, time, windows, closed, calendar, points, zone, align
+        call.namespace,
+        call.text,
+        table,
+        source,
+        entity,
+        time,
+        windows,
+        closed,
+        calendar,
+        points,
+        zone,
+        align,
+        clock=clock,
+        unclear=unclear_times,
     )
     if output is not None:
         call.bind(output, request.features)

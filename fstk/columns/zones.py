@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import zoneinfo
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +42,14 @@ def check_zone(zone: str, argument: str) -> str:
     if not isinstance(zone, str) or zone not in known:
         raise UnknownName(f"{argument}: no time zone {shown(zone)}.{nearest(str(zone), known)}")
     return zone
+
+
+def check_clock(zone: str | None, unclear: Unclear) -> None:
+    """Refuse ``timestamp_zone`` and ``unclear_times`` that are none."""
+    if zone is not None:
+        check_zone(zone, "timestamp_zone")
+    if unclear not in get_args(Unclear):
+        raise InvalidInput(f"unclear_times must be refuse, earlier or later; got {shown(unclear)}.")
 
 
 def from_clock(column: pa.ChunkedArray, zone: str, where: str, unclear: Unclear = "refuse") -> pa.ChunkedArray:
@@ -145,5 +153,5 @@ def _check(
     if counted:
         raise InvalidInput(
             f"{where}: of its times, {' and '.join(counted)} in {zone}, whose clocks changed then. "
-            'Say what they mean: unclear_times="earlier" or "later".'
+            'Say what they mean: unclear_times="earlier" or "later", in a line --unclear-times.'
         )

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ class _CellMetadata(msgspec.Struct):
 class _Cell(msgspec.Struct):
     cell_type: str
     source: str | list[str] = ""
+    id: str | None = None
     metadata: _CellMetadata = msgspec.field(default_factory=_CellMetadata)
 
     @property
@@ -79,6 +81,7 @@ class _Notebook(msgspec.Struct):
     nbformat: int
     cells: list[_Cell]
     metadata: _Metadata = msgspec.field(default_factory=_Metadata)
+    nbformat_minor: int = 4
 
 
 def read_notebook(path: Path) -> NotebookSource:
@@ -119,4 +122,20 @@ def _executable(content: dict[str, Any]) -> dict[str, Any]:
         }
         for cell in content["cells"]
     ]
-    return {"metadata": {}, "nbformat_minor": 4, **content, "cells": cells}
+    made = {"metadata": {}, "nbformat_minor": 4, **content, "cells": cells}
+    return _with_ids(made) if made["nbformat_minor"] >= 5 else made
+
+
+def _with_ids(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a notebook whose every cell has an id of its own, where it lacks one or shares it: nbformat would warn."""
+    known = {cell.get("id") for cell in content["cells"]}
+    spare = (name for number in count(1) if (name := f"cell-{number}") not in known)
+    seen: set[str] = set()
+    cells = []
+    for cell in content["cells"]:
+        own = cell.get("id")
+        if own is None or own in seen:
+            own = next(spare)
+        seen.add(own)
+        cells.append({**cell, "id": own})
+    return {**content, "cells": cells}

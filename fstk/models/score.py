@@ -12,6 +12,7 @@ import pyarrow as pa
 from fstk import journal
 from fstk.engines.base import Engine, Frame, Schema
 from fstk.engines.choice import session_for
+from fstk.engines.clocks import Clock
 from fstk.engines.spark import SparkEngine
 from fstk.engines.types import arrow_type
 from fstk.errors import NameCollision, TypeMismatch, UnknownColumn, nearest
@@ -56,6 +57,7 @@ def score_batch(
     catalog: Tables,
     engine: Engine | None = None,
     model_registry_uri: str | None = None,
+    clock: Clock | None = None,
 ) -> Frame:
     """Return ``df`` with features and ``prediction``; see ``FeatureEngineeringClient.score_batch`` for arguments and
     errors.
@@ -83,6 +85,7 @@ def score_batch(
         session=session,
         as_known=record.as_known,
         caller_overrides=True,
+        clock=clock,
     )
     schema = rows.plan.schema
     _check_inputs(record, schema, name)
@@ -91,7 +94,7 @@ def score_batch(
         raise NameCollision(f"df has a column {PREDICTION}, as the model's answer is called; rename it.")
     scorer = Scorer(opened.model, name, record, result_type)
     journal.note("read", found.name or model_uri, found.version, None)
-    joined = join(rows.plan, engine.frame(df, "df"), engine, record.as_known)
+    joined = join(rows.plan, engine.frame(rows.labels, "df"), engine, record.as_known)
     return engine.map_slices(joined, scorer, schema | {PREDICTION: result_type})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import zoneinfo
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from fstk.cli.app import app
 from fstk.columns.length import LIFETIME
 from fstk.errors import FstkError
 from fstk.jobs import bundle
+from fstk.notebook.widgets.columns import schema, times
 from fstk.online.spec import beginnings
 from fstk.tables.configured import local_names, open_catalog
 from fstk.verbs.names import columns_of, frames_in
@@ -72,7 +74,9 @@ def of_line(line: str, namespace: Mapping[str, Any]) -> tuple[list[str], str, bo
         return [one.opts[-1] for one in sorted(missing, key=lambda one: not one.required)], word, False
     part, kind = _LAST.search(word), pending.metavar or ""
     if kind in _PROVIDERS:
-        found = _values(kind, _Words(given, namespace))
+        found = _values(
+            _TIMES if pending.name in ("at", "time") and kind == "COLUMN" else kind, _Words(given, namespace)
+        )
     else:
         found = [item.value for item in pending.shell_complete(typer.Context(_GRAMMAR), "")]
     return found, part[0] if part else word, kind in _PATHS
@@ -154,6 +158,13 @@ def _columns(given: _Words, parameter: str) -> list[str]:
     return [] if data is None else columns_of(data)
 
 
+def _times(given: _Words) -> list[str]:
+    """Return the columns of a time, or all of a frame that has none yet."""
+    named = given.words.get("source") or given.words.get("labels")
+    columns = {} if named is None else schema(named, given.namespace)
+    return list(times(columns) or columns)
+
+
 def _frames(given: _Words) -> list[str]:
     return [*frames_in(given.namespace), *local_names()]
 
@@ -175,12 +186,15 @@ def _jobs(given: _Words) -> list[str]:
         return _notebooks()  # no bundle here, or one that its own verb will complain of
 
 
+_TIMES = "COLUMN of a time"
 _PROVIDERS: Mapping[str, Callable[[_Words], list[str]]] = {
     "TABLE": lambda given: local_names(),
     "SOURCE": _frames,
     "SOURCE[,COLUMN]": _frames,
     "LABELS": _frames,
     "COLUMN": lambda given: _columns(given, "source") or _columns(given, "labels"),
+    _TIMES: _times,
+    "ZONE": lambda given: sorted(zoneinfo.available_timezones()),
     "FEATURE": lambda given: open_catalog().get(given.words.get("table", "")).features,
     "TABLE|VARIABLE": _training_sets,
     "TABLE|FILE|VARIABLE": _training_sets,

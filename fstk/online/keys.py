@@ -121,7 +121,8 @@ def _form(kind: pa.DataType) -> tuple[Any, Callable[[Any], Any], Callable[[Any],
     if pa.types.is_floating(kind):
         return float, float if pa.types.is_float64(kind) else _single, _double
     if pa.types.is_decimal(kind):
-        return Decimal, str, lambda value: f"m{Decimal(value):f}"
+        whole = kind.scale == 0  # as an unsigned 64-bit id is kept
+        return (int, Decimal) if whole else Decimal, str, lambda value: f"m{Decimal(value):f}"
     if pa.types.is_string(kind):
         return str, str, lambda value: f"s{len(value)}:{value}"
     if pa.types.is_binary(kind):

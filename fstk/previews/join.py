@@ -27,7 +27,7 @@ from fstk.tables.definition import Definitions
 from fstk.training import run
 from fstk.training.plan import TrainingPlan
 from fstk.training.resolve import Join, Output
-from fstk.training.summary import Summary
+from fstk.training.summary import Summary, short_names
 
 _TELLING = 8  # inputs that are listed of many
 _MOST_CHANGED = 2_000_000  # rows that commits wrote, past which these are not looked at
@@ -96,9 +96,8 @@ class TrainingSetPreview(Stacked):
         table = self.summary.display()
         some = "all" if self.summary.labels == self.total else f"a sample of {self.total:,}"
         labels, rest = table.title.split(" × ", 1)
-        rows = [(self._short[row[0]], *row[1:]) for row in table.rows]
         notes = [*table.notes, *self.joined.plan.zone_notes]
-        return replace(table, title=f"{labels} ({some}) × {rest}", rows=rows, notes=notes)
+        return replace(table, title=f"{labels} ({some}) × {rest}", notes=notes)
 
     def _inputs(self) -> list[Sheet]:
         """Return a line per input; of many those that tell most or are of no window, and the others by aggregate and
@@ -193,12 +192,6 @@ def _nulls(one: FeatureShare) -> tuple[str | None, str]:
 
 def _shares(labels: int, *counts: int) -> list[str]:
     return [share(count, labels) for count in counts]
-
-
-def short_names(tables: Sequence[str]) -> dict[str, str]:
-    """Return for each table name its last part, where that tells the tables apart."""
-    last = {name: name.rpartition(".")[2] for name in tables}
-    return {name: part if list(last.values()).count(part) == 1 else name for name, part in last.items()}
 
 
 def preview(

@@ -26,13 +26,13 @@ from fstk.previews.loaded import rows_among
 from fstk.tables.definition import redefined
 from fstk.tables.plan import TablePlan, plan_create
 from fstk.tables.redefinition import Difference, Redefinition, RedefinitionPlan
-from fstk.tables.spec import FeatureTable, TableDefinition, define, keys_text
+from fstk.tables.spec import FeatureTable, TableDefinition, define, fraction_notes, keys_text
 from fstk.windows.calendar import Calendar
 from fstk.windows.features import WindowedFeatures
 from fstk.windows.meaning import definitions
 from fstk.windows.plan import WindowPlan, meaning
 from fstk.windows.report import COUNTS, SourceReport, count_events
-from fstk.windows.run import source_tables
+from fstk.windows.run import read_clock, source_tables
 
 _LOOKED_AT = 10_000  # rows of a Spark source among which entities are chosen
 _EXAMPLES = 3  # rows that a changed meaning is shown on
@@ -113,7 +113,8 @@ class WindowPreview(Stacked):
             rows.append([*row, first.values[one.column]] if first else row)
         refusal = [str(self.table.refusal)] if self.table.refusal else []
         none = [] if first else ["the source has no event with a key and a time: no row to show"]
-        notes = [*refusal, *none, *self.notes]
+        fractions = fraction_notes(table) if self.table.action == "create" else []
+        notes = [*refusal, *none, *fractions, *self.notes]
         return Sheet(title, [*columns, f"sample: {first.where}"] if first else columns, rows, notes)
 
 
@@ -166,7 +167,7 @@ def preview(
     chosen = _entities(source, keys, features.timestamp, engine)
     own_events = _only(source, keys, chosen)
     rows = _rows(replace(features, source=own_events), points, points_time, windows, chosen, engine)
-    events = engine.arrow(own_events)
+    events = engine.arrow(read_clock(features, own_events, engine))
     own = [column_of(windows.points, key) for key in features.keys]
     columns = [one.column for one in windows.features]
     at = column_of(schema, features.timestamp)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import polars as pl
 import pyarrow as pa
 
 from fstk.columns.typing import ColumnNames, DataFrameLike
-from fstk.columns.zones import Unclear, check_zone
+from fstk.columns.zones import check_clock
 from fstk.display import plural
 from fstk.engines.base import Schema, TableVersion
 from fstk.engines.choice import session_for
@@ -28,11 +27,10 @@ from fstk.errors import (
     TypeMismatch,
     UnknownColumn,
     nearest,
-    shown,
 )
 from fstk.sources.faults import Fault, refuse
 from fstk.sources.files import Batch, digest, mixed_kinds, paths_of, read_file
-from fstk.sources.values import Roles, settle
+from fstk.sources.values import Roles, settle, written_twice
 from fstk.tables.source import Load, Reading, Source, SourceDefinition, Sources
 from fstk.tables.spec import checked_schema, column_names
 
@@ -97,10 +95,7 @@ def _definition(
     reading: Reading,
 ) -> SourceDefinition:
     """Return what the source is, as it was said before where it is there; TableExists: it is something else."""
-    if reading.zone is not None:
-        check_zone(reading.zone, "timestamp_zone")
-    if reading.unclear_times not in get_args(Unclear):
-        raise InvalidInput(f"unclear_times must be refuse, earlier or later; got {shown(reading.unclear_times)}.")
+    check_clock(reading.zone, reading.unclear_times)
     for kind in reading.types.values():
         arrow_type(kind)
     who = None if entity is None else column_names("entity", entity)
@@ -193,6 +188,12 @@ def _observations(definition: SourceDefinition, settled: Sequence[tuple[Batch, p
             count = rows.column(column).null_count
             if count:
                 notes.append(f"{batch.name}: {plural(count, 'event')} without {column}; no window will hold them")
+            twice = written_twice(rows.column(column))
+            if twice:
+                notes.append(
+                    f"{batch.name}: {plural(twice, 'event')} whose {column} is written as 17.0 and elsewhere as 17; "
+                    "texts keep them apart"
+                )
         kind = rows.column(definition.event_time).type
         if pa.types.is_timestamp(kind) and kind.tz is None:
             notes.append(

@@ -100,7 +100,20 @@ def _mixed(name: str, series: pl.Series, *, named: bool) -> list[Fault]:
         return []
     one, other = example(some.filter(number)[0]), example(some.filter(~number)[0])
     what = f"{count:,} are numbers ({one}), {len(some) - count:,} are not ({other})"
+    strange = some.filter(~number).unique()
+    if not named and len(strange) == 1:  # '-' or 'n/a' among amounts is no amount
+        return [Fault(name, len(some), what, "null_values", strange[0])]
     return [Fault(name, len(some), what, "types", "string")]
+
+
+def written_twice(column: pa.ChunkedArray) -> int:
+    """Return how many texts are whole numbers with a fraction, as 17.0, of which the number itself is there, too: to
+    whoever compares texts they are two."""
+    if not pa.types.is_string(column.type):
+        return 0
+    some = _series(column).drop_nulls()
+    fractions = some.filter(some.str.contains(_WHOLE_AS_FRACTION)).str.replace(r"\.0+$", "")
+    return int(fractions.is_in(some.unique().to_list()).sum())
 
 
 def _empty(name: str, column: pa.ChunkedArray) -> list[Fault]:

@@ -9,7 +9,7 @@ from fstk.display import Displayed, Sheet
 from fstk.engines.base import Schema
 from fstk.engines.types import arrow_type, spark_type
 from fstk.errors import FstkError, InvalidInput, SchemaChange, TableExists, TypeMismatch, UnknownColumn, nearest
-from fstk.tables.spec import FeatureTable, TableDefinition, define, features_text, keys_text, role
+from fstk.tables.spec import FeatureTable, TableDefinition, define, features_text, fraction_notes, keys_text, role
 
 Action = Literal["create", "add columns", "merge", "refuse"]
 
@@ -40,7 +40,7 @@ class TablePlan(Displayed):
         what = f"{self.action.upper()}, keys {keys_text(self.table)}, {features_text(self.table)}"
         title = f"{self.table.name} · plan: {what}      nothing written yet"
         rows = [(name, kind, role(self.table, name), changes.get(name, "")) for name, kind in self.table.schema.items()]
-        notes = [str(self.refusal)] if self.refusal else []
+        notes = [str(self.refusal)] if self.refusal else fraction_notes(self.table) if self.action == "create" else []
         return Sheet(title, ("column", "type", "role", "change"), rows, notes)
 
 

@@ -139,6 +139,8 @@ class FeatureTable(Stacked, TableDefinition):
         notes = [f"description: {self.description}"] if self.description else []
         for origin, columns in origins(defined).items():
             notes.append(origin if len(columns) == len(self.features) else f"{', '.join(columns)}: {origin}")
+        if self.report is not None and self.report.created:
+            notes[:0] = fraction_notes(self)
         if self.report is not None and self.report.changed:
             counts = f"{self.report.inserted:,} inserted, {self.report.updated:,} updated"
             notes.insert(0, f"written: {counts}, {self.report.unchanged:,} unchanged")
@@ -193,6 +195,20 @@ def keys_text(table: TableDefinition) -> str:
 
 def features_text(table: TableDefinition) -> str:
     return plural(sum(role(table, column) == "feature" for column in table.schema), "feature")
+
+
+def fraction_notes(table: TableDefinition) -> list[str]:
+    """Return a line for each key that holds fractions: ids seldom do, and match no whole number when they are joined.
+
+    >>> fraction_notes(define("shop.a", "id", {"id": "double", "x": "int"}))
+    ['key id is double, and no bigint matches it. Of ids, cast them before: pandas makes floats of ids with nulls']
+    """
+    return [
+        f"key {key} is {table.schema[key]}, and no bigint matches it. Of ids, cast them before: pandas makes floats of "
+        "ids with nulls"
+        for key in table.primary_keys
+        if table.schema[key] in ("double", "float")
+    ]
 
 
 def role(table: TableDefinition, column: str) -> str:

@@ -17,7 +17,7 @@ from fstk.training.functions import FeatureFunction, Function, KindOf, kind_here
 from fstk.training.resolve import Join, Output, resolve
 from fstk.training.spec import FeatureLookup
 
-_NO_ZONE = "has no zone and is taken as UTC; local clock times need theirs first, as by pandas' dt.tz_localize"
+_NO_ZONE = "has no zone and is taken as UTC; of local clock times say timestamp_zone, in a line --tz"
 _PENDING = ""
 """Type of a column that is not known yet."""
 

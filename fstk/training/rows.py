@@ -100,8 +100,10 @@ class Rows(Displayed, ABC):
         """
         import polars  # heavy, and only this method returns one
 
-        frame = polars.from_arrow(self.to_arrow())
+        rows = self.to_arrow()
+        frame = polars.from_arrow(rows)
         assert isinstance(frame, polars.DataFrame)
+        frame.columns = rows.column_names  # Polars gives a column without a name one of its own
         return frame
 
     def to_pandas(self) -> pandas.DataFrame:

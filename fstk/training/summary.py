@@ -34,7 +34,7 @@ def partial_counts(rows: pa.Table, plan: TrainingPlan) -> pa.Table:
 
     Kinds: ``status`` (its name), ``later`` (rows refused), ``future`` (matched rows that come after their label),
     ``age`` (``value`` in µs, ages that agree in their leading digits under the smallest), ``oldest`` (``value`` in
-    µs), ``worst`` (``name`` says which label and why, least ``value`` first).
+    µs), ``missed`` and ``aged`` (``name`` says which label and why, least ``value`` first).
     """
     counts: list[tuple[int, str, str, int, int]] = []
     for position in range(len(plan.lookups)):
@@ -46,7 +46,7 @@ def partial_counts(rows: pa.Table, plan: TrainingPlan) -> pa.Table:
         counts.append((position, "future", "", 0, int((ages < 0).sum())))
         counts += [(position, "age", "", value, count) for value, count in _binned(ages)]
         counts += [(position, "oldest", "", int(ages.max()), 1)] if len(ages) else []
-        counts += [(position, "worst", text, value, 1) for value, text in _worst(part, plan, position)]
+        counts += [(position, kind, text, value, 1) for kind, value, text in _worst(part, plan, position)]
     columns = list(zip(*counts, strict=True)) if counts else [()] * len(COUNTS)
     types = (pa.int64(), pa.string(), pa.string(), pa.int64(), pa.int64())
     return pa.table([pa.array(c, t) for c, t in zip(columns, types, strict=True)], names=list(COUNTS))
@@ -91,9 +91,10 @@ class Summary(Displayed):
         names = ["matched", "only later", "unknown key", "outside look-back", "null key"]
         kinds = ["matched", "only_later_rows", "unknown_key", "outside_lookback", "null_key"]
         rows, notes = [], []
+        short = short_names([lookup.table for lookup in self.lookups])
         for lookup in self.lookups:
             shares = [self._share(lookup, kind) for kind in kinds]
-            rows.append((lookup.table, *shares, lookup.median_age, lookup.oldest))
+            rows.append((short[lookup.table], *shares, lookup.median_age, lookup.oldest))
             without = lookup.statuses.get("null_timestamp", 0)
             if without:
                 notes.append(f"{lookup.table}: {plural(without, 'label')} without a time")
@@ -103,8 +104,7 @@ class Summary(Displayed):
                 count = plural(lookup.rows_without_time, "feature row")
                 notes.append(f"{lookup.table}: {count} without a time, never seen")
         if self.worst:
-            served = f"{plural(len(self.worst), 'label')} worst served"
-            notes.append("\n  ".join([f"{served}: {self.worst[0]}", *self.worst[1:]]))
+            notes.append("\n  ".join([f"{plural(len(self.worst), 'label')} worst served:", *self.worst]))
         labels, lookups = plural(self.labels, "label"), plural(len(self.lookups), "lookup")
         title = f"{labels} × {lookups} · {self.future:,} saw the future, by the times of the rows"
         return Sheet(title, ("lookup", *names, "median age", "oldest"), rows, notes)
@@ -129,7 +129,11 @@ def summarized(plan: TrainingPlan, counts: pa.Table, rows_without_time: Sequence
         for _, name, count in of.get((position, "status"), []):
             statuses[name] += count
         oldest = [value for value, _, _ in of.get((position, "oldest"), [])]
-        worst += [(value, text) for value, text, _ in of.get((position, "worst"), [])]
+        ages = of.get((position, "age"), [])
+        alike = ages and min(value for value, _, _ in ages) == max(oldest)
+        some = alike and sum(count for _, _, count in ages) > _WORST  # of many rows of one age none is a worse one
+        for kind in ("missed",) if some else ("missed", "aged"):
+            worst += [(value, text) for value, text, _ in of.get((position, kind), [])]
         lookups.append(
             LookupSummary(
                 table=join.table,
@@ -146,6 +150,12 @@ def summarized(plan: TrainingPlan, counts: pa.Table, rows_without_time: Sequence
     labels = sum(lookups[0].statuses.values()) if lookups else 0
     texts = dict.fromkeys(text for _, text in sorted(worst))
     return Summary(labels, tuple(lookups), tuple(texts)[:_WORST])
+
+
+def short_names(tables: Sequence[str]) -> dict[str, str]:
+    """Return for each table name its last part, where that tells the tables apart."""
+    last = {name: name.rpartition(".")[2] for name in tables}
+    return {name: part if list(last.values()).count(part) == 1 else name for name, part in last.items()}
 
 
 def _binned(ages: np.ndarray) -> list[tuple[int, int]]:
@@ -166,8 +176,9 @@ def _median(ages: list[tuple[int, int]]) -> timedelta | None:
     return None
 
 
-def _worst(part: pa.Table, plan: TrainingPlan, position: int) -> list[tuple[int, str]]:
-    """Return (rank, words) of the labels to look at first: those that missed a row by little, then of oldest row."""
+def _worst(part: pa.Table, plan: TrainingPlan, position: int) -> list[tuple[str, int, str]]:
+    """Return (kind, rank, words) of the labels to look at first: those that missed a row by little, then of oldest
+    row."""
     join = plan.joins[plan.joined[position]]
     if join.label_time is None or join.table_time is None:
         return []
@@ -180,11 +191,11 @@ def _worst(part: pa.Table, plan: TrainingPlan, position: int) -> list[tuple[int,
     age = np.rint(aged.column("age_seconds").to_numpy() * 1e6).astype(np.int64)
     worst = []
     first, then = (missed, wait, wait, "first row {} later"), (aged, _MOST - age, age, "its row is {} old")
-    for table, rank, length, words in (first, then):
+    for kind, (table, rank, length, words) in (("missed", first), ("aged", then)):
         for row in np.lexsort((table.column("label_row").to_numpy(), rank))[:_WORST]:
             line = table.slice(int(row), 1)
             keys = ", ".join(f"{key} {value_text(line.column(shown[key])[0].as_py())}" for key in join.label_keys)
             at = instant(_EPOCH + timedelta(microseconds=int(instants(line.column(shown[join.label_time]))[0][0])))
             reason = words.format(duration(timedelta(microseconds=int(length[row]))))
-            worst.append((int(rank[row]), f"{keys} at {at} ({reason})"))
-    return sorted(worst)[:_WORST]
+            worst.append((kind, int(rank[row]), f"{keys} at {at} ({reason})"))
+    return worst

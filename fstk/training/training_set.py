@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from fstk.display import Sheet
 from fstk.engines.base import Engine, Frame, Schema
 from fstk.engines.choice import engine_for, session_for
+from fstk.engines.clocks import Clock
 from fstk.engines.frames import is_spark
 from fstk.engines.spark import SparkEngine
 from fstk.engines.types import arrow_schema
@@ -115,14 +116,18 @@ def create_training_set(
     session: SparkEngine | None = None,
     as_known: bool = False,
     caller_overrides: bool = False,
+    clock: Clock | None = None,
 ) -> TrainingSet:
     """Plan a training set; see ``FeatureEngineeringClient.create_training_set`` for arguments and errors.
 
-    ``session`` computes what Spark must for labels that are no Spark frame; None is that of ``fstk.connect()``. Starts
-    no Spark action, except that keys of a table with commits that are not fstk's are checked to be unique now.
+    ``clock`` reads the labels' times without a zone. ``session`` computes what Spark must for labels that are no Spark
+    frame; None is that of ``fstk.connect()``. Starts no Spark action, except that keys of a table with commits that are
+    not fstk's are checked to be unique now.
     """
     own = engine_for(df)
     labels = own.frame(df, "df")
+    if clock is not None:
+        labels = read_clock(clock, labels, feature_lookups, own)
     tables: dict[str, FeatureTable] = {}
     for lookup in feature_lookups if isinstance(feature_lookups, Iterable) else ():
         if isinstance(lookup, FeatureLookup) and lookup.table_name not in tables:
@@ -150,3 +155,15 @@ def create_training_set(
     if not all(join.keys_known_unique for join in plan.joins):
         run.refuse_duplicates(plan, fitting_engine(plan, labels, session))
     return TrainingSet(plan, labels, as_known, session)
+
+
+def read_clock(
+    clock: Clock, labels: Frame, lookups: Iterable[FeatureLookup | FeatureFunction], engine: Engine
+) -> Frame:
+    """Return labels in which the times that ``lookups`` name are instants; InvalidInput: all of them are already."""
+    times = [one.timestamp_lookup_key for one in lookups if isinstance(one, FeatureLookup)]
+    named = [time for time in times if time is not None]
+    schema = engine.schema(labels)
+    if all(time in schema for time in named) and not clock.read(schema, named):  # the plan names what is missing
+        raise clock.idle(named)
+    return clock.instants(labels, named, engine, "df")

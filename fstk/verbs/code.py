@@ -16,6 +16,7 @@ from pygments.lexers.python import PythonLexer
 from pygments.token import Comment, Keyword, Number, Operator, String, _TokenType
 
 from fstk.display import Displayed, Sheet, line_of
+from fstk.engines.clocks import Clock
 
 _UNCUT = 1_000_000  # columns: what is to be pasted must be whole
 _WIDTH = 100  # letters of a line
@@ -151,6 +152,14 @@ def call(function: str, arguments: Sequence[tuple[str, str]]) -> str:
 def listed(items: Sequence[str]) -> str:
     """Return a list with one item a line, indented for an argument of :func:`call`."""
     return "\n".join(["[", *(f"        {item}," for item in items), "    ]"])
+
+
+def clock_arguments(clock: Clock | None) -> list[tuple[str, str]]:
+    """Return the arguments that say what times without a zone mean."""
+    if clock is None:
+        return []
+    unclear = [("unclear_times", literal(clock.unclear))] if clock.unclear != "refuse" else []
+    return [("timestamp_zone", literal(clock.zone)), *unclear]
 
 
 def datetime_import(values: Sequence[Any]) -> list[str]:

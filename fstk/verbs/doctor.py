@@ -46,6 +46,13 @@ class Diagnosis(Displayed):
             lines += [one.replace(_UNBROKEN, " ") for one in textwrap.wrap(text, WIDTH, subsequent_indent=" " * 6)]
         return Sheet("", (), (), lines)
 
+    def _repr_html_(self) -> str:
+        rows = []
+        for check in sorted(self.checks, key=lambda check: check.ok):
+            said, _, command = check.text.partition("   ")
+            rows.append(("ok" if check.ok else "FIX", said, command))
+        return Sheet("", ("", "found", "mend it"), rows).html()
+
 
 def diagnose() -> Diagnosis:
     checks = (_engine, _jars, _warehouse, _tables, _online, _models, _notebooks)

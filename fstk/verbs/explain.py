@@ -14,7 +14,6 @@ from fstk.display import Displayed, Sheet, Stacked, plural
 from fstk.engines.base import TableVersion
 from fstk.engines.types import arrow_type
 from fstk.errors import InvalidInput, UnknownName, nearest
-from fstk.previews.join import short_names
 from fstk.previews.loaded import LoadedJoin, rows_among
 from fstk.previews.pictures import draw
 from fstk.previews.timeline import Timeline
@@ -24,6 +23,7 @@ from fstk.training import run
 from fstk.training.explain import column_names, label_schema
 from fstk.training.functions import CompiledFunctions
 from fstk.training.plan import TrainingPlan
+from fstk.training.summary import short_names
 from fstk.training.training_set import TrainingSet
 from fstk.verbs.pit import label_of, rows_of_key
 

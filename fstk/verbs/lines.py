@@ -113,7 +113,10 @@ def _unnamed(line: str, example: str) -> InvalidInput:
         return InvalidInput(f"{shown(line)} is a query: write its columns alone, one a line, as in {example}")
     if line.endswith(";"):
         return InvalidInput(f"{shown(line)} ends with ;, which no line here does: leave it out, as in {example}")
-    return InvalidInput(f"{line!r} has no name: write {line} as …, as in {example}")
+    return InvalidInput(
+        f"{line!r} has no name: write {line} as …, as in {example}. An expression over several lines stands in "
+        "parentheses."
+    )
 
 
 def _items(text: str | None) -> list[str]:

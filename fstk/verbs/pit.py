@@ -11,8 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fstk.columns.zones import Unclear
 from fstk.engines.base import TableVersion
 from fstk.engines.choice import engine_for
+from fstk.engines.clocks import Clock
 from fstk.engines.frames import is_spark
 from fstk.engines.types import arrow_type, quoted_name
 from fstk.errors import InvalidInput, UnknownColumn, UnknownName, nearest
@@ -24,8 +26,8 @@ from fstk.tables.spec import FeatureTable
 from fstk.training.functions import FeatureFunction
 from fstk.training.plan import TrainingPlan, plan_training_set
 from fstk.training.spec import FeatureLookup
-from fstk.training.training_set import TrainingSet, create_training_set
-from fstk.verbs.code import Code, call, datetime_import, listed, literal
+from fstk.training.training_set import TrainingSet, create_training_set, read_clock
+from fstk.verbs.code import Code, call, clock_arguments, datetime_import, listed, literal
 from fstk.verbs.lines import LookupLine, function, lookup, required_statements
 from fstk.verbs.names import frame_or_name
 from fstk.verbs.windows import read_calendar
@@ -36,11 +38,13 @@ _SAMPLE = 2_000  # labels that a preview looks at
 
 
 class _Given(NamedTuple):
-    """How Python gives the labels: by which ``argument``, as which ``code``, in which ``moments`` stand."""
+    """How Python gives the labels: by which ``argument``, as which ``code``, in which ``moments`` stand; and what their
+    times without a zone mean."""
 
     argument: str
     code: str
     moments: tuple[date | datetime, ...] = ()
+    clock: Clock | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ class PitRequest:
         ]
         arguments += [("exclude_columns", literal(self.exclude))] if self.exclude else []
         arguments += [("as_known", "True")] if self.as_known else []
+        arguments += clock_arguments(self.given.clock)
         windows = [one.lookback_window for one in self.features if isinstance(one, FeatureLookup)]
         first = datetime_import([*self.given.moments, *windows])
         imports = f"from fstk import {', '.join(['FeatureEngineeringClient', *kinds])}"
@@ -123,6 +128,8 @@ def parse(
     as_known: bool,
     spine: str | None = None,
     *,
+    zone: str | None = None,
+    unclear: Unclear = "refuse",
     exclude: tuple[str, ...] = (),
     defaults: Mapping[str, str] | None = None,
 ) -> PitRequest:
@@ -149,6 +156,9 @@ def parse(
         outputs = _outputs(line, tables[line.table])
         own = {name: value for name, value in typed.items() if name in outputs}
         features.append(line.at(at if time is not None else None, own or None))
+    clock = Clock.told(zone, unclear)
+    if clock is not None:
+        frame, given = read_clock(clock, frame, features, engine_for(frame)), given._replace(clock=clock)
     accepted = tuple(in_code(text, EVERYWHERE))
     return PitRequest(frame, given, tuple(features), label, as_known, tuple(tables.values()), exclude, accepted)
 

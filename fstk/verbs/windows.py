@@ -9,6 +9,7 @@ from typing import Any
 
 from fstk.columns.instants import Align
 from fstk.columns.length import LIFETIME
+from fstk.columns.zones import Unclear
 from fstk.display import Displayed, Sheet, Stacked
 from fstk.engines import choice
 from fstk.engines.base import Engine, TableVersion
@@ -18,7 +19,7 @@ from fstk.previews.windows import WindowPreview, preview
 from fstk.tables.configured import local_table, open_catalog
 from fstk.tables.report import WriteReport
 from fstk.tables.spec import FeatureTable
-from fstk.verbs.code import Code, call, datetime_import, listed, literal
+from fstk.verbs.code import Code, call, clock_arguments, datetime_import, listed, literal
 from fstk.verbs.lines import aggregate, required_statements
 from fstk.verbs.names import columns_of, frame_or_name
 from fstk.windows import run
@@ -117,6 +118,7 @@ class WindowsRequest:
         ]
         arguments += [("closed", literal(features.closed))] if features.closed != "left" else []
         arguments += [("align", literal(features.align))] if features.align is not None else []
+        arguments += clock_arguments(features.clock)
         steps = ["fe = FeatureEngineeringClient()"]
         if self.existing is None or self.points_time is None or isinstance(self.points, Calendar):
             table = [("features", "features"), ("points", self.points_code)]
@@ -166,6 +168,9 @@ def parse(
     points: str | None,
     zone: str | None = None,
     align: Align | None = None,
+    *,
+    clock: str | None = None,
+    unclear: Unclear = "refuse",
 ) -> WindowsRequest:
     """Return the request that the words of ``fstk windows`` and the lines of ``text`` make; ``namespace`` is that of a
     notebook's cells, None in a terminal. Raises InvalidInput and its kinds."""
@@ -184,6 +189,8 @@ def parse(
         [_length(one.strip()) for one in windows.split(",")],
         closed=closed,
         align=align,
+        timestamp_zone=clock,
+        unclear_times=unclear,
     )
     existing = open_catalog().known(table)
     known = existing.timeseries_column if existing is not None else None

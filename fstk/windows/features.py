@@ -9,8 +9,10 @@ from pydantic import Field, SkipValidation
 
 from fstk.columns.instants import Align
 from fstk.columns.length import Length, read_window
+from fstk.columns.zones import Unclear
 from fstk.display import Displayed, Sheet
 from fstk.engines.choice import session_for
+from fstk.engines.clocks import Clock
 from fstk.engines.frames import is_spark
 from fstk.errors import InvalidInput, NameCollision
 from fstk.validated import validated
@@ -41,10 +43,15 @@ class WindowedFeatures(Displayed):
             ``(p − d, p]`` with ``"right"``. With the last two a point sees the events of its own instant.
         align: ``"day"``, ``"week"`` (from Monday) or ``"month"``: windows end at the last beginning of one that is not
             after the point, instead of at the point; in UTC, or in the zone of a :class:`Calendar` that has one.
+        timestamp_zone: of a frame, the zone whose clocks its times show where they have none, such as
+            ``"Europe/London"``, and those of points in a frame; they become instants, days its midnights. None takes
+            them as UTC. Of a table it is said once, in ``fe.create_source``.
+        unclear_times: what clock times mean that the zone skipped or had twice: ``"refuse"``, ``"earlier"`` or
+            ``"later"``.
 
     Raises:
         InvalidInput: an argument of another type, an empty list, a length that is not positive, the same window twice,
-            an unknown ``closed``.
+            an unknown ``closed``, a ``timestamp_zone`` of a table. UnknownName: no such zone.
         NameCollision: two features of one name.
 
     >>> import pyarrow as pa
@@ -69,6 +76,8 @@ class WindowedFeatures(Displayed):
     )
     closed: Closed = Field(default="left", description="'left' (the default), 'right' or 'both'")
     align: Align | None = Field(default=None, description="'day', 'week', 'month' or None (the default)")
+    timestamp_zone: str | None = Field(default=None, description="a time zone, such as 'Europe/London', or None")
+    unclear_times: Unclear = Field(default="refuse", description="'refuse' (the default), 'earlier' or 'later'")
 
     def __post_init__(self) -> None:
         if not self.keys or len(set(self.keys)) < len(self.keys) or self.timestamp in self.keys:
@@ -80,6 +89,11 @@ class WindowedFeatures(Displayed):
         doubled = sorted({name for name in written if written.count(name) > 1})
         if doubled:
             raise InvalidInput(f"windows: {doubled[0]} is there twice.")
+        if self.clock is not None and isinstance(self.source, str):
+            raise InvalidInput(
+                f"timestamp_zone is of events in a frame; {self.source} is a table, whose times were read when it was "
+                "made: fe.create_source(…, timestamp_zone=…), in a line fstk load … --tz ZONE."
+            )
         names = [name.lower() for name in self.columns]
         collision = next((name for name in names if names.count(name) > 1), None)
         if collision is not None:
@@ -94,6 +108,11 @@ class WindowedFeatures(Displayed):
     def lengths(self) -> tuple[Length, ...]:
         """The windows, read."""
         return tuple(read_window(window, "windows") for window in self.windows)
+
+    @property
+    def clock(self) -> Clock | None:
+        """What the times without a zone mean."""
+        return Clock.told(self.timestamp_zone, self.unclear_times)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -149,7 +168,9 @@ class WindowedFeatures(Displayed):
             UnknownTable, UnknownColumn: no such source or column. TypeMismatch: keys of different types, or a time
             column that is no time. UnsupportedType: a key, or an argument, of a type that cannot be compared or
             summed. NameCollision: a feature is called as a column of the points. BadExpression: the engine cannot
-            evaluate an argument. NumericOverflow (when rows are used): a sum beyond bigint or 38 digits.
+            evaluate an argument. InvalidInput: a ``timestamp_zone`` of times that have one; local times that are none,
+            counted (of a Spark frame when its rows are used). NumericOverflow (when rows are used): a sum beyond bigint
+            or 38 digits.
 
         >>> import datetime as dt
         >>> import pyarrow as pa

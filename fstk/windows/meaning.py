@@ -37,8 +37,9 @@ def definitions(features: WindowedFeatures, table: TableVersion | None, points: 
 
 def _further(spec: Any) -> Mapping[str, Any]:
     """Return the arguments of a spec that a definition has no place of its own for, where they are given."""
-    values = {one.name: getattr(spec, one.name) for one in fields(spec) if one.name not in _OWN}
-    return {name: value for name, value in values.items() if value is not None}
+    known = {name: one.default for name, one in spec.__pydantic_fields__.items() if name not in _OWN}
+    values = {name: getattr(spec, name) for name in known}
+    return {name: value for name, value in values.items() if value != known[name]}
 
 
 def _told(points: Any) -> str:

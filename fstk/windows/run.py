@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fstk import journal
 from fstk.engines import choice
 from fstk.engines.base import Engine, Frame, Schema, TableVersion
+from fstk.engines.clocks import Clock
 from fstk.engines.direct import DirectEngine, stored_schema
 from fstk.engines.sql.scalar import check_columns
 from fstk.engines.types import TIME_TYPES, arrow_schema, quoted_name
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     from fstk.windows.features import WindowedFeatures
 
 
-_NO_ZONE = "has no zone and is taken as UTC; of local clock times say timestamp_zone in fe.create_source."
+_NO_ZONE = "has no zone and is taken as UTC; of local clock times say timestamp_zone, in a line --tz"
+_OF_A_TABLE = ", where the source is made: fe.create_source, fstk load"
 
 
 def engine_for(features: WindowedFeatures, points: Any, *, rows: bool = True) -> Engine:
@@ -53,6 +55,7 @@ def source_tables(features: WindowedFeatures) -> list[TableVersion]:
 def evaluate(features: WindowedFeatures, engine: Engine) -> None:
     """Evaluate the aggregates' arguments and filters on no rows, so that their errors are raised."""
     source, _ = _source(features, engine, rows=False)
+    source = read_clock(features, source, engine)
     asked = _asked(features, engine.schema(source))
     events = engine.select(source, asked.evaluated)
     if not all(aggregate.parsed.alone for aggregate in features.aggregates):
@@ -109,6 +112,8 @@ def _prepare(
     zone: str | None = None,
 ) -> tuple[TableVersion | None, WindowPlan, Callable[[], Frame]]:
     source, table = _source(features, engine, rows=rows)
+    if features.clock is not None:
+        source, points = _read_clocks(features, features.clock, source, points, engine, timestamp)
     asked = _asked(features, engine.schema(source))
     request = _Request(features, engine, source, asked, timestamp, zone)
     if isinstance(points, str):
@@ -136,7 +141,8 @@ def _prepare(
     without_zone = [column for column in sorted(clocks) if schema[column] == "timestamp_ntz"]
     if task.points[task.time] == "timestamp_ntz" and task.time not in without_zone:
         without_zone.append(task.time)
-    notes = tuple(f"{column} {_NO_ZONE}" for column in without_zone)
+    where = _OF_A_TABLE if isinstance(features.source, str) else ""
+    notes = tuple(f"{column} {_NO_ZONE}{where}" for column in without_zone)
     plan = WindowPlan(features.source_name, features.keys, task.time, task.points, planned, notes)
     own = {column.lower(): column for column in plan.points}
     for column in dict.fromkeys([*features.columns, *computed]):
@@ -149,6 +155,30 @@ def _prepare(
         return table, plan, partial(task.run, plan.schema)
     texts = {column: quoted_name(column) for column in plan.points} | _texts(features, asked)
     return table, plan, lambda: engine.select(task.run({**plan.points, **computed}), texts)
+
+
+def read_clock(features: WindowedFeatures, events: Frame, engine: Engine) -> Frame:
+    """Return events of the source, at instants where their times have no zone and one was told."""
+    if features.clock is None:
+        return events
+    time = _column(engine.schema(events), features.timestamp, "source")
+    return features.clock.instants(events, [time], engine, "source")
+
+
+def _read_clocks(
+    features: WindowedFeatures, clock: Clock, source: Frame, points: Any, engine: Engine, timestamp: str | None
+) -> tuple[Frame, Any]:
+    """Return source and points at instants; InvalidInput: all of their times have a zone."""
+    events = read_clock(features, source, engine)
+    if isinstance(points, str | Calendar):
+        at = points
+    else:
+        points = engine.frame(points, "points")
+        time = _column(engine.schema(points), timestamp or features.timestamp, "points")
+        at = clock.instants(points, [time], engine, "points")
+    if events is source and at is points:
+        raise clock.idle([features.timestamp])
+    return events, at
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ def test_times_that_do_not_exist_or_exist_twice_are_counted_and_refused() -> Non
         from_clock(times, "Europe/London", "sales.csv, column at")
     assert str(caught.value) == (
         "sales.csv, column at: of its times, 1 do not exist (as 2024-03-31 01:30:00) and 2 exist twice (as 2024-10-27 "
-        '01:30:00) in Europe/London, whose clocks changed then. Say what they mean: unclear_times="earlier" or "later".'
+        "01:30:00) in Europe/London, whose clocks changed then. Say what they mean: "
+        'unclear_times="earlier" or "later", in a line --unclear-times.'
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 
 from fstk.errors import InvalidInput, UnknownName
@@ -77,6 +78,11 @@ def test_what_a_notebook_may_leave_out(tmp_path: Path) -> None:
         {"cell_type": "code", "source": "a = 1", "metadata": {}, "outputs": [], "execution_count": None},
         {"cell_type": "markdown", "source": "", "metadata": {}},
     ]
+    alike = [{"cell_type": "code", "metadata": {}, **one} for one in ({"id": "a"}, {"id": "a"}, {}, {"id": "cell-1"})]
+    (tmp_path / "n.ipynb").write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "cells": alike}))
+    content = read_notebook(tmp_path / "n.ipynb").content
+    assert [cell["id"] for cell in content["cells"]] == ["a", "cell-2", "cell-3", "cell-1"]
+    nbformat.reads(json.dumps(content), as_version=4)  # a warning would be an error
     (tmp_path / "folder.ipynb").mkdir()
     with pytest.raises(InvalidInput, match="Is a directory"):
         read_notebook(tmp_path / "folder.ipynb")

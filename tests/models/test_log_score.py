@@ -11,6 +11,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import deltalake
 import mlflow
@@ -26,6 +27,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeRegressor
 
 from fstk import FeatureLookup, journal
+from fstk.engines.clocks import Clock
 from fstk.engines.direct import DirectEngine
 from fstk.engines.types import schema_of
 from fstk.errors import FstkError, InvalidInput, NameCollision, TypeMismatch, UnknownColumn
@@ -118,6 +120,11 @@ def test_a_model_scores_with_the_features_each_row_could_know(shelf: Shelf) -> N
         frame = pd.DataFrame([inputs]).astype(float)
         expected.append(known | {"prediction": float(model.predict(frame)[0])})
     assert rows == expected
+    zone = "America/New_York"
+    clock = [at.astimezone(ZoneInfo(zone)).replace(tzinfo=None) for at in df["when"].to_pylist()]
+    local = df.set_column(0, "when", pa.array(clock, pa.timestamp("us")))
+    told = Clock(zone, "refuse")
+    assert score_batch("models:/scores/1", local, engine=DirectEngine(), catalog=shelf, clock=told).to_pylist() == rows
     assert {row["prediction"] for row in rows} == {0.0, 1.0}
     assert list(rows[0]) == ["when", "cohort", "amount", "customer_id", "spend", "v", "size", "prediction"]
     assert journal.entries()[-3] == journal.Entry("read", "scores", 1, None)

@@ -56,7 +56,7 @@ def test_verbs(notebook: InteractiveShell) -> None:
         ("%%fstk windows t --source=tra|", ["transactions"]),
         ("%%fstk windows t --source transactions --entity cust|", ["customer_id"]),
         ("%%fstk windows t --source transactions --entity customer_id,q|", ["quantity"]),
-        ("%%fstk windows t --source transactions --time |", ["customer_id", "purchased_at", "amount", "quantity"]),
+        ("%%fstk windows t --source transactions --time |", ["purchased_at"]),
         ("%%fstk windows t --source 'transactions' --time pur|", ["purchased_at"]),
         ("%%fstk windows t --closed |", ["left", "right", "both"]),
         ("%%fstk windows t --windows 7d,life|", ["lifetime"]),
@@ -66,6 +66,8 @@ def test_verbs(notebook: InteractiveShell) -> None:
         (f"{WINDOWS}\nsum(amount) filter (where quan|\nx", ["quantity"]),
         ("%%fstk pit lab|", ["labels"]),
         ("%%fstk pit labels --at eve|", ["event_ts"]),
+        ("%%fstk pit labels --at |", ["event_ts"]),
+        ("%%fstk pit labels --tz Europe/Lon|", ["Europe/London"]),
         ("%%fstk pit labels --at event_ts\nfeature_store.c|", ["feature_store.customer_features"]),
         ("%%fstk pit labels --at event_ts\nfeature_store.customer_features (txn|", ["txn_count_30d"]),
         ("%%fstk pit labels --at event_ts\nfeature_store.customer_features o|", ["on"]),
@@ -100,6 +102,11 @@ def test_jobs_and_their_notebooks_are_offered(
 def test_columns_of_every_local_frame_are_offered(notebook: InteractiveShell, frame: Any) -> None:
     notebook.user_ns["labels"] = frame
     assert offered(notebook, "%%fstk pit labels --at eve|") == ["%%fstk pit labels --at event_ts"]
+
+
+def test_where_no_column_is_a_time_all_are_offered(notebook: InteractiveShell) -> None:
+    notebook.user_ns["texts"] = pl.DataFrame({"id": [1], "when": ["2024-01-01"]})
+    assert [one.split()[-1] for one in offered(notebook, "%%fstk pit texts --at |")] == ["id", "when"]
 
 
 def test_an_option_is_offered_once_and_required_ones_first(notebook: InteractiveShell) -> None:

@@ -122,7 +122,16 @@ def test_parquet_delta_and_frames_keep_their_types(fe: FeatureEngineeringClient,
         ("id,at\n1,2024-01-01\n", {"time_format": "%d/%m/%Y"}, "at 1 no times of the form %d/%m/%Y"),
         ("id,at\n1,2024-01-01T00:00Z\n2,2024-01-01T00:00\n", {}, "at 1 times with a zone among others without"),
         ("id,at,n\n1,2024-01-01,\n", {}, 'n 1 no value at all types={"n": "string"}'),
-        ("id,at,n\n1,2024-01-01,1\n1,2024-01-01,2\n1,2024-01-01,none\n", {}, "n 3 2 are numbers ('1'), 1 are not"),
+        (
+            "id,at,n\n1,2024-01-01,1\n1,2024-01-01,2\n1,2024-01-01,none\n",
+            {},
+            "n 3 2 are numbers ('1'), 1 are not ('none') null_values=[\"none\"]",
+        ),
+        (
+            "id,at,n\n1,2024-01-01,1\n1,2024-01-01,2\n1,2024-01-01,3\n1,2024-01-01,-\n1,2024-01-01,x\n",
+            {},
+            "n 5 3 are numbers ('1'), 2 are not ('-') types={\"n\": \"string\"}",
+        ),
         ("id,at,n\n1,2024-01-01,1\n1,2024-01-01,x\n", {"types": {"n": "int"}}, "n 1 no int, as 'x' null_values"),
         ("id,at,n\n1,2024-01-01,3000000000\n", {"types": {"n": "int"}}, "n 1 no int, as '3000000000'"),
         ("id,at,n\n1,2024-01-01,1.25\n", {"types": {"n": "decimal(3,1)"}}, "n 1 no decimal(3,1), as '1.25'"),
@@ -173,6 +182,12 @@ def test_frames_of_python_objects_and_fractions_are_told_too(fe: FeatureEngineer
     with pytest.raises(InvalidInput, match=r"id +2 +whole numbers written as 17.0"):
         create(fe, name="shop.floats", df=floats)
     assert create(fe, name="shop.floats", df=floats, types={"id": "bigint"}).schema["id"] == "bigint"
+
+
+def test_ids_that_texts_keep_apart_are_counted(fe: FeatureEngineeringClient, tmp_path: Path) -> None:
+    path = file(tmp_path, "id,at\n17,2024-01-01\n17.0,2024-01-01\n17.0,2024-01-02\n18.0,2024-01-01\nA,2024-01-01\n")
+    said = "2 events whose id is written as 17.0 and elsewhere as 17; texts keep them apart"
+    assert said in create(fe, path, types={"id": "string"}).notes[0]
 
 
 def test_clock_times_are_taken_as_utc_with_a_word_or_as_the_zone_has_them(

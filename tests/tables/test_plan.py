@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fstk.errors import (
@@ -14,6 +16,7 @@ from fstk.errors import (
     UnsupportedType,
 )
 from fstk.tables.plan import check_mode, plan_create, plan_write
+from fstk.tables.report import WriteReport
 from fstk.tables.spec import FeatureTable, define
 
 SCHEMA = {"id": "bigint", "as_of": "timestamp", "a": "double", "b": "array<string>"}
@@ -28,6 +31,15 @@ def test_a_table_that_is_not_there_is_created() -> None:
     assert repr(plan).splitlines()[0] == (
         "s.t · plan: CREATE, keys (id, as_of TIMESERIES), 2 features      nothing written yet"
     )
+
+
+def test_a_key_of_fractions_is_named_where_a_table_is_made() -> None:
+    ids = define("s.t", "id", {"id": "double", "a": "double"})
+    said = "key id is double, and no bigint matches it"
+    assert said in repr(plan_create(ids, None))
+    there = FeatureTable("s.t", ("id",), None, ids.schema)
+    assert said not in repr(plan_create(ids, there)) + repr(there)
+    assert said in repr(replace(there, report=WriteReport("s.t", None, 0, 1, 0, 0, 1)))
 
 
 def test_creating_it_again_is_a_write() -> None:

@@ -87,6 +87,15 @@ def test_a_share_is_none_or_all_only_when_it_is() -> None:
     assert "100.0 %" in repr(summary(explained(["matched"], [1.0])))
 
 
+def test_a_tables_name_is_not_cut() -> None:
+    name = "feature_store.customer_features"
+    table = FeatureTable(name, ("id",), "ts", {"id": "bigint", "ts": "timestamp", "v": "int"}, location="/w/t")
+    lookup = FeatureLookup(name, "id", timestamp_lookup_key="at")
+    asked = plan_training_set({"id": "bigint", "at": "timestamp"}, [lookup], {name: table}, None)
+    rows = explained(["matched"] * 2, [86_400.0, 2 * 86_400.0])
+    assert "\n  customer_features 100.0 %" in repr(summarized(asked, partial_counts(rows, asked), [0]))
+
+
 def test_no_labels_are_no_error() -> None:
     text = repr(summary(explained([], [])))
     assert text.startswith("0 labels × 1 lookup")
@@ -113,7 +122,8 @@ def test_everything_worth_a_line_is_said() -> None:
         "t: 2 labels without a time\n"
         "t: 1 × a row refused because it came after the label\n"
         "t: 1 feature row without a time, never seen\n"
-        "2 labels worst served: id 101 at 2024-01-01 (first row 1 h later)\n"
+        "2 labels worst served:\n"
+        "  id 101 at 2024-01-01 (first row 1 h later)\n"
         "  id 100 at 2024-01-01 (its row is 2 d old)"
     )
 
@@ -132,6 +142,13 @@ def test_a_row_of_the_future_is_counted_whatever_chose_it() -> None:
     found = summary(explained(["matched"] * 3, [-1.0, 0.0, 1.0]))
     assert (found.future, found.lookups[0].future) == (1, 1)
     assert found.worst == ("id 102 at 2024-01-01 (its row is 1 s old)",)
+
+
+def test_of_many_rows_of_one_age_none_is_called_the_worst() -> None:
+    assert summary(explained(["matched"] * 5, [5.0] * 5), parts=2).worst == ()
+    missed = explained(["matched"] * 5 + ["only_later_rows"], [5.0] * 5 + [None], [None] * 5 + [3600.0])
+    assert summary(missed).worst == ("id 105 at 2024-01-01 (first row 1 h later)",)
+    assert summary(explained(["matched"] * 5, [5.0] * 4 + [6.0])).worst[0].startswith("id 104")
 
 
 def test_three_labels_are_named_at_most_each_once() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import zoneinfo
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ import pytest
 
 from fstk import FeatureLookup
 from fstk.engines.base import Engine
+from fstk.engines.clocks import Clock
 from fstk.engines.spark import SparkEngine
+from fstk.errors import InvalidInput
 from fstk.training.training_set import create_training_set
 from tests.training.shelf import Shelf
 
@@ -90,6 +93,47 @@ def zone(request: pytest.FixtureRequest, spark_engine: SparkEngine) -> Iterator[
 @pytest.mark.transport
 def test_a_sessions_time_zone_changes_nothing(tmp_path: Path, spark_engine: SparkEngine, zone: str) -> None:
     assert training_set_rows(tmp_path, spark_engine) == expected("spark")
+
+
+CLOCKS = [
+    ("Europe/London", dt.datetime(2024, 3, 31, 1, 30), dt.datetime(2024, 10, 27, 1, 30)),
+    ("America/New_York", dt.datetime(2024, 3, 10, 2, 30), dt.datetime(2024, 11, 3, 1, 30)),
+]
+
+
+@pytest.mark.transport
+def test_clock_times_of_labels_are_instants_of_their_zone(tmp_path: Path, engine: Engine) -> None:
+    shelf = Shelf(tmp_path)
+    hours = [SPRING + step * HOUR for step in range(-72, 24 * 250)]
+    shelf.add("hourly", pa.table({"id": [1] * len(hours), "ts": pa.array(hours, UTC), "hour": hours}), ["id"], "ts")
+    lookups = [FeatureLookup("hourly", "id", timestamp_lookup_key="at")]
+
+    def joined(at: list[Any], zone: str, unclear: Any = "refuse", kind: pa.DataType = LOCAL) -> list[Any]:
+        labels = engine.frame(pa.table({"id": [1] * len(at), "at": pa.array(at, kind)}), "df")
+        clock = Clock.told(zone, unclear)
+        rows = create_training_set(labels, lookups, None, catalog=shelf, clock=clock).to_arrow()
+        assert rows.schema.field("at").type == UTC
+        return sorted(zip(rows["at"].to_pylist(), rows["hour"].to_pylist(), strict=True))
+
+    for zone, gap, fold in CLOCKS:
+        at = [day + step * HOUR for day in (gap, fold) for step in (-26, -3, 3, 26)]
+        instants = [one.replace(tzinfo=zoneinfo.ZoneInfo(zone)).astimezone(dt.UTC) for one in at]
+        assert joined(at, zone) == [(one, one.replace(minute=0)) for one in instants]
+        for unclear, says in ((gap, "1 do not exist"), (fold, "1 exist twice")):
+            with pytest.raises(InvalidInput, match=f"df, column at.*: of its times, {says} .as {unclear}. in {zone}"):
+                joined([*at, unclear], zone)
+            ((early, _),), ((late, _),) = joined([unclear], zone, "earlier"), joined([unclear], zone, "later")
+            first, second = sorted(
+                unclear.replace(fold=side, tzinfo=zoneinfo.ZoneInfo(zone)).astimezone(dt.UTC) for side in (0, 1)
+            )
+            if unclear is fold:
+                assert (early, late) == (first, second)
+            else:  # 01:30 of an hour that was skipped: the last instant before, the first after
+                assert (early, late) == (late - dt.timedelta(microseconds=1), first + HOUR / 2)
+        day = dt.datetime(gap.year, gap.month, gap.day, tzinfo=zoneinfo.ZoneInfo(zone))
+        assert [at for at, _ in joined([gap.date()], zone, kind=pa.date32())] == [day]
+    with pytest.raises(InvalidInput, match="'Europe/London' changes nothing: at has a zone already. Leave it out."):
+        joined(hours[:1], "Europe/London", kind=UTC)
 
 
 SCRIPT = """

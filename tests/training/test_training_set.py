@@ -113,7 +113,8 @@ def test_every_engine_explains_alike(shelf: Shelf, engine: Engine) -> None:
         "moving: 1 label without a time\n"
         "moving: 4 × a row refused because it came after the label\n"
         "moving: 1 feature row without a time, never seen\n"
-        "2 labels worst served: id 1 at 2023-12-31 12:00 (first row 1 d later)\n"
+        "2 labels worst served:\n"
+        "  id 1 at 2023-12-31 12:00 (first row 1 d later)\n"
         "  id 1 at 2024-01-07 12:00 (its row is 1 d old)"
     )
 
@@ -140,6 +141,13 @@ def test_labels_may_be_any_local_frame(shelf: Shelf, labels: Any) -> None:
     got = create_training_set(labels, LOOKUPS, "y", catalog=shelf).to_arrow()
     assert got.column("spend").to_pylist() == SPEND
     assert got.select(["id", "code", "event", "y"]).to_pylist() == LABELS.to_pylist()
+
+
+def test_a_column_without_a_name_keeps_it(shelf: Shelf) -> None:
+    unnamed = create_training_set(LABELS.append_column("", LABELS["y"]), LOOKUPS, "y", catalog=shelf)
+    columns = [*LABELS.column_names, "", "spend", "price"]
+    assert unnamed.to_polars().columns == unnamed.to_pandas().columns.to_list() == unnamed.to_arrow().column_names
+    assert unnamed.to_polars().columns == columns
 
 
 def test_local_rows_keep_the_order_of_the_labels(shelf: Shelf) -> None:

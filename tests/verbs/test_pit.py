@@ -4,6 +4,7 @@ import datetime as dt
 import io
 import json
 import re
+import zoneinfo
 from pathlib import Path
 
 import deltalake
@@ -63,6 +64,39 @@ def test_labels_times_without_a_zone_are_named(labelled: InteractiveShell) -> No
     clock = frame.column("event_ts").cast(pa.timestamp("us"))
     labelled.user_ns["labels"] = frame.set_column(place, "event_ts", clock)
     assert "event_ts has no zone and is taken as UTC" in shown(labelled, f"{HEAD}\n{BOTH}")
+
+
+def test_clock_times_of_a_zone_are_instants_and_so_they_are_in_the_code(labelled: InteractiveShell) -> None:
+    zone = zoneinfo.ZoneInfo("America/New_York")
+    frame = labels()
+    place = frame.column_names.index("event_ts")
+    at = [None if one is None else one.astimezone(zone).replace(tzinfo=None) for one in frame["event_ts"].to_pylist()]
+    labelled.user_ns["clock"] = frame.set_column(place, "event_ts", pa.array(at, pa.timestamp("us")))
+    head = HEAD.replace("labels", "clock")
+    text = shown(labelled, f"{head} --tz America/New_York -o ts\n{BOTH}")
+    assert text.split("\n\n")[0] == shown(labelled, f"{HEAD}\n{BOTH}").split("\n\n")[0]
+    assert "has no zone" not in text
+    ts = labelled.user_ns["ts"].to_arrow()
+    assert ts.column("event_ts").to_pylist() == frame["event_ts"].to_pylist()
+    code = shown(labelled, f"{head} --tz America/New_York --unclear-times later --code\n{BOTH}")
+    assert code.endswith('    timestamp_zone="America/New_York",\n    unclear_times="later",\n)')
+    labelled.run_cell(code)
+    assert labelled.user_ns["training_set"].to_arrow().equals(ts)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "says"),
+    [
+        ("--tz Europe/Lundon", UnknownName, r"timestamp_zone: no time zone 'Europe/Lundon'. Nearest: Europe/London"),
+        ("--tz Europe/London", InvalidInput, r"changes nothing: event_ts has a zone already. Leave it out."),
+        ("--unclear-times later", InvalidInput, r"unclear_times='later' is of a timestamp_zone; give that, too."),
+        ("--tz Europe/London --widget", InvalidInput, r"--tz and --widget do not go together"),
+    ],
+)
+def test_a_zone_that_says_nothing_is_refused(labelled: InteractiveShell, options: str, kind: type, says: str) -> None:
+    error = refused(labelled, f"{HEAD} {options}\n{BOTH}")
+    assert isinstance(error, kind)
+    assert re.search(says, str(error))
 
 
 def test_nulls_of_a_feature_are_told_apart_by_their_cause(labelled: InteractiveShell) -> None:

@@ -176,6 +176,9 @@ def test_doctor_checks_without_starting_or_making_anything(tmp_path: Path, monke
     assert any(line.endswith("python -m fstk.engines.start.jars") for line in lines[:3])
     assert [line[:6] for line in lines if not line.startswith(("FIX", " "))] == ["ok    "] * 6
     assert all(len(line) <= 100 for line in lines)
+    html = run_command(["doctor"])._repr_html_()
+    assert "python -m fstk.engines.start.jars</td>" in html
+    assert html.count(">ok</td>") == 6
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "warehouse").mkdir()
     (tmp_path / "warehouse" / "diary.txt").write_text("mine")

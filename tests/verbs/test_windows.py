@@ -124,6 +124,11 @@ def test_the_object_is_bound_and_computes_the_same(shell: InteractiveShell, fill
         (HEAD.replace("purchased_at", "bought_at") + " --windows 7d\ncount(*) as n", UnknownColumn, "purchased_at"),
         (HEAD + " --windows 7d\nsum(amuont) as n", UnknownColumn, "Nearest: amount"),
         (HEAD + " --windows 7d\nsum(amount)", InvalidInput, "has no name: write sum(amount) as"),
+        (
+            HEAD + " --windows 7d\nsum(amount)\n + 1 as x",
+            InvalidInput,
+            "An expression over several lines stands in parentheses",
+        ),
         (HEAD + " --windows 7d\nsum(amount) as n;", InvalidInput, "ends with ;, which no line here does"),
         (HEAD + " --windows 7d\nSELECT sum(amount) as n FROM t;", InvalidInput, "is a query: write its columns alone"),
         (HEAD + " --windows 7d\n-- nothing yet\n", InvalidInput, "write one a line below %%fstk"),
@@ -219,6 +224,26 @@ def test_events_without_a_key_or_time_are_counted_and_clock_times_without_a_zone
     text = shown(shell, cell)
     assert "no window" not in text
     assert "UTC;" not in text
+
+
+def test_clock_times_of_a_zone_are_instants_and_so_they_are_in_the_code(shell: InteractiveShell, filled: Path) -> None:
+    summer = dt.datetime(2024, 7, 1, 12, 30)
+    clock = pa.array([summer, summer + 2 * DAY], pa.timestamp("us"))
+    shell.user_ns["events"] = pa.table({"k": pa.array([1, 1]), "clock": clock})
+    shell.user_ns["then"] = pa.table({"k": pa.array([1, 1]), "clock": pa.array([summer + DAY, summer + 3 * DAY])})
+    cell = "%%fstk windows s.t --source events --entity k --time clock --windows 7d --tz Europe/London"
+    text = shown(shell, f"{cell}\ncount(*) as n\n")
+    assert "1 at 2024-07-03 11:30" in text
+    assert "has no zone" not in text
+    found = result(shell, f"{cell} --points then -o features\ncount(*) as n\n")
+    assert [(sample.where, sample.values["n_7d"]) for sample in found.samples] == [("1 at 2024-07-04 11:30", 2)]
+    code = shown(shell, f"{cell} --unclear-times earlier --code\ncount(*) as n\n")
+    assert '    timestamp_zone="Europe/London",\n    unclear_times="earlier",\n)' in code
+    shell.user_ns["events"] = pa.table({"k": [1], "clock": pa.array([dt.datetime(2024, 3, 31, 1, 30)])})
+    strange = refused(shell, f"{cell}\ncount(*) as n\n")
+    assert "source, column clock: of its times, 1 do not exist (as 2024-03-31 01:30" in str(strange)
+    table = refused(shell, f"{HEAD} --windows 7d --tz Europe/London\ncount(*) as n\n")
+    assert "timestamp_zone is of events in a frame; transactions is a table" in str(table)
 
 
 def test_arrow_types_of_keys_may_be_any(shell: InteractiveShell, filled: Path) -> None:

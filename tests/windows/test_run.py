@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import time
+import zoneinfo
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,48 @@ def test_dates_and_times_without_a_zone_are_instants() -> None:
     assert found.column("f0_7d").to_pylist() == [1, 1]
     found = _features(source=events, timestamp="day", windows=["7d"], closed="both").compute("events", engine=_ENGINE)
     assert found.column("f0_7d").to_pylist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("zone", "gap", "fold"),
+    [
+        ("Europe/London", dt.datetime(2024, 3, 31, 1, 30), dt.datetime(2024, 10, 27, 1, 30)),
+        ("America/New_York", dt.datetime(2024, 3, 10, 2, 30), dt.datetime(2024, 11, 3, 1, 30)),
+    ],
+)
+def test_clock_times_of_a_frame_are_instants_of_its_zone(zone: str, gap: dt.datetime, fold: dt.datetime) -> None:
+    hours = [day + hour * dt.timedelta(hours=1) for day in (gap, fold) for hour in (-30, -5, 5, 30)]
+    at = [hour.replace(tzinfo=zoneinfo.ZoneInfo(zone)).astimezone(dt.UTC) for hour in hours]
+    local, zoned = pa.array(hours, pa.timestamp("us")), pa.array(at, pa.timestamp("us", "UTC"))
+    asked = {"windows": ["10h", "1d"], "aggregates": [Aggregate("count(*)", "n"), Aggregate("min(at)", "first")]}
+    events = pa.table({"customer": ["x"] * 8, "at": local})
+    features = _features(source=events, timestamp="at", timestamp_zone=zone, **asked)
+    told = _features(source=events.set_column(1, "at", zoned), timestamp="at", **asked)
+    calendar = Calendar(gap.date(), fold.date() + dt.timedelta(days=3), every="7h")
+    for points in ("events", calendar):
+        assert features.compute(points, engine=_ENGINE).equals(told.compute(points, engine=_ENGINE))
+        assert features.plan(points, engine=_ENGINE) == told.plan(points, engine=_ENGINE)
+    assert features.compute(events, engine=_ENGINE).equals(told.compute(told.source, engine=_ENGINE))
+    days = pa.table({"customer": ["x"], "at": [gap.date()]})
+    midnight = dt.datetime(gap.year, gap.month, gap.day, tzinfo=zoneinfo.ZoneInfo(zone))
+    assert features.compute(days, engine=_ENGINE).column("at").to_pylist() == [midnight]
+    for unclear, says in ((gap, "1 do not exist"), (fold, "1 exist twice")):
+        strange = pa.table({"customer": ["x"], "at": pa.array([unclear], pa.timestamp("us"))})
+        with pytest.raises(InvalidInput, match=f"source, column at: of its times, {says}"):
+            _features(source=strange, timestamp="at", timestamp_zone=zone).compute("events", engine=_ENGINE)
+        with pytest.raises(InvalidInput, match=f"points, column at: of its times, {says}"):
+            features.compute(strange, engine=_ENGINE)
+        early, late = (
+            _features(source=strange, timestamp="at", timestamp_zone=zone, unclear_times=which)
+            .compute("events", engine=_ENGINE)
+            .column("at")[0]
+            .as_py()
+            for which in ("earlier", "later")
+        )
+        assert early < late <= early + dt.timedelta(hours=1)
+    with pytest.raises(InvalidInput, match="changes nothing: at has a zone already"):
+        _features(source=told.source, timestamp="at", timestamp_zone=zone).plan("events", engine=_ENGINE)
+    assert _features(source=told.source, timestamp="at", timestamp_zone=zone).compute(events, engine=_ENGINE).num_rows
 
 
 def test_the_time_zone_of_the_process_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,12 +29,13 @@ from fstk.notebook.widgets.panel import (
     several,
     variables,
 )
-from fstk.previews.join import TrainingSetPreview, short_names
+from fstk.previews.join import TrainingSetPreview
 from fstk.previews.loaded import LoadedJoin
 from fstk.previews.pictures import draw
 from fstk.tables.configured import local_names, open_catalog
 from fstk.tables.spec import FeatureTable
 from fstk.training.explain import STATUSES, label_schema
+from fstk.training.summary import short_names
 from fstk.verbs.explain import LabelExplanation, lines_of
 from fstk.verbs.names import frames_in
 from fstk.verbs.pit import PitRequest, parse
