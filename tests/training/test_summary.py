@@ -148,7 +148,7 @@ def test_of_many_rows_of_one_age_none_is_called_the_worst() -> None:
     assert summary(explained(["matched"] * 5, [5.0] * 5), parts=2).worst == ()
     missed = explained(["matched"] * 5 + ["only_later_rows"], [5.0] * 5 + [None], [None] * 5 + [3600.0])
     assert summary(missed).worst == ("id 105 at 2024-01-01 (first row 1 h later)",)
-    assert summary(explained(["matched"] * 5, [5.0] * 4 + [6.0])).worst[0].startswith("id 104")
+    assert summary(explained(["matched"] * 5, [5.0, 5.0, 5.0, 5.0, 6.0])).worst[0].startswith("id 104")
 
 
 def test_three_labels_are_named_at_most_each_once() -> None:
