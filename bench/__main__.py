@@ -1,5 +1,5 @@
-"""``python -m bench [local|online|serving] [--quick] [--json FILE]``: every contender in turn, answers compared, one
-table. Raw times are kept in a file."""
+"""``python -m bench [local|online|serving] [--quick] [--only WORD] [--json FILE]``: every contender in turn, answers
+compared, one table. Raw times are kept in a file."""
 
 from __future__ import annotations
 
@@ -124,16 +124,23 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small data, one run each: does it work, not how fast")
     parser.add_argument("--json", type=Path, metavar="FILE", default=_KEPT, help=f"keep the figures; {_KEPT}")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="how long the endpoint is asked at 70 %% load")
+    parser.add_argument(
+        "--only", metavar="WORD", default="", help="stores and servers of that name beside the bare ones"
+    )
     parser.add_argument("what", nargs="?", choices=["local", "online", "serving"], help="one part; without it, all")
     arguments = parser.parse_args()
     kept = {}
     if arguments.what in (None, "serving"):
         size = serving.QUICK if arguments.quick else serving.FULL
-        served = serving.measure(size if arguments.soak is None else replace(size, soak=60 * arguments.soak))
+        size = size if arguments.soak is None else replace(size, soak=60 * arguments.soak)
+        served = serving.measure(size, arguments.only)
         print(served)
         kept["serving"] = served.as_dict()
     if arguments.what in (None, "online"):
-        rows = online.measure(online.QUICK if arguments.quick else online.FULL, with_feast=not arguments.quick)
+        with_feast = not (arguments.quick or arguments.only)
+        rows = online.measure(
+            online.QUICK if arguments.quick else online.FULL, with_feast=with_feast, only=arguments.only
+        )
         print(rows)
         kept["online"] = rows.as_dict()
     if arguments.what in (None, "local"):

@@ -104,13 +104,15 @@ class OnlineReport(Displayed):
         return {"machine": machine(), "load": self.load, **counts, "reads": reads, "rates": rates}
 
 
-def measure(size: Size, *, with_feast: bool = False) -> OnlineReport:
-    """Measure all stores, each case for itself; Feast, too, whose environment is made where there is none."""
+def measure(size: Size, *, with_feast: bool = False, only: str = "") -> OnlineReport:
+    """Measure all stores, or those that have ``only`` in their names, each case for itself; Feast, too, whose
+    environment is made where there is none."""
     report = OnlineReport(size, os.getloadavg()[0])
     with tempfile.TemporaryDirectory(prefix="fstk-bench-") as scratch:
         folder = Path(scratch)
         source = _source(folder, size)
-        for name, opened in (("SQLite", _sqlite), ("Redis", _redis), ("PostgreSQL", _postgres)):
+        stores = {"SQLite": _sqlite, "Redis": _redis, "PostgreSQL": _postgres}
+        for name, opened in [one for one in stores.items() if only in one[0]]:
             with opened(folder) as (spec, (read, write)):
                 _measure(report, name, spec, read, write, source)
                 if with_feast and isinstance(spec, RedisSpec):

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -116,13 +116,14 @@ class ServingReport(Displayed):
     def _closing(self) -> Iterator[str]:
         yield "over model: p99 in ms above the model alone, whose aim is ≤ 2 at 200 req/s · to MLflow: ratio of p99"
         rates = [f"{name} {'not reached' if at is None else f'{at:,.0f}/s'}" for name, at in self.doubled.items()]
-        yield f"p99 doubles at: {' · '.join(rates)}"
+        if rates:
+            yield f"p99 doubles at: {' · '.join(rates)}"
         if self.soak:
             counts = sorted(self.soak.answers.statuses.items())
             statuses = ", ".join(f"{count:,} × {status}" for status, count in counts)
             memory = f"memory grew by {self.soak.grown / 2**20:.1f} MiB"
             yield f"{self.size.soak:.0f} s at {self.soak.rate:.0f} req/s: {statuses} · {memory}"
-        yield f"a chunked body of 1 GiB: {self.flood / 2**20:.1f} MiB"
+            yield f"a chunked body of 1 GiB: {self.flood / 2**20:.1f} MiB"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures, raw times among them, as plain values."""
@@ -161,22 +162,26 @@ class _Bench:
     feast: Path | None
 
 
-def measure(size: Size) -> ServingReport:
-    """Measure all contenders, each for itself."""
+def measure(size: Size, only: str = "") -> ServingReport:
+    """Measure all contenders, each for itself; or the model alone and those that have ``only`` in their names, at the
+    rates and in the first placement alone."""
+    size = replace(size, whole=False) if only else size
     report = ServingReport(size, os.getloadavg()[0])
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="fstk-bench-") as scratch, _prepared(Path(scratch), report) as bench:
         try:
             if len(cores) > 1:
-                _measure(report, bench, _APART, cores[:1], cores[1:])
+                _measure(report, bench, _APART, cores[:1], cores[1:], only)
             if size.whole or len(cores) == 1:
-                _measure(report, bench, _ANYWHERE, cores, cores)
+                _measure(report, bench, _ANYWHERE, cores, cores, only)
         finally:
             os.sched_setaffinity(0, cores)
     return report
 
 
-def _measure(report: ServingReport, bench: _Bench, placement: str, servers: list[int], client: list[int]) -> None:
+def _measure(
+    report: ServingReport, bench: _Bench, placement: str, servers: list[int], client: list[int], only: str
+) -> None:
     os.sched_setaffinity(bench.redis_pid, client)
     size, choose = report.size, random.Random(2)
     keys = [choose.randrange(size.rows) for _ in range(size.requests)]
@@ -184,7 +189,7 @@ def _measure(report: ServingReport, bench: _Bench, placement: str, servers: list
     frame = bench.values.iloc[:1]
     for rate in size.rates:
         _told(report, (placement, rate, _BARE), called(lambda: bench.model.predict(frame), size.requests, rate))
-    for contender, opened in _contenders(bench).items():
+    for contender, opened in [one for one in _contenders(bench).items() if only in one[0]]:
         os.sched_setaffinity(0, servers)  # which those that are started have from this process
         with opened() as (port, request):
             os.sched_setaffinity(0, client)
@@ -193,6 +198,8 @@ def _measure(report: ServingReport, bench: _Bench, placement: str, servers: list
             asked(port, requests[:200], size.rates[-1])
             for rate in size.rates:
                 _told(report, (placement, rate, contender), asked(port, requests, rate))
+            if only:
+                continue
             if contender not in report.doubled:
                 _search(report, (placement, size.rates[0], contender), port, requests)
             if report.soak is None:  # of the first, which looks up in Redis

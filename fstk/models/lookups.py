@@ -26,7 +26,6 @@ class Absent:
 ABSENT: Final = Absent()
 _MICROSECOND = timedelta(microseconds=1)
 _GONE = "the online store no longer has what is looked up here."
-_NOTHING: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,7 @@ class Lookups:
 
     def __init__(self, joins: tuple[Join, ...], spec: OnlineSpec, key_types: Mapping[str, str]) -> None:
         self.joins = [join for join in joins if join.outputs]
+        self._outputs = [_Outputs(join) for join in self.joins]
         self._spec = spec
         self._key_types = key_types
         self._reader: OnlineReader | None = None
@@ -116,7 +116,7 @@ class Lookups:
         them stands for the stored one where it is not ABSENT. KeyError: a key is missing. StoreUnavailable: the store
         did not answer, or has other tables by now."""
         now = datetime.now(UTC)
-        asked = [_Asked(join, columns, number) for join in self.joins]
+        asked = [_Asked(outputs, columns, number) for outputs in self._outputs]
         wanted: dict[str, list[dict[str, Any]]] = {}
         for one in asked:
             one.start = len(wanted.setdefault(one.join.table, []))
@@ -140,16 +140,30 @@ class Lookups:
         return found
 
 
+class _Outputs:
+    """What a join is asked for: by its ``names`` the ``features`` of its table, in the same order."""
+
+    def __init__(self, join: Join) -> None:
+        self.join = join
+        self.names = tuple(output.name for output in join.outputs)
+        self.features = tuple(output.feature for output in join.outputs)
+        self.defaults = {output.name: output.default for output in join.outputs if output.default is not None}
+        self.nothing = dict.fromkeys(self.features)
+
+
 class _Asked:
     """One join of one request: the keys of the rows whose features the request does not hold itself."""
 
-    def __init__(self, join: Join, columns: Mapping[str, list[Any]], number: int) -> None:
-        self.join = join
+    def __init__(self, outputs: _Outputs, columns: Mapping[str, list[Any]], number: int) -> None:
+        join = self.join = outputs.join
         self.start = 0
+        self._outputs = outputs
         self._number = number
-        held = [columns[output.name] for output in join.outputs if output.name in columns]
-        every = len(held) == len(join.outputs)
-        self.places = [row for row in range(number) if not every or any(column[row] is ABSENT for column in held)]
+        self._own = {name: column for name, column in columns.items() if name in outputs.names}
+        every = len(self._own) == len(outputs.names)
+        self.places = [
+            row for row in range(number) if not every or any(column[row] is ABSENT for column in self._own.values())
+        ]
         parts = [(key, name, columns.get(name)) for name, key in zip(join.label_keys, join.table_keys, strict=True)]
         if self.places:
             for _, name, column in parts:
@@ -166,9 +180,9 @@ class _Asked:
         now: datetime,
     ) -> None:
         """Add the outputs of the join to what was found."""
-        join = self.join
+        join, outputs = self.join, self._outputs
         times = None if join.label_time is None else columns.get(join.label_time)
-        values = [_NOTHING] * self._number
+        values = [outputs.nothing] * self._number
         seen: list[KeyState | None] = [None] * self._number
         found.states.append(seen)
         for place, row, state in zip(self.places, rows, states, strict=True):
@@ -176,20 +190,20 @@ class _Asked:
             status = self._status(state, at)
             seen[place] = state if status == state.status else state._replace(status=status)
             if status == "present":
-                past = {name for name, time in state.older.items() if not self._recent(time, at)}
-                values[place] = {name: value for name, value in row.items() if name not in past} if past else row
+                past = [name for name, time in state.older.items() if not self._recent(time, at)]
+                values[place] = row | dict.fromkeys(past) if past else row
                 if state.event_time is not None:
                     age = (now - state.event_time).total_seconds()
                     found.ages[join.table] = max(found.ages.get(join.table, age), age)
             else:
                 (found.expired if status == "expired" else found.missing)[join.table] += 1
-        for output in join.outputs:
-            default = output.default
-            filled = [default if (value := row.get(output.feature)) is None else value for row in values]
-            own = columns.get(output.name)
-            if own is not None:
-                filled = [kept if mine is ABSENT else mine for mine, kept in zip(own, filled, strict=True)]
-            found.columns[output.name] = filled
+        made = map(list, zip(*(map(row.__getitem__, outputs.features) for row in values), strict=True))
+        found.columns.update(zip(outputs.names, made, strict=True))
+        for name, default in outputs.defaults.items():
+            found.columns[name] = [default if value is None else value for value in found.columns[name]]
+        for name, own in self._own.items():
+            kept = zip(own, found.columns[name], strict=True)
+            found.columns[name] = [stored if mine is ABSENT else mine for mine, stored in kept]
 
     def _status(self, state: KeyState, at: datetime | None) -> Status:
         """Return what a stored row is to a row of the instant ``at``, by the rules of a training set: of a later time

@@ -21,7 +21,7 @@ Columns = Mapping[str, Sequence[Any]]
 
 
 class RowFrames:
-    """Called with the values of each of the model's columns, yields frames, each with the places of its rows.
+    """Called with values by column, the model's among them, yields frames, each with the places of its rows.
 
     Where all columns are numbers, booleans and strings in the dtypes that hold them as they are, the frame is built of
     one block for each dtype; pandas itself would take a step for every column. All else goes by Arrow. TypeMismatch: a
@@ -36,9 +36,10 @@ class RowFrames:
         self._kinds = {name: arrow_type(spark) for name, spark in record.inputs.items()}
         self._index = pandas.Index(list(self._kinds))
         plain = all(_plain(kind, record.dtypes[name]) for name, kind in self._kinds.items())
-        self._blocks: dict[str, list[tuple[int, str]]] = {}
-        for place, name in enumerate(self._kinds if plain else ()):
-            self._blocks.setdefault(record.dtypes[name].name, []).append((place, name))
+        names: dict[str, list[str]] = {}
+        for name in self._kinds if plain else ():
+            names.setdefault(record.dtypes[name].name, []).append(name)
+        self._blocks = [(dtype, held, self._index.get_indexer(held)) for dtype, held in names.items()]
 
     def __call__(self, columns: Columns, number: int) -> Iterator[tuple[np.ndarray, pandas.DataFrame]]:
         frame = self._frame(columns, number) if self._blocks else None
@@ -59,8 +60,8 @@ class RowFrames:
         from pandas.core.internals import api, managers
 
         made = []
-        for dtype, held in self._blocks.items():
-            values = [columns[name] for _, name in held]
+        for dtype, held, places in self._blocks:
+            values = [columns[name] for name in held]
             if dtype not in ("float64", "object") and any(None in one for one in values):
                 return None
             try:
@@ -68,7 +69,7 @@ class RowFrames:
                 block[:] = values
             except OverflowError:
                 return None
-            made.append(api.make_block(block, np.array([place for place, _ in held])))
+            made.append(api.make_block(block, places))
         manager = managers.BlockManager(made, [self._index, pandas.RangeIndex(number)])
         return pandas.DataFrame._from_mgr(manager, manager.axes)
 

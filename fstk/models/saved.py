@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Predict = Callable[["pandas.DataFrame"], Any]
 
 _DESCRIPTION = "MLmodel"
+_SKLEARN = "mlflow.sklearn"
 _METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples", "transform")
 _SIGNED = {pa.bool_(): "boolean", pa.float32(): "float", pa.string(): "string", pa.binary(): "binary"}
 """MLflow's types beside datetime, others double, integers too, as MLflow advises where values may be missing."""
@@ -43,8 +44,8 @@ def save(model: Any, flavor: Any, folder: Path, method: str | None = None) -> st
         if name == "mlflow.pyfunc":
             flavor.save_model(str(folder), python_model=model)
         else:
-            options = _for_sklearn(model) if name == "mlflow.sklearn" else {}
-            if name == "mlflow.sklearn" and method is not None:
+            options = _for_sklearn(model) if name == _SKLEARN else {}
+            if name == _SKLEARN and method is not None:
                 options["pyfunc_predict_fn"] = method
             flavor.save_model(model, str(folder), pip_requirements=flavor.get_default_pip_requirements(), **options)
     return _digest(model, folder)
@@ -150,8 +151,11 @@ def load(folder: Path, method: str | None = None) -> Predict:
     and types are the caller's duty: MLflow's own check is left out, as it refuses integers where a batch has nulls,
     instants with a zone, decimals."""
     with quiet():
+        function = need("mlflow.models").Model.load(str(folder)).flavors.get("python_function", {})
+        module = function.get("loader_module")
+        if method is None and module == _SKLEARN:
+            method = function.get("predict_fn", "predict")  # which MLflow calls, too, after more steps
         if method is not None:
-            module = need("mlflow.models").Model.load(str(folder)).flavors["python_function"]["loader_module"]
             return getattr(need(module).load_model(str(folder)), method)
         loaded = need("mlflow.pyfunc").load_model(str(folder))
     loaded.metadata.signature = None

@@ -64,10 +64,12 @@ class RowCodec:
 
 
 def surely_within(size: int, rows: pa.RecordBatch) -> bool:
-    """Tell, without encoding them, of rows that together do not reach ``size``: a value that is not nested takes at
-    most thrice its bytes in Arrow and a head of ten."""
-    nested = any(pa.types.is_nested(field.type) for field in rows.schema)
-    return not nested and 3 * rows.nbytes + 10 * rows.num_rows * rows.num_columns <= size
+    """Tell, without encoding them, of rows that :func:`plain` takes and that together do not reach ``size``: a value
+    that is not nested takes at most thrice its bytes in Arrow and a head of ten."""
+    if any(pa.types.is_nested(field.type) for field in rows.schema):
+        return False
+    small = 3 * rows.nbytes + 10 * rows.num_rows * rows.num_columns <= size
+    return small and all(_inside(*_count(column)) for column in rows.columns if pa.types.is_temporal(column.type))
 
 
 def supported(columns: Schema) -> pa.Schema:
@@ -98,10 +100,8 @@ def plain(column: pa.Array | pa.ChunkedArray, field: pa.Field) -> list[Any]:
 
 def _plain(column: pa.Array, name: str) -> list[Any]:
     kind = column.type
-    if pa.types.is_timestamp(kind):
-        return _whole(column.view(pa.int64()), FIRST_INSTANT, LAST_INSTANT, name)
-    if pa.types.is_date32(kind):
-        return _whole(column.view(pa.int32()), FIRST_DAY, LAST_DAY, name)
+    if pa.types.is_temporal(kind):
+        return whole(*_count(column), name)
     if pa.types.is_decimal(kind):
         return [None if value is None else str(value) for value in column.to_pylist()]
     if pa.types.is_struct(kind):
@@ -123,11 +123,24 @@ def _slices(column: pa.Array, items: list[Any], offsets: list[int]) -> list[Any]
     return [items[offsets[i] : offsets[i + 1]] if valid[i] else None for i in range(len(column))]
 
 
-def _whole(column: pa.Array, first: int, last: int, name: str) -> list[int | None]:
-    bounds = pc.min_max(column).as_py()
-    if bounds["min"] is not None and (bounds["min"] < first or bounds["max"] > last):
+def whole(column: pa.Array, first: int, last: int, name: str) -> list[Any]:
+    """Return times as the whole numbers that they are counted in; InvalidInput where one is not of ``first`` to
+    ``last``, the years 0001 to 9999."""
+    if not _inside(column, first, last):
         raise InvalidInput(f"column {name} holds a time outside the years 0001 to 9999; it cannot be published.")
     return column.to_pylist()
+
+
+def _count(times: pa.Array) -> tuple[pa.Array, int, int]:
+    """Return instants in microseconds, or dates in days, with the first and last that Python has."""
+    if pa.types.is_date32(times.type):
+        return times.view(pa.int32()), FIRST_DAY, LAST_DAY
+    return times.view(pa.int64()), FIRST_INSTANT, LAST_INSTANT
+
+
+def _inside(numbers: pa.Array, first: int, last: int) -> bool:
+    bounds = pc.min_max(numbers).as_py()
+    return bounds["min"] is None or first <= bounds["min"] <= bounds["max"] <= last
 
 
 def _reader(kind: pa.DataType) -> Reader | None:

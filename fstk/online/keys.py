@@ -38,7 +38,7 @@ class KeyCodec:
             if pa.types.is_nested(field.type):
                 raise UnsupportedType(f"key {field.name} is {keys[field.name]}: nested types cannot be keys online.")
         self._parts = [_Part(field.name, keys[field.name], field.type, *_form(field.type)) for field in self._types]
-        self._sure = [(part.name, _sure(part.arrow)) for part in self._parts]
+        self._sure = [(part.name, _sure(part.arrow), part.text) for part in self._parts]
 
     def encode(self, rows: pa.RecordBatch | pa.Table) -> list[bytes | None]:
         """Return one key per row; None for a row with a null in its key, which equals nothing."""
@@ -48,9 +48,10 @@ class KeyCodec:
     def encode_one(self, key: Mapping[str, Any], position: int, of: str = "keys") -> bytes | None:
         """Return the key of one dict of Python values, None when one of them is None; errors name it
         ``{of}[{position}]``. Nothing is coerced: ``1``, ``"1"``, ``1.0`` and ``True`` differ."""
-        plainest = type(key) is dict and len(key) == len(self._sure)
-        if plainest and all(name in key and sure(key[name]) for name, sure in self._sure):
-            return self._join([key[name] for name, _ in self._sure])
+        if type(key) is dict and len(key) == len(self._sure):
+            texts = [text(value) for name, sure, text in self._sure if sure(value := key.get(name))]
+            if len(texts) == len(key):
+                return "|".join(texts).encode()
         where = f"{of}[{position}]"
         if not isinstance(key, Mapping):
             raise InvalidInput(f"{where} must be a dict of {', '.join(self.keys)}; got {type(key).__name__}.")

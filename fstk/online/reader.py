@@ -225,7 +225,7 @@ class _Table:
         self.source_version = table.watermark.version
         self.features = _wanted(table, features)
         self.keys = KeyCodec(table.keys)
-        self._codecs: dict[int, RowCodec] = {}
+        self._codecs: dict[int, tuple[RowCodec, bool]] = {}  # by layout, and whether it is just the features
         self._ttl = None if table.ttl is None else table.ttl // timedelta(microseconds=1)
 
     def knows(self, rows: Sequence[Row | None]) -> bool:
@@ -245,10 +245,8 @@ class _Table:
     def fill(self, row: dict[str, Any], stored: Row, now: int) -> dict[str, datetime]:
         """Write the features wanted into ``row``, None where the layout lacks one or where its own time has expired;
         return the times of values that are older than the row."""
-        codec = self._codecs.get(stored.layout)
-        if codec is None:
-            codec = self._codecs[stored.layout] = RowCodec(self.table.layouts[stored.layout])
-        if codec.names == self.features:
+        codec, exact = self._codecs.get(stored.layout) or self._codec(stored.layout)
+        if exact:
             codec.decode(stored.value, row)
             return {}
         values = codec.decode(stored.value)
@@ -261,6 +259,11 @@ class _Table:
             if self._ttl is not None and now - microseconds(at) > self._ttl:
                 row[name] = None
         return older
+
+    def _codec(self, layout: int) -> tuple[RowCodec, bool]:
+        codec = RowCodec(self.table.layouts[layout])
+        found = self._codecs[layout] = codec, codec.names == self.features
+        return found
 
 
 _MISSING = KeyState("missing", None)

@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from itertools import chain
 from typing import Any, ClassVar, Self
 from urllib.parse import quote, urlencode
 
@@ -40,6 +41,7 @@ from fstk.validated import validated
 _PORT = 6379
 _TIMEOUT = 5.0  # seconds for each part of an answer
 _PATIENCE = 30.0  # seconds that a write waits for a restart or a fail-over
+_TOGETHER = 200  # rows that one command reads
 _PACE = 0.005  # seconds between portions of a deletion
 _LINGER = 1.0  # seconds that closing waits for a deletion under way; the next drop or publication goes on with it
 _MICROSECOND = timedelta(microseconds=1)
@@ -261,6 +263,7 @@ class RedisStore:
         self._nodes = Nodes(spec, self.url, timeout)
         self._sweep: threading.Thread | None = None
         self._full = ""  # what the server said when it refused a row
+        self._together = 1 if spec.cluster else _TOGETHER
 
     def __enter__(self) -> Self:
         return self
@@ -326,16 +329,30 @@ class RedisStore:
             self._delete_dropped()
 
     def get(self, wanted: Sequence[Wanted]) -> list[list[Row | None]]:
-        # The rows of a dropped table may still lie there.
-        commands = [command("HGET", _table_key(table.name), b"generation") for table, _ in wanted]
-        for table, keys in wanted:
-            prefix = _prefix(table)
-            commands += [command("GET", prefix + key) for key in keys]
+        keys = [prefix + key for table, keys in wanted for prefix in (_prefix(table),) for key in keys]
         with self._translated():
-            found = iter(self._nodes.all(commands))
-        there = [next(found) == table.generation.encode() for table, _ in wanted]
-        rows = [[_row(key, next(found)) for key in keys] for _, keys in wanted]
+            generations, held = self._held([_table_key(table.name) for table, _ in wanted], keys)
+        # The rows of a dropped table may still lie there.
+        there = [
+            generation == table.generation.encode() for generation, (table, _) in zip(generations, wanted, strict=True)
+        ]
+        rows = [[_row(key, next(held)) for key in keys] for _, keys in wanted]
         return [of if is_there else [None] * len(of) for of, is_there in zip(rows, there, strict=True)]
+
+    def _held(
+        self, tables: Sequence[bytes], keys: Sequence[bytes]
+    ) -> tuple[list[bytes | None], Iterator[bytes | None]]:
+        """Return the generation of each of the tables, and what lies at each key."""
+        parts = [keys[start : start + self._together] for start in range(0, len(keys), self._together)]
+        generations = [command("HGET", table, b"generation") for table in tables]
+        try:
+            found = self._nodes.all([*generations, *(command("MGET", *part) for part in parts)])
+        except self._redis.exceptions.ClusterCrossSlotError:
+            if self._together == 1:
+                raise
+            self._together = 1  # one endpoint before many shards
+            return self._held(tables, keys)
+        return found[: len(tables)], chain.from_iterable(found[len(tables) :])
 
     def keys(self, table: OnlineTable) -> Iterator[list[bytes]]:
         prefix = _prefix(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,14 +12,14 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.columns.instants import instant, microseconds
+from fstk.columns.instants import FIRST_INSTANT, LAST_INSTANT, instant, microseconds
 from fstk.engines import choice
 from fstk.engines.base import CHANGE_TYPE, COMMIT_VERSION, Engine, Frame
 from fstk.engines.spark import SparkEngine
 from fstk.engines.sql.scalar import check_columns, scalar
 from fstk.engines.types import arrow_schema, quoted_name
-from fstk.errors import BadExpression
-from fstk.online.codec import RowCodec, surely_within
+from fstk.errors import BadExpression, InvalidInput
+from fstk.online.codec import RowCodec, surely_within, whole
 from fstk.online.kernel import EVENT_TIME, KEEP, WAITING, Newest
 from fstk.online.keys import KeyCodec
 from fstk.online.plan import Extent
@@ -27,6 +28,7 @@ from fstk.tables.spec import FeatureTable
 
 PORTION = 5_000  # rows
 _WEIGHED = 100  # rows whose size is bounded at once
+_Codecs = tuple[KeyCodec, RowCodec]
 Progress = Callable[[int, int | None], None]
 """Called after every batch with the rows dealt with so far, and with those there are in all (None: not known)."""
 
@@ -72,7 +74,8 @@ class Source:
     ``filter_condition`` is a Spark SQL predicate over the table's columns, ``until`` the last event time that may be
     seen. Rows carry ``table.version`` and are encoded for the newest layout of ``target``; they come ``portion`` at a
     time, which is one batch, and so one transaction of a store that has them. Where ``store`` is given, all rows are
-    computed a first time to see that it takes the largest of them, before the first portion comes.
+    computed a first time to see that it takes each of them, before the first portion comes. InvalidInput names a row
+    that cannot be published.
     """
 
     table: FeatureTable
@@ -114,23 +117,24 @@ class Source:
         picked = self.engine.map(self.engine.select(frame, expressions), list(keys), newest, schema)
         codecs = KeyCodec(keys), RowCodec(self.target.layout)
         if self.store is not None:
-            self._check_sizes(self.store, self.engine.batches(picked), codecs)
+            self._check(self.store, self.engine.batches(picked), codecs)
         total = pc.sum(pc.invert(picked.column(WAITING))).as_py() if isinstance(picked, pa.Table) else None
         waiting: datetime | None = None
         for batch in self.engine.batches(picked):
             for start in range(0, batch.num_rows, self.portion):
-                rows, later = self._rows(batch.slice(start, self.portion), *codecs)
+                with self._told(batch, codecs):
+                    rows, later = self._rows(batch.slice(start, self.portion), codecs)
                 waiting = _earlier(waiting, later)
                 yield Portion(rows, waiting, total)
 
-    def _check_sizes(
-        self, store: Bounded, batches: Iterator[pa.RecordBatch], codecs: tuple[KeyCodec, RowCodec]
-    ) -> None:
+    def _check(self, store: Bounded, batches: Iterator[pa.RecordBatch], codecs: _Codecs) -> None:
         for batch in batches:
             for start in range(0, batch.num_rows, _WEIGHED):
                 part = batch.slice(start, _WEIGHED)
-                if not surely_within(store.row_bytes, part):
-                    store.check_sizes(self.target, self._rows(part, *codecs)[0])
+                with self._told(batch, codecs):
+                    self._events(part)
+                    rows = [] if surely_within(store.row_bytes, part) else self._rows(part, codecs)[0]
+                store.check_sizes(self.target, rows)
 
     def watermark(self, waiting: datetime | None, extent: Extent) -> Watermark:
         """Return what to record once all was published; ``waiting`` is what was met in this publication."""
@@ -142,16 +146,42 @@ class Source:
         layout = len(self.target.layouts) - 1
         return Watermark(self.table.version, self.until, waiting, self.filter_condition, layout)
 
-    def _rows(self, part: pa.RecordBatch, keys: KeyCodec, values: RowCodec) -> tuple[list[Row], datetime | None]:
+    def _rows(self, part: pa.RecordBatch, codecs: _Codecs) -> tuple[list[Row], datetime | None]:
+        keys, values = codecs
         layout = len(self.target.layouts) - 1
         rows, waiting = [], None
-        events, flags = part.column(EVENT_TIME).to_pylist(), part.column(WAITING).to_pylist()
+        events, flags = self._events(part), part.column(WAITING).to_pylist()
         for key, event, value, later in zip(keys.encode(part), events, values.encode(part), flags, strict=True):
             if later:
                 waiting = _earlier(waiting, instant(event))
             elif key is not None:
                 rows.append(Row(key, event, self.table.version, layout, value))
         return rows, waiting
+
+    def _events(self, part: pa.RecordBatch) -> list[int]:
+        return whole(part.column(EVENT_TIME), FIRST_INSTANT, LAST_INSTANT, self.table.timeseries_column or EVENT_TIME)
+
+    @contextmanager
+    def _told(self, batch: pa.RecordBatch, codecs: _Codecs) -> Iterator[None]:
+        """Let the refusal of a row of the batch say whose it is."""
+        try:
+            yield
+        except InvalidInput as refused:
+            low, high = 0, batch.num_rows
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (low, middle) if self._refusal(batch, low, middle, codecs) else (middle, high)
+            error = self._refusal(batch, low, high, codecs) or refused
+            [key] = codecs[0].encode(batch.slice(low, 1))
+            assert key is not None  # which is refused before
+            raise InvalidInput(f"{self.table.name}, {codecs[0].spelled(key)}: {error}") from None
+
+    def _refusal(self, batch: pa.RecordBatch, first: int, last: int, codecs: _Codecs) -> InvalidInput | None:
+        try:
+            self._rows(batch.take(pa.array(range(first, last))), codecs)  # of a slice, nested values are encoded whole
+        except InvalidInput as refused:
+            return refused
+        return None
 
 
 def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:

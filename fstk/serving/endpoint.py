@@ -103,12 +103,11 @@ class Predictor:
         self._scorer = Scorer(opened.model, opened.name, record, self.answers)
         self._frames = RowFrames(self._scorer)
         self._predict = self._scorer.loaded()
-        self._inputs = list(record.inputs)
 
     def __call__(self, columns: Mapping[str, list[Any]], number: int) -> list[Any]:
         """Return the predictions of ``number`` rows, of whose ``columns`` the model takes its own. ModelFailed."""
         places, parts = [], []
-        for place, frame in self._frames({name: columns[name] for name in self._inputs}, number):
+        for place, frame in self._frames(columns, number):
             try:
                 predicted = self._predict(frame)
             except Exception as error:

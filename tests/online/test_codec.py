@@ -89,6 +89,15 @@ def test_rows_of_numbers_and_short_texts_are_weighed_without_being_encoded() -> 
     assert not surely_within(2_000, rows)
 
 
+@pytest.mark.parametrize("kind", [pa.timestamp("us"), pa.timestamp("us", tz="UTC"), pa.date32()])
+def test_rows_with_a_time_that_python_has_not_are_not_taken_for_sure(kind: pa.DataType) -> None:
+    for number, sure in ((0, True), (None, True), (2**30, False), (-(2**30), False)):
+        count = pa.int32() if kind == pa.date32() else pa.int64()
+        far = number if number is None or kind == pa.date32() else number * 2**28
+        rows = pa.table({"at": pa.array([1, far], count).view(kind)}).to_batches()[0]
+        assert surely_within(1_000, rows) is sure
+
+
 def _pairs(value: Any, kind: pa.DataType) -> Any:
     """Arrow wants a map as a list of pairs, which its type tells from a struct."""
     if value is None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import deltalake
+import pyarrow as pa
 import pytest
 
 from fstk import journal
@@ -16,6 +18,7 @@ from fstk.engines import choice
 from fstk.engines.base import TableVersion
 from fstk.engines.direct import DirectEngine
 from fstk.engines.spark import SparkEngine
+from fstk.engines.types import INSTANT, arrow_type
 from fstk.errors import (
     BadExpression,
     DuplicateKeys,
@@ -35,6 +38,7 @@ from fstk.online.publish import PublishReport, publish
 from fstk.online.read import read_online
 from fstk.online.source import engine_for
 from fstk.online.spec import OnlineSpec, SQLiteSpec
+from fstk.online.sqlite import SQLiteStore
 from fstk.online.store import Counts, OnlineTable, Row, Wanted
 from tests.online.tables import SCHEMA, Made, day, row
 from tests.stores import contents
@@ -524,3 +528,52 @@ def test_a_publisher_that_others_are_always_faster_than_gives_up_and_writes_noth
         publish(made.append(row(1, 1, 10)), spec)
     assert len(tried) == 5
     assert contents(spec) == {}
+
+
+FAR = 2**58  # microseconds: past the year 9999, and before year 1
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "numbers"),
+    [
+        ("at", "timestamp", pa.array([0, 1, FAR])),
+        ("at", "timestamp", pa.array([0, 1, -FAR])),
+        ("times", "array<timestamp_ntz>", pa.array([0, 1, FAR])),
+    ],
+)
+@pytest.mark.parametrize("bounded", [True, False])
+def test_a_time_that_no_reader_could_have_is_refused_with_its_key(
+    tmp_path: Path, local: SQLiteSpec, column: str, kind: str, numbers: pa.Array, bounded: bool
+) -> None:
+    """By a store with a limit before anything is written, by the others with the batch that it is in."""
+    schema = {"id": "bigint", "at": "timestamp", "n": "int"} | {column: kind}
+    made = Made(tmp_path / "t", schema, ("id",), "at")
+    far = numbers.view(arrow_type(kind)) if "array" not in kind else _each_in_a_list(numbers, kind)
+    rows = {"id": pa.array([1, 2, 3]), "at": pa.array([0, 0, 0]).view(INSTANT), "n": pa.array([1, 2, 3], pa.int32())}
+    deltalake.write_deltalake(made.folder, pa.table(rows | {column: far}), mode="append")
+    offered: list[bytes] = []
+
+    class Store(SQLiteStore):
+        def write(self, table: OnlineTable, rows: Sequence[Row]) -> Counts:
+            offered.extend(row.key for row in rows)
+            return super().write(table, rows)
+
+    class Limited(Store):
+        row_bytes = 1_000
+
+        def check_sizes(self, table: OnlineTable, rows: Sequence[Row]) -> None:
+            pass
+
+    class Spec(SQLiteSpec):
+        def open(self) -> SQLiteStore:
+            return (Limited if bounded else Store)(Path(self.path))
+
+    with pytest.raises(InvalidInput, match=rf"s\.t, id=3: column {column} holds a time outside the years 0001 to 9999"):
+        publish(made.at(), Spec(local.path), portion=1)
+    assert b"i3" not in offered
+    assert not (bounded and offered)
+
+
+def _each_in_a_list(values: pa.Array, kind: str) -> pa.Array:
+    wanted = arrow_type(kind)
+    return pa.ListArray.from_arrays(range(len(values) + 1), values.view(wanted.value_type)).cast(wanted)

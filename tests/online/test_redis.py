@@ -211,6 +211,55 @@ def test_the_endpoint_of_the_tests_refuses_keys_of_several_slots(redis_endpoint:
 
 
 @pytest.mark.server
+def test_many_rows_are_read_by_one_command_except_where_it_is_refused(
+    spec: RedisSpec, redis_endpoint: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RedisStore(spec) as store, RedisStore(RedisSpec("127.0.0.1", redis_endpoint)) as behind:
+        table = store.put_table(TABLE, None)
+        store.write(table, _rows(300))
+        keys = [b"i%d" % number for number in range(301)]
+        sent: list[list[int]] = []
+        real = Connection.send_packed_command
+
+        def counted(self: Connection, command: Any, check_health: bool = True) -> None:
+            sent.append([b"".join(command).count(b"MGET")])
+            real(self, command, check_health)
+
+        for one, wanted in ((store, [[2], [2]]), (behind, [[2], [199], [102], [199], [102]])):
+            assert one.table("t") == table
+            sent.clear()
+            with monkeypatch.context() as patch:
+                patch.setattr(Connection, "send_packed_command", counted)
+                for _ in range(2):
+                    assert got(one, table, keys) == [*_rows(300), None]
+            assert sent == wanted
+
+
+@pytest.mark.server
+def test_a_connection_that_was_closed_while_nobody_used_it_is_no_node_lost(spec: RedisSpec, client: Redis) -> None:
+    with RedisStore(spec) as store:
+        table = store.put_table(TABLE, None)
+        store.write(table, _rows(3))
+        client.client_kill_filter(_type="normal", skipme=True)
+        assert store.write(table, _rows(3, 2)) == Counts(written=3)
+        store.complete(table, Watermark(2, T0, None, None, 0))
+
+
+@pytest.mark.server
+def test_a_process_that_is_forked_asks_over_connections_of_its_own(spec: RedisSpec) -> None:
+    with RedisStore(spec) as store:
+        table = store.put_table(TABLE, None)
+        store.write(table, _rows(3))
+        child = os.fork()
+        if child == 0:
+            right = got(store, table, [b"i1"]) == [_rows(3)[1]]
+            own = {connection.pid for [connection] in store._nodes._idle.values()} == {os.getpid()}
+            os._exit(not (right and own))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert got(store, table, [b"i2"]) == [_rows(3)[2]]
+
+
+@pytest.mark.server
 def test_a_script_that_is_forgotten_within_a_batch_is_sent_again(
     spec: RedisSpec, client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
