@@ -154,7 +154,7 @@ def load(folder: Path, method: str | None = None) -> Predict:
         function = need("mlflow.models").Model.load(str(folder)).flavors.get("python_function", {})
         module = function.get("loader_module")
         if method is None and module == _SKLEARN:
-            method = function.get("predict_fn", "predict")  # which MLflow calls, too, after more steps
+            method = "predict"  # which MLflow calls, too, after more steps
         if method is not None:
             return getattr(need(module).load_model(str(folder)), method)
         loaded = need("mlflow.pyfunc").load_model(str(folder))

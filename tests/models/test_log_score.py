@@ -35,7 +35,7 @@ from fstk.models import kernel, saved
 from fstk.models.kernel import PackedModel, Scorer
 from fstk.models.log import ModelVersion, log_model
 from fstk.models.mlflow_calls import quiet
-from fstk.models.score import score_batch
+from fstk.models.score import open_model, score_batch
 from fstk.models.spec import FILE, ModelRecord
 from fstk.training.dtypes import as_spark, without_nulls
 from fstk.training.dtypes import frame as frame_of
@@ -393,6 +393,12 @@ def test_a_model_is_loaded_once_for_all_batches(shelf: Shelf, monkeypatch: pytes
     assert score(shelf, version.uri, labels(5)) == first
     assert len(loads) == 1
     assert loads[0].stat().st_mode & 0o077 == 0 or loads[0].parent.stat().st_mode & 0o077 == 0
+
+
+def test_of_a_model_of_scikit_learn_its_own_method_is_called(shelf: Shelf) -> None:
+    """MLflow's steps around it would take a request as long as the lookup does."""
+    predict: Any = open_model(log(shelf, "bare").uri, None).model.predict(None)
+    assert type(predict.__self__).__module__.startswith("sklearn.")
 
 
 def test_models_are_not_unpacked_where_others_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
