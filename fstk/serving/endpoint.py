@@ -9,8 +9,11 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
+import pyarrow as pa
 
 from fstk.engines.base import Schema
+from fstk.engines.types import arrow_type
 from fstk.errors import InvalidInput
 from fstk.models.kernel import Scorer, together
 from fstk.models.lookups import ABSENT
@@ -103,6 +106,9 @@ class Predictor:
         self._scorer = Scorer(opened.model, opened.name, record, self.answers)
         self._frames = RowFrames(self._scorer)
         self._predict = self._scorer.loaded()
+        kind = arrow_type(self.answers)
+        number = pa.types.is_floating(kind) or pa.types.is_integer(kind)
+        self._dtype = np.dtype(kind.to_pandas_dtype()) if number else None
 
     def __call__(self, columns: Mapping[str, list[Any]], number: int) -> list[Any]:
         """Return the predictions of ``number`` rows, of whose ``columns`` the model takes its own. ModelFailed."""
@@ -112,9 +118,15 @@ class Predictor:
                 predicted = self._predict(frame)
             except Exception as error:
                 raise ModelFailed from error
+            if len(place) == number and self._are_answers(predicted, number):
+                return predicted.tolist()
             places.append(place)
             parts.append(self._scorer.typed(predicted, len(place)))
         return together(places, parts).to_pylist()
+
+    def _are_answers(self, predicted: Any, number: int) -> bool:
+        """Whether what the model says are one by one the answers, as they would come out of :meth:`Scorer.typed`."""
+        return type(predicted) is np.ndarray and predicted.shape == (number,) and predicted.dtype == self._dtype
 
 
 class ModelEndpoint(Endpoint):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fstk.errors import TypeMismatch
+from fstk.errors import FstkError, TypeMismatch
 from fstk.models.kernel import Scorer
 from fstk.models.rows import RowFrames
+from fstk.models.score import OpenedModel
+from fstk.serving.endpoint import Predictor
 from tests.generated import examples
 from tests.models.test_row_by_row import NUMBERS, POOLS, ROWS, fitted, table
 
@@ -57,3 +60,34 @@ def test_a_value_that_the_type_does_not_hold_is_refused() -> None:
     scorer = scorer_of(["small"], False)
     with pytest.raises(TypeMismatch, match="m was trained on"):
         list(RowFrames(scorer)({"small": [300]}, 1))
+
+
+@pytest.mark.parametrize(
+    "predicted",
+    [
+        np.array([1.5, -0.0, np.nan, np.inf]),
+        np.array([1, 2, 3, 4]),
+        np.array([1.5, 2.5, 3.5, 4.5], np.float32),
+        np.array([[1.0], [2.0], [3.0], [4.0]]),
+        np.array([True, False, True, True]),
+        np.array([1.0, None, 2.0, 3.0], object),
+        [1.0, 2.0, 3.0, None],
+    ],
+    ids=str,
+)
+def test_what_a_model_says_is_told_as_a_table_would_have_it(predicted: Any) -> None:
+    predictor = saying(predicted)
+    told = predictor({"small": [1, 2, 3, 4]}, 4)
+    assert repr(told) == repr(predictor._scorer.typed(predicted, 4).to_pylist())
+
+
+@pytest.mark.parametrize("predicted", [np.array([1.0]), np.array([1.0] * 5), np.array([[1.0, 2.0]] * 4)], ids=str)
+def test_what_is_no_answer_to_each_row_is_refused(predicted: Any) -> None:
+    with pytest.raises(FstkError, match=r"^m (gave \d predictions for 4 rows|predicts array<double>)"):
+        saying(predicted)({"small": [1, 2, 3, 4]}, 4)
+
+
+def saying(predicted: Any) -> Predictor:
+    model: Any = SimpleNamespace(predict=lambda method: lambda frame: predicted)
+    found: Any = SimpleNamespace()
+    return Predictor(OpenedModel(found, "m", scorer_of(["small"], False).record, model))
