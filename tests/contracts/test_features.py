@@ -16,6 +16,8 @@ from fstk.online.reader import OnlineReader
 from fstk.online.spec import MemorySpec, OnlineSpec
 from tests.serving.project import LOOKUPS, Project, day
 
+pytestmark = pytest.mark.slow
+
 RATIO = FeatureFunction("amount / nullif(spend, 0)", "ratio")
 ASKED = {"customer_id": 1, "cohort": "old", "region": "n", "amount": 3.6}
 INPUTS = ["customer_id", "amount", "spend", "v", "vip", "size", "ratio"]

@@ -187,6 +187,7 @@ def test_a_second_call_returns_the_same_session(spark: SparkSession) -> None:
         fstk.connect("spark", master="local[1]")
 
 
+@pytest.mark.slow
 def test_a_server_that_was_started_anew_is_noticed(tmp_path: Path) -> None:
     said = python(
         """

@@ -233,6 +233,7 @@ def test_a_metric_is_a_number() -> None:
         fstk.job({}).done(metrics={"auc": "high"})  # type: ignore[dict-item]
 
 
+@pytest.mark.slow
 def test_metrics_go_to_mlflow_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow: Any = importlib.import_module("mlflow")
     monkeypatch.setattr(importlib.import_module("mlflow.tracking._tracking_service.utils"), "_tracking_uri", None)

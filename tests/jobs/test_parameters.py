@@ -185,6 +185,7 @@ def test_as_of_is_the_logical_date(project: Project) -> None:
         (["--cell-timeout", "5"], "InvalidInput: --cell-timeout takes 90s, 30m, 2h or none; got '5'."),
     ],
 )
+@pytest.mark.slow
 def test_bad_arguments_exit_2_and_start_nothing(project: Project, arguments: list[str], message: str) -> None:
     project.notebook("n.ipynb", declaration="a: int = 1")
     done = project.fstk("run", "n.ipynb", *arguments)

@@ -32,6 +32,8 @@ from fstk.tables.spec import FeatureTable
 from fstk.training.training_set import TrainingSet, create_training_set
 from tests.online.tables import Made
 
+pytestmark = pytest.mark.slow
+
 PYFUNC = importlib.import_module("mlflow.pyfunc")
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 STORED = {
@@ -181,7 +183,6 @@ def one_by_one(shelf: Shelf, record: ModelRecord, df: pa.Table) -> pa.Table:
     return pa.concat_tables(compute(known.slice(row, 1)) for row in range(df.num_rows))
 
 
-@pytest.mark.slow
 def test_every_way_gives_the_same_bits(shelf: Shelf, logged: ModelVersion) -> None:
     outcomes = set()
 

@@ -43,6 +43,8 @@ from fstk.training.plan import TrainingPlan
 from fstk.training.training_set import TrainingSet, create_training_set
 from tests.models.conftest import Shelf, customer, day
 
+pytestmark = pytest.mark.slow
+
 MLFLOW = importlib.import_module("mlflow")  # which pyright takes for private, part by part
 PYFUNC = importlib.import_module("mlflow.pyfunc")
 SKLEARN = importlib.import_module("mlflow.sklearn")
@@ -174,7 +176,6 @@ def test_the_same_model_of_the_same_training_set_is_registered_once(shelf: Shelf
     assert log(shelf, "another", model).created
 
 
-@pytest.mark.slow
 def test_a_fit_in_another_process_is_the_same_model(shelf: Shelf, tmp_path: Path) -> None:
     version = log(shelf, "elsewhere")
     script = (
@@ -693,7 +694,6 @@ def test_a_flavor_is_a_module_of_mlflow(shelf: Shelf, flavor: Any) -> None:
         log_model(object(), "model", SKLEARN, training_set.to_pandas())  # type: ignore[arg-type]
 
 
-@pytest.mark.slow
 def test_mlflow_says_nothing(shelf: Shelf, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     training_set = trained(shelf)
     model = fitted(training_set)
@@ -706,7 +706,6 @@ def test_mlflow_says_nothing(shelf: Shelf, tmp_path: Path, capfd: pytest.Capture
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.slow
 def test_mlflow_is_imported_when_it_is_needed() -> None:
     script = (
         "import sys, fstk.models.score, fstk.models.log\n"

@@ -15,6 +15,8 @@ from fstk.errors import FstkError, Infrastructure, UnknownModel
 from fstk.models.mlflow_calls import quiet, tracking
 from fstk.models.registry import DIGEST, LoggedModel, Registry
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def registered(request: pytest.FixtureRequest) -> str:
@@ -106,7 +108,6 @@ def test_a_digest_finds_its_newest_version(registered: str) -> None:
     assert registry.with_digest("it's not there", "a") is None
 
 
-@pytest.mark.slow
 def test_a_registry_of_its_own(registered: str, tmp_path: Path) -> None:
     with pytest.raises(UnknownModel, match="no registered model"):
         Registry(f"sqlite:///{tmp_path}/registry.db").find(f"models:/{registered}/1")

@@ -27,6 +27,8 @@ from fstk.models.score import score_batch
 from fstk.models.spec import FILE, read_record
 from fstk.training.training_set import create_training_set
 
+pytestmark = pytest.mark.slow
+
 MLFLOW = importlib.import_module("mlflow")
 SKLEARN = importlib.import_module("mlflow.sklearn")
 DF = pa.table({"x": [1.0, 2.0, 3.0], "y": [1.0, 2.0, 3.0]})
@@ -73,7 +75,6 @@ def harmful(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
     assert not harm.exists()
 
 
-@pytest.mark.slow
 def test_a_model_is_loaded_wherever_its_files_lie(tmp_path: Path) -> None:
     version = logged("wherever", code=True)
     folder = fetched(version.uri, tmp_path / "copy")
@@ -241,7 +242,6 @@ def test_a_kill_while_mlflow_makes_its_database_leaves_none(
         pass  # where it is, it is not made again
 
 
-@pytest.mark.slow
 def test_a_broken_database_is_one_line_with_its_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     half, text, folder = tmp_path / "half.db", tmp_path / "text.db", tmp_path / "folder.db"
     with closing(sqlite3.connect(half)) as made:

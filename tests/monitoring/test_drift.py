@@ -28,6 +28,8 @@ from fstk.monitoring import DriftReport, detect_feature_drift
 from fstk.monitoring.drift import Drift
 from fstk.monitoring.samples import pair
 
+pytestmark = pytest.mark.slow
+
 
 def _seen(report: DriftReport, feature: str, of: str = "values") -> Drift:
     return next(test for test in report.tests if (test.feature, test.of) == (feature, of))
@@ -38,7 +40,6 @@ def _normal(rows: int, shift: float = 0.0, seed: int = 1) -> pa.Table:
     return pa.table({"spend": rng.normal(shift, 1.0, rows), "visits": rng.poisson(3 + 4 * shift, rows)})
 
 
-@pytest.mark.slow
 def test_planted_drift_is_found_and_named_first() -> None:
     reference, current = _normal(5_000), _normal(5_000, seed=2)
     moved = current.set_column(0, "spend", pa.array(np.asarray(current["spend"]) + 0.5))
@@ -49,7 +50,6 @@ def test_planted_drift_is_found_and_named_first() -> None:
 
 
 @pytest.mark.parametrize(("rows", "allowed"), [(200, 1), (2_500, 0)])
-@pytest.mark.slow
 def test_twelve_undrifted_features_are_no_alarm(rows: int, allowed: int) -> None:
     # p-values may be wrong in one report of twenty; unshared limits would raise the alarm in about five of these ten.
     names = [f"f{i}" for i in range(12)]

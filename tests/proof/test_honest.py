@@ -16,6 +16,8 @@ import pytest
 from tests.proof.pipelines import proof_of
 from tests.proof.test_leaks import events, labels, orders
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 

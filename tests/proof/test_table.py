@@ -152,6 +152,7 @@ def committed(source: pa.Table, days: Sequence[float]) -> pa.Table:
     return source.append_column("_commit_timestamp", pa.chunked_array([at], INSTANT))
 
 
+@pytest.mark.slow
 def test_what_was_committed_after_its_labels_is_named_as_known(warehouse: Path) -> None:
     source = events().drop_columns("settled")
     make(warehouse, "filled", source, points())

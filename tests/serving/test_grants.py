@@ -37,6 +37,7 @@ def touched(done: Any) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.usefixtures("token")
+@pytest.mark.slow
 def test_a_dry_run_tells_what_a_statement_touches_and_changes_nothing(project: Project) -> None:
     reads = [
         ("model", "churn v1 @champion", "reads the table"),

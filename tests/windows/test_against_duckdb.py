@@ -123,6 +123,7 @@ def _duckdb(points: pa.Table, events: pa.Table, closed: str) -> pa.Table:
 @pytest.mark.parametrize("closed", sorted(_CLOSED))
 @settings(max_examples=examples(20), deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32), rows=st.sampled_from([0, 1, 40, 250]), far=st.booleans())
+@pytest.mark.slow
 def test_kernel_equals_duckdb(closed: str, seed: int, rows: int, far: bool) -> None:
     random = np.random.default_rng(seed)
     events = _events(random, rows, far)

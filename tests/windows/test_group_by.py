@@ -63,6 +63,7 @@ def _wanted(events: list[tuple[Any, ...]], point: tuple[Any, ...], written: str,
 @pytest.mark.parametrize(
     ("kind", "groups"), [(pa.string(), ["b", "a", "", None]), (pa.float64(), [0.0, -0.0, 2.5, None])], ids=str
 )
+@pytest.mark.slow
 def test_maps_equal_the_loop(kind: pa.DataType, groups: list[Any], filtered: bool, monkeypatch: Any) -> None:
     chance = random.Random(8)
     monkeypatch.setattr(WindowKernel, "part_rows", 7)
