@@ -164,7 +164,7 @@ def preview(
     windows = replace(windows, source=features.source_name, features=planned)
     wanted = definition(features, windows, name, time)
     keys = [column_of(schema, key) for key in features.keys]
-    chosen = _entities(source, keys, features.timestamp, engine)
+    chosen, all_of_them = _entities(source, keys, features.timestamp, engine)
     own_events = _only(source, keys, chosen)
     rows = _rows(replace(features, source=own_events), points, points_time, windows, chosen, engine)
     events = engine.arrow(read_clock(features, own_events, engine))
@@ -176,17 +176,19 @@ def preview(
     )
     samples = _samples(rows, own, windows, chosen)
     plan = plan_create(wanted, existing)
-    changed = None if existing is None or plan.refusal else _redefinition(features, points, existing, rows, own)
+    changed = None
+    if existing is not None and not plan.refusal:
+        changed = _redefinition(features, points, existing, rows, own, some=not all_of_them)
     counted = _counted(source, keys, at, features.source_name, engine)
     spread = {name: distribution(rows.column(name)) for name in columns} if rows.num_rows else {}
     return WindowPreview(plan, windows, samples, spread, LintReport.of(found), counted, changed)
 
 
 def _redefinition(
-    features: WindowedFeatures, points: Any, table: FeatureTable, rows: pa.Table, keys: Sequence[str]
+    features: WindowedFeatures, points: Any, table: FeatureTable, rows: pa.Table, keys: Sequence[str], *, some: bool
 ) -> RedefinitionPlan | None:
-    """Return which features of ``table`` would change their meaning, and how they differ in ``rows`` of a few
-    entities; None where none does."""
+    """Return which features of ``table`` would change their meaning, and how they differ in ``rows``, of ``some``
+    entities or of all; None where none does."""
     source = next(iter(source_tables(features)), None)
     changed = redefined(definitions(features, source, points), table.definitions)
     if not changed:
@@ -201,7 +203,7 @@ def _redefinition(
         both = [(place, before[place][name], after[place]) for place in after if place in before]
         other = [(place, old, new) for place, old, new in both if not _same(old, new)]
         examples = [f"{_place(place)}: {old} → {new}" for place, old, new in other[:_EXAMPLES]]
-        found.append(Redefinition(name, then, now, Difference(len(both), len(other), tuple(examples))))
+        found.append(Redefinition(name, then, now, Difference(len(both), len(other), tuple(examples), some)))
     return RedefinitionPlan(table.name, table.timeseries_column or "the point", tuple(found))
 
 
@@ -243,16 +245,19 @@ def _counted(source: Frame, keys: Sequence[str], time: str, name: str, engine: E
     return SourceReport(name, **row)
 
 
-def _entities(source: Frame, keys: list[str], time: str, engine: Engine) -> pa.Table:
-    """Return the keys of the entity with the most events, of a middling one and of one with the fewest."""
+def _entities(source: Frame, keys: list[str], time: str, engine: Engine) -> tuple[pa.Table, bool]:
+    """Return the keys of the entity with the most events, of a middling one and of one with the fewest, and whether
+    these are known to be all."""
     columns = [*keys, column_of(engine.schema(source), time)]
+    whole = isinstance(source, pa.Table)
     if not isinstance(source, pa.Table):
         source = source.select(*map(quoted_name, columns)).limit(_LOOKED_AT)
     events = engine.arrow(source).select(columns).drop_null()
     counts = events.group_by(keys).aggregate([([], "count_all")])
     counts = counts.sort_by([("count_all", "descending"), *((key, "ascending") for key in keys)])
     last = counts.num_rows - 1
-    return counts.select(keys).take(sorted({0, counts.num_rows // 2, last}) if last >= 0 else pa.array([], pa.int64()))
+    chosen = sorted({0, counts.num_rows // 2, last}) if last >= 0 else pa.array([], pa.int64())
+    return counts.select(keys).take(chosen), whole and len(chosen) == counts.num_rows
 
 
 def _only(frame: Frame, keys: Sequence[str], entities: pa.Table) -> Frame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fstk.display import Displayed, Sheet, share
+from fstk.display import Displayed, Sheet, plural, share
 from fstk.errors import Redefined
 from fstk.tables.definition import FeatureDefinition
 
@@ -15,17 +15,20 @@ _SHOWN = 3  # features that an error tells of in full
 @dataclass(frozen=True)
 class Difference:
     """How many of the ``rows`` that a table and a frame both hold differ in a feature, and some that do, as
-    ``17 at 1998-03-25: 4.0 → 8.0``."""
+    ``17 at 1998-03-25: 4.0 → 8.0``. ``some`` tells that further rows were not looked at."""
 
     rows: int
     differing: int
     examples: tuple[str, ...]
+    some: bool = False
 
     def __str__(self) -> str:
         if self.rows == 0:
             return "none of these rows is in the table yet, so no value could be compared"
         such = f", such as {' · '.join(self.examples)}" if self.examples else ""
-        return f"{self.differing:,} of {self.rows:,} rows differ ({share(self.differing, self.rows)}){such}"
+        looked_at = f" that {'was' if self.rows == 1 else 'were'} looked at" if self.some else ""
+        rows = plural(self.rows, "row") + looked_at
+        return f"{self.differing:,} of {rows} differ ({share(self.differing, self.rows)}){such}"
 
 
 @dataclass(frozen=True)

@@ -81,13 +81,17 @@ def totals(rows: str, keys: Sequence[str], partitions: Sequence[str], given: Sch
     )
 
 
-def compared(rows: str, target: str, keys: Sequence[str], column: str, kind: str) -> str:
-    """Return the query of the keys that both have, with ``before`` in ``target``, ``after`` in ``rows``, and whether
-    these ``differ``."""
-    before, after = f"t.{quoted_name(column)}", f"s.{quoted_name(column)}"
+def compared(rows: str, target: str, keys: Sequence[str], features: Schema) -> str:
+    """Return the query of the keys that both have, with three columns for each of ``features``, by its place among
+    them: ``before0`` in ``target``, ``after0`` in ``rows``, and whether these ``differ0``. ``rows`` are few."""
+    found = []
+    for place, (name, kind) in enumerate(features.items()):
+        before, after = f"t.{quoted_name(name)}", f"s.{quoted_name(name)}"
+        found += [f"{before} AS {OWN}before{place}", f"{after} AS {OWN}after{place}"]
+        found.append(f"{_differs(after, before, kind)} AS {DIFFERS}{place}")
     return (
-        f"SELECT {columns(keys, 's')}, {before} AS {OWN}before, {after} AS {OWN}after, "
-        f"{_differs(after, before, kind)} AS {DIFFERS} FROM {rows} AS s JOIN {target} AS t ON {_equal(keys)}"
+        f"SELECT /*+ BROADCAST(s) */ {columns(keys, 's')}, {', '.join(found)} "
+        f"FROM {rows} AS s JOIN {target} AS t ON {_equal(keys)} ORDER BY {columns(keys)}"
     )
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 5  # keys that an error shows
 _EXAMPLES = 3  # rows that a changed meaning is shown on
+_LOOKED_AT = 10_000  # rows on which it is measured
 _TEXT = 20  # bytes that a value which nobody looked at is taken to have
 _WALL = "timestamp_ntz"
 # What readers of the files rely on; a session that the caller made may write otherwise.
@@ -114,10 +115,10 @@ def _merged(
     inserted = updated = 0
     frame, defined = wanted.frame, wanted.defined
     for _ in range(attempts):
-        added, flagged, counts = _compare(engine, stack, table, frame)
         changed = {} if wanted.redefine else redefined(defined, table.definitions)
         if changed:
-            raise _plan_of(engine, stack, table, flagged, changed).refusal()
+            raise _plan_of(engine, stack, table, frame, changed).refusal()
+        added, flagged, counts = _compare(engine, stack, table, frame)
         version = table.version + _enable(engine, target, table, added)
         told = Told(defined, table.versions)
         if not counts.inserted + counts.updated:
@@ -158,28 +159,33 @@ def _plan_of(
     engine: SparkEngine,
     stack: ExitStack,
     table: FeatureTable,
-    rows: DataFrame,
+    frame: DataFrame,
     changed: Mapping[str, tuple[FeatureDefinition, FeatureDefinition]],
 ) -> RedefinitionPlan:
-    """Return what would change, measured on the rows that the table and the frame both hold."""
-    views = _view(stack, rows), _view(stack, engine.read(table.at()))
-    found = []
-    for name, (before, after) in changed.items():
-        query = sql.compared(*views, table.keys, name, table.schema[name])
-        counts = engine.sql(f"SELECT count(*) AS rows, count_if({sql.DIFFERS}) AS differing FROM ({query})").collect()[
-            0
-        ]
-        some = f"SELECT * FROM ({query}) WHERE {sql.DIFFERS} ORDER BY {sql.columns(table.keys)} LIMIT {_EXAMPLES}"
-        examples = [_example(row, table) for row in engine.arrow(engine.sql(some)).to_pylist()]
-        found.append(Redefinition(name, before, after, Difference(counts.rows, counts.differing, tuple(examples))))
-    return RedefinitionPlan(table.name, table.timeseries_column or "the point", tuple(found))
+    """Return what would change, measured on so few rows of the frame that nobody waits for a comparison of all."""
+    given = column_types(engine, frame)
+    plan_write(table, given).check()
+    there = engine.read(table.at())
+    features = {name: table.schema[name] for name in changed}
+    wanted = {name: table.schema[name] for name in (*table.keys, *features)}
+    rows = frame.selectExpr(*sql.typed({name: given[name] for name in wanted}, wanted))
+    looked_at = engine.arrow(engine.padded(rows, there).limit(_LOOKED_AT + 1))
+    some = looked_at.num_rows > _LOOKED_AT
+    few = engine.frame(looked_at.slice(0, _LOOKED_AT), "rows")
+    found = engine.arrow(engine.sql(sql.compared(_view(stack, few), _view(stack, there), table.keys, features)))
+    changes = []
+    for place, (name, (before, after)) in enumerate(changed.items()):
+        other = found.filter(found.column(f"{sql.DIFFERS}{place}"))
+        examples = tuple(_example(row, place, table) for row in other.slice(0, _EXAMPLES).to_pylist())
+        changes.append(Redefinition(name, before, after, Difference(found.num_rows, other.num_rows, examples, some)))
+    return RedefinitionPlan(table.name, table.timeseries_column or "the point", tuple(changes))
 
 
-def _example(row: Mapping[str, Any], table: FeatureTable) -> str:
+def _example(row: Mapping[str, Any], place: int, table: FeatureTable) -> str:
     time = table.timeseries_column
     where = ", ".join(_value(row[key]) for key in table.primary_keys)
     at = "" if time is None else f" at {_value(row[time])}"
-    return f"{where}{at}: {_value(row[f'{OWN}before'])} → {_value(row[f'{OWN}after'])}"
+    return f"{where}{at}: {_value(row[f'{OWN}before{place}'])} → {_value(row[f'{OWN}after{place}'])}"
 
 
 def _enable(engine: SparkEngine, target: Target, table: FeatureTable, added: Schema) -> int:

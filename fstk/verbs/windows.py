@@ -83,6 +83,9 @@ class WindowsRequest:
         change their meaning, unless the caller means to ``redefine`` them."""
         before = self.preview()
         before.table.check()
+        if before.redefinition is not None and not redefine:
+            with users_told():
+                raise before.redefinition.refusal()
         session = choice.session_for(self.features.source, self.points)
         table = WindowedTable(self.features, self._points(session), self.points_time, self.time)
         rows = table.rows(session)

@@ -185,4 +185,5 @@ def test_what_is_computed_carries_its_definition_through_selections() -> None:
 
 def test_no_row_to_compare_is_no_share_of_rows() -> None:
     assert str(Difference(0, 0, ())) == "none of these rows is in the table yet, so no value could be compared"
+    assert str(Difference(9_000, 0, (), some=True)) == "0 of 9,000 rows that were looked at differ (0.0 %)"
     assert str(Difference(2, 1, ("17 at 1998-03-25: 4.0 → 8.0",))).startswith("1 of 2 rows differ (50.0 %), such as 17")
