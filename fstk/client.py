@@ -28,6 +28,7 @@ from fstk.previews.windows import WindowPreview, preview
 from fstk.sources.load import create_source
 from fstk.tables.catalog import Catalog
 from fstk.tables.configured import open_catalog
+from fstk.tables.definition import redefined
 from fstk.tables.query import run_query
 from fstk.tables.report import WriteReport
 from fstk.tables.source import Reading, Source, Sources, all_sources
@@ -154,7 +155,13 @@ class FeatureEngineeringClient:
         if features is not None or points is not None:
             if features is None or points is None or df is not None or schema is not None:
                 raise InvalidInput(f"{name}: features and points go together, in place of df and schema.")
-            known, windowed = self._windowed(name, features, points, time_column(timeseries_column, timestamp_keys))
+            time = time_column(timeseries_column, timestamp_keys)
+            known, windowed = self._windowed(name, features, points, time)
+            if known is not None and not redefine and redefined(windowed.definitions, known.definitions):
+                refused = self.preview_table(name=name, features=features, points=points, timeseries_column=time)
+                if refused.redefinition is not None:  # of a few entities, before all are computed
+                    with users_told():
+                        raise refused.redefinition.refusal()
             df = windowed.rows(session_for(features.source, points, session=self._session))
             primary_keys = features.keys if primary_keys is None else primary_keys
             timeseries_column, timestamp_keys = windowed.time, None

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from fstk.display import plural
 from fstk.engines.frames import column_names
+from fstk.tables.definition import Definitions
 from fstk.windows.calendar import Calendar
 from fstk.windows.features import WindowedFeatures
+from fstk.windows.meaning import definitions
+from fstk.windows.run import source_tables
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -49,6 +52,11 @@ class WindowedTable:
         if not isinstance(self.points, Calendar):
             rows = rows.select(*keys, *self.features.columns).dropna(subset=keys).dropDuplicates(keys)
         return rows.withColumnRenamed(keys[-1], self.time)
+
+    @property
+    def definitions(self) -> Definitions:
+        """What each feature is."""
+        return definitions(self.features, next(iter(source_tables(self.features)), None), self.points)
 
     @property
     def description(self) -> str:

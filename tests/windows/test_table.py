@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from fstk import Aggregate, Calendar, FeatureEngineeringClient, WindowedFeatures
-from fstk.errors import InvalidInput
+from fstk.errors import InvalidInput, Redefined
 from fstk.windows.table import WindowedTable
-from tests.notebook.tables import fill
+from tests.notebook.tables import fill, spend, write_defined
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -71,6 +71,21 @@ def test_a_preview_shows_the_table_that_would_be_made_and_makes_none(warehouse: 
     assert "nothing written yet · write it: fe.create_table(…) with the same arguments" in shown
     assert "sample: " in shown
     assert "shop.weekly" not in [table.name for table in fe.list_tables()]
+
+
+def test_another_meaning_is_refused_by_a_few_entities_before_a_row_is_computed(
+    warehouse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(warehouse)
+    write_defined(warehouse / "shop" / "spend")
+    monkeypatch.setattr("fstk.client.session_for", None)  # no JVM for it
+    aggregates = [Aggregate("count(*)", name="txn_count"), Aggregate("sum(amount * 2)", name="total_spend")]
+    doubled = WindowedFeatures("transactions", "customer_id", "purchased_at", aggregates, ["30d"])
+    spent = [row["total_spend_30d"] for row in spend().to_pylist() if row["as_of"].date() < WEEKS.end]
+    changed = sum(one is not None for one in spent)
+    with pytest.raises(Redefined, match=f"{changed} of {len(spent)} rows differ") as error:
+        FeatureEngineeringClient().create_table(name="shop.spend", features=doubled, points=WEEKS)
+    assert "total_spend_30d would change meaning. Nothing was written." in str(error.value)
 
 
 @pytest.mark.spark
