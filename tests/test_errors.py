@@ -63,6 +63,14 @@ def test_without_a_module_others_are_imported_as_if_it_were_not_there(monkeypatc
         assert importlib.import_module("re") is re
 
 
-def test_a_run_does_not_wait_for_the_grammar_of_a_format_that_no_notebook_has() -> None:
-    code = "import sys, fstk.jobs.execution; print({'jsonschema', 'rfc3987_syntax'} & {*sys.modules})"
+@pytest.mark.parametrize(
+    "begins",
+    [
+        "import fstk.jobs.execution",
+        "import fstk.jobs.runner as r; r.hold = lambda *_: exit(); r.run_job('notebooks/30_train_model.ipynb')",
+    ],
+)
+def test_a_run_does_not_wait_for_the_grammar_of_a_format_that_no_notebook_has(begins: str) -> None:
+    told = "print({'jsonschema', 'rfc3987_syntax'} & {*sys.modules})"
+    code = f"import atexit, sys; atexit.register(lambda: {told}); {begins}"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "{'jsonschema'}\n"

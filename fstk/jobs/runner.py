@@ -39,7 +39,7 @@ from fstk.jobs.record import (
 )
 from fstk.jobs.retries import SystemClock, repeat, wait
 from fstk.jobs.watch import Watch, read_journal, rows_so_far
-from fstk.optional import need
+from fstk.optional import need, without
 
 CELL_TIMEOUT = 3600.0
 """Seconds that one cell may run unless told otherwise."""
@@ -101,7 +101,8 @@ def run_job(
         JobFailed: a task did not succeed; its ``exit_code`` says which of us failed.
     """
     plan = plan_run(name, dict(parameters or {}), settings.root())
-    need("papermill")
+    with without("rfc3987_syntax"):  # seconds; see fstk/jobs/execution.py
+        need("papermill")
     folder = settings.load().runs / plan.job / plan.logical_date
     lines = Lines([task.key for task in plan.tasks])
     done: dict[str, TaskRun] = {}
