@@ -4,9 +4,9 @@ model asked again."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -29,6 +29,7 @@ from fstk.training.resolve import Join
 _SHOWN = 20
 PREDICTION = "prediction"
 _Row = Mapping[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def replay(name: str, newest: int | None = None, registry_uri: str | None = None
     if log is None:
         known = [one.name for one in all_logs()]
         raise UnknownTable(f"no log of fstk serve is called {name}.{nearest(name, known)}")
-    rows = DirectEngine().read(TableVersion(log.name, log.location, log.version)).sort_by([("at", "descending")])
+    rows = DirectEngine().read(TableVersion(log.name, log.location, log.version))
+    rows = rows.sort_by([("at", "descending"), ("request", "ascending"), ("row", "ascending")])
     served = rows.slice(0, newest).to_pylist()
     found = _Found()
     for (endpoint, version), some in _grouped(served, lambda row: (row["endpoint"], row["version"])):
@@ -93,14 +95,25 @@ def replay(name: str, newest: int | None = None, registry_uri: str | None = None
         except FstkError as error:
             found.unread[str(error).splitlines()[0]] += len(some)
             continue
+        remade: list[_Remade] = []
         for versions, alike in _grouped(some, subject.versions):
             try:
-                subject.compare(alike, versions, found)
-            except (FstkError, ModelFailed) as error:
-                why = "the model fails" if isinstance(error, ModelFailed) else str(error).splitlines()[0]
-                found.unread[why] += len(alike)
+                remade += subject.remade(alike, versions)
+            except FstkError as error:
+                found.unread[str(error).splitlines()[0]] += len(alike)
+        subject.compare(remade, found)
     shown = tuple(found.differences[:_SHOWN])
     return ReplayReport(log.name, len(served), found.equal, found.given, found.reasons, found.unread, shown)
+
+
+class _Remade(NamedTuple):
+    """A logged row, the columns that its request gave, all that a model may read of it now, and which features come out
+    otherwise."""
+
+    row: _Row
+    given: Mapping[str, Any]
+    columns: Mapping[str, Any]
+    differences: list[ReplayDifference]
 
 
 class _Found:
@@ -152,31 +165,50 @@ class _Subject:
         table = self._tables[join.table]
         return next((one.version for one in table.versions if one.timestamp <= row["at"]), table.version)
 
-    def compare(self, rows: Sequence[_Row], versions: Sequence[int], found: _Found) -> None:
-        """Compare rows of one version of each table with what comes out now."""
+    def remade(self, rows: Sequence[_Row], versions: Sequence[int]) -> list[_Remade]:
+        """Make rows of one version of each table again, but for their predictions."""
         given = [self._read(row) for row in rows]
         rebuilt, seen = self._rebuilt(rows, given, versions)
-        columns = {name: [one.get(name) for one in given] for name in {name for one in given for name in one}}
-        for name, values in rebuilt.items():
-            own = columns.get(name, values)
-            columns[name] = [
-                mine if name in one else value for mine, one, value in zip(own, given, values, strict=True)
-            ]
-        predicted = None if self._predict is None else self._predict(columns, len(rows))
+        made = []
         for place, (row, own) in enumerate(zip(rows, given, strict=True)):
-            served = dict(row["features"])
-            found.given += any(name in self._made for name in own)
-            differences = []
-            for name, values in rebuilt.items():
-                now = _text(values[place])
-                if name not in own and served[name] != now:
+            served, now = dict(row["features"]), {name: values[place] for name, values in rebuilt.items()}
+            differences: list[ReplayDifference] = []
+            for name, value in now.items():
+                if name not in own and served[name] != _text(value):
                     why = self._why(name, row, seen, place, bool(differences))
-                    differences.append(ReplayDifference(_row_text(row), name, served[name], now, why))
-            if predicted is not None and _text(predicted[place]) != row[PREDICTION]:
-                why = "its features differ" if differences else "the model answers otherwise"
-                now = _text(predicted[place])
-                differences.append(ReplayDifference(_row_text(row), PREDICTION, row[PREDICTION], now, why))
-            found.add(differences)
+                    differences.append(ReplayDifference(_row_text(row), name, served[name], _text(value), why))
+            made.append(_Remade(row, own, now | own, differences))
+        return made
+
+    def compare(self, rows: Sequence[_Remade], found: _Found) -> None:
+        """Compare the predictions of rows, too, and add to what was found."""
+        try:
+            told = self._predictions(rows)
+        except (FstkError, ModelFailed):
+            told = [None] * len(rows)
+        for _, some in _grouped(list(zip(rows, told, strict=True)), lambda one: one[0].row["request"]):
+            alike, predicted = zip(*some, strict=True)
+            if any(text != one.row[PREDICTION] for one, text in some):
+                # which rows are predicted together may decide the last bit of a sum
+                try:
+                    predicted = self._predictions(alike)
+                except (FstkError, ModelFailed) as error:
+                    why = "the model fails" if isinstance(error, ModelFailed) else str(error).splitlines()[0]
+                    found.unread[why] += len(alike)
+                    continue
+            for (row, own, _, differences), now in zip(alike, predicted, strict=True):
+                found.given += any(name in self._made for name in own)
+                if now != row[PREDICTION]:
+                    why = "its features differ" if differences else "the model answers otherwise"
+                    differences.append(ReplayDifference(_row_text(row), PREDICTION, row[PREDICTION], now, why))
+                found.add(differences)
+
+    def _predictions(self, rows: Sequence[_Remade]) -> Sequence[str | None]:
+        if self._predict is None or not rows:
+            return [one.row[PREDICTION] for one in rows]
+        names = {name for one in rows for name in one.columns}
+        columns = {name: [one.columns.get(name) for one in rows] for name in names}
+        return [_text(value) for value in self._predict(columns, len(rows))]
 
     def _read(self, row: _Row) -> dict[str, Any]:
         """Return the columns that a request gave, as their types have them."""
@@ -222,8 +254,8 @@ class _Subject:
         return "an older row was online" if stale else "the table changed"
 
 
-def _grouped(rows: Sequence[_Row], key: Any) -> Iterator[tuple[Any, list[_Row]]]:
-    groups: dict[Any, list[_Row]] = {}
+def _grouped(rows: Sequence[T], key: Callable[[T], Any]) -> Iterator[tuple[Any, list[T]]]:
+    groups: dict[Any, list[T]] = {}
     for row in rows:
         groups.setdefault(key(row), []).append(row)
     yield from groups.items()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -49,7 +51,7 @@ def served(endpoint: ModelEndpoint, **columns: Any) -> Row:
         "at": featured.found.at,
         "endpoint": "churn",
         "version": "1",
-        "request": "0" * 32,
+        "request": uuid.uuid4().hex,
         "row": 0,
         "given": [(name, text(value)) for name, value in given.items()],
         "features": [(name, text(featured.columns[name][0])) for name in endpoint.features.made],
@@ -143,6 +145,24 @@ def test_another_answer_and_a_model_that_is_gone_are_told_apart(project: Project
     [unread] = report.unread
     assert "model churn has no version 99" in unread
     assert not report.ok
+
+
+@pytest.mark.slow
+def test_rows_are_predicted_with_those_of_their_own_request(project: Project) -> None:
+    """As the last bit of a sum may, this model's answer depends on how many rows come together."""
+    python_model = importlib.import_module("mlflow.pyfunc").PythonModel
+
+    class Counts(python_model):
+        def predict(self, context, model_input):
+            return [float(len(model_input))] * len(model_input)
+
+    version = project.log("sized", Counts(), alias=None).version
+    with project.inside():
+        sized = ModelEndpoint(open_model(f"models:/sized/{version}", None), spec_of(None))
+        log = {"endpoint": "sized", "version": str(version)}
+        pair = [served(sized) | log | {"request": "a" * 32, "row": row, PREDICTION: "2.0"} for row in (0, 1)]
+        report = kept("logs.sized", served(sized) | log, *pair, served(sized, customer_id=9) | log)
+        assert (report.rows, report.equal) == (4, 4), report
 
 
 def test_a_log_that_is_none_is_refused(project: Project) -> None:
