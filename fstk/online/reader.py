@@ -183,7 +183,10 @@ class OnlineReader:
             with self._lock:
                 stored = self._open.get([(one.of.table, one.distinct) for one in asked])
             if all(one.of.knows(rows) for one, rows in zip(asked, stored, strict=True)):
-                return {name: one.answer(rows, at) for name, one, rows in zip(wanted, asked, stored, strict=True)}
+                moment = microseconds(at)
+                return {
+                    name: one.answer(rows, at, moment) for name, one, rows in zip(wanted, asked, stored, strict=True)
+                }
             self.refresh()
         raise WriteConflict(f"{', '.join(wanted)}: other features are being published at every attempt; read again.")
 
@@ -226,18 +229,19 @@ class _Table:
         self.features = _wanted(table, features)
         self.keys = KeyCodec(table.keys)
         self._codecs: dict[int, tuple[RowCodec, bool]] = {}  # by layout, and whether it is just the features
+        self._timed = table.timeseries_column is not None
         self._ttl = None if table.ttl is None else table.ttl // timedelta(microseconds=1)
 
     def knows(self, rows: Sequence[Row | None]) -> bool:
         """Whether the layouts of all rows are known."""
         count = len(self.table.layouts)
-        return all(row is None or row.layout < count for row in rows)
+        return not [row for row in rows if row is not None and row.layout >= count]
 
     def state(self, row: Row | None, now: int) -> KeyState:
         """Return what became of a key; ``now`` in microseconds since 1970 UTC."""
         if row is None:
             return _MISSING
-        if self.table.timeseries_column is None:
+        if not self._timed:
             return KeyState("present", None, row.version)
         expired = self._ttl is not None and now - row.event_time > self._ttl
         return KeyState("expired" if expired else "present", instant(row.event_time), row.version)
@@ -280,8 +284,8 @@ class _Asked:
         self._encoded = [of.keys.encode_one(key, position, name) for position, key in enumerate(keys)]
         self.distinct = list(dict.fromkeys(key for key in self._encoded if key is not None))
 
-    def answer(self, stored: Sequence[Row | None], at: datetime) -> OnlineRows:
-        of, now = self.of, microseconds(at)
+    def answer(self, stored: Sequence[Row | None], at: datetime, now: int) -> OnlineRows:
+        of = self.of
         held = dict(zip(self.distinct, stored, strict=True))
         names = tuple(of.table.keys)
         rows, found = [], []
