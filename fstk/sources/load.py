@@ -197,7 +197,8 @@ def _observations(definition: SourceDefinition, settled: Sequence[tuple[Batch, p
         kind = rows.column(definition.event_time).type
         if pa.types.is_timestamp(kind) and kind.tz is None:
             notes.append(
-                f"{definition.event_time} has no zone and is taken as UTC; of local clock times say timestamp_zone"
+                f"{definition.event_time} has no zone and is taken as UTC; of local clock times say timestamp_zone, in "
+                "a line --tz"
             )
     return list(dict.fromkeys(notes))
 

@@ -196,7 +196,8 @@ def test_clock_times_are_taken_as_utc_with_a_word_or_as_the_zone_has_them(
     path = file(tmp_path, "id,at\n1,2024-07-01 12:00\n")
     plain = create(fe, path)
     assert plain.schema["at"] == "timestamp_ntz"
-    assert plain.notes[0].startswith("at has no zone and is taken as UTC")
+    said = "at has no zone and is taken as UTC; of local clock times say timestamp_zone, in a line --tz"
+    assert plain.notes[0] == said
     zoned = create(fe, path, name="shop.zoned", timestamp_zone="Europe/London")
     assert rows(zoned)[0]["at"] == dt.datetime(2024, 7, 1, 11, tzinfo=dt.UTC)
     twice = file(tmp_path, "id,at\n1,2024-10-27 01:30\n1,2024-03-31 01:30\n", "twice.csv")
