@@ -118,10 +118,14 @@ def _asked(predict: Predict, rows: pa.Table, found: dict[str, Dtype]) -> Fitted:
         sample = dtypes.frame(rows.select(list(found)), found)
         predicted = predict(sample)
     except Exception as error:
+        nulls = any(rows.column(name).null_count for name in found)
+        filled = (
+            "; if its nulls were filled, let lookups do that: FeatureLookup(…, default_values={…})" if nulls else ""
+        )
         raise InvalidInput(
             f"the model fails on rows of its own training set: {type(error).__name__}: {line(error)}. If it was fitted "
-            "on fewer columns, leave the others out: create_training_set(…, exclude_columns=[…]); if on another frame "
-            "than to_pandas() gives, say which: log_model(…, input_example=the frame)."
+            f"on fewer columns, leave the others out: create_training_set(…, exclude_columns=[…]){filled}; if on "
+            "another frame than to_pandas() gives, say which: log_model(…, input_example=the frame)."
         ) from error
     return Fitted(found, sample, predicted, as_arrow(predicted, rows.num_rows, "the model"))
 
