@@ -65,8 +65,9 @@ def windows(
     if widget:
         if closed is None:  # with --widget typer passes over what does not fit
             raise InvalidInput("--closed takes left, right or both.")
-        if clock is not None:
-            raise InvalidInput("--tz and --widget do not go together; leave one out.")
+        for option, given in (("--tz", clock), ("--zone", zone), ("--align", align), ("--points", points)):
+            if given is not None:
+                raise InvalidInput(f"{option} and --widget do not go together; leave one out.")
         return opened(
             context,
             "WindowBuilder",

@@ -125,6 +125,12 @@ def test_the_object_is_bound_and_computes_the_same(shell: InteractiveShell, fill
         (HEAD + " --windows 7d\nsum(amuont) as n", UnknownColumn, "Nearest: amount"),
         (HEAD + " --windows 7d\nsum(amount)", InvalidInput, "has no name: write sum(amount) as"),
         (
+            HEAD + " --windows 7d --widget --align week\nsum(amount) as x",
+            InvalidInput,
+            "--align and --widget do not go",
+        ),
+        (HEAD + " --windows 7d --widget --tz UTC\nsum(amount) as x", InvalidInput, "--tz and --widget do not go"),
+        (
             HEAD + " --windows 7d\nsum(amount)\n + 1 as x",
             InvalidInput,
             "An expression over several lines stands in parentheses",
