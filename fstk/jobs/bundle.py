@@ -67,6 +67,7 @@ class _JobParameter(_Part):
 class _Job(_Part):
     tasks: list[_Task] = Field(min_length=1)
     parameters: list[_JobParameter] = Field(default_factory=list)
+    timeout_seconds: int = Field(default=0, ge=0)
 
 
 class _Resources(_Part):
@@ -93,11 +94,13 @@ class TaskSpec:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """A job: its parameters with their defaults, all text, and its tasks, each after those it depends on."""
+    """A job: its parameters with their defaults, all text, and its tasks, each after those it depends on; a run may
+    take ``timeout_seconds``, 0 is without limit."""
 
     name: str
     parameters: Mapping[str, str]
     tasks: tuple[TaskSpec, ...]
+    timeout_seconds: int
 
     def task_parameters(self, task: TaskSpec, given: Mapping[str, Any], declared: list[str]) -> dict[str, str]:
         """Return what ``task`` is given, as Databricks does it: its own parameters with references resolved, over
@@ -177,7 +180,8 @@ def _job(name: str, job: _Job, folder: Path) -> JobSpec:
         )
         for task in job.tasks
     ]
-    return JobSpec(name, {p.name: p.default for p in job.parameters}, tuple(_ordered(name, tasks)))
+    parameters = {p.name: p.default for p in job.parameters}
+    return JobSpec(name, parameters, tuple(_ordered(name, tasks)), job.timeout_seconds)
 
 
 def _ordered(job: str, tasks: list[TaskSpec]) -> list[TaskSpec]:

@@ -84,7 +84,7 @@ class Execution:
     def execute(self) -> tuple[Status, Failure | None]:
         """Execute every cell, saving the notebook to ``output`` as it goes; return how it ended, with what happened
         and where unless it succeeded. That the record was closed is not looked at."""
-        self._deadline = time.monotonic() + self.timeout if self.timeout else None
+        self._deadline = None if self.timeout is None else time.monotonic() + self.timeout
         document = nbformat.reads(nbformat.writes(nbformat.from_dict(self.notebook)), as_version=4)
         try:
             papermill.execute_notebook(document, None, dict(self.parameters), execution=self, **_OPTIONS)

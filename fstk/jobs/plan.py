@@ -44,12 +44,14 @@ class PlannedTask:
 
 @dataclass(frozen=True, repr=False)
 class RunPlan(Displayed):
-    """A job, its logical date (ISO text), and its tasks in the order they run."""
+    """A job, its logical date (ISO text), and its tasks in the order they run; all of it may take ``timeout_seconds``,
+    0 is without limit."""
 
     job: str
     logical_date: str
     command: str
     tasks: tuple[PlannedTask, ...]
+    timeout_seconds: int = 0
 
     def display(self) -> Sheet:
         rows = [
@@ -65,14 +67,15 @@ def plan_run(name: str, parameters: Mapping[str, Any], root: Path) -> RunPlan:
     Raises UnknownName, BadParameter or another InvalidInput, and Infrastructure when a secret's store did not answer.
     """
     try:
-        job, tasks = _notebook(name, parameters, root) if name.endswith(".ipynb") else _job(name, parameters, root)
+        plan = _notebook if name.endswith(".ipynb") else _job
+        job, tasks, timeout_seconds = plan(name, parameters, root)
         date_ = _logical_date(tasks)
     except InvalidInput as error:
         raise type(error)(f"{error} {_UNTOUCHED}") from error
-    return RunPlan(job, date_, _command(name, parameters), tuple(tasks))
+    return RunPlan(job, date_, _command(name, parameters), tuple(tasks), timeout_seconds)
 
 
-def _notebook(name: str, parameters: Mapping[str, Any], root: Path) -> tuple[str, list[PlannedTask]]:
+def _notebook(name: str, parameters: Mapping[str, Any], root: Path) -> tuple[str, list[PlannedTask], int]:
     path = Path(os.path.realpath(name)) if "\0" not in name else Path(name)
     key = path.name.removesuffix(".ipynb")
     if key.startswith((".", " ")) or not key or not key.isprintable():
@@ -83,10 +86,10 @@ def _notebook(name: str, parameters: Mapping[str, Any], root: Path) -> tuple[str
             job = job.with_name(path.name) if job_named(job.as_posix(), root) else job
     else:  # another of its name may lie in another folder
         job = Path(f"{key[:200]}-{hashlib.sha256(bytes(path.parent)).hexdigest()[:8]}")
-    return job.as_posix(), [_task(key, read_notebook(path), (), parameters)]
+    return job.as_posix(), [_task(key, read_notebook(path), (), parameters)], 0
 
 
-def _job(name: str, parameters: Mapping[str, Any], root: Path) -> tuple[str, list[PlannedTask]]:
+def _job(name: str, parameters: Mapping[str, Any], root: Path) -> tuple[str, list[PlannedTask], int]:
     spec = job_named(name, root)
     tasks = []
     for task in spec.tasks:
@@ -97,7 +100,7 @@ def _job(name: str, parameters: Mapping[str, Any], root: Path) -> tuple[str, lis
         except InvalidInput as error:
             raise type(error)(f"task {task.key}: {error}") from error
         tasks.append(replace(planned, retries=task.retries, timeout_seconds=task.timeout_seconds))
-    return spec.name, tasks
+    return spec.name, tasks, spec.timeout_seconds
 
 
 def _task(key: str, notebook: NotebookSource, after: tuple[str, ...], given: Mapping[str, Any]) -> PlannedTask:

@@ -56,10 +56,34 @@ class Retries:
         return f"attempt {number}" if self.max_retries < 0 else f"attempt {number} of {self.max_retries + 1}"
 
 
-def repeat(attempt: Callable[[RunRecord | None], RunRecord], retries: Retries) -> RunRecord:
-    """Return how the last attempt ended; each is given the record of the one before it, None the first."""
+class TimeLimit:
+    """The ``timeout_seconds`` of a job, which begin now; 0 is without limit."""
+
+    def __init__(self, seconds: float, clock: Clock) -> None:
+        self.seconds = seconds
+        self._clock = clock
+        self._end = clock.now() + timedelta(seconds=seconds) if seconds else datetime.max.replace(tzinfo=UTC)
+
+    def over(self) -> bool:
+        return self._clock.now() >= self._end
+
+    def within(self, seconds: float | None) -> float | None:
+        """Return how long what begins now may take, where it may take ``seconds`` itself, None for no limit."""
+        if not self.seconds:
+            return seconds
+        left = (self._end - self._clock.now()).total_seconds()
+        return left if seconds is None else min(left, seconds)
+
+    def earliest(self, instant: datetime) -> datetime:
+        """Return ``instant``, or the end where that comes first."""
+        return min(instant, self._end)
+
+
+def repeat(attempt: Callable[[RunRecord | None], RunRecord], retries: Retries, limit: TimeLimit) -> RunRecord:
+    """Return how the last attempt ended; each is given the record of the one before it, None the first. None is made
+    when ``limit`` is over."""
     record = attempt(None)
-    while retries.allow(record):
+    while retries.allow(record) and not limit.over():
         record = attempt(record)
     return record
 

@@ -37,7 +37,7 @@ from fstk.jobs.record import (
     write_record,
     writing,
 )
-from fstk.jobs.retries import SystemClock, repeat, wait
+from fstk.jobs.retries import SystemClock, TimeLimit, repeat, wait
 from fstk.jobs.watch import Watch, read_journal, rows_so_far
 from fstk.optional import need, without
 
@@ -105,17 +105,18 @@ def run_job(
         need("papermill")
     folder = settings.load().runs / plan.job / plan.logical_date
     lines = Lines([task.key for task in plan.tasks])
+    limit = TimeLimit(plan.timeout_seconds, SystemClock())
     done: dict[str, TaskRun] = {}
     with hold(folder, plan.job, plan.logical_date), _terminable():
         for number, task in enumerate(plan.tasks, 1):
-            run = _TaskRunner(plan, task, number, folder, lines, cell_timeout)
+            run = _TaskRunner(plan, task, number, folder, lines, cell_timeout, limit)
             earlier = run.earlier() if resume else None
             before = [done[key] for key in task.depends_on]
             if earlier and all(one.skipped and earlier.follows(one.record) for one in before):
                 lines.end(number, task.key, "done before", "skipped")
                 done[task.key] = TaskRun(earlier, skipped=True)
                 continue
-            record = repeat(run.run, task.retries)
+            record = repeat(run.run, task.retries, limit)
             done[task.key] = TaskRun(record, skipped=False)
             if record.status != "succeeded":
                 raise _failed(plan, record, folder)
@@ -124,9 +125,16 @@ def run_job(
 
 class _TaskRunner:
     def __init__(
-        self, plan: RunPlan, task: PlannedTask, number: int, folder: Path, lines: Lines, cell_timeout: float | None
+        self,
+        plan: RunPlan,
+        task: PlannedTask,
+        number: int,
+        folder: Path,
+        lines: Lines,
+        cell_timeout: float | None,
+        limit: TimeLimit,
     ) -> None:
-        self.task, self.number, self.lines, self.cell_timeout = task, number, lines, cell_timeout
+        self.task, self.number, self.lines, self.cell_timeout, self.limit = task, number, lines, cell_timeout, limit
         self.path = folder / f"{task.key}.json"
         self.shared = folder / f"{TEMPORARY}{task.key}"
         self.before: RunRecord | None = None
@@ -182,7 +190,10 @@ class _TaskRunner:
             write_record(self.path, self.record)
             if failed:
                 self._wait(failed)
-            self._execute()
+            if self.limit.over():
+                self._close("timed out", self._job_timeout())
+            else:
+                self._execute()
         except KeyboardInterrupt:
             self._close("interrupted", Failure("Interrupted", "the run was asked to stop"))
         except BaseException as error:
@@ -200,7 +211,7 @@ class _TaskRunner:
             self.lines.wait(self.number, self.task.key, attempt, left)
             self._heartbeat(datetime.now(UTC))
 
-        wait(retries.earliest(failed), tell, SystemClock())
+        wait(self.limit.earliest(retries.earliest(failed)), tell, SystemClock())
         now = datetime.now(UTC)
         self.record = replace(self.record, started=now, heartbeat=now)
         write_record(self.path, self.record)
@@ -241,7 +252,7 @@ class _TaskRunner:
             environment={**os.environ, **shared},
             folder=settings.root(),
             cell_timeout=self.cell_timeout,
-            timeout=self.task.timeout_seconds or None,
+            timeout=self.limit.within(self.task.timeout_seconds or None),
             scrubber=self.task.scrubber,
             started=started,
         )
@@ -256,6 +267,8 @@ class _TaskRunner:
         self.finished = execution.finished_in is not None
         if failure and status == "killed":
             failure = replace(failure, message=self._why_killed(failure.message))
+        if failure and status == "timed out" and self.limit.over():
+            failure = self._job_timeout(failure.cell, failure.cells)
         self._close(status, failure, execution.exit_code if status == "failed" else None)
 
     def _close(self, status: Status, failure: Failure | None, code: int | None = None) -> None:
@@ -292,6 +305,9 @@ class _TaskRunner:
             raise
         finally:
             self.lines.end(self.number, self.task.key, told, last)
+
+    def _job_timeout(self, cell: int | None = None, cells: int | None = None) -> Failure:
+        return Failure("JobTimeout", f"the job ran longer than {self.limit.seconds:g} s", cell, cells)
 
     def _why_killed(self, message: str) -> str:
         peak = self.record.peak_memory_bytes

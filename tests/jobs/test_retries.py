@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from databricks.bundles.jobs import Task
+from databricks.bundles.jobs import Job, Task
 from msgspec.structs import replace
 
 from fstk.cli.app import run_command
@@ -18,7 +18,7 @@ from fstk.errors import InvalidInput, JobFailed
 from fstk.jobs.bundle import read_bundle
 from fstk.jobs.progress import Lines
 from fstk.jobs.record import Attempt, RunRecord, Status, this_process
-from fstk.jobs.retries import Retries, SystemClock, repeat, wait
+from fstk.jobs.retries import Retries, SystemClock, TimeLimit, repeat, wait
 from fstk.jobs.runner import run_job
 
 from .conftest import Project
@@ -54,7 +54,7 @@ def ended(status: Status, failed: RunRecord | None) -> RunRecord:
 def attempts(retries: Retries, *statuses: Status) -> list[Status]:
     """How the attempts ended that were made, where each would end as listed."""
     left = iter(statuses)
-    last = repeat(lambda failed: ended(next(left), failed), retries)
+    last = repeat(lambda failed: ended(next(left), failed), retries, TimeLimit(0, Clock()))
     return [*(one.status for one in last.attempts), last.status]
 
 
@@ -71,10 +71,10 @@ class Clock:
         self.time += timedelta(seconds=seconds)
 
 
-def job(path: str, **task: Any) -> str:
-    """A bundle with a job ``j`` of one task ``t``."""
+def job(path: str, limit: int = 0, **task: Any) -> str:
+    """A bundle with a job ``j`` of one task ``t``; ``limit`` is the job's own ``timeout_seconds``."""
     notebook = {"task_key": "t", "notebook_task": {"notebook_path": path}}
-    return yaml.safe_dump({"resources": {"jobs": {"j": {"tasks": [notebook | task]}}}})
+    return yaml.safe_dump({"resources": {"jobs": {"j": {"timeout_seconds": limit, "tasks": [notebook | task]}}}})
 
 
 @pytest.mark.parametrize("status", ["failed", "killed", "exited", "not started"])
@@ -91,6 +91,28 @@ def test_a_gate_a_stop_and_a_time_out_are_not_tried_again_but_a_time_out_where_i
     for status in final:
         assert attempts(Retries(-1), "failed", status) == ["failed", status]
     assert attempts(Retries(1, 0, True), "timed out", "succeeded") == ["timed out", "succeeded"]
+
+
+def test_a_jobs_time_is_that_of_all_its_attempts_and_waits() -> None:
+    clock = Clock()
+    limit = TimeLimit(60, clock)
+
+    def attempt(failed: RunRecord | None) -> RunRecord:
+        clock.sleep(25)
+        return ended("timed out", failed)
+
+    last = repeat(attempt, Retries(-1, 0, True), limit)
+    assert len(last.attempts) == 2, "the third ended after the job's time, and no fourth was made"
+    assert limit.over()
+    limit = TimeLimit(60, clock)
+    clock.sleep(45)
+    assert [limit.within(seconds) for seconds in (None, 10, 20)] == [15, 10, 15]
+    day = timedelta(days=1)
+    assert limit.earliest(clock.now() + day) == clock.now() + timedelta(seconds=15)
+    without = TimeLimit(0, clock)
+    assert [without.within(seconds) for seconds in (None, 10)] == [None, 10]
+    assert without.earliest(clock.now() + day) == clock.now() + day
+    assert not without.over()
 
 
 def test_the_interval_counts_from_the_start_of_the_attempt_that_failed() -> None:
@@ -122,9 +144,11 @@ def test_a_wait_says_so_at_its_start_and_now_and_then(capsys: pytest.CaptureFixt
 
 def test_databricks_reads_the_same_of_a_task(job_file: Callable[[str], Path]) -> None:
     said = {"max_retries": -1, "min_retry_interval_millis": 60_000, "retry_on_timeout": True, "timeout_seconds": 900}
-    path = job_file(job("n.ipynb", **said))
-    theirs = Task.from_dict(yaml.safe_load(path.read_text())["resources"]["jobs"]["j"]["tasks"][0])
-    (ours,) = read_bundle(path)["j"].tasks
+    path = job_file(job("n.ipynb", limit=7_200, **said))
+    written, read = yaml.safe_load(path.read_text())["resources"]["jobs"]["j"], read_bundle(path)["j"]
+    assert read.timeout_seconds == Job.from_dict(written).timeout_seconds == 7_200
+    theirs = Task.from_dict(written["tasks"][0])
+    (ours,) = read.tasks
     assert {**vars(ours.retries), "timeout_seconds": ours.timeout_seconds} == said
     assert {name: getattr(theirs, name) for name in said} == said
 
@@ -136,6 +160,8 @@ def test_databricks_reads_the_same_of_a_task(job_file: Callable[[str], Path]) ->
 def test_what_cannot_be_meant_is_refused(job_file: Callable[[str], Path], wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match=next(iter(wrong))):
         read_bundle(job_file(job("n.ipynb", **wrong)))
+    with pytest.raises(InvalidInput, match=r"j\.timeout_seconds"):
+        read_bundle(job_file(job("n.ipynb", limit=-1)))
 
 
 @pytest.mark.server
@@ -198,3 +224,30 @@ def test_a_task_that_takes_too_long_ends_in_a_sentence(project: Project, job_fil
     with pytest.raises(JobFailed, match=r"TIMED OUT in cell \d of 5 .*: TaskTimeout \(the task ran longer than 1 s\)"):
         run_job("j", cell_timeout=None)
     assert project.records("j")["t"]["attempts"] == []
+
+
+@pytest.mark.server
+def test_a_job_that_takes_too_long_ends_whatever_its_tasks_may_still_do(
+    project: Project, job_file: Callable[[str], Path]
+) -> None:
+    project.notebook("n.ipynb", *["import time\ntime.sleep(0.2)"] * 2, "time.sleep(600)")
+    patient = {"max_retries": -1, "retry_on_timeout": True, "timeout_seconds": 3_600}
+    job_file(job("n.ipynb", limit=1, **patient))
+    with pytest.raises(JobFailed, match=r"TIMED OUT in cell \d of 5 .*: JobTimeout \(the job ran longer than 1 s\)"):
+        run_job("j", cell_timeout=None)
+    assert project.records("j")["t"]["attempts"] == []
+
+
+@pytest.mark.server
+def test_a_jobs_time_ends_a_wait_and_no_attempt_follows(
+    project: Project, job_file: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    clock.time = datetime.now(UTC)
+    monkeypatch.setattr("fstk.jobs.runner.SystemClock", lambda: clock)
+    project.notebook("n.ipynb", FIRST_FAILS)
+    job_file(job("n.ipynb", limit=60, max_retries=1, min_retry_interval_millis=3_600_000))
+    with pytest.raises(JobFailed, match=r"attempt 2: TIMED OUT after .*: JobTimeout \(the job ran longer than 60 s\)"):
+        run_job("j")
+    record = project.records("j")["t"]
+    assert [record["status"], *(one["status"] for one in record["attempts"])] == ["timed out", "failed"]
