@@ -108,6 +108,7 @@ class Catalog(ABC):
             else:
                 report = merge(engine, self._target(name), frame, defined, redefine=redefine)
                 self._describe(engine, definition)
+                self._explain(engine, name, defined)
             table = self.get(name)
         note("written", name, table.version, report.inserted + report.updated)
         return replace(table, report=replace(report, version=table.version, rows=table.rows))
@@ -121,6 +122,8 @@ class Catalog(ABC):
         defined = read_all(notes_of(df), engine.schema(frame))
         with self._writing(name), at_work(f"writing {name}"):
             report = merge(engine, self._target(name), frame, defined, redefine=redefine)
+            if self._explain(engine, name, defined):
+                report = replace(report, version=self.get(name).version)
         note("written", name, report.version, report.inserted + report.updated)
         return report
 
@@ -264,6 +267,11 @@ class Catalog(ABC):
             self._set_tags(engine, table.name, tags)
         if definition.description is not None and definition.description != (table.description or ""):
             change(engine, table.name, sql.comment(self._sql(table.name), definition.description))
+
+    def _explain(self, engine: SparkEngine, name: str, defined: Definitions) -> bool:
+        """Tell readers other than fstk what features are, which the commits tell fstk; return whether that changed the
+        table."""
+        return False
 
     def _target(self, name: str) -> Target:
         return Target(self._sql(name), lambda: self.get(name), lambda: self.versions(name))

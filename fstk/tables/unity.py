@@ -18,7 +18,7 @@ from fstk.engines.spark_errors import translated
 from fstk.engines.types import quoted_name
 from fstk.tables import sql
 from fstk.tables.catalog import Catalog
-from fstk.tables.definition import Definitions
+from fstk.tables.definition import Definitions, FeatureDefinition
 from fstk.tables.grants import GrantStatement
 from fstk.tables.spec import NOBODY, Grants, TableDefinition
 from fstk.tables.write import change, merge
@@ -87,12 +87,12 @@ class UnityCatalog(Catalog):
     def _create(self, engine: SparkEngine, definition: TableDefinition, frame: DataFrame, defined: Definitions) -> int:
         """Create the table and then fill it: a key that Databricks knows can only be given to a table without rows."""
         name = definition.name
-        change(engine, name, create_statement(definition))
+        change(engine, name, create_statement(definition, defined))
         change(engine, name, tag_statement(name, {TAG: "feature table", **definition.tags}))
         return merge(engine, self._target(name), frame, defined).inserted
 
     def _remove(self, name: str) -> None:
-        change(session_for(session=self._engine), name, f"DROP TABLE {self._sql(name)}")
+        change(session_for(session=self._engine), name, drop_statement(name))
 
     def _set_tags(self, engine: SparkEngine, name: str, tags: Mapping[str, str]) -> None:
         super()._set_tags(engine, name, tags)
@@ -102,15 +102,46 @@ class UnityCatalog(Catalog):
         super()._delete_tag(engine, name, key)
         change(engine, name, untag_statement(name, key))
 
+    def _explain(self, engine: SparkEngine, name: str, defined: Definitions) -> bool:
+        """Set the comments of columns whose features are new, or mean another thing than before."""
+        if not defined:
+            return False
+        time = self.get(name).timeseries_column
+        with translated(f"reading {name}"):
+            fields = engine.session.table(self._sql(name)).schema.fields
+        there = {field.name: field.metadata.get("comment") for field in fields}
+        new = {column: one for column, one in defined.items() if there[column] != described(one, time)}
+        for column, one in new.items():
+            change(engine, name, describe_statement(name, column, described(one, time)))
+        return bool(new)
 
-def create_statement(definition: TableDefinition) -> str:
-    """Return ``CREATE TABLE`` with the primary key that makes the table a feature table to Databricks."""
+
+def described(feature: FeatureDefinition, time: str | None) -> str:
+    """Return what a feature is, whatever was read for it: the comment of its column."""
+    return feature.timeless.sentence(time or "the point")
+
+
+def create_statement(definition: TableDefinition, defined: Definitions) -> str:
+    """Return ``CREATE TABLE`` with the primary key that makes the table a feature table to Databricks, and what its
+    features are."""
     keys, time, schema = definition.keys, definition.timeseries_column, definition.schema
-    columns = [f"{quoted_name(name)} {kind}{' NOT NULL' if name in keys else ''}" for name, kind in schema.items()]
+    comments = {name: f" COMMENT {sql.literal(described(one, time))}" for name, one in defined.items()}
+    columns = [
+        f"{quoted_name(name)} {kind}{' NOT NULL' if name in keys else ''}{comments.get(name, '')}"
+        for name, kind in schema.items()
+    ]
     primary = ", ".join(quoted_name(key) + (" TIMESERIES" if key == time else "") for key in keys)
     constraint = quoted_name(f"{definition.name.split('.')[-1]}_pk")
     parts = [*columns, f"CONSTRAINT {constraint} PRIMARY KEY ({primary})"]
     return sql.create_empty(warehouse.quoted(definition.name), definition, parts)
+
+
+def describe_statement(name: str, column: str, text: str) -> str:
+    return f"ALTER TABLE {warehouse.quoted(name)} ALTER COLUMN {quoted_name(column)} COMMENT {sql.literal(text)}"
+
+
+def drop_statement(name: str) -> str:
+    return f"DROP TABLE {warehouse.quoted(name)}"
 
 
 def tag_statement(name: str, tags: Mapping[str, str]) -> str:

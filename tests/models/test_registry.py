@@ -57,6 +57,15 @@ def test_an_address_leads_to_a_version(registered: str, address: str, version: i
     assert found == LoggedModel(uri, registered, version, found.run_id, model_id=found.model_id)
 
 
+def test_a_model_of_unity_catalog_has_a_name_of_three_parts() -> None:
+    name = "prod.churn.model"
+    register(name, "a", "b")
+    with quiet():
+        mlflow.MlflowClient().set_registered_model_alias(name, "champion", "2")
+    found = Registry(None).find(f"models:/{name}@champion")
+    assert (found.uri, found.name, found.version) == (f"models:/{name}/2", name, 2)
+
+
 def test_a_stage_counts_before_an_alias_and_an_alias_of_its_name_before_champion(registered: str) -> None:
     with quiet():
         client = mlflow.MlflowClient()

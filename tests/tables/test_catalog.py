@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from fstk.engines.connect import engine_of
+from fstk.engines.notes import noted
 from fstk.engines.spark import SparkEngine
 from fstk.errors import (
     DuplicateKeys,
@@ -29,6 +30,7 @@ from fstk.errors import (
 )
 from fstk.tables import local, lock
 from fstk.tables.configured import open_catalog
+from fstk.tables.definition import FeatureDefinition
 from fstk.tables.folder import FolderCatalog
 from fstk.tables.grants import read_statements
 from fstk.tables.report import WriteReport
@@ -346,6 +348,14 @@ class StatementsOfDatabricks:
         return self._session.sql(text) if args is None else self._session.sql(text, args=args)
 
 
+def spend(window: str) -> FeatureDefinition:
+    return FeatureDefinition("sum(amount)", window, ("id",), "at")
+
+
+def commented(session: StatementsOfDatabricks) -> list[str]:
+    return [statement for statement in session.statements if " ALTER COLUMN `x` COMMENT " in statement]
+
+
 @pytest.mark.server
 def test_unity_catalog_runs_its_statements(remote: SparkSession) -> None:
     # Over Connect, as databricks-connect is.
@@ -369,6 +379,14 @@ def test_unity_catalog_runs_its_statements(remote: SparkSession) -> None:
         report = catalog.write(name, ROWS.set_column(2, "x", pa.array([1.0, 3.0])))
         assert (report.updated, report.unchanged) == (1, 1)
         assert not catalog.write(name, ROWS.set_column(2, "x", pa.array([1.0, 3.0]))).changed
+        assert not commented(session), "nothing is known of x"
+        for window, said in (("30d", True), ("30d", False), ("7d", True)):
+            before = len(commented(session))
+            told = catalog.write(name, noted(ROWS, {"x": spend(window).to_json()}), redefine=True)
+            assert told.version == catalog.get(name).version
+            assert len(commented(session)) - before == said
+        x = spark_engine.session.table(full).schema["x"]
+        assert x.metadata["comment"].startswith("sum(amount) over the 7 days before as_of, of a frame by at")
         catalog.set_tag(name, "team", "y")
         catalog.delete_tag(name, "team")
         assert any(s.endswith("UNSET TAGS ('team')") for s in session.statements)
