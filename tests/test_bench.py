@@ -160,6 +160,12 @@ def test_online_rows_are_measured_on_each_store_beside_its_own_client() -> None:
     assert all("PostgreSQL" in one for one in (repr(report), json.dumps(report.as_dict())))
 
 
+def test_one_store_is_measured_alone() -> None:
+    report = online.measure(online.Size(120, 2), only="SQLite")
+    assert {store for store, _, _ in report.times} == {"SQLite"}
+    assert {len(times) for times in report.times.values()} == {2}
+
+
 @pytest.mark.server
 @pytest.mark.slow
 def test_the_endpoint_is_measured_beside_the_model_alone_and_mlflow() -> None:
