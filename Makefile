@@ -57,7 +57,7 @@ test-nightly: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/re
 	@export FSTK_TEST_COMPILED=1
 	$(call beside_lint)
 
-docs: $(DONE)/packages  ## the site of docs/, in build/site; a warning is an error
+docs: $(DONE)/jars  ## the site of docs/, in build/site, its tour executed; a warning is an error
 	@$(BIN)/python -m sphinx -q -W --keep-going docs build/site
 	echo "build/site/index.html"
 

@@ -26,7 +26,10 @@ pygments_style = "friendly"
 pygments_dark_style = "github-dark"
 
 myst_heading_anchors = 3
-nb_execution_mode = "off"  # what a notebook of the site shows is what it was saved with
+nb_execution_mode = "force"  # git keeps no outputs; each notebook runs in a folder of its own, as a project
+nb_execution_in_temp = True
+nb_execution_timeout = 600  # seconds a cell
+nb_execution_raise_on_error = True
 
 toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"

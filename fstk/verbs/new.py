@@ -11,6 +11,7 @@ from fstk.display import Displayed, Sheet
 from fstk.errors import InvalidInput, UnknownName, nearest
 
 TEMPLATES = (
+    "tour",
     "first_features",
     "new_feature_table",
     "training_set_and_model",
