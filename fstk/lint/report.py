@@ -10,7 +10,9 @@ from fstk.display import WIDTH, Displayed, Sheet, escaped
 
 _INDENT = " " * 6
 _MARK = "\N{WARNING SIGN}"
+_RED = "color: #c62828"
 _BOX = "border-left: 4px solid #c62828; background: rgba(198, 40, 40, 0.1); padding: 4px 10px; margin: 4px 0"
+_IN_SIGHT = 3  # findings; a click opens the others
 _MORE = "It knows times, texts and nearness to the label; what a row was made of only fstk prove NOTEBOOK can tell."
 
 
@@ -55,9 +57,14 @@ class LintReport(Displayed):
         return Sheet("", (), (), [*found, *map(_accepted, self.accepted), *(f"NOTE  {note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
-        """Return each finding as a box that differs from the text around it, with its cure on a line of its own."""
+        """Return each finding as a box that differs from the text around it, with its cure on a line of its own; of many
+        the first, and how many more a click opens."""
         lines = self.display().notes[len(self.findings) :]
-        boxes = "".join(map(_box, self.findings))
+        seen = self.findings if len(self.findings) <= _IN_SIGHT + 1 else self.findings[:_IN_SIGHT]
+        boxes, more = "".join(map(_box, seen)), self.findings[len(seen) :]
+        if more:
+            closed = f'<strong style="{_RED}">{_MARK} {len(more):,} more LEAKs</strong>'
+            boxes += f"<details><summary>{closed}</summary>{''.join(map(_box, more))}</details>"
         return boxes + Sheet("", (), (), lines).html() if lines else boxes
 
 
@@ -76,7 +83,7 @@ def _accepted(finding: Finding) -> str:
 
 def _box(finding: Finding) -> str:
     return (
-        f'<div style="{_BOX}"><strong style="color: #c62828">{_MARK} LEAK</strong> '
+        f'<div style="{_BOX}"><strong style="{_RED}">{_MARK} LEAK</strong> '
         f"<strong>{escaped(finding.where)}</strong> {escaped(finding.message)}<br>"
         f"<strong>Cure:</strong> {escaped(finding.cure)} [{escaped(finding.code)}]</div>"
     )

@@ -9,7 +9,7 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.display import Displayed, Sheet, Stacked, share
+from fstk.display import Displayed, OnRequest, Sheet, Stacked, share
 from fstk.engines.base import COMMIT_TIMESTAMP
 from fstk.errors import ExpiredSnapshot, UnsupportedTable
 from fstk.lint.acceptance import Acceptance, in_tags, settled
@@ -18,7 +18,7 @@ from fstk.lint.power import Power
 from fstk.lint.report import Finding, LintReport
 from fstk.lint.times import written_later
 from fstk.lint.training import lint_training_set
-from fstk.matrix import MANY, Place, aggregate_name, matrix, on_request
+from fstk.matrix import MANY, ON_REQUEST, Place, aggregate_name, matrix, on_request
 from fstk.previews.distribution import TOLD, distribution
 from fstk.previews.loaded import LoadedJoin
 from fstk.previews.pictures import draw, moments, most_telling
@@ -31,6 +31,7 @@ from fstk.training.summary import Summary, short_names
 
 _TELLING = 8  # inputs that are listed of many
 _MOST_CHANGED = 2_000_000  # rows that commits wrote, past which these are not looked at
+_MOST = "the inputs that tell most, and those of no window"
 _BAR = 40  # letters of a bar that tells all
 _FROM = {"FeatureFunction": "function", "key": "frame: key", "time": "frame: time"}
 _NO_TIME_TELLS = (
@@ -69,7 +70,8 @@ class KnownShare:
 class TrainingSetPreview(Stacked):
     """What a training set would be, seen on ``summary.labels`` of all ``total`` labels; ``joined`` is what it was
     computed on, for further questions. ``defined`` is, by table, how windowed features were made, and ``spread`` how
-    the values of each input are distributed."""
+    the values of each input are distributed. ``below_labels`` is for where single labels are stepped through above:
+    inputs are shown on request, and no label is named as served worst."""
 
     joined: LoadedJoin
     summary: Summary
@@ -82,18 +84,20 @@ class TrainingSetPreview(Stacked):
     closing: str
     defined: Mapping[str, Definitions] = field(default_factory=dict)
     spread: Mapping[str, str] = field(default_factory=dict)
+    below_labels: bool = False
 
     def parts(self) -> Sequence[Displayed]:
         """Return findings first when there are any, then shares per lookup and feature, and the pictures."""
         told = not self.lint.clean or self.lint.accepted or self.lint.notes
         shown: list[Displayed] = [self.lint] if told else []
-        shown += [self._lookups(), *self._inputs(), *self._falls()]
+        listed = [_closed(one) for one in self._inputs()] if self.below_labels else self._inputs()
+        shown += [self._lookups(), *listed, *self._falls()]
         shown += [self._known()] if self.known else []
         clean = "lint: clean · " if self.lint.clean else ""
         return [*shown, *self.pictures, Sheet("", (), (), [clean + self.closing])]
 
     def _lookups(self) -> Sheet:
-        table = self.summary.display()
+        table = (replace(self.summary, worst=()) if self.below_labels else self.summary).display()
         some = "all" if self.summary.labels == self.total else f"a sample of {self.total:,}"
         labels, rest = table.title.split(" × ", 1)
         notes = [*table.notes, *self.joined.plan.zone_notes]
@@ -114,7 +118,7 @@ class TrainingSetPreview(Stacked):
         windowed = {one.name for one in self.inputs if self.defined.get(one.table or "", {}).get(one.feature)}
         telling = sorted((one for one in self.inputs if one.now), key=lambda one: -one.now.value if one.now else 0)
         chosen = {one.name for one in telling[:_TELLING]} | {row[0] for row in every.rows} - windowed
-        first = replace(every, rows=[row for row in every.rows if row[0] in chosen])
+        first = replace(every, title=_MOST, rows=[row for row in every.rows if row[0] in chosen])
         folded = [matrix(f"{table}: {TOLD}", some) for table, some in places.items()]
         return [first, *folded, on_request(replace(every, notes=()), len(every.rows))]
 
@@ -165,6 +169,14 @@ class TrainingSetPreview(Stacked):
             if one.late is not None
         ]
         return Sheet(title, heads, rows, [*notes, "the labels, nulls and powers above are as known, too"])
+
+
+def _closed(sheet: Sheet) -> Sheet:
+    if isinstance(sheet, OnRequest):
+        return sheet
+    if not sheet.title:
+        return on_request(sheet, len(sheet.rows))
+    return OnRequest(sheet.title, sheet.columns, sheet.rows, sheet.notes, ON_REQUEST)
 
 
 def _told(power: Power | None) -> str | None:

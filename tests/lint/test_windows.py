@@ -163,6 +163,15 @@ def test_a_report_reads_as_a_leak_with_its_cure() -> None:
     )
 
 
+def test_of_many_findings_the_first_are_in_sight_and_the_others_counted() -> None:
+    found = [Finding("late", f"shop.t.n_{number}", "is late.", "wait") for number in range(5)]
+    page = LintReport.of(found)._repr_html_()
+    seen, _, closed = page.partition("<details>")
+    assert [part.count("<strong>Cure:</strong>") for part in (seen, closed)] == [3, 2]
+    assert "⚠ 2 more LEAKs</strong></summary>" in closed
+    assert "<details>" not in LintReport.of(found[:4])._repr_html_()
+
+
 def test_a_report_escapes_what_it_names_and_fits_its_width() -> None:
     report = LintReport.of(lint_sql("now()", "<script>alert(1)</script>" * 9) * 2)
     assert len(report.findings) == 1

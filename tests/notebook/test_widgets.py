@@ -257,6 +257,15 @@ def test_labels_are_stepped_through_one_status_at_a_time(joining: JoinPreview) -
     assert "label 1 of 2" in words(joining.one.value)
 
 
+def test_below_single_labels_the_inputs_are_a_click_away(joining: JoinPreview) -> None:
+    seen, _, closed = joining.result.value.partition("<details>")
+    assert "6 labels (all)" in words(seen)
+    assert "each of the 5 columns" in words(closed)
+    told = words(closed.partition("</details>")[0])
+    assert all(name in told for name in ("event_ts", "txn_count_30d", "total_spend_30d"))
+    assert "worst served" not in words(joining.result.value)
+
+
 def test_what_the_join_looks_up_is_proven_at_a_click(filled: Path) -> None:
     write_defined(filled / "shop" / "spend")
     given = {"label": "is_churned", "namespace": {"labels": labels()}}

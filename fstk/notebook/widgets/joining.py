@@ -195,7 +195,7 @@ class JoinPreview(Panel):
         )
         shown = request.preview(every=False, one=None, bound=None)
         self._joined = shown.joined
-        shown = replace(shown, pictures=(), closing="one label at a time: above")
+        shown = replace(shown, pictures=(), closing="one label at a time: above", below_labels=True)
         self._asked = request, shown
         self.show(shown)
         self.tell(request.code().text)
