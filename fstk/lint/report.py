@@ -57,8 +57,8 @@ class LintReport(Displayed):
         return Sheet("", (), (), [*found, *map(_accepted, self.accepted), *(f"NOTE  {note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
-        """Return each finding as a box that differs from the text around it, with its cure on a line of its own; of many
-        the first, and how many more a click opens."""
+        """Return each finding as a box that differs from the text around it, with its cure on a line of its own; of
+        many the first, and how many more a click opens."""
         lines = self.display().notes[len(self.findings) :]
         seen = self.findings if len(self.findings) <= _IN_SIGHT + 1 else self.findings[:_IN_SIGHT]
         boxes, more = "".join(map(_box, seen)), self.findings[len(seen) :]
