@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
@@ -30,6 +31,8 @@ nb_execution_mode = "force"  # git keeps no outputs; each notebook runs in a fol
 nb_execution_in_temp = True
 nb_execution_timeout = 600  # seconds a cell
 nb_execution_raise_on_error = True
+for setting in ("FSTK_WAREHOUSE", "FSTK_RUNS", "FSTK_ONLINE_STORE"):  # what a person has made is left alone
+    os.environ.pop(setting, None)
 
 toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"

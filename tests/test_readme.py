@@ -65,11 +65,14 @@ def test_the_extras_are_those_that_can_be_installed() -> None:
     assert named == set(offered) - {"docs", "dev"}
 
 
-def test_every_picture_is_there_and_small() -> None:
-    pictures = re.findall(r"!\[.*?\]\((.*?)\)", README)
-    assert pictures
-    for picture in pictures:
-        assert (ROOT / picture).stat().st_size < 150_000, picture
+def test_every_picture_of_a_page_is_there_and_small_and_no_other() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    shown = {
+        (page.parent / one).resolve() for page in pages for one in re.findall(r"!\[.*?\]\((.*?)\)", page.read_text())
+    }
+    assert shown == set((ROOT / "docs" / "images").iterdir())
+    for picture in shown:
+        assert picture.stat().st_size < 150_000, picture
 
 
 def test_the_settings_are_those_that_exist_with_their_defaults() -> None:
