@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from fstk.display import WIDTH, Displayed, Sheet, escaped
 
+BESIDE = 3
+"""Findings that are in sight beside other things."""
 _INDENT = " " * 6
 _MARK = "\N{WARNING SIGN}"
 _RED = "color: #c62828"
 _BOX = "border-left: 4px solid #c62828; background: rgba(198, 40, 40, 0.1); padding: 4px 10px; margin: 4px 0"
-_IN_SIGHT = 3  # findings; a click opens the others
 _MORE = "It knows times, texts and nearness to the label; what a row was made of only fstk prove NOTEBOOK can tell."
 
 
@@ -31,12 +32,14 @@ class Finding:
 @dataclass(frozen=True, repr=False)
 class LintReport(Displayed):
     """What the checks found, and why they could not look at all that they should have (``unread``); apart from these
-    what was ``accepted`` with a reason, and ``notes`` on acceptances that do nothing."""
+    what was ``accepted`` with a reason, and ``notes`` on acceptances that do nothing. Of more findings than
+    ``in_sight`` HTML shows so many, and a click the others."""
 
     findings: tuple[Finding, ...] = ()
     unread: tuple[str, ...] = ()
     accepted: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+    in_sight: int = 10
 
     @classmethod
     def of(cls, findings: Iterable[Finding], unread: Iterable[object] = (), notes: Iterable[str] = ()) -> LintReport:
@@ -57,10 +60,9 @@ class LintReport(Displayed):
         return Sheet("", (), (), [*found, *map(_accepted, self.accepted), *(f"NOTE  {note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
-        """Return each finding as a box that differs from the text around it, with its cure on a line of its own; of
-        many the first, and how many more a click opens."""
+        """Return each finding as a box that differs from the text around it, with its cure on a line of its own."""
         lines = self.display().notes[len(self.findings) :]
-        seen = self.findings if len(self.findings) <= _IN_SIGHT + 1 else self.findings[:_IN_SIGHT]
+        seen = self.findings if len(self.findings) <= self.in_sight + 1 else self.findings[: self.in_sight]
         boxes, more = "".join(map(_box, seen)), self.findings[len(seen) :]
         if more:
             closed = f'<strong style="{_RED}">{_MARK} {len(more):,} more LEAKs</strong>'

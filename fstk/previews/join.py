@@ -15,7 +15,7 @@ from fstk.errors import ExpiredSnapshot, UnsupportedTable
 from fstk.lint.acceptance import Acceptance, in_tags, settled
 from fstk.lint.inputs import Input, Seen, inputs
 from fstk.lint.power import Power
-from fstk.lint.report import Finding, LintReport
+from fstk.lint.report import BESIDE, Finding, LintReport
 from fstk.lint.times import written_later
 from fstk.lint.training import lint_training_set
 from fstk.matrix import MANY, ON_REQUEST, Place, aggregate_name, matrix, on_request
@@ -89,7 +89,7 @@ class TrainingSetPreview(Stacked):
     def parts(self) -> Sequence[Displayed]:
         """Return findings first when there are any, then shares per lookup and feature, and the pictures."""
         told = not self.lint.clean or self.lint.accepted or self.lint.notes
-        shown: list[Displayed] = [self.lint] if told else []
+        shown: list[Displayed] = [replace(self.lint, in_sight=BESIDE)] if told else []
         listed = [_closed(one) for one in self._inputs()] if self.below_labels else self._inputs()
         shown += [self._lookups(), *listed, *self._falls()]
         shown += [self._known()] if self.known else []

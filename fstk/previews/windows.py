@@ -18,7 +18,7 @@ from fstk.display import Displayed, Sheet, Stacked, instant, plural
 from fstk.engines.base import Engine, Frame, Schema
 from fstk.engines.direct import DirectEngine, stored_schema
 from fstk.engines.types import arrow_schema, quoted_name
-from fstk.lint.report import LintReport
+from fstk.lint.report import BESIDE, LintReport
 from fstk.lint.windows import lint_windows
 from fstk.matrix import MANY, matrix, on_request
 from fstk.previews.distribution import TOLD, distribution
@@ -71,7 +71,7 @@ class WindowPreview(Stacked):
         many = len(self.windows.features) > MANY
         plan = self._folded() if many else [self.every_column(), *self._further()]
         shown = [*changes, *plan, Sheet("", (), (), [closing])]
-        return shown if self.lint.clean else [self.lint, *shown]
+        return shown if self.lint.clean else [replace(self.lint, in_sight=BESIDE), *shown]
 
     def _folded(self) -> list[Sheet]:
         """Return the columns by aggregate and window, with how their values are spread, and each of them on request."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -165,11 +166,12 @@ def test_a_report_reads_as_a_leak_with_its_cure() -> None:
 
 def test_of_many_findings_the_first_are_in_sight_and_the_others_counted() -> None:
     found = [Finding("late", f"shop.t.n_{number}", "is late.", "wait") for number in range(5)]
-    page = LintReport.of(found)._repr_html_()
-    seen, _, closed = page.partition("<details>")
+    report = LintReport.of(found)
+    assert "<details>" not in report._repr_html_()
+    assert "<details>" not in replace(report, in_sight=4)._repr_html_(), "one more takes no more room than to say so"
+    seen, _, closed = replace(report, in_sight=3)._repr_html_().partition("<details>")
     assert [part.count("<strong>Cure:</strong>") for part in (seen, closed)] == [3, 2]
     assert "⚠ 2 more LEAKs</strong></summary>" in closed
-    assert "<details>" not in LintReport.of(found[:4])._repr_html_()
 
 
 def test_a_report_escapes_what_it_names_and_fits_its_width() -> None:

@@ -63,7 +63,7 @@ def test_it_runs_alone_as_shipped_and_is_a_page_of_the_site(
         "lint: clean.",
         "PROVED",
         "nothing to do",
-        "tour · done",
+        "notebook · done · tour.spend v2 · 331,195 rows · 59,268 labels",
     ):
         assert part in page, part
     assert re.search(r'fe\.create_table\(\s+name="tour\.spend",\s+features=', page)
