@@ -910,7 +910,8 @@ class FeatureEngineeringClient:
 
         Args:
             name: the feature table's.
-            keys: one dict per row wanted, with every key column; values of exactly the column's type.
+            keys: one dict per row wanted, with every key column; values of exactly the column's type, or whole numbers
+                of a decimal without a fraction.
             features: the features wanted, in order; None is all that are published.
             online_store: a spec or URL; None is the setting ``FSTK_ONLINE_STORE``.
 
