@@ -755,7 +755,8 @@ class FeatureEngineeringClient:
                 named like a feature stands for it.
             result_type: the Spark SQL type of ``prediction``. Of two classes, and ``predict="predict_proba"``, a number
                 is the probability of the second, ``array<double>`` those of both.
-            timestamp_zone, unclear_times: as of :meth:`create_training_set`.
+            timestamp_zone, unclear_times: as of :meth:`create_training_set`. Without them a warning names times that
+                have no zone where the model was trained with instants.
 
         Returns:
             A Spark DataFrame: the columns of ``df``, the features in the order of their lookups, the functions,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,9 @@ def score_batch(
         caller_overrides=True,
         clock=clock,
     )
+    for time, note in rows.plan.zone_notes.items():
+        if record.plan.labels[time] == "timestamp":  # it may be local time that training was told the zone of
+            warnings.warn(f"{name} was trained with {time} at instants; in df {note}.", stacklevel=4)
     schema = rows.plan.schema
     _check_inputs(record, schema, name)
     _check_functions(record, rows.plan, name)

@@ -100,7 +100,7 @@ class TrainingSetPreview(Stacked):
         table = (replace(self.summary, worst=()) if self.below_labels else self.summary).display()
         some = "all" if self.summary.labels == self.total else f"a sample of {self.total:,}"
         labels, rest = table.title.split(" × ", 1)
-        notes = [*table.notes, *self.joined.plan.zone_notes]
+        notes = [*table.notes, *self.joined.plan.zone_notes.values()]
         return replace(table, title=f"{labels} ({some}) × {rest}", notes=notes)
 
     def _inputs(self) -> list[Sheet]:

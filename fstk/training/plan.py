@@ -54,10 +54,10 @@ class TrainingPlan(Displayed):
         return [name for name in self.labels if name in self.schema and name != self.label]
 
     @property
-    def zone_notes(self) -> list[str]:
-        """What is taken for granted of the labels' times that have no zone, a line each."""
+    def zone_notes(self) -> dict[str, str]:
+        """What is taken for granted of the labels' times that have no zone, a line by column."""
         times = dict.fromkeys(join.label_time for join in self.joins if join.label_time is not None)
-        return [f"{time} {_NO_ZONE}" for time in times if self.labels[time] == "timestamp_ntz"]
+        return {time: f"{time} {_NO_ZONE}" for time in times if self.labels[time] == "timestamp_ntz"}
 
     @property
     def features(self) -> list[str]:
@@ -137,7 +137,7 @@ class TrainingPlan(Displayed):
         if self.label is not None and self.own_inputs:
             own = ", ".join(self.own_inputs)
             notes.append(f"of df itself become inputs: {own} · leave one out: exclude_columns=[…]")
-        notes += self.zone_notes
+        notes += self.zone_notes.values()
         if self.overridden:
             notes.append(f"the caller's own columns stand for: {', '.join(self.overridden)}")
         more = f" · {plural(len(self.functions), 'function')}" if self.functions else ""

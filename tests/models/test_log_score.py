@@ -126,6 +126,8 @@ def test_a_model_scores_with_the_features_each_row_could_know(shelf: Shelf) -> N
     clock = [at.astimezone(ZoneInfo(zone)).replace(tzinfo=None) for at in df["when"].to_pylist()]
     local = df.set_column(0, "when", pa.array(clock, pa.timestamp("us")))
     told = Clock(zone, "refuse")
+    with pytest.warns(UserWarning, match="scores v1 was trained with when at instants; in df when has no zone and is"):
+        score_batch("models:/scores/1", local, engine=DirectEngine(), catalog=shelf)
     assert score_batch("models:/scores/1", local, engine=DirectEngine(), catalog=shelf, clock=told).to_pylist() == rows
     assert {row["prediction"] for row in rows} == {0.0, 1.0}
     assert list(rows[0]) == ["when", "cohort", "amount", "customer_id", "spend", "v", "size", "prediction"]
