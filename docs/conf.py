@@ -45,8 +45,10 @@ def add_toctrees(app: Sphinx, page: str, source: list[str]) -> None:
     """Give the first page one table of contents a heading, of the pages that its lists link to: GitHub shows the lists,
     the site both."""
     if page == "index":
+        # By its name: the file is a link to the template, which is no page.
+        source[0] = source[0].replace("](tour.ipynb)", "](tour)")
         for caption, text in re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", source[0], flags=re.MULTILINE | re.DOTALL):
-            pages = re.findall(r"^- \[.+?\]\(([\w/-]+)\.\w+\)", text, flags=re.MULTILINE)
+            pages = re.findall(r"^- \[.+?\]\(([\w/-]+)(?:\.\w+)?\)", text, flags=re.MULTILINE)
             source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(pages) + "\n```\n"
 
 
