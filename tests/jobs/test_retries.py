@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -124,11 +125,14 @@ def test_the_interval_counts_from_the_start_of_the_attempt_that_failed() -> None
     assert left[5:] == [0.0], "it is told even where there is nothing to wait for"
 
 
-def test_the_machines_clock_moves_by_itself() -> None:
+def test_the_machines_clock_moves_by_itself_and_a_wait_on_it_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SystemClock()
     until = clock.now() + timedelta(milliseconds=3)
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
     wait(until, lambda left: None, clock)
     assert clock.now() >= until
+    assert slept
 
 
 def test_a_wait_says_so_at_its_start_and_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,7 +143,7 @@ def test_a_wait_says_so_at_its_start_and_now_and_then(capsys: pytest.CaptureFixt
         lines.start(1, "t", 3)
     said = [line.split("t   ", 1)[1].strip() for line in capsys.readouterr().out.splitlines()]
     assert said == [f"attempt {number} of 3 in {left} s" for number in (2, 3) for left in (40, 10)]
-    assert Retries(-1).attempt(7) == "attempt 7"
+    assert (Retries(-1).attempt(7), Retries().attempt(1)) == ("attempt 7", "attempt 1 of 1")
 
 
 def test_databricks_reads_the_same_of_a_task(job_file: Callable[[str], Path]) -> None:

@@ -19,13 +19,14 @@ from fstk.serving.tokens import Tokens
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Tokens:
-    return Tokens(tmp_path / "kept" / "tokens.json")
+    return Tokens(tmp_path / "project" / "kept" / "tokens.json")
 
 
 def test_a_token_is_kept_as_its_hash_for_its_owner_alone(kept: Tokens) -> None:
     shown, token = kept.new("ann", ("a", "b"))
     text = kept.file.read_text()
-    assert stat.S_IMODE(kept.file.stat().st_mode) == 0o600
+    beside = kept.file.parent, kept.file.with_suffix(".lock"), kept.file
+    assert [stat.S_IMODE(path.stat().st_mode) for path in beside] == [0o700, 0o600, 0o600]
     assert shown not in text
     assert shown.split("_", 2)[2] not in text
     assert hashlib.sha256(shown.encode()).hexdigest() in text
@@ -92,6 +93,17 @@ def test_a_file_that_others_could_change_is_not_believed(kept: Tokens) -> None:
     kept.file.write_text("{")
     with pytest.raises(AccessDenied, match="damaged"):
         kept.holder(shown)
+
+
+def test_where_no_file_can_be_nothing_is_taken_for_one(kept: Tokens) -> None:
+    kept.file.parent.mkdir(parents=True)
+    kept.file.mkdir(mode=0o700)
+    with pytest.raises(AccessDenied, match="cannot be read"):
+        kept.holder("fstk_00000000_x")
+    kept.file.rmdir()
+    kept.file.touch()
+    with pytest.raises(AccessDenied, match="cannot be written"):
+        Tokens(kept.file / "tokens.json").new("ann")
 
 
 @pytest.mark.parametrize("name", ["", " ", "a,b", "a\nb"])

@@ -34,7 +34,8 @@ FITS: list[tuple[str, Any, Any]] = [
     ("timestamp", "2024-03-01 17:30:00.000001+05:30", NOON + dt.timedelta(microseconds=1)),
     ("timestamp_ntz", "2024-03-01T12:00", NOON.replace(tzinfo=None)),
     ("binary", "AP8=", b"\x00\xff"),
-    ("array<int>", [1, None], [1, None]),
+    ("array<int>", [1, None, 3.0], [1, None, 3]),
+    ("array<date>", ["2024-03-01"], [dt.date(2024, 3, 1)]),
     ("struct<a:date,b:int>", {"a": "2024-03-01", "b": None}, {"a": dt.date(2024, 3, 1), "b": None}),
     ("map<string,double>", {"a": 1}, [("a", 1.0)]),
 ]
@@ -68,6 +69,7 @@ DOES_NOT: list[tuple[str, Any]] = [
     ("timestamp_ntz", "2024-03-01T12:00:00Z"),
     ("binary", "no base64!"),
     ("array<int>", "12"),
+    ("array<string>", "ab"),
     ("array<int>", [1.5]),
     ("struct<a:int>", {"a": 1, "b": 2}),
     ("struct<a:int>", [1]),
@@ -87,6 +89,12 @@ def test_what_does_not_fit_is_refused_without_data(spark: str, value: Any) -> No
         reader(spark)(value)
     assert spark in str(told.value)
     assert repr(value) not in str(told.value)
+
+
+@pytest.mark.parametrize(("spark", "wanted"), [("boolean", "true or false"), ("string", "text")])
+def test_what_was_wanted_is_said(spark: str, wanted: str) -> None:
+    with pytest.raises(ValueError, match=f"^must be {spark}: {wanted}$"):
+        reader(spark)(1)
 
 
 def test_of_a_key_nothing_is_converted() -> None:
