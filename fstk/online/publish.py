@@ -213,7 +213,8 @@ class _Offer:
         """Add the keys that no change touched: they are unchanged, without having been read."""
         total = self._online.count(self._planned.target) + (self.fresh if self._dry_run else 0)
         written, _, stale, failed = self.counts
-        return self.counts._replace(unchanged=total - written - stale - failed)
+        # Of those that failed the store may hold an older row, or none.
+        return self.counts._replace(unchanged=max(0, total - written - stale - failed))
 
     def all(self, portions: Iterator[Portion]) -> None:
         """Offer every row."""

@@ -450,7 +450,37 @@ def test_the_report_shows_counts_versions_and_size(made: Made, spec: OnlineSpec)
     assert "would write  unchanged  stale  failed  source version  seconds" in shown
     assert "nothing online before" in shown
     assert "bytes a row, 1 kB in all" in shown
+    assert " · dry run, nothing written " in " ".join(shown.split())
     assert all(len(line) <= 100 for line in shown.splitlines())
+    real = publish(table, spec)
+    assert "dry run" not in repr(real)
+    assert "bytes a row" not in repr(real)
+    for size, said in ((999, "999 bytes"), (1_000, "1 kB"), (10**6 - 501, "999 kB"), (10**6, "1 MB"), (10**9, "1 GB")):
+        assert f"bytes a row, {said} in all" in repr(replace(real, bytes=size))
+
+
+def test_the_seconds_of_a_report_are_those_since_it_began(
+    made: Made, spec: OnlineSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Clock:
+        now = 100.0
+
+        def monotonic(self) -> float:
+            self.now += 3.5
+            return self.now
+
+    monkeypatch.setattr("fstk.online.publish.time", Clock())
+    assert publish(made.append(row(1, 1, 1)), spec).seconds == 3.5
+
+
+def test_new_keys_that_the_store_refuses_are_not_taken_off_those_that_it_has(
+    made: Made, spec: OnlineSpec, monkeypatch: pytest.MonkeyPatch, adapter: type[Any]
+) -> None:
+    publish(made.append(row(1, 1, 1)), spec)
+    table = made.append(row(2, 1, 2), row(3, 1, 3))
+    monkeypatch.setattr(adapter, "write", lambda self, online, rows: Counts(failed=len(rows)))
+    report = publish(table, spec)
+    assert (report.reason, counts(report)) == ("versions 2 to 2", (0, 0, 0, 2))
 
 
 def test_a_store_that_fails_half_way_is_taken_up_again(
