@@ -459,6 +459,16 @@ def test_the_report_shows_counts_versions_and_size(made: Made, spec: OnlineSpec)
         assert f"bytes a row, {said} in all" in repr(replace(real, bytes=size))
 
 
+def test_keys_that_cannot_be_online_are_refused_before_the_store_knows_of_the_table(
+    made: Made, spec: OnlineSpec
+) -> None:
+    table = made.append(row(1, 1, 1))
+    with pytest.raises(UnsupportedType, match="key id is array<int>"):
+        publish(replace(table, schema={**table.schema, "id": "array<int>"}), spec)
+    with spec.open() as store:
+        assert store.table("s.t") is None
+
+
 def test_the_seconds_of_a_report_are_those_since_it_began(
     made: Made, spec: OnlineSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,22 @@ def test_the_file_is_made_by_the_first_write(path: Path) -> None:
         assert not path.exists()
         store.put_table(TABLE, None)
         assert path.exists()
+
+
+@pytest.mark.parametrize(("code", "told"), [(sqlite3.SQLITE_BUSY, False), (sqlite3.SQLITE_IOERR, True)])
+def test_only_another_process_at_work_may_keep_a_new_file_from_its_mode(code: int, told: bool) -> None:
+    class Refusing(sqlite3.Connection):
+        def execute(self, *_: object) -> sqlite3.Cursor:
+            error = sqlite3.OperationalError("not now")
+            error.sqlite_errorcode = code
+            raise error
+
+    with closing(sqlite3.connect(":memory:", factory=Refusing)) as db:
+        if told:
+            with pytest.raises(sqlite3.OperationalError):
+                sqlite._write_ahead(db)
+        else:
+            sqlite._write_ahead(db)
 
 
 def test_a_file_put_in_place_of_the_one_that_was_read_is_read(path: Path, tmp_path: Path) -> None:
