@@ -7,13 +7,14 @@ import itertools
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fstk.online.gone import _short
+from fstk.online.gone import _short, gone
 from fstk.online.parity import check_parity
 from fstk.online.publish import PublishReport, publish
 from fstk.online.read import read_online
@@ -194,3 +195,12 @@ def test_publishers_that_prune_at_once_end_at_the_newest_version(made: Made, spe
     publish(newest, spec, prune=True)
     parity = check_parity(newest, spec)
     assert (parity.ok, parity.equal, parity.kept) == (True, 30, 0)
+
+
+def test_rows_that_come_while_the_keys_are_read_are_counted_too() -> None:
+    source: Any = SimpleNamespace(all_keys=lambda: iter([[b"a"]]))
+    store: Any = SimpleNamespace(count=lambda _: 1, keys=lambda _: iter([[b"a"], [b"b", b"c"]]))
+    told: list[tuple[int, int | None]] = []
+    table: Any = None
+    assert list(gone(source, store, table, lambda *state: told.append(state))) == [[], [b"b", b"c"]]
+    assert told == [(1, None), (1, 1), (3, 3)]
