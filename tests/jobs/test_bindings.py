@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import builtins
 import sys
-from textwrap import dedent
 from types import ModuleType
 from typing import Any
 
@@ -53,8 +52,10 @@ UNTOUCHED = {
 }
 
 
-def watched(code: str) -> ast.AST:
-    return Watched({"day"}, "check").visit(ast.parse(dedent(code)))
+def watched(code: str) -> ast.Module:
+    tree = Watched({"day"}, "check").visit(ast.parse(code))
+    assert isinstance(tree, ast.Module)
+    return tree
 
 
 @pytest.mark.parametrize("code", PASSING.values(), ids=PASSING)
@@ -88,7 +89,6 @@ def test_what_binds_no_watched_name_runs_as_it_is_written(code: str) -> None:
 def test_documentation_stays_and_every_line_keeps_its_number() -> None:
     code = 'class A:\n    """Of A."""\n    day = 1\ndef f():\n    """Of f."""\n    global day\n    day = 1\n'
     tree = watched(code)
-    assert isinstance(tree, ast.Module)
     documented = [ast.get_docstring(node) for node in tree.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))]
     assert documented == ["Of A.", "Of f."]
     lines = {node.lineno for node in ast.walk(tree) if isinstance(node, ast.stmt)}
