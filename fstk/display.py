@@ -48,7 +48,8 @@ class Displayed:
 
 @dataclass(frozen=True, repr=False)
 class Sheet(Displayed):
-    """Title, headers, rows and closing lines; a column of numbers, and times among them, is aligned right.
+    """Title, headers, rows and closing lines; a column of numbers, and times among them, is aligned right. In HTML
+    ``tall`` rows are in sight; a click opens the others.
 
     >>> Sheet("two tables", ["table", "rows"], [["customers", 23570], ["visits", 7]], notes=["as of today"])
     two tables
@@ -62,6 +63,7 @@ class Sheet(Displayed):
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
     notes: Sequence[str] = field(default=())
+    tall: int = _TALL
 
     def display(self) -> Sheet:
         return self
@@ -110,11 +112,6 @@ class Sheet(Displayed):
         out.append("</div>")
         return "".join(out)
 
-    @property
-    def tall(self) -> int:
-        """How many rows are in sight in HTML; a click opens the others."""
-        return _TALL
-
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         rows = [[_plain(value) for value in row[:_COLUMNS]] for row in self.rows[:_ROWS]]
         return [_printable(name) for name in self.columns[:_COLUMNS]], rows
@@ -132,20 +129,19 @@ class Sheet(Displayed):
 @dataclass(frozen=True, repr=False)
 class OnRequest(Sheet):
     """A table that stands closed: a click opens it in HTML; in text its title and ``hint``, how to see it, stand for
-    it."""
+    it, where there is a hint."""
 
+    tall: int = _ROWS
     hint: str = ""
 
     def text(self, width: int = WIDTH) -> str:
+        if not self.hint:
+            return Sheet.text(self, width)
         return "\n".join(_folded(f"{self.title}: {self.hint}", width))
 
     def html(self, room: int = _BYTES) -> str:
         inside = replace(self, title="")
         return f"<details><summary>{escaped(self.title)}</summary>{Sheet.html(inside, room)}</details>"
-
-    @property
-    def tall(self) -> int:
-        return _ROWS
 
 
 class Stacked(Displayed):

@@ -44,4 +44,12 @@ def aggregate_name(column: str, window: str, expression: str) -> str:
 
 def on_request(sheet: Sheet, number: int) -> OnRequest:
     """Return a list of so many columns that stands closed."""
-    return OnRequest(f"each of the {number:,} columns", sheet.columns, sheet.rows, sheet.notes, ON_REQUEST)
+    title = f"each of the {number:,} columns"
+    return OnRequest(title, sheet.columns, sheet.rows, sheet.notes, hint=ON_REQUEST)
+
+
+def closed(sheet: Sheet) -> Sheet:
+    """Return a table as it stands beside so much that in HTML only its title has room."""
+    if not sheet.title:
+        return on_request(sheet, len(sheet.rows))
+    return sheet if isinstance(sheet, OnRequest) else OnRequest(sheet.title, sheet.columns, sheet.rows, sheet.notes)

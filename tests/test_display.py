@@ -122,6 +122,9 @@ def test_a_tall_table_is_low_in_a_notebook_and_whole_on_request() -> None:
     assert every.text() == "each of the 80: --columns"
     assert every.html().startswith("<details><summary>each of the 80</summary>")
     assert every.html().count("<td") == 80
+    low = Sheet("few", ["n"], [[number] for number in range(9)], tall=3)
+    assert low.html().split("<details>")[0].count("<td") == 3
+    assert OnRequest("few", ["n"], [[number] for number in range(9)]).text() == low.text(), "no hint: text is whole"
 
 
 def test_a_long_text_is_cut_and_what_is_missing_is_counted() -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fstk.display import Displayed, OnRequest, Sheet, Stacked, share
+from fstk.display import Displayed, Sheet, Stacked, share
 from fstk.engines.base import COMMIT_TIMESTAMP
 from fstk.errors import ExpiredSnapshot, UnsupportedTable
 from fstk.lint.acceptance import Acceptance, in_tags, settled
@@ -18,7 +18,7 @@ from fstk.lint.power import Power
 from fstk.lint.report import BESIDE, Finding, LintReport
 from fstk.lint.times import written_later
 from fstk.lint.training import lint_training_set
-from fstk.matrix import MANY, ON_REQUEST, Place, aggregate_name, matrix, on_request
+from fstk.matrix import MANY, Place, aggregate_name, closed, matrix, on_request
 from fstk.previews.distribution import TOLD, distribution
 from fstk.previews.loaded import LoadedJoin
 from fstk.previews.pictures import draw, moments, most_telling
@@ -30,8 +30,9 @@ from fstk.training.resolve import Join, Output
 from fstk.training.summary import Summary, short_names
 
 _TELLING = 8  # inputs that are listed of many
+_TALL = 12  # of those that are listed, in sight above a picture
 _MOST_CHANGED = 2_000_000  # rows that commits wrote, past which these are not looked at
-_MOST = "the inputs that tell most, and those of no window"
+_MOST = "the inputs that tell most, and those of the labels' own frame"
 _BAR = 40  # letters of a bar that tells all
 _FROM = {"FeatureFunction": "function", "key": "frame: key", "time": "frame: time"}
 _NO_TIME_TELLS = (
@@ -70,8 +71,8 @@ class KnownShare:
 class TrainingSetPreview(Stacked):
     """What a training set would be, seen on ``summary.labels`` of all ``total`` labels; ``joined`` is what it was
     computed on, for further questions. ``defined`` is, by table, how windowed features were made, and ``spread`` how
-    the values of each input are distributed. ``below_labels`` is for where single labels are stepped through above:
-    inputs are shown on request, and no label is named as served worst."""
+    the values of each input are distributed. ``below_controls``, by which single labels are stepped through, inputs
+    stand closed, and no label is named as served worst."""
 
     joined: LoadedJoin
     summary: Summary
@@ -84,29 +85,28 @@ class TrainingSetPreview(Stacked):
     closing: str
     defined: Mapping[str, Definitions] = field(default_factory=dict)
     spread: Mapping[str, str] = field(default_factory=dict)
-    below_labels: bool = False
+    below_controls: bool = False
 
     def parts(self) -> Sequence[Displayed]:
         """Return findings first when there are any, then shares per lookup and feature, and the pictures."""
         told = not self.lint.clean or self.lint.accepted or self.lint.notes
         shown: list[Displayed] = [replace(self.lint, in_sight=BESIDE)] if told else []
-        listed = [_closed(one) for one in self._inputs()] if self.below_labels else self._inputs()
+        listed = [closed(one) for one in self._inputs()] if self.below_controls else self._inputs()
         shown += [self._lookups(), *listed, *self._falls()]
         shown += [self._known()] if self.known else []
         clean = "lint: clean · " if self.lint.clean else ""
         return [*shown, *self.pictures, Sheet("", (), (), [clean + self.closing])]
 
     def _lookups(self) -> Sheet:
-        table = (replace(self.summary, worst=()) if self.below_labels else self.summary).display()
+        table = (replace(self.summary, worst=()) if self.below_controls else self.summary).display()
         some = "all" if self.summary.labels == self.total else f"a sample of {self.total:,}"
         labels, rest = table.title.split(" × ", 1)
         notes = [*table.notes, *self.joined.plan.zone_notes.values()]
         return replace(table, title=f"{labels} ({some}) × {rest}", notes=notes)
 
     def _inputs(self) -> list[Sheet]:
-        """Return a line per input; of many those that tell most or are of no window, and the others by aggregate and
-        window."""
-        every = self.every_column()
+        """Return a line per input; of many those that tell most and the frame's own, and the others on request."""
+        every = replace(self.every_column(), tall=_TALL)
         if len(self.inputs) <= MANY:
             return [every]
         places: dict[str, list[Place]] = {}
@@ -115,11 +115,11 @@ class TrainingSetPreview(Stacked):
             if found is not None:
                 aggregate = aggregate_name(one.name, found.window, found.expression)
                 places.setdefault(self._from(one), []).append(Place(aggregate, found.window, self.spread[one.name]))
-        windowed = {one.name for one in self.inputs if self.defined.get(one.table or "", {}).get(one.feature)}
+        looked_up = {one.name for one in self.inputs if one.table is not None}
         telling = sorted((one for one in self.inputs if one.now), key=lambda one: -one.now.value if one.now else 0)
-        chosen = {one.name for one in telling[:_TELLING]} | {row[0] for row in every.rows} - windowed
+        chosen = {one.name for one in telling[:_TELLING]} | {row[0] for row in every.rows} - looked_up
         first = replace(every, title=_MOST, rows=[row for row in every.rows if row[0] in chosen])
-        folded = [matrix(f"{table}: {TOLD}", some) for table, some in places.items()]
+        folded = [closed(matrix(f"{table}: {TOLD}", some)) for table, some in places.items()]
         return [first, *folded, on_request(replace(every, notes=()), len(every.rows))]
 
     def every_column(self) -> Sheet:
@@ -169,14 +169,6 @@ class TrainingSetPreview(Stacked):
             if one.late is not None
         ]
         return Sheet(title, heads, rows, [*notes, "the labels, nulls and powers above are as known, too"])
-
-
-def _closed(sheet: Sheet) -> Sheet:
-    if isinstance(sheet, OnRequest):
-        return sheet
-    if not sheet.title:
-        return on_request(sheet, len(sheet.rows))
-    return OnRequest(sheet.title, sheet.columns, sheet.rows, sheet.notes, ON_REQUEST)
 
 
 def _told(power: Power | None) -> str | None:

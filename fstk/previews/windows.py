@@ -20,7 +20,7 @@ from fstk.engines.direct import DirectEngine, stored_schema
 from fstk.engines.types import arrow_schema, quoted_name
 from fstk.lint.report import BESIDE, LintReport
 from fstk.lint.windows import lint_windows
-from fstk.matrix import MANY, matrix, on_request
+from fstk.matrix import MANY, closed, matrix, on_request
 from fstk.previews.distribution import TOLD, distribution
 from fstk.previews.loaded import rows_among
 from fstk.tables.definition import redefined
@@ -37,6 +37,7 @@ from fstk.windows.run import read_clock, source_tables
 _LOOKED_AT = 10_000  # rows of a Spark source among which entities are chosen
 _EXAMPLES = 3  # rows that a changed meaning is shown on
 _MORE = 3  # samples beside the first
+_LOW = 8  # aggregates in sight below controls
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Sample:
 @dataclass(frozen=True, repr=False)
 class WindowPreview(Stacked):
     """What windowed features would be as a feature table: the table's plan, columns with meaning, rows of a few
-    entities, findings. Nothing is written. ``spread`` is how each column's values are distributed in those rows."""
+    entities, findings. Nothing is written. ``spread`` is how each column's values are distributed in those rows;
+    ``below_controls`` further rows stand closed, and fewer lines are in sight."""
 
     table: TablePlan
     windows: WindowPlan
@@ -60,6 +62,7 @@ class WindowPreview(Stacked):
     events: SourceReport
     redefinition: RedefinitionPlan | None = None
     closing: str = "write it: --write · plain Python: --code"
+    below_controls: bool = False
 
     def parts(self) -> Sequence[Displayed]:
         """Return what lint found, the plan, and further rows."""
@@ -69,7 +72,8 @@ class WindowPreview(Stacked):
             closing = "it is refused, and nothing can be written as planned"
         changes = [] if self.redefinition is None else [self.redefinition]
         many = len(self.windows.features) > MANY
-        plan = self._folded() if many else [self.every_column(), *self._further()]
+        further = [closed(one) if self.below_controls else one for one in self._further()]
+        plan = self._folded() if many else [self.every_column(), *further]
         shown = [*changes, *plan, Sheet("", (), (), [closing])]
         return shown if self.lint.clean else [replace(self.lint, in_sight=BESIDE), *shown]
 
@@ -77,8 +81,9 @@ class WindowPreview(Stacked):
         """Return the columns by aggregate and window, with how their values are spread, and each of them on request."""
         every = self.every_column()
         places = [one.place(self.spread.get(one.column, one.type)) for one in self.windows.features]
+        shown = matrix(every.title, places, [*self._told(), *every.notes])
         return [
-            matrix(every.title, places, [*self._told(), *every.notes]),
+            replace(shown, tall=_LOW) if self.below_controls else shown,
             on_request(replace(every, notes=()), len(places)),
         ]
 

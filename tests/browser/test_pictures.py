@@ -1,4 +1,5 @@
-"""A timeline and a plan of many features in nbconvert's HTML, at the widths that people have, light, dark, printed."""
+"""A timeline, a leak and a plan of many features in nbconvert's HTML, at the widths that people have, light, dark,
+printed."""
 
 from __future__ import annotations
 
@@ -12,6 +13,8 @@ from nbconvert import HTMLExporter
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from playwright.sync_api import Browser, Page
 
+from fstk.lint.report import LintReport
+from fstk.lint.sources import lint_cell
 from fstk.previews.timeline import Timeline
 from tests.browser.lab import IMAGES
 from tests.browser.pictures import measured, middle
@@ -21,6 +24,9 @@ pytestmark = pytest.mark.browser
 
 AT = datetime(1997, 6, 1, 14, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
+LEAKS = """days["next_day"] = days.groupby("customer_id")["bought_at"].shift(-1)
+days["scaled"] = (days["amount"] - days["amount"].mean()) / days["amount"].std()
+days["smoothed"] = days["amount"].rolling(3, center=True).mean()"""
 WIDTHS = (700, 900, 1180, 1400)
 
 
@@ -50,9 +56,11 @@ class Exported(NamedTuple):
 
 @pytest.fixture
 def exported(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Exported]:
-    """A notebook with a timeline and a plan of eighty features as nbconvert's HTML, in a page that reaches nothing."""
-    both = [
+    """A notebook with a timeline, leaks and a plan of eighty features as nbconvert's HTML, in a page that reaches
+    nothing."""
+    every = [
         ("%fstk explain training_set 1042", timeline()),
+        ("%fstk lint", LintReport.of(lint_cell(LEAKS, "In[2]"))),
         ("%%fstk windows feature_store.customer_features", eighty()),
     ]
     cells = [
@@ -60,7 +68,7 @@ def exported(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Expor
             code,
             outputs=[new_output("display_data", {"text/html": shown._repr_html_(), "text/plain": repr(shown)})],
         )
-        for code, shown in both
+        for code, shown in every
     ]
     html, _ = HTMLExporter(theme=request.param).from_notebook_node(new_notebook(cells=cells))
     context = browser.new_context(offline=True)
@@ -77,15 +85,15 @@ def test_what_is_shown_fits_at_any_width_and_on_paper(exported: Exported) -> Non
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 1_400})
         found = agreeing(measured(svg))
-        plan = page.locator(".jp-OutputArea-output").last.evaluate(
-            "it => [it.scrollHeight, it.scrollWidth, innerWidth]"
-        )
-        assert plan[0] < 1_000
-        assert plan[1] < plan[2]
+        for shown in page.locator(".jp-OutputArea-output").all():
+            high, wide, room = shown.evaluate("it => [it.scrollHeight, it.scrollWidth, innerWidth]")
+            assert high < 1_000
+            assert wide < room
         ink = sum(float(part) for part in found["colour"].strip("rgba()").split(",")[:3])
         assert (ink > 382) == (theme == "dark")
         if os.environ.get("FSTK_SCREENSHOTS"):
-            page.screenshot(path=IMAGES / f"shown-{theme}-{width}.png")
+            for name, cell in zip(("timeline", "leak", "many"), page.locator(".jp-Cell").all(), strict=True):
+                cell.screenshot(path=IMAGES / f"{name}-{theme}-{width}.png")
     page.set_viewport_size({"width": 700, "height": 500})  # of a page of paper
     page.emulate_media(media="print")
     agreeing(measured(svg))

@@ -108,6 +108,9 @@ def step(page: Page, pit: Locator) -> None:
     for width in (900, 1_400, 1_080):
         page.set_viewport_size({"width": width, "height": 1_600})
         measured(pit.get_by_role("img").first)
+        height, width, room = pit.evaluate("it => [it.scrollHeight, it.scrollWidth, it.clientWidth]")
+        assert height < 1_000
+        assert width <= room
     following = pit.get_by_role("button", name="Next")
     following.focus()
     page.keyboard.press("Enter")

@@ -215,7 +215,7 @@ def test_without_a_table_or_a_feature_nothing_is_tried(warehouse: Path) -> None:
     panel = PublishPanel()
     panel.controls["publish"].click()
     assert "There is no table yet." in words(panel.result.value)
-    assert panel.controls["progress"].layout.visibility == "hidden"
+    assert panel.controls["progress"].layout.display == "none"
 
 
 def test_with_no_feature_chosen_nothing_is_tried(filled: Path) -> None:
@@ -271,16 +271,16 @@ def test_what_the_join_looks_up_is_proven_at_a_click(filled: Path) -> None:
     given = {"label": "is_churned", "namespace": {"labels": labels()}}
     joining = JoinPreview("labels", lookups="shop.spend on customer_id", **given)
     progress = joining.controls["progress"]
-    assert progress.layout.visibility == "hidden"
+    assert progress.layout.display == "none"
     told: list[int] = []
     progress.observe(lambda change: told.append(change["new"]), "value")
     joining.controls["prove"].click()
     assert "PROVED nothing changed" in words(joining.result.value)
     assert "6 labels (all)" in words(joining.result.value)
     assert told == [1, 2, 3]
-    assert (progress.value, progress.max, progress.layout.visibility) == (3, 3, "visible")
+    assert (progress.value, progress.max, progress.layout.display) == (3, 3, "")
     joining.controls["lookups"].value = LOOKUP
-    assert progress.layout.visibility == "hidden"
+    assert progress.layout.display == "none"
     assert "PROVED" not in joining.result.value
     joining.controls["prove"].click()
     assert "NOT PROVED feature_store.customer_features: of none" in words(joining.result.value)

@@ -339,7 +339,10 @@ def test_many_inputs_are_shown_by_aggregate_and_window(
     assert re.search(r"^  total_spend = sum\(amount\) +[▁-█]+ 67%$", text, re.MULTILINE)
     assert "  txn_count_30d" not in text  # on request
     assert {row[0] for row in seen.every_column().rows} >= {"region", "txn_count_30d", "total_spend_30d"}
-    assert "  region" in text  # of no window: it stays
+    assert "  region" in text  # the frame's own: it stays
+    undefined = preview(LoadedJoin.read(made.plan, labels()), 6, closing="")
+    assert "  txn_count_30d" not in repr(undefined)
+    assert "  region" in repr(undefined)
 
 
 def test_explain_says_why_a_function_comes_to_nothing(labelled: InteractiveShell) -> None:

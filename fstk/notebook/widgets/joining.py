@@ -87,11 +87,10 @@ class JoinPreview(Panel):
             "progress": ipywidgets.IntProgress(value=0, min=0, max=1, description="Runs"),
         }
         rows = [
-            ["labels", "at", "label"],
+            ["labels", "at", "label", "as_known"],
             ["table", "features"],
             ["within", "add", "remove"],
             ["lookups"],
-            ["as_known"],
         ]
         rows += [["status", "number", "previous", "next"], ["variable", "make", "prove", "progress"]]
         self._tables: dict[str, FeatureTable] = {}
@@ -99,7 +98,7 @@ class JoinPreview(Panel):
         self.one = ipywidgets.HTML()
         as_in_cells(self.one)
         self.box.children = [*self.box.children[:-1], self.one, self.result]
-        controls["progress"].layout.visibility = "hidden"
+        controls["progress"].layout.display = "none"
         self._joined: LoadedJoin | None = None
         self._asked: tuple[PitRequest, TrainingSetPreview] | None = None
         self._rows: list[int] = []
@@ -181,7 +180,7 @@ class JoinPreview(Panel):
         chosen = {name: self.controls[name].value for name in ("labels", "label", "at", "lookups", "as_known")}
         self._joined = self._asked = None
         self.one.value = ""
-        self.controls["progress"].layout.visibility = "hidden"
+        self.controls["progress"].layout.display = "none"
         if chosen["labels"] is None or not chosen["lookups"].strip():
             self.ask(f"Add a lookup, or write one a line, as in: {_EXAMPLE}")
             return
@@ -195,7 +194,7 @@ class JoinPreview(Panel):
         )
         shown = request.preview(every=False, one=None, bound=None)
         self._joined = shown.joined
-        shown = replace(shown, pictures=(), closing="one label at a time: above", below_labels=True)
+        shown = replace(shown, pictures=(), closing="one label at a time: above", below_controls=True)
         self._asked = request, shown
         self.show(shown)
         self.tell(request.code().text)
@@ -211,7 +210,7 @@ class JoinPreview(Panel):
 
         progress = self.controls["progress"]
         progress.value = 0
-        progress.layout.visibility = "visible"
+        progress.layout.display = ""
         self.show(prove_join(*self._asked, self._advance))
         progress.value = progress.max
 

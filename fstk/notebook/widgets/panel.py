@@ -41,7 +41,8 @@ _ARROW = "M4 6l4 4 4-4' fill='none' stroke='%23808080' stroke-width='2'/%3E%3C/s
 _ARROW = (
     f"url(\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='{_ARROW}\")"
 )
-_STYLE = f"<style>.fstk-panel {{ --jp-widgets-dropdown-arrow: {_ARROW} }}</style>"
+_LINES = ".fstk-panel .jp-RenderedHTMLCommon > div { line-height: var(--jp-content-line-height, normal) }"  # a cell's
+_STYLE = f"<style>.fstk-panel {{ --jp-widgets-dropdown-arrow: {_ARROW} }} {_LINES}</style>"
 _NAMED = 5  # of what is chosen
 _SEVERAL = "several: Ctrl or ⌘ and a click"
 _MARKED = "border-left: 3px solid var(--jp-error-color1, currentColor); padding-left: 0.6em; margin: 0.3em 0"

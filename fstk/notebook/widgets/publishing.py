@@ -54,7 +54,7 @@ class PublishPanel(Panel):
         rows = [["table", "kind", "to"], ["features"], ["column", "operator", "value", "add"], ["where"], ["prune"]]
         rows += [["dry_run", "publish", "progress"]]
         super().__init__(controls, rows, "Publish to an online store")
-        controls["progress"].layout.visibility = "hidden"
+        controls["progress"].layout.display = "none"
         self._take_kind()
         observe([controls["kind"]], self._give_kind)
         observe([controls["to"]], self._take_kind)
@@ -102,7 +102,7 @@ class PublishPanel(Panel):
         if request is None:
             self.ask("Choose a table and its features." if self.controls["table"].options else "There is no table yet.")
             return
-        self.controls["progress"].layout.visibility = "hidden"
+        self.controls["progress"].layout.display = "none"
         self.result.value = ""
         if self._table is not None:
             check_columns_of(self._table, request.where)
@@ -123,7 +123,7 @@ class PublishPanel(Panel):
         if request is None:
             self._preview()
             return
-        self.controls["progress"].layout.visibility = "visible"
+        self.controls["progress"].layout.display = ""
         self.controls["progress"].value = 0
         report = replace(request, dry_run=dry_run).run(self._advance)
         self.controls["progress"].value = self.controls["progress"].max

@@ -158,7 +158,7 @@ class WindowBuilder(Panel):
             None,
         )
         seen = request.preview()
-        self.show(replace(seen, closing="write it: Write · plain Python: Code"))
+        self.show(replace(seen, closing="write it: Write · plain Python: Code", below_controls=True))
         self.tell(request.code().text)
         self._plan(None if seen.table.refusal else request)
 
