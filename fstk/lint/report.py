@@ -12,7 +12,7 @@ BESIDE = 3
 """Findings that are in sight beside other things."""
 _INDENT = " " * 6
 _MARK = "\N{WARNING SIGN}"
-_RED = "color: #c62828"
+_RED = "color: var(--jp-error-color1, #c62828)"  # the theme's is read on dark, too
 _BOX = "border-left: 4px solid #c62828; background: rgba(198, 40, 40, 0.1); padding: 4px 10px; margin: 4px 0"
 _MORE = "It knows times, texts and nearness to the label; what a row was made of only fstk prove NOTEBOOK can tell."
 
