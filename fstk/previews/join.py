@@ -29,7 +29,7 @@ from fstk.training.plan import TrainingPlan
 from fstk.training.resolve import Join, Output
 from fstk.training.summary import Summary, short_names
 
-_TELLING = 8  # inputs that are listed of many
+_TELLING = 6  # inputs that are listed of many
 _TALL = 12  # of those that are listed, in sight above a picture
 _MOST_CHANGED = 2_000_000  # rows that commits wrote, past which these are not looked at
 _MOST = "the inputs that tell most, and those of the labels' own frame"

@@ -37,7 +37,7 @@ from fstk.windows.run import read_clock, source_tables
 _LOOKED_AT = 10_000  # rows of a Spark source among which entities are chosen
 _EXAMPLES = 3  # rows that a changed meaning is shown on
 _MORE = 3  # samples beside the first
-_LOW = 8  # aggregates in sight below controls
+_LOW = 7  # aggregates in sight below controls
 
 
 @dataclass(frozen=True)
