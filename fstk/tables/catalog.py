@@ -222,9 +222,11 @@ class Catalog(ABC):
         if table is None:
             return None
         versions = self._history(name)
-        return replace(
-            table, version=versions[0].version, written_by_fstk=only_fstk(versions), versions=tuple(versions)
-        )
+        newest = versions[0].version
+        with translated(f"reading {name}"):  # Delta counts by its log where that knows
+            rows = engine.sql(f"SELECT count(*) FROM {self._sql(name)} VERSION AS OF {newest}").collect()[0][0]
+        ours = only_fstk(versions)
+        return replace(table, version=newest, rows=rows, written_by_fstk=ours, versions=tuple(versions))
 
     @abstractmethod
     def _located(self, name: str) -> TableVersion | None:

@@ -177,7 +177,7 @@ def test_what_delta_rs_cannot_open_is_known_through_the_session(
 
     for function in ("read", "newest", "history"):
         monkeypatch.setattr(local, function, refuse)
-    assert catalog.get("s.t") == replace(made, rows=None, report=None)
+    assert catalog.get("s.t") == replace(made, report=None)
     assert catalog.versions("s.t") == known
     assert catalog.find("s.t").version is None
     assert catalog.find("s.t", 0).version == 0
@@ -373,6 +373,8 @@ def test_unity_catalog_runs_its_statements(remote: SparkSession) -> None:
         made = catalog.create(name, ["id"], ROWS, timeseries_column="as_of", description="d", tags={"team": "x"})
         assert (made.name, made.keys, made.features) == (full, ("id", "as_of"), ["x"])
         assert (made.description, made.tags, made.written_by_fstk) == ("d", {"team": "x"}, True)
+        assert made.report is not None
+        assert (made.rows, made.report.rows) == (2, 2)
         assert any(f"CONSTRAINT `{name}_pk` PRIMARY KEY (`id`, `as_of` TIMESERIES)" in s for s in session.statements)
         assert any(s.endswith("SET TAGS ('fstk' = 'feature table', 'team' = 'x')") for s in session.statements)
         assert catalog.names() == [full]
