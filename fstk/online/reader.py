@@ -311,9 +311,13 @@ def _named(tables: Mapping[str, _Table], name: str) -> _Table:
 
 
 def described(online: OnlineStore, name: str) -> OnlineTable:
-    """Return what the store knows of a table; UnknownTable when it was never published there."""
+    """Return what the store knows of a table; UnknownTable when it was never published there. A table of Unity Catalog
+    is found without its catalog, too, where no other has one of that name."""
     name = table_name(name)
     table = online.table(name) or (None if "." in name else online.table(f"default.{name}"))
+    if table is None and name.count(".") == 1:
+        longer = [known for known in online.names() if known.endswith(f".{name}")]
+        table = online.table(longer[0]) if len(longer) == 1 else None
     if table is None:
         hint = nearest(name, online.names()) or " Nothing was published there."
         raise UnknownTable(f"no online table {name} in {online.url}.{hint}")

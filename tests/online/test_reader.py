@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from fstk.errors import InvalidInput, StoreUnavailable, TypeMismatch, UnknownCol
 from fstk.online import reader as module
 from fstk.online.publish import publish
 from fstk.online.read import drop_online_table
-from fstk.online.reader import KeyState, OnlineReader
+from fstk.online.reader import KeyState, OnlineReader, described
 from fstk.online.spec import OnlineSpec
+from fstk.online.sqlite import SQLiteStore
 from fstk.online.store import OnlineStore, Row, Wanted
 from tests.online.tables import Made
+from tests.online.test_sqlite import TABLE
 from tests.stores import with_ttl
 
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
@@ -224,3 +227,17 @@ def test_threads_share_a_reader(published: OnlineSpec) -> None:
         other.join(60)
         assert not any(thread.is_alive() for thread in (*threads, other))
     assert wrong == []
+
+
+def test_a_table_of_unity_catalog_is_found_without_its_catalog_where_that_is_clear(tmp_path: Path) -> None:
+    with SQLiteStore(tmp_path / "online.db") as store:
+        store.put_table(replace(TABLE, name="prod.shop.spend"), None)
+        assert described(store, "shop.spend").name == described(store, "prod.shop.spend").name == "prod.shop.spend"
+        for unclear in ("op.spend", "spend", "test.shop.spend"):
+            with pytest.raises(UnknownTable, match="no online table"):
+                described(store, unclear)
+        store.put_table(replace(TABLE, name="test.shop.spend"), None)
+        with pytest.raises(UnknownTable, match="no online table shop.spend in .*Nearest: "):
+            described(store, "shop.spend")
+        store.put_table(replace(TABLE, name="shop.spend"), None)
+        assert described(store, "shop.spend").name == "shop.spend"
