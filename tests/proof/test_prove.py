@@ -57,6 +57,14 @@ frame = frame.drop("amount", "status")
 fe.create_table(name="made.by_polars", primary_keys=["k"], timeseries_column="at", df=frame)
 fe.create_table(name="made.ever", primary_keys=["k"], df=events.groupby("k").agg(ever=("amount", "sum")).reset_index())
 """
+LATE = """
+days = pandas.date_range("1997-01-15", "1997-04-01", freq="15D", tz="UTC")
+asked = pandas.DataFrame([(k, day) for k in range(12) for day in days], columns=["k", "as_of"])
+level = [fstk.FeatureLookup("known.level", "k", timestamp_lookup_key="as_of")]
+for name, as_known in (("made.filled", False), ("made.known", True)):
+    seen = fe.create_training_set(df=asked, feature_lookups=level, as_known=as_known)
+    fe.create_table(name=name, primary_keys=["k"], timeseries_column="as_of", df=seen.to_pandas())
+"""
 READ = """
 import pandas
 import fstk
@@ -86,7 +94,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     write(tmp_path / "warehouse" / "default" / "events", events)
     write_known(tmp_path / "warehouse" / "known" / "level", rng)
-    for name, cell in (("honest", HONEST), ("leaky", LEAKY), ("broken", "raise ValueError('as it is')"), ("idle", "")):
+    for name, cell in (
+        ("honest", HONEST),
+        ("leaky", LEAKY),
+        ("late", LATE),
+        ("broken", "raise ValueError('as it is')"),
+        ("idle", ""),
+    ):
         notebook = new_notebook(cells=[new_code_cell(READ), new_code_cell(cell)])
         nbformat.write(notebook, tmp_path / f"{name}.ipynb")
         if name == "honest":
@@ -164,6 +178,17 @@ def test_each_leak_of_a_notebook_is_named_with_its_column_and_row(
         r"default\.events of 1997-0\S+( \S+)? was (deleted|altered|negated); \d+ labels in all",
         said,
     )
+
+
+@pytest.mark.spark
+@pytest.mark.server
+@pytest.mark.slow
+def test_what_a_later_commit_tells_is_named_as_known(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(GateRefused, match="1 feature knows the future"):
+        run_command(["prove", "late.ipynb", "--as-known"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert re.findall(r"LEAK (\S+) of k \d+ at", text) == ["made.filled.level"], "the other join is as known"
+    assert re.search(r"when the row of known\.level of 1997-\S+( \S+)? was (deleted|altered|negated)", text)
 
 
 @pytest.mark.parametrize(
