@@ -90,10 +90,13 @@ class Registry:
     def link(self, found: LoggedModel) -> None:
         """Name a registered model among the outputs of the active run, if there is one."""
         with store(self._uri):
-            run = need("mlflow").active_run()
-            if run is not None and found.model_id:
+            run, client = need("mlflow").active_run(), need("mlflow").MlflowClient()
+            if run is None or not found.model_id:
+                return
+            named = client.get_run(run.info.run_id).outputs
+            if found.model_id not in {output.model_id for output in (named.model_outputs if named else [])}:
                 output = need("mlflow.entities").LoggedModelOutput(found.model_id, step=0)
-                need("mlflow").MlflowClient().log_outputs(run.info.run_id, models=[output])
+                client.log_outputs(run.info.run_id, models=[output])
 
     def current(self) -> list[tuple[LoggedModel, tuple[str, ...]]]:
         """Return the versions that fstk logged and that an address without a number leads to, the newest and those of

@@ -165,6 +165,7 @@ def test_the_same_model_of_the_same_training_set_is_registered_once(shelf: Shelf
     assert journal.entries()[-1] == journal.Entry("model", "once", 1, 0)
     with mlflow.start_run() as run:
         log(shelf, "once")
+        log(shelf, "once")  # as a cell that is run again
     outputs = mlflow.get_run(run.info.run_id).outputs
     assert outputs is not None
     [linked] = outputs.model_outputs
@@ -503,6 +504,7 @@ def test_a_model_that_is_not_registered_scores_by_its_address(shelf: Shelf) -> N
 def test_a_model_belongs_to_the_active_run(shelf: Shelf) -> None:
     with quiet(), MLFLOW.start_run() as run:
         version = log(shelf, "in_a_run")
+        assert not log(shelf, "in_a_run").created
     assert version.run_id == run.info.run_id
 
 
