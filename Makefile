@@ -15,6 +15,7 @@ DONE := .venv/done
 # ones, begin early.
 PYTEST := $(BIN)/python -m pytest -q -n 3 --dist loadgroup --no-loadscope-reorder
 EXTRAS := spark,jobs,models,monitoring,notebook,redis,cosmos,postgres,keyvault,serving,demo,docs,dev
+DATABRICKS := databricks,jobs,models,monitoring
 BESIDE_DATABRICKS := duckdb pytest
 AIRFLOW := 'apache-airflow>=3.1,<4' apache-airflow-providers-papermill
 LOCK := $(BIN)/uv pip compile -q --universal --no-annotate --custom-compile-command 'make lock'
@@ -50,7 +51,7 @@ check: setup $(DONE)/pyright  ## style, types, import contract, fast tests
 test: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/redis $(DONE)/cosmos $(DONE)/databricks  ## all that CI runs
 	@$(call beside_lint,-m "not nightly")
 
-test-databricks: setup $(DONE)/databricks  ## every contract case, and a write, through the real databricks-connect
+test-databricks: setup $(DONE)/databricks  ## every contract case, a write and the demo's job, through the real databricks-connect
 	@$(BIN)/python -m pytest -q -rs tests/engines/test_databricks.py
 
 test-nightly: setup $(DONE)/pyright $(DONE)/chromium $(DONE)/postgres $(DONE)/redis $(DONE)/cosmos $(DONE)/databricks $(DONE)/airflow  ## the same, with every Spark test over Connect, too, and Spark's own compiler
@@ -70,7 +71,7 @@ faults: setup $(DONE)/postgres $(DONE)/redis $(DONE)/cosmos  ## kills, full disk
 # What still fits stays as it is: remove a lock to take the newest of everything.
 lock: $(DONE)/python  ## the exact versions that set-up installs, from pyproject.toml
 	@$(LOCK) --python-version 3.11 --extra $(subst $(comma), --extra ,$(EXTRAS)) pyproject.toml -o requirements.lock
-	printf '%s\n' $(BESIDE_DATABRICKS) | $(LOCK) --python-version 3.12 --extra databricks pyproject.toml - -o requirements-databricks.lock
+	printf '%s\n' $(BESIDE_DATABRICKS) | $(LOCK) --python-version 3.12 --extra $(subst $(comma), --extra ,$(DATABRICKS)) pyproject.toml - -o requirements-databricks.lock
 	printf '%s\n' $(AIRFLOW) | $(LOCK) --python-version 3.11 - -o requirements-airflow.lock
 
 clean:  ## forget the environment; warehouse and runs stay
@@ -154,7 +155,7 @@ $(DONE)/databricks: $(DONE)/packages pyproject.toml requirements-databricks.lock
 		echo "no Python 3.12 here: databricks-connect will not be tested" >&2
 	else
 		"$$python" -m venv .venv-databricks
-		held="-c requirements-databricks.lock -e .[databricks] $(BESIDE_DATABRICKS)"
+		held="-c requirements-databricks.lock -e .[$(DATABRICKS)] $(BESIDE_DATABRICKS)"
 		$(BIN)/uv pip install -q --compile-bytecode --python .venv-databricks/bin/python $$held \
 			|| .venv-databricks/bin/python -m pip install -q $$held
 	fi

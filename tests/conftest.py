@@ -123,6 +123,8 @@ def databricks() -> Iterator[SparkSession]:
 
     assert DATABRICKS is not None
     session = databricks_engine.start(settings.load(), {"url": DATABRICKS})
+    for name, value in INTERPRETED.items():
+        session.conf.set(name, value)
     yield session
     session.stop()
 

@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 import deltalake
-import duckdb
 import nbformat
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from playwright.sync_api import expect
 from fstk.verbs.why import Why, why
 from tests.browser.lab import CELLS, Notebook, chromium, jupyterlab, new_page
 from tests.conftest import SERVED
+from tests.demo.oracle import miscounted
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.spark, pytest.mark.server, SERVED]
@@ -109,24 +109,9 @@ def test_the_closing_screen_tells_why_a_feature_is_null_and_shows_one_customer(f
 
 def test_the_features_are_those_that_duckdb_counts(project: Path, first: str) -> None:
     warehouse = project / "fstk-warehouse"
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone='UTC'")
-    for name, folder in (("features", "feature_store/customer_features"), ("purchases", "default/transactions")):
-        connection.register(name, deltalake.DeltaTable(str(warehouse / folder)).to_pyarrow_table())
-    different = connection.execute(
-        """
-        SELECT count(*) FROM (
-            SELECT f.customer_id, f.as_of,
-                   any_value(f.txn_count_30d) AS count_30d, any_value(f.total_spend_90d) AS spend_90d,
-                   count(*) FILTER (WHERE p.purchased_at >= f.as_of - INTERVAL 30 DAY) AS oracle_count,
-                   sum(p.amount) FILTER (WHERE p.purchased_at >= f.as_of - INTERVAL 90 DAY) AS oracle_spend
-            FROM features f JOIN purchases p ON p.customer_id = f.customer_id AND p.purchased_at < f.as_of
-            GROUP BY ALL
-        ) WHERE count_30d <> oracle_count OR (spend_90d IS NULL) <> (oracle_spend IS NULL)
-             OR abs(spend_90d - oracle_spend) > 1e-6
-        """
-    ).fetchone()
-    assert different == (0,)
+    folders = (warehouse / "feature_store" / "customer_features", warehouse / "default" / "transactions")
+    features, purchases = (deltalake.DeltaTable(str(folder)).to_pyarrow_table() for folder in folders)
+    assert miscounted(features, purchases) == 0
 
 
 @pytest.mark.parametrize("cells", [100, pytest.param(1_000, marks=pytest.mark.nightly)])
@@ -156,6 +141,7 @@ def test_each_record_names_what_was_read_and_written(project: Path, first: str) 
         assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
 
 
+@pytest.mark.nightly
 def test_the_second_time_changes_nothing_though_a_connect_server_computes(
     project: Path, first: str, served: dict[str, str]
 ) -> None:
@@ -171,12 +157,25 @@ def test_the_second_time_changes_nothing_though_a_connect_server_computes(
     assert " the purchases are in the warehouse already" in again.stdout.splitlines()
 
 
-def test_the_older_form_of_the_model_address_scores_alike(project: Path, first: str, served: dict[str, str]) -> None:
-    before = versions(project)
-    line = "fstk run notebooks/50_score_batch.ipynb -p model_uri=models:/churn_model/Production"
-    run = fstk(project, line, **served)
-    assert run.returncode == 0, run.stderr
+@pytest.mark.parametrize(
+    "task",
+    [
+        "20_build_training_set",
+        "30_train_model",
+        "40_publish_online",
+        "50_score_batch -p model_uri=models:/churn_model/Production",  # the older form of the model's address
+    ],
+)
+def test_a_task_that_runs_again_changes_nothing_though_a_connect_server_computes(
+    project: Path, first: str, served: dict[str, str], task: str
+) -> None:
+    before, online = versions(project), (project / "fstk-warehouse" / "online.db").read_bytes()
+    name, _, parameters = task.partition(" ")
+    again = fstk(project, f"fstk run notebooks/{name}.ipynb {parameters}", **served)
+    assert again.returncode == 0, again.stderr
+    assert "nothing to do" in again.stdout
     assert versions(project) == before
+    assert (project / "fstk-warehouse" / "online.db").read_bytes() == online
 
 
 def test_the_commands_that_readme_names(project: Path, first: str) -> None:
@@ -230,6 +229,7 @@ def test_the_model_answers_over_http_as_readme_says(project: Path, first: str) -
 
 def test_job_notebooks_run_under_nbmake_with_their_defaults(project: Path, first: str, served: dict[str, str]) -> None:
     notebooks = [f"notebooks/{task}.ipynb" for task in RUNNERS]
+    before = versions(project)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--nbmake", "-q", "-p", "no:cacheprovider", *notebooks],
         cwd=project,
@@ -241,6 +241,7 @@ def test_job_notebooks_run_under_nbmake_with_their_defaults(project: Path, first
     )
     assert done.returncode == 0, done.stdout[-3000:]
     assert f"{len(RUNNERS)} passed" in done.stdout
+    assert versions(project) == before
 
 
 @pytest.mark.browser

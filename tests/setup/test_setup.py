@@ -29,7 +29,7 @@ ENVIRONMENTS = {
 
 LOCKS = {
     "requirements.lock": LAPTOP,
-    "requirements-databricks.lock": ("databricks",),
+    "requirements-databricks.lock": ("databricks", "jobs", "models", "monitoring"),
 }
 
 
