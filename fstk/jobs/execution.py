@@ -37,6 +37,8 @@ with without("rfc3987_syntax"):  # jsonschema makes a grammar of it for seconds,
     from papermill.exceptions import PapermillExecutionError
 
 _START_SECONDS = 120
+_STARTS = 3
+_TAKEN = "Address already in use"
 _OUTPUT_SECONDS = 60  # how long after a cell has ended its last outputs may arrive; then the run goes on without them
 _LEAST_SECONDS = 0.001  # to nbclient 0 is no limit
 _SAID = 100_000  # letters that are kept of what an error says
@@ -87,7 +89,7 @@ class Execution:
         self._deadline = None if self.timeout is None else time.monotonic() + self.timeout
         document = nbformat.reads(nbformat.writes(nbformat.from_dict(self.notebook)), as_version=4)
         try:
-            papermill.execute_notebook(document, None, dict(self.parameters), execution=self, **_OPTIONS)
+            self._run(document)
         except PapermillExecutionError:
             pass  # the kernel's replies tell it better
         except DeadKernelError:
@@ -107,6 +109,19 @@ class Execution:
                 self.save()
             self._log.close()
         return self._judge()
+
+    def _run(self, document: Any) -> None:
+        for left in reversed(range(_STARTS)):
+            try:
+                papermill.execute_notebook(document, None, dict(self.parameters), execution=self, **_OPTIONS)
+            except (RuntimeError, OSError):
+                # A kernel is told its ports, and takes them a second later: another process may have been quicker.
+                if self.cell or not left or _TAKEN not in self._last_words():
+                    raise
+                self._log.seek(0)
+                self._log.truncate()
+            else:
+                return
 
     def save(self) -> None:
         """Write the notebook as it stands, without secrets."""

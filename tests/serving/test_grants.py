@@ -17,6 +17,17 @@ from tests.serving.project import LOOKUPS, READERS, Project
 GRANT = "GRANT SELECT ON TABLE {} TO `data-scientists`"
 REVOKE = "REVOKE SELECT ON TABLE {} FROM `data-scientists`"
 TABLES = ("s.customers", "s.cohorts")
+HELD = GOOD | {"spend": 1.0, "v": 1, "vip": True, "size": 1}
+"""A row that brings all features, so that nothing is looked up."""
+ROUTES: tuple[tuple[str, Any], ...] = (
+    ("/invocations", records(GOOD)),
+    ("/serving-endpoints/churn/invocations", records(GOOD)),
+    ("/invocations", records(HELD)),
+    ("/invocations", {"dataframe_split": {"columns": list(GOOD), "data": [list(GOOD.values())]}}),
+    ("/invocations", {"instances": [GOOD]}),
+    ("/invocations", {"inputs": {name: [value] for name, value in GOOD.items()}}),
+    ("/openapi.json", None),
+)
 
 
 @contextmanager
@@ -91,16 +102,23 @@ def test_a_token_is_refused_let_in_after_grant_and_refused_after_revoke(project:
         def status() -> int:
             return ask(port, records(GOOD), token).status
 
-        assert status() == 403
-        fstk(project, GRANT.format(TABLES[0]))
+        def on_every_route() -> set[int]:
+            said = (ask(port, body, token, path=path, method="POST" if body else "GET") for path, body in ROUTES)
+            return {one.status for one in said}
+
+        assert on_every_route() == {403}
+        fstk(project, GRANT.format("S.Customers"))  # by another case of its name
+        assert on_every_route() == {403}
         assert "data-scientists  SELECT" in repr(fstk(project, f"SHOW GRANTS ON TABLE {TABLES[0]}"))
         done = fstk(project, GRANT.format(TABLES[1]))
         assert "GRANT SELECT on s.cohorts: changed\n" in repr(done)
         waited(lambda: status() == 200)
+        assert on_every_route() == {200}
         again = fstk(project, GRANT.format(TABLES[1]))
         assert "GRANT SELECT on s.cohorts: changed nothing\n" in repr(again)
         fstk(project, REVOKE.format(TABLES[0]))
         waited(lambda: status() == 403)
+        assert on_every_route() == {403}
         fstk(project, REVOKE.format(TABLES[1]))
 
 

@@ -157,7 +157,7 @@ def test_changes_of_a_table() -> None:
 
 
 def test_a_table_of_unity_catalog_has_a_primary_key_with_its_time_series() -> None:
-    assert unity.create_statement(DEFINITION) == (
+    assert unity.create_statement(DEFINITION, {}) == (
         "CREATE TABLE `prod`.`store`.`t` (`id` bigint NOT NULL, `o.clock` string NOT NULL, "
         "`as_of` timestamp NOT NULL, `x` double, "
         f"CONSTRAINT `t_pk` PRIMARY KEY (`id`, `o.clock`, `as_of` TIMESERIES)){SETTINGS}"
@@ -165,7 +165,7 @@ def test_a_table_of_unity_catalog_has_a_primary_key_with_its_time_series() -> No
 
 
 def test_a_static_table_of_unity_catalog_has_no_time_series() -> None:
-    statement = unity.create_statement(define("c.s.t", "id", {"id": "bigint", "x": "double"}))
+    statement = unity.create_statement(define("c.s.t", "id", {"id": "bigint", "x": "double"}), {})
     assert "PRIMARY KEY (`id`))" in statement
     assert "TIMESERIES" not in statement
     assert "COMMENT" not in statement

@@ -50,7 +50,7 @@ def test_the_cure_is_told_as_it_is_typed(orders: Path) -> None:
         "cure",
         "--type id=bigint",
         "--null '2024-01-01 8 h'",
-        "--type amount=string",
+        "--null '?'",
     ]
     cures = ["--type", "id=bigint", "--null", "2024-01-01 8 h", "--null", "?"]
     assert run_command([*line, *cures]).rows == 3
