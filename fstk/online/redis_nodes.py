@@ -6,13 +6,11 @@ pipeline.
 
 from __future__ import annotations
 
-import os
 import random
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from functools import cache
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,7 +21,7 @@ from fstk.optional import need
 from fstk.secret import Secret
 
 if TYPE_CHECKING:
-    from redis import Connection
+    from redis import Connection, ConnectionPool
 
     from fstk.online.redis import RedisSpec
 
@@ -80,14 +78,14 @@ class Nodes:
         self.shaken = False
         self._spec, self._url = spec, url
         self._redis: Any = need("redis")
-        self._idle: dict[Address, list[Connection]] = {}
+        self._pools: dict[Address, ConnectionPool] = {}
         self._seed: Address = (spec.host, spec.port)
         self._nodes = [self._seed]  # of a cluster, those that answered last first
         self._owners: list[Address | None] = []  # of each slot of a cluster; empty until it is asked
         self._were: list[Address | None] = []  # when it was asked before
         self._entra = _Entra() if spec.entra else None
-        self._connection: type[Connection] = self._redis.SSLConnection if spec.ssl else self._redis.Connection
         self._settings: dict[str, Any] = {
+            "connection_class": self._redis.SSLConnection if spec.ssl else self._redis.Connection,
             "db": spec.db,
             "protocol": 2,
             "socket_timeout": timeout,
@@ -97,10 +95,9 @@ class Nodes:
         }
 
     def close(self) -> None:
-        """Close all connections that are not in use."""
-        for idle in list(self._idle.values()):
-            for connection in list(idle):
-                connection.disconnect()
+        """Close all connections."""
+        for pool in list(self._pools.values()):
+            pool.disconnect()
 
     def scanned(self, prefix: bytes) -> Iterator[list[bytes]]:
         """Yield the keys that begin with ``prefix``, which has no wildcard, a portion at a time; some twice."""
@@ -131,7 +128,7 @@ class Nodes:
         return reply
 
     def _at(self, address: Address, command: Command) -> Any:
-        flight = _Flight(self, address, [command], 1, self._entra)
+        flight = _Flight(self._pool(address), [command], 1, self._entra)
         try:
             return flight.reply(self._redis.ResponseError)
         finally:
@@ -187,7 +184,7 @@ class Nodes:
                 try:
                     due = len(before) + len(indices) * (1 + out_of_turn)
                     sent = chain(before, (one for i in indices for one in (*first, commands[i])))
-                    flights.append((_Flight(self, address, sent, due, self._entra), indices, out_of_turn))
+                    flights.append((_Flight(self._pool(address), sent, due, self._entra), indices, out_of_turn))
                 except lost as error:
                     again, trouble = again | dict.fromkeys(indices), error
                     self._nodes.sort(key=address.__eq__)  # to the end
@@ -271,28 +268,10 @@ class Nodes:
         except OSError:  # the name is not known any more; what was told will have to do
             return set()
 
-    def taken(self, address: Address) -> Connection:
-        """Return a connection to a node, for the caller alone until it is :meth:`left`. redis-py's own pool takes as
-        long for that as a server for an answer."""
-        idle = self._idle.setdefault(address, [])
-        with suppress(IndexError):
-            while (found := idle.pop()).pid != os.getpid() or not self._is_open(found):
-                found.disconnect()
-            return found
-        made = self._connection(host=address[0], port=address[1], **self._settings)
-        made.connect()
-        return made
-
-    def left(self, address: Address, connection: Connection) -> None:
-        """Take back a connection that was answered all it asked."""
-        self._idle[address].append(connection)
-
-    def _is_open(self, idle: Connection) -> bool:
-        redis = self._redis.exceptions
-        try:
-            return not idle.can_read()
-        except (redis.ConnectionError, redis.TimeoutError):
-            return False
+    def _pool(self, address: Address) -> ConnectionPool:
+        if address not in self._pools:
+            self._pools[address] = self._redis.ConnectionPool(host=address[0], port=address[1], **self._settings)
+        return self._pools[address]
 
 
 class _Password:
@@ -342,11 +321,9 @@ class _Entra:
 class _Flight:
     """Commands, ``due`` of them, on their way to one node, on a connection of their own until all were answered."""
 
-    def __init__(
-        self, nodes: Nodes, address: Address, commands: Iterable[Command], due: int, login: _Entra | None
-    ) -> None:
-        self._nodes, self._address, self._due = nodes, address, due
-        self._connection = nodes.taken(address)
+    def __init__(self, pool: ConnectionPool, commands: Iterable[Command], due: int, login: _Entra | None) -> None:
+        self._pool, self._due = pool, due
+        self._connection: Connection = pool.get_connection()
         try:
             if login is not None:
                 login.log_in(self._connection)
@@ -369,5 +346,4 @@ class _Flight:
     def close(self) -> None:
         if self._due:
             self._connection.disconnect()
-        else:
-            self._nodes.left(self._address, self._connection)
+        self._pool.release(self._connection)
