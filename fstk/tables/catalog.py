@@ -108,21 +108,24 @@ class Catalog(ABC):
             else:
                 report = merge(engine, self._target(name), frame, defined, redefine=redefine)
                 self._describe(engine, definition)
-                self._explain(engine, name, defined)
+                self._explain(engine, name, definition.timeseries_column, defined)
             table = self.get(name)
+            if table.rows is None:  # of Unity Catalog; counted where rows were written, not at each look
+                table = replace(table, rows=self._count(engine, table))
         note("written", name, table.version, report.inserted + report.updated)
         return replace(table, report=replace(report, version=table.version, rows=table.rows))
 
     def write(self, name: str, df: DataFrameLike, mode: str = "merge", *, redefine: bool = False) -> WriteReport:
         """Merge ``df`` into a feature table by its keys; see ``FeatureEngineeringClient.write_table``."""
         check_mode(mode)
-        name = self.get(name).name
+        table = self.get(name)
+        name = table.name
         engine = session_for(df, session=self._engine)
         frame = engine.frame(df, "df")
         defined = read_all(notes_of(df), engine.schema(frame))
         with self._writing(name), at_work(f"writing {name}"):
             report = merge(engine, self._target(name), frame, defined, redefine=redefine)
-            if self._explain(engine, name, defined):
+            if self._explain(engine, name, table.timeseries_column, defined):
                 report = replace(report, version=self.get(name).version)
         note("written", name, report.version, report.inserted + report.updated)
         return report
@@ -222,11 +225,9 @@ class Catalog(ABC):
         if table is None:
             return None
         versions = self._history(name)
-        newest = versions[0].version
-        with translated(f"reading {name}"):  # Delta counts by its log where that knows
-            rows = engine.sql(f"SELECT count(*) FROM {self._sql(name)} VERSION AS OF {newest}").collect()[0][0]
-        ours = only_fstk(versions)
-        return replace(table, version=newest, rows=rows, written_by_fstk=ours, versions=tuple(versions))
+        return replace(
+            table, version=versions[0].version, written_by_fstk=only_fstk(versions), versions=tuple(versions)
+        )
 
     @abstractmethod
     def _located(self, name: str) -> TableVersion | None:
@@ -270,7 +271,12 @@ class Catalog(ABC):
         if definition.description is not None and definition.description != (table.description or ""):
             change(engine, table.name, sql.comment(self._sql(table.name), definition.description))
 
-    def _explain(self, engine: SparkEngine, name: str, defined: Definitions) -> bool:
+    def _count(self, engine: SparkEngine, table: FeatureTable) -> int:
+        query = f"SELECT count(*) FROM {self._sql(table.name)} VERSION AS OF {table.version}"
+        with translated(f"reading {table.name}"):
+            return engine.sql(query).collect()[0][0]  # Delta counts by its log where that knows
+
+    def _explain(self, engine: SparkEngine, name: str, time: str | None, defined: Definitions) -> bool:
         """Tell readers other than fstk what features are, which the commits tell fstk; return whether that changed the
         table."""
         return False

@@ -102,11 +102,10 @@ class UnityCatalog(Catalog):
         super()._delete_tag(engine, name, key)
         change(engine, name, untag_statement(name, key))
 
-    def _explain(self, engine: SparkEngine, name: str, defined: Definitions) -> bool:
+    def _explain(self, engine: SparkEngine, name: str, time: str | None, defined: Definitions) -> bool:
         """Set the comments of columns whose features are new, or mean another thing than before."""
         if not defined:
             return False
-        time = self.get(name).timeseries_column
         with translated(f"reading {name}"):
             fields = engine.session.table(self._sql(name)).schema.fields
         there = {field.name: field.metadata.get("comment") for field in fields}

@@ -74,7 +74,8 @@ def tag(name: str, setting: Mapping[str, str], deleting: Sequence[str]) -> Featu
 def drop(name: str, *, yes: bool) -> str:
     """Remove a feature table or a source and say so; without ``yes`` only say what there is. Raises UnknownTable."""
     found = show(name)
-    what = f"{found.name} v{found.version} · {plural(found.rows or 0, 'row')}"
+    rows = "" if found.rows is None else f" · {plural(found.rows, 'row')}"
+    what = f"{found.name} v{found.version}{rows}"
     if not yes:
         return f"{what} would be removed for good.   Do it: fstk drop {found.name} --yes"
     if isinstance(found, Source):

@@ -177,7 +177,7 @@ def test_what_delta_rs_cannot_open_is_known_through_the_session(
 
     for function in ("read", "newest", "history"):
         monkeypatch.setattr(local, function, refuse)
-    assert catalog.get("s.t") == replace(made, report=None)
+    assert catalog.get("s.t") == replace(made, rows=None, report=None)
     assert catalog.versions("s.t") == known
     assert catalog.find("s.t").version is None
     assert catalog.find("s.t", 0).version == 0
